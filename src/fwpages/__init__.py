@@ -1,0 +1,31 @@
+"""fwpages: the host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it.
+
+``audit(path)`` reads what a real driver did; ``Device`` and ``open`` live a device's life on the embedded firmware.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fwpages.api import Device as Device
+    from fwpages.api import OperationError as OperationError
+    from fwpages.api import open as open  # noqa: A004
+    from fwpages.observe.audit import audit as audit
+
+__all__ = ["Device", "OperationError", "audit", "open"]
+
+_HOMES = {
+    "Device": "fwpages.api",
+    "OperationError": "fwpages.api",
+    "open": "fwpages.api",
+    "audit": "fwpages.observe.audit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: a bare ``import fwpages`` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fwpages' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+GOLDEN = Path(__file__).parent / "golden"
+TRACES = ("linux-7.2.13-pf-func_id", "linux-7.2.13-pf-vhca_id")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a recorded trace: a command with its answer, or an event."""
+
+    kind: str
+    slot: int
+    sent: bytes
+    answered: bytes
+    eqe: bytes
+
+
+@pytest.fixture(params=TRACES)
+def trace(request: pytest.FixtureRequest) -> list[Line]:
+    """What an unmodified Linux was recorded to do, in each mode."""
+    return read_trace(request.param)
+
+
+def read_trace(name: str) -> list[Line]:
+    rows = [json.loads(row) for row in (GOLDEN / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    return [
+        Line(
+            row["kind"],
+            row.get("slot", -1),
+            bytes.fromhex(row.get("in", "")),
+            bytes.fromhex(row.get("out", "")),
+            bytes.fromhex(row.get("eqe", "")),
+        )
+        for row in rows
+    ]
