@@ -1,0 +1,123 @@
+"""Page address to index and back, for a contiguous range and for any addresses."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+PAGE_SHIFT = 12
+PAGE_SIZE = 1 << PAGE_SHIFT
+
+#: addresses of 4 KiB pages: shape (n,), dtype uint64
+Addresses: TypeAlias = npt.NDArray[np.uint64]
+#: indices of pages in a space: shape (n,), dtype int64; -1 where there is none
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+#: pages of one region of a sparse space: 128 MiB of address space, 128 KiB of tags
+REGION_SHIFT = 15
+REGION_PAGES = 1 << REGION_SHIFT
+
+_OFFSET = np.uint64(PAGE_SIZE - 1)
+
+
+class Space(Protocol):
+    """What gives pages their index."""
+
+    @property
+    def size(self) -> int:
+        """Indices run from 0 to ``size`` - 1."""
+
+    def index(self, addresses: Addresses) -> Indices:
+        """The index of each address; -1 where it is not a page of this space or not 4 KiB aligned."""
+
+    def address(self, index: Indices) -> Addresses:
+        """The address of each index, which must be one of this space's."""
+
+    def copy(self) -> Space:
+        """A space of its own with the same pages."""
+
+
+class DenseSpace:
+    """``size`` pages from ``base`` on, one after the other; it grows at its end."""
+
+    __slots__ = ("base", "size")
+
+    def __init__(self, base: int, size: int = 0) -> None:
+        if base % PAGE_SIZE or base <= 0:
+            raise ValueError(f"a base is a positive multiple of {PAGE_SIZE}, not {base:#x}")
+        self.base = base
+        self.size = size
+
+    def grow(self, pages: int) -> None:
+        """``pages`` more at the end."""
+        self.size += pages
+
+    def index(self, addresses: Addresses) -> Indices:
+        """See ``Space``. Two passes over the array; an address below the base wraps to a huge offset."""
+        offset = addresses - np.uint64(self.base)
+        good = (offset < np.uint64(self.size << PAGE_SHIFT)) & ((offset & _OFFSET) == 0)
+        index = (offset >> np.uint64(PAGE_SHIFT)).astype(np.int64)
+        if not good.all():
+            index[~good] = -1
+        return index
+
+    def address(self, index: Indices) -> Addresses:
+        """See ``Space``."""
+        return (index.astype(np.uint64) << np.uint64(PAGE_SHIFT)) + np.uint64(self.base)
+
+    def copy(self) -> DenseSpace:
+        """See ``Space``."""
+        return DenseSpace(self.base, self.size)
+
+
+class SparseSpace:
+    """Any page of a 64-bit address space: regions of ``REGION_PAGES`` pages, made when first told to cover one."""
+
+    __slots__ = ("_order", "_regions", "_sorted")
+
+    def __init__(self) -> None:
+        #: region numbers by slot, and sorted with the slots that they have
+        self._regions = np.zeros(0, np.uint64)
+        self._sorted = np.zeros(0, np.uint64)
+        self._order = np.zeros(0, np.int64)
+
+    @property
+    def size(self) -> int:
+        """See ``Space``."""
+        return self._regions.size << REGION_SHIFT
+
+    def cover(self, addresses: Addresses) -> None:
+        """Make room for these pages; indices given out before stay as they are."""
+        wanted = np.unique(addresses >> np.uint64(PAGE_SHIFT + REGION_SHIFT))
+        fresh = wanted[~np.isin(wanted, self._sorted)]
+        if fresh.size:
+            self._regions = np.concatenate([self._regions, fresh])
+            self._order = np.argsort(self._regions, kind="stable")
+            self._sorted = self._regions[self._order]
+
+    def index(self, addresses: Addresses) -> Indices:
+        """See ``Space``."""
+        if not self._sorted.size:
+            return np.full(addresses.size, -1, np.int64)
+        page = addresses >> np.uint64(PAGE_SHIFT)
+        region = page >> np.uint64(REGION_SHIFT)
+        at = np.minimum(np.searchsorted(self._sorted, region), self._sorted.size - 1)
+        good = (self._sorted[at] == region) & ((addresses & _OFFSET) == 0)
+        index = (self._order[at] << REGION_SHIFT) + (page & np.uint64(REGION_PAGES - 1)).astype(np.int64)
+        if not good.all():
+            index[~good] = -1
+        return index
+
+    def address(self, index: Indices) -> Addresses:
+        """See ``Space``."""
+        region = self._regions[index >> REGION_SHIFT] << np.uint64(REGION_SHIFT)
+        page: Addresses = region + (index & (REGION_PAGES - 1)).astype(np.uint64)
+        return page << np.uint64(PAGE_SHIFT)
+
+    def copy(self) -> SparseSpace:
+        """See ``Space``."""
+        new = SparseSpace()
+        new._regions, new._sorted, new._order = self._regions, self._sorted, self._order
+        return new
