@@ -1,0 +1,73 @@
+"""The supplier's side: session, start-up and close, page path, ledger, function records, e-switch."""
+
+from fwpages.host.accounts import Account, Books, books
+from fwpages.host.config import Bounds, Config
+from fwpages.host.findings import Blame, Finding
+from fwpages.host.io import (
+    Aborted,
+    Answered,
+    Close,
+    DisableVport,
+    Done,
+    Effect,
+    EnableVport,
+    Fenced,
+    FunctionsChanged,
+    HealthFatal,
+    Input,
+    LinkLost,
+    Map,
+    Mapped,
+    Misuse,
+    Open,
+    PageRequest,
+    Proof,
+    Reset,
+    Scope,
+    Send,
+    Tick,
+    Unmap,
+    VportInfo,
+    WantedMode,
+)
+from fwpages.host.ledger import CustodyError
+from fwpages.host.machine import Host
+from fwpages.host.session import Phase
+
+__all__ = [
+    "Aborted",
+    "Account",
+    "Answered",
+    "Blame",
+    "Books",
+    "Bounds",
+    "Close",
+    "Config",
+    "CustodyError",
+    "DisableVport",
+    "Done",
+    "Effect",
+    "EnableVport",
+    "Fenced",
+    "Finding",
+    "FunctionsChanged",
+    "HealthFatal",
+    "Host",
+    "Input",
+    "LinkLost",
+    "Map",
+    "Mapped",
+    "Misuse",
+    "Open",
+    "PageRequest",
+    "Phase",
+    "Proof",
+    "Reset",
+    "Scope",
+    "Send",
+    "Tick",
+    "Unmap",
+    "VportInfo",
+    "WantedMode",
+    "books",
+]

@@ -1,0 +1,94 @@
+"""What a session's books say: a frozen view of its records, its counters and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fwpages.host.findings import Finding
+from fwpages.host.io import End
+from fwpages.host.ledger import State
+from fwpages.prm.identity import FunctionType, Identity, Mode
+
+if TYPE_CHECKING:
+    from fwpages.host.machine import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One record of a session, in 4 KiB pages. ``held`` and ``doubtful`` are what the owner array says."""
+
+    identity: Identity
+    generation: int
+    type: FunctionType
+    given: int
+    returned: int
+    released: int
+    discarded: int
+    held: int
+    doubtful: int
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A session's accounts as they stand. ``end`` is ``open`` while it is; ``peak`` is the most that was out at once,
+    ``peaks`` the same for the functions of each type together.
+
+    The three counters are those of Linux's debugfs: fw_pages_alloc_failed, _give_dropped, _reclaim_discard.
+    """
+
+    session: int
+    mode: Mode
+    end: End
+    functions: tuple[Account, ...]
+    peak: int
+    peaks: Mapping[FunctionType, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    alloc_failed: int
+    give_dropped: int
+    reclaim_discard: int
+
+    @property
+    def outstanding(self) -> int:
+        """Pages that firmware has or may have."""
+        return sum(f.held + f.doubtful for f in self.functions)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing went wrong, and unless the session is open nothing is left."""
+        return not self.findings and (self.end == "open" or not self.outstanding)
+
+
+def books(h: Host) -> Books:
+    """The accounts of the session that is open or was last."""
+    s, counts = h.session, h.ledger.counts()
+    return Books(
+        s.number,
+        s.mode or Mode.FUNC_ID,
+        s.end if s.phase == "ended" else "open",
+        tuple(
+            Account(
+                r.identity,
+                r.generation,
+                r.type,
+                r.given,
+                r.returned,
+                r.released,
+                r.discarded,
+                counts.get((r.number, State.HELD), 0),
+                counts.get((r.number, State.DOUBTFUL), 0),
+                r.peak,
+            )
+            for r in h.records.of_session(s.number)
+        ),
+        h.records.peak,
+        {kind: peak for kind, (_, peak) in h.records.by_type.items()},
+        tuple(s.findings.values()),
+        s.notes,
+        s.alloc_failed,
+        s.give_dropped,
+        s.reclaim_discard,
+    )

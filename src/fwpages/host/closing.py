@@ -1,0 +1,156 @@
+"""The close as a table: functions away, event queues away, TEARDOWN_HCA, every page taken back, DISABLE_HCA.
+
+Whatever refuses or does not answer on the way leads to the fence, which is the only other way for pages to come back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fwpages.host.findings import Blame
+from fwpages.host.pagepath import Origin, enqueue
+from fwpages.host.session import Program, Reclaim, Refused, Step
+from fwpages.host.vports import disable, disabled, start_wait
+from fwpages.prm.identity import Identity
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import Opcode, Teardown
+
+if TYPE_CHECKING:
+    from fwpages.host.machine import Host
+
+
+def _note_types(h: Host, _: int) -> None:
+    s = h.session
+    s.closing_types = frozenset(h.vports[n].type for n in s.vports)
+
+
+def _disable_next(h: Host, _: int) -> Command | None:
+    enabled = h.session.vports
+    return disable(h, max(enabled)) if enabled else None
+
+
+def _disabled(h: Host, _: int, answer: Answer) -> None:
+    disabled(h, max(h.session.vports), answer)
+
+
+def _wait_for_types(h: Host, _: int) -> None:
+    if h.session.closing_types:
+        start_wait(h, "wait for the pages of disabled functions", h.session.closing_types)
+
+
+def _waited(h: Host, _: int) -> bool:
+    return not h.session.waits
+
+
+def _destroy_eq(name: str) -> Step:
+    def send(h: Host, _: int) -> Command | None:
+        number = dict(h.session.eqs).get(name)
+        return None if number is None else Command(Opcode.DESTROY_EQ, fields={"eq_number": number})
+
+    def answered(h: Host, _: int, __: Answer) -> None:
+        h.session.eqs = tuple(eq for eq in h.session.eqs if eq[0] != name)
+        h.pool.put(h.session.eq_memory.pop(name))
+
+    # a queue that the device does not let go of is memory that it may write into
+    return Step(f"destroy {name} event queue", send, answered, refused=Refused.FENCE)
+
+
+def _dealloc_uar(h: Host, _: int) -> Command | None:
+    uar = h.session.uar
+    return None if uar is None else Command(Opcode.DEALLOC_UAR, fields={"uar": uar})
+
+
+def _drained(h: Host, _: int) -> bool:
+    op = h.path.op
+    if op is not None and h.flights[op.flight].overdue:
+        h.fence("a page command was never answered: the page path does not drain", "forced")
+    return h.path.idle
+
+
+#: which capability a profile of TEARDOWN_HCA needs
+_NEEDS = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
+
+
+def _teardown(h: Host, profile: int) -> Command | None:
+    """The profile asked for, or where the device does not have it the other one that fences; else none at all."""
+    s = h.session
+    if not s.initialized:
+        return None
+    if profile == Teardown.GRACEFUL:
+        return Command(Opcode.TEARDOWN_HCA, fields={"profile": profile})
+    wanted = [Teardown(profile), *(t for t in _NEEDS if t != profile)]
+    offered = [t for t in wanted if s.caps.get(_NEEDS[t])]
+    if offered:
+        return Command(Opcode.TEARDOWN_HCA, fields={"profile": offered[0]})
+    h.note("the device has neither a fast nor a forced teardown: it is fenced without one")
+    return None
+
+
+def _torn_down(h: Host, profile: int, answer: Answer) -> None:
+    h.session.initialized = False
+    if profile != Teardown.GRACEFUL and answer["state"]:
+        h.find("teardown-state", Blame.DEVICE, detail=f"TEARDOWN_HCA(profile {profile}) answered state 1: not done")
+
+
+def _reclaimed_all(h: Host, _: int) -> bool:
+    """Ask the next function that owes pages for them; true once none is left that has not been given up."""
+    s = h.session
+    if not h.path.idle:
+        return False
+    if s.reclaim_until is None:
+        s.reclaim_until = h.now + h.config.bounds.reclaim_overall
+    owing = [who for who in h.records.owing() if who not in s.stubborn]
+    r = s.reclaim
+    if r is not None and (r.identity not in owing or h.now >= r.progress or h.now >= s.reclaim_until):
+        if r.identity in owing:
+            give_up(h, r.identity)
+            owing.remove(r.identity)
+        r = s.reclaim = None
+    if not owing:
+        return True
+    if r is None:
+        r = s.reclaim = Reclaim(owing[0], h.now + h.config.bounds.reclaim_progress, h.now)
+    if h.now >= r.next_try:
+        enqueue(h, r.identity, -h.config.bounds.pages_per_command, Origin.CLOSE)
+    return False
+
+
+def give_up(h: Host, who: Identity) -> None:
+    """This function does not return its pages: say so and go on with the others; the fence gets these back."""
+    s, left = h.session, h.records.outstanding(who)
+    s.stubborn = (*s.stubborn, who)
+    h.find(
+        "pages-not-returned",
+        Blame.DEVICE,
+        who,
+        left,
+        f"after TEARDOWN_HCA {left} pages did not come back: no progress for "
+        f"{h.config.bounds.reclaim_progress:g} s, or refused",
+        "a device reset",
+    )
+
+
+def _disable_hca(h: Host, _: int) -> Command | None:
+    if not h.session.enabled:
+        return None
+    return Command(Opcode.DISABLE_HCA, fields={"embedded_cpu_function": int(h.config.supplier.ecpf)})
+
+
+CLOSE = Program(
+    "close",
+    (
+        Step("disable functions", _disable_next, _disabled, _note_types, refused=Refused.GO_ON, again=True),
+        Step("wait for their pages", enter=_wait_for_types, until=_waited),
+        _destroy_eq("pages"),
+        Step("drain the page path", until=_drained),
+        _destroy_eq("async"),
+        _destroy_eq("commands"),
+        Step("free uar", _dealloc_uar, refused=Refused.GO_ON),
+        Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),
+        Step("take pages back", until=_reclaimed_all),
+        Step("disable", _disable_hca, refused=Refused.GO_ON),
+    ),
+)
+
+#: subject: the TEARDOWN_HCA profile; pages are fenced, not taken
+FAST_CLOSE = Program("close", (Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),))

@@ -1,0 +1,216 @@
+"""What a host is fed and what it hands back. The runner around it performs the effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from fwpages.host.findings import Finding
+from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.identity import FunctionType, Identity, func_id
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import Teardown
+
+WantedMode: TypeAlias = Literal["auto", "func_id", "vhca_id"]
+#: how a session ended, or that it has not
+End: TypeAlias = Literal["closed", "forced", "open", "reset", "lost"]
+
+
+class Misuse(ValueError):
+    """The caller asked for what cannot be asked for now; nothing was changed."""
+
+
+class Proof(StrEnum):
+    """What proves that a device can no longer touch the memory that it was given."""
+
+    FUNCTION_LEVEL_RESET = "function-level reset completed"
+    BUS_MASTER_OFF = "bus mastering off, transactions drained"
+    IO_UNMAPPED = "I/O mapping removed and flushed"
+
+
+class Scope(StrEnum):
+    """What a fence is about: this supplier's own function, or one of the functions it supplies."""
+
+    SUPPLIER = "supplier"
+    OTHER = "other function"
+
+
+@dataclass(frozen=True, slots=True)
+class VportInfo:
+    """A vport that the e-switch may enable: its number, kind, and how commands name its function.
+
+    ``vhca_id`` is set where it is known beforehand (of an SPF, which FUNC_ID mode has no name for).
+    """
+
+    vport: int
+    type: FunctionType
+    function_id: int
+    ec: bool = False
+    vhca_id: int | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The function in FUNC_ID mode."""
+        return func_id(self.function_id, ec=self.ec)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open the device. ``mode``: ``auto`` takes VHCA_ID where it is offered."""
+
+    mode: WantedMode = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close it: take every page back, or (fast, forced: kexec, firmware reset) fence it off."""
+
+    how: Teardown = Teardown.GRACEFUL
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsChanged:
+    """The vports that there are now (as QUERY_ESW_FUNCTIONS and SR-IOV tell): replaces what was known."""
+
+    vports: tuple[VportInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnableVport:
+    """Enable a vport's function and learn its vhca_id."""
+
+    vport: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisableVport:
+    """Disable a vport's function; done when, for the last of its type, what is gone of the type has no page out."""
+
+    vport: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The device answered command ``id`` of ``session``, in time or late."""
+
+    session: int
+    id: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The link gave up on command ``id``; whether the device executed it is not known."""
+
+    session: int
+    id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page-request event of the session it came in on."""
+
+    session: int
+    event: PageRequestEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A Map was done: the chunk lies at ``at``; None says that there was no memory or no mapping."""
+
+    iova: int
+    pages: int
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing came until the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthFatal:
+    """The health buffer reports a fatal syndrome. No proof of anything: the device may still write."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """The device does not answer any more (all-ones reads, link down, process gone)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """What ``proof`` says has happened to the function in ``scope``."""
+
+    proof: Proof
+    scope: Scope = Scope.SUPPLIER
+
+
+Input: TypeAlias = (
+    Open
+    | Close
+    | FunctionsChanged
+    | EnableVport
+    | DisableVport
+    | Answered
+    | Aborted
+    | PageRequest
+    | Mapped
+    | Tick
+    | HealthFatal
+    | LinkLost
+    | Fenced
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand this command to the device on this slot."""
+
+    session: int
+    id: int
+    slot: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Make ``pages`` 4 KiB pages of memory and map them for the device at ``iova``; answer with Mapped."""
+
+    iova: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmap:
+    """The device no longer needs this range: unmap and free it."""
+
+    iova: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Fence the supplier's function off (a function-level reset, or what else gives a Proof); answer with Fenced."""
+
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operation that the caller asked for has ended: ``open``, ``close``, ``enable vport 3`` …"""
+
+    session: int
+    what: str
+    ok: bool
+    detail: str = ""
+
+
+Effect: TypeAlias = Send | Map | Unmap | Reset | Done | Finding

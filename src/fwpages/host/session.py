@@ -1,0 +1,196 @@
+"""One open of a device: what is known of it, what is under way, what went wrong. State, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from fwpages.host.findings import Finding
+from fwpages.host.io import End, WantedMode
+from fwpages.pages.space import Indices
+from fwpages.prm.identity import FunctionType, Identity, Mode
+from fwpages.prm.message import Answer, Command
+
+if TYPE_CHECKING:
+    from fwpages.host.machine import Host
+
+
+class Phase(StrEnum):
+    """Where a session is in its life."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    FENCING = "fencing"
+    ENDED = "ended"
+
+
+class Refused(StrEnum):
+    """What a step does when the device answers with a status other than OK."""
+
+    FAIL = "the operation fails"
+    FENCE = "the device is fenced off"
+    GO_ON = "a finding, and on as if it were done"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of an operation's table: a command and what its answer means, or a condition to wait for.
+
+    ``send`` may return None: the step does not apply. With ``again`` the step is repeated until it does. The number
+    that the functions get is the operation's subject: a vport, a teardown profile. ``denied`` undoes what ``send``
+    assumed when the device refuses; ``unanswered`` notes what it may have done where it does not answer.
+    """
+
+    name: str
+    send: Callable[[Host, int], Command | None] | None = None
+    answered: Callable[[Host, int, Answer], None] | None = None
+    enter: Callable[[Host, int], None] | None = None
+    until: Callable[[Host, int], bool] | None = None
+    denied: Callable[[Host], None] | None = None
+    unanswered: Callable[[Host, int], None] | None = None
+    refused: Refused = Refused.FAIL
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An operation as a table of steps."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an operation is. ``flight`` is the command that it waits for."""
+
+    program: Program
+    subject: int = 0
+    index: int = 0
+    entered: bool = False
+    flight: int | None = None
+
+    @property
+    def step(self) -> Step:
+        """The step that is under way."""
+        return self.program.steps[self.index]
+
+    @property
+    def what(self) -> str:
+        """The operation as Done names it."""
+        return self.program.name.format(self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A command that the device has: its slot is taken until it is answered, however late, or fenced off."""
+
+    id: int
+    slot: int
+    command: Command
+    deadline: float
+    #: its time is over, or the link gave it up; what it named is doubtful
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Waiting until no page of disabled functions of these types is out, with two deadlines.
+
+    ``progress`` is moved on whenever pages come back, ``overall`` never is.
+    """
+
+    what: str
+    types: frozenset[FunctionType]
+    left: int
+    progress: float
+    overall: float
+
+    @property
+    def deadline(self) -> float:
+        """When it is given up unless pages come back."""
+        return min(self.progress, self.overall)
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Taking everything back from one function at close."""
+
+    identity: Identity
+    #: give this function up then, unless it returns a page before
+    progress: float
+    next_try: float
+
+
+@dataclass(frozen=True, slots=True)
+class VportState:
+    """A vport that was enabled: the identity that it was announced under, None while that is not known."""
+
+    identity: Identity | None
+
+
+@dataclass(slots=True)
+class Session:
+    """One open of a device, from ENABLE_HCA to DISABLE_HCA or the fence. It owns the mode."""
+
+    number: int
+    wanted: WantedMode
+    own: Identity
+    phase: Phase = Phase.OPENING
+    #: None while it is not known (SET_HCA_CAP was not answered): then no page command may follow
+    mode: Mode | None = Mode.FUNC_ID
+    #: whom the boot pages were given to, by the device's own answer
+    boot: Identity | None = None
+    max_caps: dict[str, int] = field(default_factory=dict)
+    caps: dict[str, int] = field(default_factory=dict)
+    cap_page: bytes = b""
+    issi: int = 0
+    uar: int | None = None
+    eqs: tuple[tuple[str, int], ...] = ()
+    #: blocks that each event queue lies in: the device's from CREATE_EQ until DESTROY_EQ is answered OK
+    eq_memory: dict[str, Indices] = field(default_factory=dict)
+    #: how far the device was brought up: what a close has to undo
+    enabled: bool = False
+    initialized: bool = False
+    release_all: bool = False
+    progress: Progress | None = None
+    queue: tuple[tuple[Program, int], ...] = ()
+    vports: dict[int, VportState] = field(default_factory=dict)
+    waits: tuple[Wait, ...] = ()
+    #: types of the vports that the close disables, whose pages it waits for
+    closing_types: frozenset[FunctionType] = frozenset()
+    reclaim: Reclaim | None = None
+    reclaim_until: float | None = None
+    #: functions that did not return their pages at close
+    stubborn: tuple[Identity, ...] = ()
+    #: why the start-up failed, and why the device is being fenced off
+    failure: str = ""
+    fence: float | None = None
+    end: End = "open"
+    findings: dict[tuple[str, str, Identity | None], Finding] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    alloc_failed: int = 0
+    give_dropped: int = 0
+    reclaim_discard: int = 0
+
+    @property
+    def cut_off(self) -> bool:
+        """A fast or forced close: what firmware has is fenced off, nothing more is given or taken."""
+        return self.phase is Phase.CLOSING and self.end == "forced"
+
+    @property
+    def events(self) -> bool:
+        """The event queue for page requests exists."""
+        return any(name == "pages" for name, _ in self.eqs)
+
+    def copy(self) -> Session:
+        """A session of its own."""
+        return replace(
+            self,
+            vports=dict(self.vports),
+            findings=dict(self.findings),
+            eq_memory=dict(self.eq_memory),
+        )

@@ -1,0 +1,209 @@
+"""The e-switch's part: enable a vport, learn its vhca_id, publish what it is; and the way back.
+
+Nothing here is waited for by the page path: it reads the mapping that is published when an answer is in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fwpages.host.findings import Blame
+from fwpages.host.io import Misuse, VportInfo
+from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait
+from fwpages.prm.capability import read_general
+from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
+from fwpages.prm.layout import LayoutError
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import CapType, Opcode
+
+if TYPE_CHECKING:
+    from fwpages.host.machine import Host
+
+
+def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:
+    """These are the vports that there are now. Misuse where they contradict each other, or what is enabled."""
+    known = {v.vport: v for v in infos}
+    if len(known) != len(infos):
+        raise Misuse("functions changed: a vport number is there twice")
+    functions: dict[Identity, int] = {}
+    for v in infos:
+        who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
+        other = functions.setdefault(who, v.vport)
+        if other != v.vport:
+            raise Misuse(f"functions changed: vports {other:#x} and {v.vport:#x} are both function {who}")
+        if who == h.config.supplier.own:
+            raise Misuse(f"functions changed: vport {v.vport:#x} is the supplier itself")
+    named = {n for program, n in _asked(h.session) if program in (ENABLE, DISABLE)}
+    gone = [n for n in sorted({*h.session.vports, *named}) if known.get(n) != h.vports[n]]
+    if gone:
+        raise Misuse(
+            f"functions changed: vport {gone[0]:#x} is enabled and would be gone, or another; disable it first"
+        )
+    h.vports = known
+
+
+def ask(h: Host, program: Program, vport: int) -> None:
+    """The caller wants a vport enabled or disabled: it waits for its turn. Misuse where that cannot be."""
+    s, what = h.session, program.name.format(vport)
+    if s.phase is not Phase.OPEN:
+        raise Misuse(f"{what}: session {s.number} is {s.phase}, not open")
+    info = h.vports.get(vport)
+    if info is None:
+        raise Misuse(f"{what}: there is no such vport; there are {', '.join(f'{n:#x}' for n in h.vports) or 'none'}")
+    if info.vhca_id is not None and s.mode is Mode.FUNC_ID:
+        raise Misuse(f"{what}: FUNC_ID mode has no name for a function of type {info.type}")
+    before = [p for p, n in _asked(s) if n == vport and p in (ENABLE, DISABLE)]
+    enabled = before[-1] is ENABLE if before else vport in s.vports
+    if enabled is (program is ENABLE):
+        raise Misuse(f"{what}: it is {'already ' if enabled else 'not '}enabled")
+    s.queue = (*s.queue, (program, vport))
+
+
+def _asked(s: Session) -> list[tuple[Program, int]]:
+    """The operation under way and those that wait, each with its subject."""
+    return [*([(s.progress.program, s.progress.subject)] if s.progress else []), *s.queue]
+
+
+def _switch(on: Opcode, on_sf: Opcode, info: VportInfo) -> Command:
+    if info.type is FunctionType.SF:
+        return Command(on_sf, fields={"function_id": info.function_id})
+    if info.vhca_id is not None:
+        return Command(on, fields={"function_id": info.vhca_id, "function_id_type": 1})
+    return Command(on, fields=info.identity.fields)
+
+
+def _enable(h: Host, vport: int) -> Command:
+    return _switch(Opcode.ENABLE_HCA, Opcode.ALLOC_SF, h.vports[vport])
+
+
+def _enabled(h: Host, vport: int, _: Answer) -> None:
+    info, s = h.vports[vport], h.session
+    if s.mode is Mode.FUNC_ID:
+        publish(h, vport, info.identity)
+    elif info.vhca_id is not None:
+        _claim(h, vport, vhca_id(info.vhca_id))
+    else:
+        maybe_enabled(h, vport)
+
+
+def maybe_enabled(h: Host, vport: int) -> None:
+    """The function may ask for pages, under a vhca_id that is not known: to be disabled before the end."""
+    h.session.vports = {**h.session.vports, vport: VportState(None)}
+
+
+def _query(h: Host, vport: int) -> Command | None:
+    info = h.vports[vport]
+    if h.session.mode is not Mode.VHCA_ID or info.vhca_id is not None:
+        return None
+    fields = {"other_function": 1, "ec_vf_function": int(info.type is FunctionType.EC_VF)}
+    # the maximum, as Linux asks (mlx5_vport_get_other_func_general_cap)
+    return Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1, {**fields, "function_id": info.function_id})
+
+
+def _learn(h: Host, vport: int, answer: Answer) -> None:
+    """The vport's vhca_id, as the device says."""
+    if not answer.ok:
+        return  # enabled, under a vhca_id that is not known
+    try:
+        who = vhca_id(read_general(answer.data)["vhca_id"])
+    except LayoutError as e:
+        h.find("answer-malformed", Blame.DEVICE, detail=f"vport {vport:#x}: QUERY_HCA_CAP: {e}")
+        return
+    _claim(h, vport, who)
+
+
+def _claim(h: Host, vport: int, who: Identity) -> None:
+    """The vport's vhca_id: published, unless another function of ours has it already."""
+    s = h.session
+    users = [f"vport {n:#x}" for n, v in s.vports.items() if v.identity == who and n != vport]
+    if who == s.own:
+        users.append("the supplier itself")
+    if users:
+        h.find(
+            "vhca-id-twice",
+            Blame.DEVICE,
+            who,
+            detail=f"vport {vport:#x} is said to have {who}, which {users[0]} has; its pages stay with that",
+        )
+        maybe_enabled(h, vport)
+        return
+    publish(h, vport, who)
+
+
+def publish(h: Host, vport: int, who: Identity) -> None:
+    """From now on this identity is this vport: the record that it may have moves whole to the vport's type."""
+    s = h.session
+    h.records.announce(who, h.vports[vport].type)
+    s.vports = {**s.vports, vport: VportState(who)}
+
+
+def disable(h: Host, vport: int) -> Command:
+    """The command that takes this vport's function away."""
+    return _switch(Opcode.DISABLE_HCA, Opcode.DEALLOC_SF, h.vports[vport])
+
+
+def _disable(h: Host, vport: int) -> Command | None:
+    """Nothing, where the enabling that was under way when this was asked for came to nothing."""
+    return disable(h, vport) if vport in h.session.vports else None
+
+
+def disabled(h: Host, vport: int, _: Answer) -> None:
+    """The function is gone: its record is retired, whatever is still out; what comes back credits that record."""
+    s = h.session
+    state = s.vports[vport]
+    if state.identity is not None:
+        h.records.retire(state.identity)
+    s.vports = {n: v for n, v in s.vports.items() if n != vport}
+
+
+def start_wait(h: Host, what: str, types: frozenset[FunctionType]) -> None:
+    """Wait until no page of disabled functions of these types, nor of functions not known, is out."""
+    b = h.config.bounds
+    wait = Wait(what, types, _left(h, types), h.now + b.wait_progress, h.now + b.wait_overall)
+    h.session.waits = (*h.session.waits, wait)
+    look_at_waits(h)  # there may be nothing to wait for
+
+
+def _left(h: Host, types: frozenset[FunctionType]) -> int:
+    return sum(r.outstanding for r in h.records.awaited(types))
+
+
+def look_at_waits(h: Host) -> None:
+    """Note progress, end what is over, give up what has run out of time."""
+    s, still = h.session, []
+    for w in s.waits:
+        left = _left(h, w.types)
+        if left == 0:
+            h.done(w.what, ok=True)
+        elif h.now >= w.deadline and left >= w.left:
+            _give_up(h, w, left)
+        else:
+            progress = h.now + h.config.bounds.wait_progress if left < w.left else w.progress
+            still.append(Wait(w.what, w.types, left, progress, w.overall))
+    s.waits = tuple(still)
+
+
+def _give_up(h: Host, w: Wait, left: int) -> None:
+    rows = h.records.awaited(w.types)
+    names = ", ".join(f"{r.identity} ({r.type}) {r.outstanding}" for r in rows[:8])
+    more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+    h.find(
+        "wait-timeout",
+        Blame.DEVICE,
+        rows[0].identity,
+        left,
+        f"{w.what}: {left} pages did not come back in time: {names}{more}",
+        "firmware returning them, a function reset, or the close",
+    )
+    h.done(w.what, ok=False, detail=f"{left} pages are still out")
+
+
+ENABLE = Program(
+    "enable vport {:#x}",
+    (
+        Step("enable", _enable, _enabled, unanswered=maybe_enabled),
+        Step("learn vhca_id", _query, _learn, refused=Refused.GO_ON),
+    ),
+)
+
+DISABLE = Program("disable vport {:#x}", (Step("disable", _disable, disabled),))

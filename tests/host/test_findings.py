@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from fwpages.host import Blame, Finding, Host, Open
+from fwpages.prm.identity import vhca_id
+from tests.host.fake import Fake, refusing
+
+VF = vhca_id(0x31)
+
+
+def test_the_same_again_is_told_once_and_adds_up() -> None:
+    f = Fake().open()
+    f.script["MANAGE_PAGES(GIVE)"] = refusing()
+    for n, number in ((5, 0x31), (7, 0x31), (2, 0x32), (1, 0x31)):
+        f.now += 1.0
+        f.request(number, n)
+        f.run()
+    told = [e for e in f.effects if isinstance(e, Finding)]
+    assert [(x.name, x.function, x.pages, x.times, x.at) for x in told] == [
+        ("give-refused", VF, 5, 1, 1.0),
+        ("give-refused", vhca_id(0x32), 2, 1, 3.0),
+    ]
+    first, second = f.host.session.findings.values()
+    assert (first.pages, first.times, first.at, first.detail) == (13, 3, 1.0, told[0].detail)
+    assert (second.pages, second.times) == (2, 1)
+
+
+def test_whom_it_blames_tells_findings_apart() -> None:
+    h = Host()
+    h.begin(Open())
+    for blame in (Blame.DEVICE, Blame.LINK, Blame.DEVICE):
+        h.find("late-answer", blame, VF, 2, "words")
+    assert [(f.blame, f.pages, f.times) for f in h.session.findings.values()] == [
+        (Blame.DEVICE, 4, 2),
+        (Blame.LINK, 2, 1),
+    ]
+
+
+def test_findings_of_two_sessions_are_not_added_up() -> None:
+    f = Fake().open()
+    f.request(0x31, 2**30)
+    f.run()
+    f.close()
+    f.open()
+    f.request(0x31, 2**30)
+    f.run()
+    assert [(e.session, e.times) for e in f.effects if isinstance(e, Finding)] == [(1, 1), (2, 1)]
+
+
+def test_two_findings_are_equal_whenever_they_were_made() -> None:
+    assert Finding("a", Blame.HOST, VF, 3, at=1.0) == Finding("a", Blame.HOST, VF, 3, at=2.0)
+    assert Finding("a", Blame.HOST, VF, 3) != Finding("a", Blame.HOST, VF, 4)
+
+
+def test_notes_are_bounded() -> None:
+    h = Host()
+    for n in range(1000):
+        h.note(f"note {n}")
+    assert len(h.session.notes) == 100
+    assert h.session.notes[0] == "note 0"
