@@ -1,0 +1,62 @@
+"""The firmware's side: command execution, functions and their appetite, profiles.
+
+``Firmware`` is a device as one page supplier sees it: feed it inputs (``Submitted``, ``Want``, ``ResetFunction``,
+``Reset``), perform the effects that it hands back (``Completed``, ``Raised``, ``Offence``, ``ResetDone``). It refuses
+what hardware would refuse and says which rule was broken (``OFFENCES``). All counts are 4 KiB pages.
+"""
+
+from fwpages.device.faults import WORDS as FAULT_WORDS
+from fwpages.device.faults import faulty
+from fwpages.device.faulty import EVENT_COPIES, Fault, FaultyFirmware, Rule
+from fwpages.device.firmware import Firmware
+from fwpages.device.functions import FunctionSpec
+from fwpages.device.io import (
+    Completed,
+    Effect,
+    Input,
+    Offence,
+    Raised,
+    Reset,
+    ResetDone,
+    ResetFunction,
+    Submitted,
+    Tick,
+    Want,
+)
+from fwpages.device.offences import OFFENCES
+from fwpages.device.profiles import DERIVED, Profile, ProfileError, names, parse, profile
+from fwpages.device.stack import Order
+from fwpages.device.state import Phase
+from fwpages.device.store import FirmwareError
+
+__all__ = [
+    "DERIVED",
+    "EVENT_COPIES",
+    "FAULT_WORDS",
+    "OFFENCES",
+    "Completed",
+    "Effect",
+    "Fault",
+    "FaultyFirmware",
+    "Firmware",
+    "FirmwareError",
+    "FunctionSpec",
+    "Input",
+    "Offence",
+    "Order",
+    "Phase",
+    "Profile",
+    "ProfileError",
+    "Raised",
+    "Reset",
+    "ResetDone",
+    "ResetFunction",
+    "Rule",
+    "Submitted",
+    "Tick",
+    "Want",
+    "faulty",
+    "names",
+    "parse",
+    "profile",
+]

@@ -1,0 +1,251 @@
+"""The firmware of a device as one page supplier sees it: fed inputs, it hands back effects."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+
+from fwpages.device import appetite
+from fwpages.device.commands import execute
+from fwpages.device.functions import Function, FunctionSpec, roster
+from fwpages.device.io import (
+    Completed,
+    Effect,
+    Input,
+    Offence,
+    Raised,
+    Reset,
+    ResetDone,
+    ResetFunction,
+    Submitted,
+    Tick,
+    Want,
+)
+from fwpages.device.offences import RefusedError
+from fwpages.device.profiles import Profile
+from fwpages.device.state import Device, Phase, State
+from fwpages.device.store import FirmwareError, Store
+from fwpages.prm.identity import Identity, Mode, named
+from fwpages.prm.message import Answer, Command, PageArray
+from fwpages.prm.opcodes import Opcode
+
+#: how many offences a firmware remembers, the latest: more would only repeat themselves
+MOST_OFFENCES = 1000
+
+
+class Firmware:
+    """A pure state machine: no clock, no chance, no I/O; equal inputs, equal effects.
+
+    ``functions`` are those that the supplier gives pages for; the supplier itself need not be among them and is then
+    named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
+    count. ValueError where the functions contradict each other.
+
+    Effects of a command come in the order offences, completion, page requests.
+    """
+
+    __slots__ = ("_offences", "_state", "_static")
+
+    #: nothing happens by itself
+    deadline: float | None = None
+
+    def __init__(
+        self, profile: Profile, functions: Sequence[FunctionSpec] = (), *, offer_vhca_id: bool | None = None
+    ) -> None:
+        all_functions = roster(functions, profile.vhca_id, ecpf=profile.ecpf)
+        most = profile.capabilities(current=False) | {"vhca_id": all_functions.specs[0].vhca_id}
+        if offer_vhca_id is not None:
+            most["icm_mng_function_id_mode"] = int(offer_vhca_id)
+        device = Device(profile, all_functions, most)
+        self._state = _power_on(device)
+        self._static = repr(device).encode()
+        self._offences: deque[Offence] = deque(maxlen=MOST_OFFENCES)
+
+    @property
+    def mode(self) -> Mode:
+        """How page commands name functions; after DISABLE_HCA it stays as it was until the next ENABLE_HCA."""
+        return self._state.mode
+
+    @property
+    def specs(self) -> tuple[FunctionSpec, ...]:
+        """The functions, the supplier itself first."""
+        return self._state.device.roster.specs
+
+    @property
+    def own(self) -> Identity:
+        """The supplier by its name in the current mode."""
+        who = self._state.identity(0)
+        assert who is not None
+        return who
+
+    @property
+    def pages_eqn(self) -> int | None:
+        """The number of the event queue for page requests; None while there is none."""
+        return self._state.pages_eqn
+
+    def is_enabled(self, function: str) -> bool:
+        """The e-switch has enabled the named function."""
+        return self._state.functions[self._state.device.roster.named(function)].enabled
+
+    def meant(self, c: Command) -> FunctionSpec | None:
+        """The function that an e-switch command (ENABLE_HCA, QUERY_HCA_CAP and their like) names, if there is one."""
+        try:
+            return self.specs[self._state.eswitch_owner(c)]
+        except RefusedError:
+            return None
+
+    @property
+    def release_all(self) -> bool:
+        """Release_all events were negotiated."""
+        return bool(self._state.current.get("release_all_pages"))
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session is."""
+        return self._state.phase
+
+    @property
+    def offences(self) -> tuple[Offence, ...]:
+        """The latest offences, the earliest of them first; a reset keeps them."""
+        return tuple(self._offences)
+
+    @property
+    def kept(self) -> PageArray:
+        """Pages that sessions now over left behind: firmware keeps them until a reset."""
+        return self._state.store.kept
+
+    def holds(self) -> dict[Identity, PageArray]:
+        """The pages of each function that has some, by its name in the current mode; uint64 arrays, in no order.
+
+        After DISABLE_HCA these are what the session left behind, until the next ENABLE_HCA makes them ``kept``.
+        """
+        s = self._state
+        found = {}
+        for slot in range(len(s.functions)):
+            who = s.identity(slot)
+            if who is not None and s.store.held(slot):
+                found[who] = s.store.addresses(slot)
+        return found
+
+    def held(self, function: str) -> int:
+        """How many pages the named function holds; ValueError for a name that there is not."""
+        return self._state.store.held(self._state.device.roster.named(function))
+
+    def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
+        """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
+        effects: list[Effect] = []
+        match x:
+            case Submitted():
+                effects += self._command(x)
+            case Want():
+                self._want(x)
+            case ResetFunction():
+                effects += self._reset_function(x.function)
+            case Tick():
+                return []
+            case Reset():
+                self._state = _power_on(self._state.device)
+                return [ResetDone()]
+        eqn = self._state.pages_eqn
+        if eqn is not None:
+            effects += [Raised(eqn, ev) for ev in appetite.untold(self._state)]
+        return effects
+
+    def _command(self, x: Submitted) -> list[Effect]:
+        s = self._state
+        s.noted.clear()
+        try:
+            answer = execute(s, x.command, x.reply_length)
+        except RefusedError as e:
+            s.noted.append(Offence(e.name, _meant(s, x.command, e.name), e.detail))
+            answer = Answer(x.command.opcode, e.status)
+        self._offences.extend(s.noted)
+        return [*s.noted, Completed(x.id, answer)]
+
+    def _want(self, x: Want) -> None:
+        s = self._state
+        slot = s.device.roster.named(x.function)
+        if s.phase in (Phase.STARTING, Phase.WORKING):
+            appetite.want(s.functions[slot], x.pages, s.store.held(slot))
+
+    def _reset_function(self, name: str) -> list[Effect]:
+        s = self._state
+        slot = s.device.roster.named(name)
+        if slot == 0:
+            raise ValueError(f"{name} is the supplier itself: feed Reset")
+        if s.phase is not Phase.WORKING:
+            return []
+        f, held, eqn = s.functions[slot], s.store.held(slot), s.pages_eqn
+        effects: list[Effect] = []
+        if held and eqn is not None and s.current.get("release_all_pages"):
+            s.store.release(slot)
+            appetite.taken(f, held, 0)
+            effects.append(Raised(eqn, appetite.event(s, slot, 0, release_all=True)))
+        s.store.retire(slot)
+        appetite.dismiss(f, s.store.held(slot))
+        if f.enabled:
+            appetite.want(f, s.device.roster.specs[slot].pages, 0)
+        return effects
+
+    def clone(self) -> Firmware:
+        """A firmware of its own in the same state."""
+        new = Firmware.__new__(Firmware)
+        new._state, new._static = self._state.copy(), self._static
+        new._offences = deque(self._offences, MOST_OFFENCES)
+        return new
+
+    def key(self) -> bytes:
+        """16 bytes for the state: equal keys, equal futures. Offences are the past and do not count."""
+        s = self._state
+        moving = (
+            s.phase,
+            s.mode,
+            s.issi,
+            sorted(s.current.items()),
+            sorted(s.eqs.items()),
+            sorted(s.uars),
+            [f.row for f in s.functions],
+        )
+        digest = hashlib.blake2b(self._static, digest_size=16)
+        digest.update(repr(moving).encode())
+        digest.update(s.store.state())
+        return digest.digest()
+
+    def check(self) -> None:
+        """The firmware's own invariants; FirmwareError says which does not hold."""
+        s = self._state
+        s.store.check()
+        for f in s.functions:
+            held, name = s.store.held(f.slot), s.device.roster.specs[f.slot].name
+            counts = f"{name}: {f}, {held} held"
+            _hold(0 <= f.unneeded <= f.told <= f.wanted, f"told and unneeded pages are wanted ones: {counts}")
+            _hold(0 <= f.told_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
+            _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
+            _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
+        _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
+        by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))
+        _hold((s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the current capabilities say")
+
+
+def _power_on(device: Device) -> State:
+    profile, slots = device.profile, len(device.roster.specs)
+    store = Store(slots, profile.order, profile.seed)
+    return State(device, store, [Function(n) for n in range(slots)], {})
+
+
+def _meant(s: State, c: Command, offence: str) -> Identity | None:
+    """Whom a refused command was about: as it names them, or for e-switch commands whom it names."""
+    if c.opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
+        mode = Mode.FUNC_ID if offence == "identity-mode" else s.mode
+        return named(mode, c["function_id"], c["embedded_cpu_function"])
+    if c.opcode not in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.SET_HCA_CAP):
+        return None
+    try:
+        return s.identity(s.eswitch_owner(c))
+    except RefusedError:
+        return None
+
+
+def _hold(truth: bool, words: str) -> None:
+    if not truth:
+        raise FirmwareError(words)

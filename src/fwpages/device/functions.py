@@ -1,0 +1,138 @@
+"""The functions that a device has, and what firmware wants for each of them at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fwpages.prm.identity import FunctionType, Identity, Mode, Vport, func_id, vhca_id
+
+K = TypeVar("K")
+
+#: pages that one page request can name: num_pages has 32 bits, signed (``mlx5_eqe_page_req``)
+MOST_PAGES = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A function that the supplier gives pages for.
+
+    ``function_id`` and ``ec`` name it in FUNC_ID mode (an SPF cannot be named so: PROTOCOL.md, "Who is who"),
+    ``vhca_id`` in VHCA_ID mode, ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is
+    enabled. A spec of type SELF describes the supplier itself, which wants them after INIT_HCA.
+    """
+
+    name: str
+    type: FunctionType
+    vport: int
+    function_id: int
+    ec: bool
+    vhca_id: int
+    pages: int = 0
+
+    def __post_init__(self) -> None:
+        for what in ("vport", "function_id", "vhca_id"):
+            if not 0 <= getattr(self, what) <= 0xFFFF:
+                raise ValueError(f"function {self.name}: {what} has 16 bits, not {getattr(self, what):#x}")
+        if not 0 <= self.pages <= MOST_PAGES:
+            raise ValueError(f"function {self.name} wants 0 to {MOST_PAGES} pages, not {self.pages}")
+
+    def identity(self, mode: Mode) -> Identity | None:
+        """How page commands name it in ``mode``; None for an SPF in FUNC_ID mode."""
+        if mode is Mode.VHCA_ID:
+            return vhca_id(self.vhca_id)
+        return None if self.type is FunctionType.SPF else func_id(self.function_id, ec=self.ec)
+
+
+@dataclass(slots=True)
+class Function:
+    """The state of one function; counts are 4 KiB pages.
+
+    ``wanted`` are not given yet; ``told`` of them the driver knows of, by an event or an answer. ``unneeded`` of the
+    told ones are for a life of the function that is over: the request stands, and what it brings goes back.
+    ``asked_back`` is what a TAKE gets, ``told_back`` the part of it that an event told.
+    """
+
+    slot: int
+    enabled: bool = False
+    wanted: int = 0
+    told: int = 0
+    unneeded: int = 0
+    asked_back: int = 0
+    told_back: int = 0
+
+    def copy(self) -> Function:
+        """A function of its own in the same state."""
+        return Function(*self.row)
+
+    @property
+    def row(self) -> tuple[int, bool, int, int, int, int, int]:
+        """The whole state as a tuple."""
+        return (
+            self.slot,
+            self.enabled,
+            self.wanted,
+            self.told,
+            self.unneeded,
+            self.asked_back,
+            self.told_back,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The functions of a device by every name that they have; slot 0 is the supplier itself.
+
+    ``by_function`` holds (function_id, embedded_cpu_function), by which an SPF has no entry.
+    """
+
+    specs: tuple[FunctionSpec, ...]
+    by_name: dict[str, int] = field(default_factory=dict, compare=False)
+    by_function: dict[tuple[int, bool], int] = field(default_factory=dict, compare=False)
+    by_vhca_id: dict[int, int] = field(default_factory=dict, compare=False)
+    by_vport: dict[int, int] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for slot, spec in enumerate(self.specs):
+            _enter(self.by_name, spec.name, slot, self.specs, "name")
+            _enter(self.by_vhca_id, spec.vhca_id, slot, self.specs, "vhca_id")
+            _enter(self.by_vport, spec.vport, slot, self.specs, "vport")
+            if spec.type is not FunctionType.SPF:
+                _enter(self.by_function, (spec.function_id, spec.ec), slot, self.specs, "function_id")
+
+    def named(self, name: str) -> int:
+        """The slot of the function with this name; ValueError with the names that there are."""
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(self.by_name))}") from None
+
+    def by_eswitch(self, number: int, *, ec: bool) -> int | None:
+        """The slot that ENABLE_HCA and QUERY_HCA_CAP name by number: a function_id, else without ``ec`` a vport.
+
+        Linux hands over the vport number there, and for an EC VF its number among them (``mlx5_vport_to_func_id``).
+        """
+        slot = self.by_function.get((number, ec))
+        return self.by_vport.get(number) if slot is None and not ec else slot
+
+
+def _enter(table: dict[K, int], key: K, slot: int, specs: tuple[FunctionSpec, ...], what: str) -> None:
+    other = table.setdefault(key, slot)
+    if other != slot:
+        raise ValueError(f"functions {specs[other].name} and {specs[slot].name} have the same {what}")
+
+
+def roster(functions: Sequence[FunctionSpec], own_vhca_id: int, *, ecpf: bool) -> Roster:
+    """The device's functions with the supplier first: the spec of type SELF, or one made for it, named ``self``.
+
+    ValueError where two share a name, a vhca_id, a vport or a function_id, or where SELF is not (0 | ec).
+    """
+    own = [f for f in functions if f.type is FunctionType.SELF]
+    if len(own) > 1:
+        raise ValueError(f"functions {' and '.join(f.name for f in own)} cannot all be the supplier itself")
+    vport = Vport.ECPF if ecpf else Vport.HOST_PF
+    first = own[0] if own else FunctionSpec("self", FunctionType.SELF, vport, 0, ecpf, own_vhca_id)
+    if (first.function_id, first.ec) != (0, ecpf):
+        raise ValueError(f"function {first.name} is the supplier: function_id 0, ec {ecpf}")
+    return Roster((first, *(f for f in functions if f is not first)))

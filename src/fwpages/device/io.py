@@ -1,0 +1,82 @@
+"""What a firmware is fed and what it hands back: frozen values, no behaviour. Counts are 4 KiB pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.identity import Identity
+from fwpages.prm.message import Answer, Command
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Submitted:
+    """A command arrived. ``reply_length``: the bytes that the driver set aside for the answer."""
+
+    id: int
+    command: Command
+    reply_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The named function is under load: firmware wants ``pages`` more for it; gives that many back if negative."""
+
+    function: str
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFunction:
+    """A function-level reset of one function other than the supplier: firmware lets go of what it held for it."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A function-level reset of the supplier itself, or a power cycle: everything is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The firmware's deadline has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The command with this id is done."""
+
+    id: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A page request, on the event queue with this number."""
+
+    eqn: int
+    event: PageRequestEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """The driver broke a rule; ``name`` is one of ``OFFENCES``.
+
+    The command was refused, except where ``OFFENCES`` says that it is only recorded. ``function`` is whom it was
+    about, where that is known.
+    """
+
+    name: str
+    function: Identity | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetDone:
+    """The reset is complete: the device no longer touches any page that it was given."""
+
+
+Input: TypeAlias = Submitted | Want | ResetFunction | Reset | Tick
+Effect: TypeAlias = Completed | Raised | Offence | ResetDone

@@ -1,0 +1,113 @@
+"""Devices as data: one TOML file each in ``device/profiles``, read into a ``Profile``. Counts are 4 KiB pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Annotated
+
+import msgspec
+
+from fwpages.device.stack import Order
+from fwpages.prm.capability import GENERAL
+from fwpages.prm.identity import Supplier
+
+_Pages = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
+_Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+
+#: capabilities that follow from the profile's other keys
+DERIVED = ("vhca_id", "sf", "log_max_sf", "max_num_sf", "sf_base_id")
+
+
+class ProfileError(ValueError):
+    """A profile that does not exist or cannot be used; the text names it and the path of the key."""
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What distinguishes one device's firmware from another's, as far as its page supplier can see.
+
+    ``max`` are the general capabilities that it offers, ``current`` those that are set before any SET_HCA_CAP, both
+    by the names of ``prm.capability.GENERAL`` without those that follow from other keys (vhca_id, sf, …).
+    ``take_limit``: the most pages that one TAKE returns (Linux: MAX_RECLAIM_NPAGES). ``order``: which pages firmware
+    returns first; ``seed`` decides in shuffled order.
+    """
+
+    name: str
+    description: str
+    boot_pages: _Pages
+    init_pages: _Pages
+    vhca_id: _Word
+    ecpf: bool = False
+    max_vfs: _Word = 0
+    max_ec_vfs: _Word = 0
+    sf_base_id: _Word = 0
+    max_sf: _Word = 0
+    take_limit: Annotated[int, msgspec.Meta(ge=1, le=(1 << 31) - 1)] = 50_000
+    order: Order = "lifo"
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)] = 0
+    max: dict[str, int] = {}
+    current: dict[str, int] = {}
+
+    @property
+    def supplier(self) -> Supplier:
+        """What the supplier on this device knows of itself."""
+        return Supplier(self.ecpf, self.max_vfs, self.max_ec_vfs)
+
+    def capabilities(self, *, current: bool) -> dict[str, int]:
+        """The general capability fields at power-on, current or maximum, the derived ones included."""
+        derived = {"vhca_id": self.vhca_id}
+        if self.max_sf:
+            derived |= {
+                "sf": 1,
+                "log_max_sf": (self.max_sf - 1).bit_length(),
+                "max_num_sf": self.max_sf,
+                "sf_base_id": self.sf_base_id,
+            }
+        return {**(self.current if current else self.max), **derived}
+
+
+def names() -> list[str]:
+    """The names of the profiles that come with the package, sorted."""
+    found = (f.name for f in files("fwpages.device").joinpath("profiles").iterdir())
+    return sorted(n.removesuffix(".toml") for n in found if n.endswith(".toml"))
+
+
+def profile(name: str) -> Profile:
+    """The profile with this name; ProfileError with the names that there are."""
+    if name not in names():
+        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}")
+    text = files("fwpages.device").joinpath("profiles", f"{name}.toml").read_text("utf-8")
+    return parse(text, name)
+
+
+def parse(text: str, where: str) -> Profile:
+    """The profile that this TOML describes; ProfileError says ``where`` and which key."""
+    try:
+        new = msgspec.toml.decode(text, type=Profile)
+    except (msgspec.DecodeError, ValueError) as e:
+        raise ProfileError(f"profile {where}: {e}") from e
+    _check(new, where)
+    return new
+
+
+def _check(new: Profile, where: str) -> None:
+    for table, caps in (("max", new.max), ("current", new.current)):
+        for key, value in caps.items():
+            field = GENERAL.by_name.get(key)
+            if field is None or key in DERIVED:
+                why = "follows from the profile's other keys" if field else "is not a general capability"
+                raise ProfileError(f"profile {where}: {key} {why} - at `$.{table}.{key}`")
+            if not 0 <= value <= field.mask:
+                raise ProfileError(f"profile {where}: {value} does not fit {field.width} bits - at `$.{table}.{key}`")
+    beyond = exceeding(new.current, new.max)
+    if beyond is not None:
+        raise ProfileError(f"profile {where}: {beyond} is more than max offers - at `$.current.{beyond}`")
+    if new.current.get("icm_mng_function_id_mode"):
+        raise ProfileError(
+            f"profile {where}: a session starts in FUNC_ID mode - at `$.current.icm_mng_function_id_mode`"
+        )
+
+
+def exceeding(values: Mapping[str, int], most: Mapping[str, int]) -> str | None:
+    """The first capability in ``values`` that is more than ``most`` offers; None where all are offered."""
+    return next((k for k, v in values.items() if v > most.get(k, 0)), None)

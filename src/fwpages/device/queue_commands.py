@@ -1,0 +1,83 @@
+"""UARs and event queues, and the commands that firmware has nothing to say to but OK."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fwpages.device.offences import RefusedError
+from fwpages.device.state import State
+from fwpages.pages import PAGE_SHIFT, PAGE_SIZE
+from fwpages.prm.event import EQE_SIZE, EventType
+from fwpages.prm.message import Answer, Command
+
+#: eq_number has 8 bits, and 0 is not used
+MOST_EQS = 255
+#: enough for any driver's start; each is a page of BAR 0
+MOST_UARS = 1024
+#: bytes of the answers that carry data of no interest here (Linux: ``query_adapter_out``)
+ADAPTER_SIZE = 256
+
+
+def _lowest_free(taken: set[int], most: int, what: str) -> int:
+    if len(taken) >= most:
+        raise RefusedError("too-many-resources", f"all {most} {what} are in use")
+    return next(n for n in range(1, most + 1) if n not in taken)
+
+
+def alloc_uar(s: State, c: Command) -> Answer:
+    """The lowest free UAR."""
+    uar = _lowest_free(s.uars, MOST_UARS, "UARs")
+    s.uars.add(uar)
+    return Answer(c.opcode, fields={"uar": uar})
+
+
+def dealloc_uar(s: State, c: Command) -> Answer:
+    """Refused while an EQ rings its doorbell there."""
+    uar = c["uar"]
+    if uar not in s.uars:
+        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+    if any(uar == used for _, used in s.eqs.values()):
+        raise RefusedError("resource-in-use", f"UAR {uar:#x}")
+    s.uars.remove(uar)
+    return Answer(c.opcode)
+
+
+def create_eq(s: State, c: Command) -> Answer:
+    """An event queue; the one whose bitmask has PAGE_REQUEST takes the page requests, those waiting included."""
+    uar, mask = c["uar_page"], c["event_bitmask_0"]
+    if uar not in s.uars:
+        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+    bits = c["log_page_size"] + PAGE_SHIFT
+    pages = max(1, (EQE_SIZE << c["log_eq_size"]) >> bits)
+    if pages != c.pas.size:
+        raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {pages} pages of {1 << bits} bytes")
+    bad = c.pas[(c.pas == 0) | (c.pas & np.uint64(PAGE_SIZE - 1) != 0)]
+    if bad.size:
+        raise RefusedError("bad-address", f"address {int(bad[0]):#x} is not that of a page")
+    if mask >> EventType.PAGE_REQUEST & 1 and s.pages_eqn is not None:
+        raise RefusedError("second-pages-eq", f"EQ {s.pages_eqn} takes page requests already")
+    eqn = _lowest_free(set(s.eqs), MOST_EQS, "EQs")
+    s.eqs[eqn] = (mask, uar)
+    return Answer(c.opcode, fields={"eq_number": eqn})
+
+
+def destroy_eq(s: State, c: Command) -> Answer:
+    """No event comes any more."""
+    if s.eqs.pop(c["eq_number"], None) is None:
+        raise RefusedError("unknown-resource", f"EQ {c['eq_number']}")
+    return Answer(c.opcode)
+
+
+def access_reg(_s: State, c: Command) -> Answer:
+    """Registers of no interest here: read as zero, written without effect."""
+    return Answer(c.opcode, data=bytes(len(c.data)))
+
+
+def query_adapter(_s: State, c: Command) -> Answer:
+    """An adapter that says nothing about itself."""
+    return Answer(c.opcode, data=bytes(ADAPTER_SIZE))
+
+
+def done(_s: State, c: Command) -> Answer:
+    """OK, and nothing more."""
+    return Answer(c.opcode)

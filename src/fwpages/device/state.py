@@ -1,0 +1,131 @@
+"""Everything that a firmware remembers, and who is meant by the numbers in a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fwpages.device.functions import Function, Roster
+from fwpages.device.io import Offence
+from fwpages.device.offences import RefusedError
+from fwpages.device.profiles import Profile
+from fwpages.device.store import Store
+from fwpages.prm.capability import general
+from fwpages.prm.event import EventType
+from fwpages.prm.identity import Identity, Mode, named
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import opcode_name
+
+
+class Phase(StrEnum):
+    """Where a session is (PROTOCOL.md, "Life of a session")."""
+
+    OFF = "off"
+    #: ENABLE_HCA done
+    STARTING = "starting"
+    #: INIT_HCA done
+    WORKING = "working"
+    #: TEARDOWN_HCA done
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What does not change: the profile, the functions, and the maximum capabilities."""
+
+    profile: Profile
+    roster: Roster
+    max: dict[str, int]
+
+    def max_page(self, slot: int) -> bytes:
+        """The maximum general capabilities of a function: for another than the supplier, its vhca_id."""
+        return general({**(self.max if slot == 0 else {}), "vhca_id": self.roster.specs[slot].vhca_id})
+
+
+@dataclass(slots=True)
+class State:
+    """What changes. ``eqs``: number → (event_bitmask_0, uar). ``noted``: offences of the input in execution."""
+
+    device: Device
+    store: Store
+    functions: list[Function]
+    current: dict[str, int]
+    phase: Phase = Phase.OFF
+    mode: Mode = Mode.FUNC_ID
+    issi: int = 0
+    eqs: dict[int, tuple[int, int]] = field(default_factory=dict)
+    uars: set[int] = field(default_factory=set)
+    noted: list[Offence] = field(default_factory=list)
+
+    def copy(self) -> State:
+        """A state of its own."""
+        return State(
+            self.device,
+            self.store.copy(),
+            [f.copy() for f in self.functions],
+            dict(self.current),
+            self.phase,
+            self.mode,
+            self.issi,
+            dict(self.eqs),
+            set(self.uars),
+        )
+
+    def identity(self, slot: int) -> Identity | None:
+        """How page commands name this function now; None for an SPF in FUNC_ID mode."""
+        return self.device.roster.specs[slot].identity(self.mode)
+
+    @property
+    def startup_need(self) -> int:
+        """Pages that the supplier itself must still be given before it can go on with its start: boot, then init.
+
+        What it holds counts, so pages that a driver takes back again in an aborted start are asked for anew.
+        """
+        if self.phase is not Phase.STARTING:
+            return 0
+        held, profile = self.store.held(0), self.device.profile
+        return profile.boot_pages - held if self.booting else max(0, profile.boot_pages + profile.init_pages - held)
+
+    @property
+    def booting(self) -> bool:
+        """Started, and boot pages are missing."""
+        return self.phase is Phase.STARTING and self.store.held(0) < self.device.profile.boot_pages
+
+    @property
+    def pages_eqn(self) -> int | None:
+        """The number of the event queue that takes page requests; None while there is none."""
+        return next((n for n, (mask, _) in self.eqs.items() if mask >> EventType.PAGE_REQUEST & 1), None)
+
+    def page_owner(self, c: Command) -> int:
+        """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""
+        number, ec, roster = c["function_id"], bool(c["embedded_cpu_function"]), self.device.roster
+        if self.mode is Mode.FUNC_ID:
+            slot = roster.by_function.get((number, ec))
+        else:
+            slot = roster.by_vhca_id.get(number)
+            if ec or (slot is None and number == 0):
+                raise RefusedError("identity-mode", f"function_id {number:#x}, ec {int(ec)} in VHCA_ID mode")
+        if slot is None:
+            raise RefusedError("unknown-function", f"no function {named(self.mode, number, ec)}")
+        return slot
+
+    def eswitch_owner(self, c: Command) -> int:
+        """The slot that ENABLE_HCA, QUERY_HCA_CAP and their like name: by vhca_id, function_id or vport number."""
+        number, roster = c["function_id"], self.device.roster
+        ec = bool(c.fields.get("embedded_cpu_function") or c.fields.get("ec_vf_function"))
+        by_vhca_id = c.fields.get("function_id_type")  # ALLOC_SF and DEALLOC_SF have no such field
+        if not by_vhca_id:
+            slot = roster.by_eswitch(number, ec=ec)
+        elif ec:
+            raise RefusedError("identity-mode", f"vhca_id {number:#x} with an ec bit")
+        else:
+            slot = roster.by_vhca_id.get(number)
+        if slot is None:
+            way = "vhca_id" if by_vhca_id else "function_id"
+            raise RefusedError("unknown-function", f"no function with {way} {number:#x}, ec {int(ec)}")
+        return slot
+
+    def require(self, c: Command, *phases: Phase) -> None:
+        """``wrong-state`` unless the session is in one of these phases."""
+        if self.phase not in phases:
+            raise RefusedError("wrong-state", f"{opcode_name(c.opcode)} in phase {self.phase}")
