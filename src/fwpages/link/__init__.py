@@ -1,0 +1,1 @@
+"""What joins a host to a device."""

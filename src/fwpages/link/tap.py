@@ -1,0 +1,24 @@
+"""What a link shows to whoever watches: every command, answer and event, and what happened to the link itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.message import Answer, Command
+
+
+class Tap(Protocol):
+    """A watcher of a link. Times are the link's own seconds; sessions and command ids those of the host."""
+
+    def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
+        """The host handed a command over."""
+
+    def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None:  # noqa: A002
+        """The device's answer reached the host; ``reply_length`` bytes were set aside for it."""
+
+    def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None:
+        """A page request reached the host."""
+
+    def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
+        """Something happened to the link: ``reset``, ``fenced``, ``lost``, ``back``, ``aborted`` (command ``id``)."""
