@@ -1,0 +1,86 @@
+"""From a scenario's functions to those of the device and of the e-switch: numbers that follow from type and index."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
+from fwpages.host import VportInfo
+from fwpages.prm.capability import GENERAL
+from fwpages.prm.identity import FunctionType, Vport
+from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
+
+#: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
+EC_VF_VPORTS = 0x1000
+SPF_VPORTS = 0x2000
+
+
+def device_profile(scenario: Scenario) -> Profile:
+    """The scenario's profile with what the scenario changes; ScenarioError for what does not fit."""
+    try:
+        base = profile(scenario.device.profile)
+    except ProfileError as e:
+        raise ScenarioError(f"device.profile: {e}") from None
+    for name, value in scenario.device.capabilities.items():
+        f = GENERAL.by_name.get(name)
+        if f is None:
+            raise ScenarioError(f"device.capabilities: there is no general capability {name!r}")
+        if name in DERIVED:
+            raise ScenarioError(f"device.capabilities.{name}: follows from the profile and cannot be set here")
+        if not 0 <= value <= f.mask:
+            raise ScenarioError(f"device.capabilities.{name}: {value} does not fit {f.width} bits")
+    table = scenario.device
+    current = {name: min(value, table.capabilities.get(name, value)) for name, value in base.current.items()}
+    return msgspec.structs.replace(
+        base,
+        max={**base.max, **table.capabilities},
+        current=current,
+        boot_pages=base.boot_pages if table.boot_pages is None else table.boot_pages,
+        init_pages=base.init_pages if table.init_pages is None else table.init_pages,
+    )
+
+
+def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
+    """vport, function_id, ec bit, and how many of the type there may be."""
+    match f.kind:
+        case FunctionType.VF:
+            return Vport.FIRST_VF + f.index, 1 + f.index, False, p.max_vfs
+        case FunctionType.EC_VF:
+            return EC_VF_VPORTS + f.index, 1 + f.index, True, p.max_ec_vfs
+        case FunctionType.SF:
+            return p.sf_base_id + f.index, p.sf_base_id + f.index, p.ecpf, p.max_sf
+        case FunctionType.SPF:
+            return SPF_VPORTS + f.index, SPF_VPORTS + f.index, False, 16 if p.ecpf else 0
+        case _:
+            return Vport.HOST_PF, 0, False, 1 if p.ecpf else 0
+
+
+def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
+    """Every function of the scenario for both sides; ScenarioError for two of a name, a vhca_id or an index."""
+    out: list[tuple[FunctionSpec, VportInfo]] = []
+    seen: dict[tuple[str, object], str] = {
+        ("vhca_id", p.vhca_id): "the supplier itself",
+        ("name", "self"): "the supplier",
+    }
+    for n, f in enumerate(scenario.function):
+        where = f"function[{n}]"
+        vport, number, ec, room = _numbers(f, p)
+        if f.index >= room:
+            have = f"{room} of them" if room else "none of them"
+            raise ScenarioError(f"{where}: {f.type} {f.index} on {p.name}, which has {have}")
+        for key, words in (
+            (("name", f.name), f.name),
+            (("vhca_id", f.vhca_id), f"{f.vhca_id:#x}"),
+            (("index", (f.type, f.index)), f"{f.type} {f.index}"),
+        ):
+            if key in seen:
+                raise ScenarioError(f"{where}.{key[0]}: {words} is taken by {seen[key]}")
+            seen[key] = f.name
+        known = f.vhca_id if f.kind is FunctionType.SPF else None
+        out.append(
+            (
+                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages),
+                VportInfo(vport, f.kind, number, ec, known),
+            )
+        )
+    return tuple(out)
