@@ -1,0 +1,1 @@
+"""Traces, kernel logs, audits, accounts and reports."""

@@ -1,0 +1,243 @@
+"""The audit: everything that readers see, sorted by device and session, and rebuilt into one ledger for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fwpages.host.findings import Blame
+from fwpages.observe.accounts import Report
+from fwpages.observe.accounts import Session as SessionReport
+from fwpages.observe.closing import close
+from fwpages.observe.faults import Fault, finding
+from fwpages.observe.inputs import InputError, is_trace, open_source
+from fwpages.observe.klog import KernelLog
+from fwpages.observe.seen import (
+    Completed,
+    Event,
+    Header,
+    LinkChanged,
+    Lost,
+    Place,
+    Remark,
+    Restarted,
+    Said,
+    Seen,
+    Submitted,
+    Unanswered,
+    What,
+)
+from fwpages.observe.session import Session, Why
+from fwpages.observe.trace import TraceReader
+from fwpages.pages.space import Addresses
+from fwpages.prm.identity import Supplier
+from fwpages.prm.layout import LayoutError
+from fwpages.prm.message import decode_command
+from fwpages.prm.opcodes import Opcode
+
+__all__ = ["Audit", "InputError", "audit"]
+
+#: page addresses that sessions left behind, never fenced, which later ones are compared with
+MAX_LEFTOVERS = 8 << 20
+
+
+def audit(*paths: str | Path) -> Report:
+    """Audit traces and kernel logs; ``-`` is standard input. Each input stands for itself.
+
+    Raises InputError where an input cannot be read, or is none of what it should be.
+    """
+    sessions: list[SessionReport] = []
+    findings = []
+    for path in paths:
+        source = open_source(path)
+        try:
+            engine = Audit(log=not is_trace(source))
+            engine.feed(KernelLog(source).read() if engine.log else TraceReader(source).read())
+        finally:
+            source.close()
+        report = engine.report()
+        sessions += report.sessions
+        findings += report.findings
+    return Report(sessions=sessions, findings=findings)
+
+
+@dataclass(slots=True)
+class _Device:
+    name: str
+    supplier: Supplier | None = None
+    session: Session | None = None
+    slot: int = 0
+    leftovers: Addresses | None = None
+
+
+class Audit:
+    """Fed with what one input says; ``report`` when it has ended."""
+
+    def __init__(self, *, log: bool) -> None:
+        self.log = log
+        self._devices: dict[str, _Device] = {}
+        self._done: list[SessionReport | None] = []
+        self._lost: list[Fault] = []
+
+    def feed(self, stream: Iterable[Seen]) -> None:
+        """Everything that a reader hands out."""
+        for v in stream:
+            self.see(v)
+
+    def see(self, v: Seen) -> None:
+        """One thing."""
+        match v:
+            case Submitted():
+                self._submitted(v)
+            case Completed():
+                self._completed(v)
+            case Event():
+                self._event(v)
+            case Said():
+                self._said(v)
+            case Unanswered() | LinkChanged():
+                self._link(v)
+            case Lost():
+                self._missing(v)
+            case Header():
+                self._device(v.device).supplier = v.supplier
+            case Remark():
+                self._session(v).note(v.text)
+            case Restarted():
+                for device in self._devices.values():
+                    self._finish(device, "restart")
+
+    def report(self) -> Report:
+        """All sessions in the order in which they began."""
+        for device in self._devices.values():
+            self._finish(device, "eof")
+        sessions = [s for s in self._done if s is not None]
+        return Report(sessions=sessions, findings=[finding(f) for f in self._lost])
+
+    # -- sessions
+
+    def _device(self, name: str) -> _Device:
+        return self._devices.setdefault(name, _Device(name))
+
+    def _begin(self, device: _Device, place: Place, number: int | None = None) -> Session:
+        self._finish(device, "next")
+        device.slot = len(self._done)
+        self._done.append(None)
+        s = device.session = Session(device.name, place, device.supplier, log=self.log, number=number)
+        if device.leftovers is not None:
+            s.pages.leftovers = device.leftovers
+        return s
+
+    def _finish(self, device: _Device, why: Why) -> None:
+        s, device.session = device.session, None
+        if s is None:
+            return
+        report = self._done[device.slot] = close(s, why)
+        if report.end == "closed" and s.custody.records.out:
+            left = s.custody.left()
+            before = left if device.leftovers is None else np.union1d(device.leftovers, left)
+            device.leftovers = before[:MAX_LEFTOVERS]
+        elif s.fenced:
+            device.leftovers = None
+        elif device.leftovers is not None:
+            device.leftovers = s.pages.leftovers
+
+    def _session(self, v: Seen) -> Session:
+        """The session that this belongs to; a new one where none is open, whose beginning was then not seen."""
+        device = self._device(v.device)
+        s = device.session
+        if s is None or (v.session is not None and s.number is not None and v.session > s.number):
+            return self._begin(device, v.place, v.session)
+        return s
+
+    def _stale(self, v: Seen) -> Session | None:
+        """The open session, where this belongs to an earlier one."""
+        s = self._device(v.device).session
+        old = s is not None and v.session is not None and s.number is not None and v.session < s.number
+        return s if old else None
+
+    # -- what was seen
+
+    def _submitted(self, v: Submitted) -> None:
+        s = self._session(v)
+        if int.from_bytes(v.message[:2], "big") == Opcode.ENABLE_HCA and len(v.message) >= 12:
+            s = self._enabling(v, s)
+        elif s.closed:
+            s = self._begin(self._device(v.device), v.place, v.session)
+        s.submitted(v)
+
+    def _enabling(self, v: Submitted, s: Session) -> Session:
+        """ENABLE_HCA of the function itself begins a session, unless it is the first thing of this one."""
+        try:
+            c = decode_command(v.message)
+        except LayoutError:
+            return s
+        ec = c["embedded_cpu_function"]
+        if not s.life.is_own(c) and not s.closed:
+            return s
+        if s.enabled or s.closed or s.used:
+            tried = s.number == v.session and not s.enabled and not s.commands and not s.tally.used and s.began
+            if not tried or s.closed:
+                s = self._begin(self._device(v.device), v.place, v.session)
+        s.began = True
+        if ec:
+            s.naming.ecpf = True
+        elif s.naming.ecpf is None:
+            s.naming.ecpf = False
+        return s
+
+    def _completed(self, v: Completed) -> None:
+        if (s := self._stale(v)) is not None:
+            s.note(f"an answer to a command of session {v.session} came in ({v.place.file}:{v.place.line})")
+            return
+        self._session(v).completed(v)
+
+    def _event(self, v: Event) -> None:
+        if (s := self._stale(v)) is not None:
+            detail = f"a page request of session {v.session}: {v.request.num_pages} pages"
+            s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
+            return
+        s = self._session(v)
+        if not s.closed:
+            s.pages.happened(v)
+        else:
+            s.note("a page request came after the close")
+
+    def _link(self, v: Unanswered | LinkChanged) -> None:
+        if self._stale(v) is not None:
+            return
+        s = self._session(v)
+        if isinstance(v, Unanswered):
+            s.unanswered(v)
+        else:
+            s.linked(v)
+
+    def _said(self, v: Said) -> None:
+        device = self._device(v.device)
+        s = device.session
+        if v.what is What.FIRMWARE or (v.what is What.REQUESTED and v.boot):
+            if s is None or self._anew(s, v):
+                s = self._begin(device, v.place)
+            s.began = s.began or not s.used
+        s = self._session(v)
+        s.complaints.hear(v)
+
+    @staticmethod
+    def _anew(s: Session, v: Said) -> bool:
+        """A driver's line tells of a new load."""
+        if v.what is What.FIRMWARE:
+            return s.used or s.closed
+        return s.tally.used and not s.commands
+
+    def _missing(self, v: Lost) -> None:
+        if v.device:
+            self._session(v).missing(v)
+            return
+        sessions = [d.session for d in self._devices.values() if d.session is not None]
+        for s in [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else []):
+            s.missing(v)
+        if not sessions and v.harmless:
+            self._lost.append(Fault(v.name, Blame.LOG, v.place, detail=v.detail))

@@ -1,0 +1,182 @@
+"""A session that is over, in the shape of the report: its accounts, what is left, and what is not known."""
+
+from __future__ import annotations
+
+from fwpages.host.findings import Blame
+from fwpages.host.ledger import State
+from fwpages.host.records import Record
+from fwpages.observe.accounts import Count, End, Function, by_type, counters, total
+from fwpages.observe.accounts import Session as Report
+from fwpages.observe.seen import Unanswered
+from fwpages.observe.session import PATIENCE, Pending, Session, Why
+from fwpages.prm.identity import Identity
+from fwpages.prm.opcodes import ManagePages, Opcode
+
+#: losses in one session's log from which on dumps are not trusted to be whole where they look so
+MAX_DAMAGE = 16
+
+
+def close(s: Session, why: Why) -> Report:
+    """The session's part of the report; ``why`` says what came after its last line."""
+    end = s.end(why)
+    _under_way(s, end)
+    s.confirm()
+    s.pages.settle_names()
+    s.complaints.finish()
+    known = s.began and not s.lossy
+    if s.by_lines:
+        for unserved in s.tally.settle():
+            s.note(unserved)
+        known = s.began and not s.blind and not s.tally.broken and not s.tally.doubted
+        functions = s.tally.functions(known=s.began and not s.blind and not s.tally.broken)
+        peak: Count = s.tally.peak
+        peaks = None
+    else:
+        functions = _by_ledger(s)
+        peak = s.custody.records.peak
+        peaks = {kind: most for kind, (_, most) in s.custody.records.by_type.items()}
+        _left(s, end)
+    if s.log and s.faults.damage() >= MAX_DAMAGE and (n := s.faults.drop_inferred()):
+        s.note(f"{n} findings are left out: so many lines are missing that dumps may be taken for others")
+    _notes(s, end)
+    peak = None if any(f.given is None or f.peak is None for f in functions) else peak
+    findings = s.faults.rows()
+    totals = total(functions, peak=peak)
+    left = (totals.held or 0) + (totals.doubtful or 0)
+    return Report(
+        device=s.device,
+        mode=s.naming.mode.value,
+        end=end,
+        clean=not findings and (end == "open" or not left),
+        totals=totals,
+        by_type=by_type(functions, peaks),
+        counters=counters(
+            functions,
+            fw_pages_alloc_failed=None,
+            fw_pages_give_dropped=s.give_dropped if known else None,
+            fw_pages_reclaim_discard=s.reclaim_discard if known and not s.by_lines else None,
+        ),
+        functions=functions,
+        findings=findings,
+        notes=s.notes,
+    )
+
+
+def _under_way(s: Session, end: End) -> None:
+    """Commands that no answer was seen to: under way where the input just ends, else unanswered."""
+    for p in list(s.pending.values()):
+        waited = _waited(p, s)
+        if (end == "open" and waited < PATIENCE) or (s.log and end != "closed"):
+            s.note(f"{p} ({p.place.file}:{p.place.line}) was still under way at the end")
+            if p.opcode == Opcode.MANAGE_PAGES and p.op_mod == ManagePages.GIVE:
+                s.doubt(p)
+        elif s.log:
+            detail = f"{p} was sent, and its OUTPUT dump is missing: what was answered is not known"
+            s.fault("log-lines-lost", Blame.LOG, p.place, p.who, detail=detail)
+            s.pages.unknown_outcome(p, detail)
+        else:
+            s.unanswered(Unanswered(place=p.place, device=s.device, key=p.key))
+
+
+def _waited(p: Pending, s: Session) -> float:
+    begun, last = p.place.time, s.last.time
+    return last - begun if isinstance(begun, (int, float)) and isinstance(last, (int, float)) else 0.0
+
+
+def _by_ledger(s: Session) -> list[Function]:
+    counts = s.custody.ledger.counts()
+    return [_function(s, r, counts) for r in s.custody.records]
+
+
+def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Function:
+    seen = s.began or r.generation > 0 or r.identity in s.pages.fresh
+    known = seen and not s.blind and not s.ambiguous and r.identity not in s.unsure
+
+    def count(n: int) -> Count:
+        return n if known else None
+
+    return Function(
+        identity=str(r.identity),
+        generation=r.generation,
+        type=s.naming.type_of(r.identity) if not r.retired else r.type,
+        given=count(r.given),
+        returned=count(r.returned),
+        released=count(r.released),
+        discarded=count(r.discarded),
+        held=count(counts.get((r.number, State.HELD), 0)),
+        doubtful=count(counts.get((r.number, State.DOUBTFUL), 0)),
+        peak=count(r.peak),
+    )
+
+
+def _left(s: Session, end: End) -> None:
+    """Pages that are out though the session is over, by function, with whom to blame."""
+    if end not in ("closed", "reset") or s.blind or s.ambiguous:
+        return
+    left: dict[Identity, int] = {}
+    for r in s.custody.records:
+        if r.outstanding and r.identity not in s.unsure:
+            left[r.identity] = left.get(r.identity, 0) + r.outstanding
+    for who, n in left.items():
+        blame, why = _whose(s, who, end)
+        s.fault("pages-left", blame, s.last, who, n, f"{n} pages of {who}: {why}")
+
+
+def _whose(s: Session, who: Identity, end: End) -> tuple[Blame, str]:
+    if end == "reset":
+        return Blame.HOST, "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen"
+    if any(p.who == who and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):
+        return Blame.DEVICE, "the last TAKE was not answered"
+    if who not in s.pages.last_take:
+        return Blame.HOST, "the host never asked for them"
+    last = s.pages.last_take[who]
+    if last is None:
+        return Blame.DEVICE, "the device refused the last TAKE"
+    if last:
+        return Blame.HOST, f"the host stopped asking, though its last TAKE brought {last}"
+    return Blame.DEVICE, "the last TAKE brought nothing"
+
+
+def _notes(s: Session, end: End) -> None:
+    if not s.began and s.used:
+        _begun_before(s)
+    if s.blind:
+        s.note(f"no counts: {s.blind}")
+    for who, why in s.unsure.items():
+        s.note(f"{who}: no counts: {why}")
+    if s.pages.unjudged:
+        s.note(f"{s.pages.unjudged} single pages look wrong, but lines are missing: they are not judged")
+    if s.tally.broken and s.by_lines:
+        s.note(f"no counts: {s.tally.broken}")
+    if s.log and (s.by_lines or not s.commands):
+        _no_dumps(s, end)
+    if s.passed_over:
+        s.note(f"{s.passed_over} answers to commands that were not seen")
+    for name, n in s.benign.items():
+        s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
+    if end == "forced":
+        left = [f"{r.identity} {r.outstanding}" for r in s.custody.records if r.outstanding]
+        s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
+    if end == "open" and s.used:
+        s.note("the input ends with the device open")
+
+
+def _begun_before(s: Session) -> None:
+    s.note("the input begins in the middle of this session: what was given before is not known, so no counts")
+    for r in s.custody.records:
+        if r.generation == 0 and r.identity not in s.pages.fresh and r.given:
+            s.note(f"{r.identity}: seen here: given {r.given}, returned {r.returned}, released {r.released}")
+    for line in s.tally.lines.values() if s.by_lines else ():
+        s.note(f"{line.who}: seen here: given {line.given}, released {line.released}")
+    for who, n in s.pages.before.items():
+        s.note(f"{who}: {n} pages came back that were given before the input begins")
+
+
+def _no_dumps(s: Session, end: End) -> None:
+    if not s.tally.used:
+        s.note("nothing about pages: mlx5_core says it at debug level (dynamic debug: module mlx5_core +p)")
+        return
+    why = "the dumps cannot be used" if s.ambiguous else "no command dumps"
+    s.note(f"{why}: what a TAKE returned is not known, so neither is what is held after one")
+    if end == "closed" and s.tally.sweeping and not s.faults.has("pages-left"):
+        s.note("the driver took everything back and complained of nothing: taken as closed")

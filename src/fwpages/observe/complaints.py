@@ -1,0 +1,380 @@
+"""What a kernel log says beside, or instead of, its command dumps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fwpages.host.findings import Blame
+from fwpages.observe.faults import Fault
+from fwpages.observe.seen import Place, Said, Unanswered, What
+from fwpages.prm.identity import FunctionType, Identity, Mode
+from fwpages.prm.opcodes import Opcode, opcode_name
+from fwpages.prm.status import status_words
+
+if TYPE_CHECKING:
+    from fwpages.observe.session import Session, Why
+
+#: errors of the kernel's that say what became of a command
+ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
+
+_PAGE_OPS = {0: "cant-give", 1: "give", 2: "take"}
+
+
+class Complaints:
+    """Hears the driver's lines for one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.s = session
+        #: a TAKE that a line announced and whose dump should follow
+        self._expected: Said | None = None
+        #: pages that the driver says are left after it took everything back, and of which types
+        self.left: int | None = None
+        self._left_by: dict[FunctionType, int] = {}
+        self._left_at: Said | None = None
+        self.gave_up: Said | None = None
+        self._last_init: int | None = None
+        #: a refusal or time-out that the next line says more about
+        self._open: Said | None = None
+
+    def hear(self, v: Said) -> None:
+        """One line."""
+        self.s.last = v.place
+        handler = _HEARD.get(v.what)
+        if handler is not None:
+            handler(self, v)
+
+    def _tell(
+        self,
+        name: str,
+        blame: Blame,
+        place: Place,
+        who: Identity | None = None,
+        pages: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """Something is wrong by the driver's own word."""
+        self.s.faults.add(Fault(name, blame, place, who, pages, detail, heard=True))
+
+    # -- who is meant
+
+    def _who(self, v: Said) -> Identity | None:
+        """The function that a line names, in the mode that the line, or the session so far, tells."""
+        s = self.s
+        if v.number is None:
+            return None
+        if v.mode is Mode.VHCA_ID and s.naming.mode is Mode.FUNC_ID:
+            self._switched(v)
+        return s.naming.name(v.number, bool(v.ec))
+
+    def _switched(self, v: Said) -> None:
+        """A line speaks of vhca_ids though nothing switched the mode that was seen."""
+        s = self.s
+        if s.commands and s.began and not s.lossy and not s.pages.mode_unknown:
+            self._tell("mode-mismatch", Blame.HOST, v.place, detail=f"{v.text}: but no SET_HCA_CAP set VHCA_ID mode")
+            return
+        if s.naming.vhca is None and self._last_init is not None:
+            s.naming.vhca = self._last_init
+        s.life.switch()
+
+    # -- lines about pages
+
+    def _requested(self, v: Said) -> None:
+        self.s.used = True
+        if not v.boot:
+            self._last_init = v.number
+        if v.number is not None and v.pages:
+            self.s.tally.requested(v.number, v.pages)
+
+    def _request(self, v: Said) -> None:
+        if v.number is not None and v.pages:
+            self.s.tally.requested(v.number, v.pages)
+
+    def _release_request(self, v: Said) -> None:
+        if v.number is not None:
+            self.s.tally.releasing.append(v.number)
+
+    def _gave(self, v: Said) -> None:
+        s = self.s
+        served = s.tally.serve(v.number, v.pages, take=False)
+        who = self._who(v)
+        pages = v.pages
+        if who is None and served is not None:
+            who, pages = s.naming.name(served.number, ec=False), pages or served.pages
+        s.used = True
+        if who is not None and pages is not None:
+            s.tally.give(who, pages)
+        else:
+            where = f"{v.place.file}:{v.place.line}"
+            s.tally.broken = f"{v.text!r} ({where}) names no function, and no single request fits it"
+        if s.commands and not s.ambiguous and v.number is not None and v.pages is not None:
+            self._confirm_give(v, v.number, v.pages)
+
+    def _confirm_give(self, v: Said, number: int, pages: int) -> None:
+        """A dump has told it already: the line is only compared."""
+        s, done, who = self.s, self.s.pages.unconfirmed, self._who(v)
+        if (number, pages) in done:
+            del done[: done.index((number, pages)) + 1]
+            return
+        mine = next((n for w, n in done if w == number), None)
+        if mine is not None:
+            detail = f"{v.text}: the dump of that GIVE says {mine} pages"
+            self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
+            return
+        detail = f"{v.text}: no dump of that GIVE is in the log"
+        self._tell("log-lines-lost", Blame.LOG, v.place, who, pages, detail)
+        s.lose(who, detail)
+
+    def _taking(self, v: Said) -> None:
+        s = self.s
+        served = s.tally.serve(v.number, v.pages, take=True)
+        who = self._who(v)
+        if s.commands and not s.ambiguous:
+            if self._expected is not None:
+                self._no_take()
+            self._expected = v if who is not None else None
+        s.used = True
+        if who is None and served is not None:
+            who = s.naming.name(served.number, ec=False)
+        if who is not None:
+            s.tally.take(who, v.pages or 0, solicited=served is not None)
+            return
+        for row in list(s.tally.lines.values()):
+            s.tally.take(row.who, v.pages or 0, solicited=False)
+
+    def took(self, who: Identity | None) -> None:
+        """The dump of a TAKE was seen."""
+        if self._expected is not None and who is not None and self._expected.number == who.number:
+            self._expected = None
+
+    def _no_take(self) -> None:
+        v, self._expected = self._expected, None
+        if v is not None:
+            who = self._who(v)
+            detail = f"{v.text}: no dump of that TAKE is in the log"
+            self._tell("log-lines-lost", Blame.LOG, v.place, who, detail=detail)
+            self.s.lose(who, detail)
+
+    def _released(self, v: Said) -> None:
+        s, who, pages = self.s, self._who(v), v.pages or 0
+        if who is None:
+            return
+        s.used = True
+        s.tally.release(who, pages)
+        if not s.commands or s.ambiguous:
+            return
+        told = s.pages.released.pop(who, None)
+        n = s.pages.release(who) if told is None else told
+        if n != pages and s.began and not s.lossy and not any(p.who == who for p in s.pending.values()):
+            detail = f"{v.text}: by its commands the function had {n} pages"
+            self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
+
+    # -- complaints
+
+    def _give_failed(self, v: Said) -> None:
+        s = self.s
+        served = s.tally.serve(v.number, v.pages, take=False)
+        who, pages = self._who(v), v.pages
+        if who is None and served is not None:
+            who = s.naming.name(served.number, ec=False)
+        opened, self._open = self._open, None
+        if s.commands:
+            return
+        s.used = True
+        why = f"; {opened.text}" if opened else ""
+        if v.err == ETIMEDOUT:
+            detail = f"{v.text}{why}: the driver frees these pages, but firmware may have them"
+            self._tell("give-unanswered", Blame.DEVICE, v.place, who, pages, detail)
+            if who is not None and pages:
+                s.tally.give(who, pages, doubtful=True)
+            return
+        s.give_dropped += pages or 0
+        if v.err in (ECANCELED, EBUSY):
+            self._tell("command-not-sent", Blame.HOST, v.place, who, pages, f"{v.text}{why}")
+            return
+        self._tell("give-refused", Blame.DEVICE, v.place, who, pages, f"{v.text}{why}")
+
+    def _reclaim_failed(self, v: Said) -> None:
+        s = self.s
+        opened, self._open = self._open, None
+        if s.commands:
+            self.gave_up = self.gave_up or v
+            return
+        who = self._who(v)
+        if who is not None:
+            # the line before it has told the error; this one tells whose pages stay
+            self.gave_up = v
+            return
+        why = f"{v.text}{'; ' + opened.text if opened else ''}"
+        name = "take-unanswered" if v.err == ETIMEDOUT else "take-refused"
+        self._tell(name, Blame.DEVICE, v.place, detail=why)
+
+    def _gave_up(self, v: Said) -> None:
+        self.gave_up = v
+
+    def _left(self, v: Said) -> None:
+        if v.kind is not None:
+            self._left_by[v.kind] = v.pages or 0
+        elif v.pages is not None:
+            self.left = v.pages
+        self._left_at = self._left_at or v
+
+    def _refused(self, v: Said) -> None:
+        self._flush()
+        if not self.s.commands and v.opcode is not None:
+            self._open = v
+
+    def _flush(self) -> None:
+        """No line told more about a refusal: it stands for itself."""
+        v, self._open = self._open, None
+        if v is None or v.opcode is None:
+            return
+        s, page_op = self.s, v.opcode == Opcode.MANAGE_PAGES
+        kind = _PAGE_OPS.get(v.op_mod or 0, "command") if page_op and v.op_mod is not None else "command"
+        if v.what is What.REFUSED and v.opcode not in frozenset(Opcode) - {Opcode.ACCESS_REG, Opcode.QUERY_ISSI}:
+            s.benign[opcode_name(v.opcode)] = s.benign.get(opcode_name(v.opcode), 0) + 1
+            return
+        name = f"{kind}-refused" if v.what is What.REFUSED else "command-unanswered"
+        if name == "cant-give-refused":
+            name = "command-refused"
+        status = f" ({status_words(v.status)})" if v.status is not None else ""
+        self._tell(name, Blame.DEVICE, v.place, detail=f"{v.text}{status if 'status' not in v.text else ''}")
+
+    def _no_done(self, v: Said) -> None:
+        """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
+        for p in list(self.s.pending.values()):
+            if p.opcode == v.opcode and v.slot in (None, p.slot):
+                self.s.unanswered(Unanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text))
+
+    def _timeout(self, v: Said) -> None:
+        s = self.s
+        if not s.commands and not s.pending and not s.overdue:
+            self._refused(v)
+            return
+        self._no_done(v)
+        if any(p.opcode == v.opcode for p in s.overdue.values()):
+            s.confirm(v.opcode)
+            return
+        # a data dump of an unanswered command looks like an answer of zeros
+        last = s.pages.unconfirmed[-1][0] if v.opcode == Opcode.MANAGE_PAGES and s.pages.unconfirmed else None
+        who = None if last is None else s.naming.name(last, ec=False)
+        name = "give-unanswered" if who is not None else "command-unanswered"
+        self._tell(name, Blame.DEVICE, v.place, who, detail=v.text)
+        if v.opcode == Opcode.MANAGE_PAGES:
+            s.lose(who, f"{v.text}: which pages firmware has is not known")
+
+    def _late(self, v: Said) -> None:
+        if not self.s.faults.has("late-answer"):
+            self._tell("late-answer", Blame.DEVICE, v.place, detail=v.text)
+
+    def _simple(self, name: str, blame: Blame) -> Callable[[Said], None]:
+        def tell(v: Said) -> None:
+            self._tell(name, blame, v.place, self._who(v), v.pages, v.text)
+
+        return tell
+
+    def _alloc_failed(self, v: Said) -> None:
+        self._simple("alloc-failed", Blame.HOST)(v)
+
+    def _notify_failed(self, v: Said) -> None:
+        if not self.s.commands:
+            self._simple("command-refused", Blame.DEVICE)(v)
+
+    def _not_sent(self, v: Said) -> None:
+        self._simple("command-not-sent", Blame.HOST)(v)
+
+    def _pending(self, v: Said) -> None:
+        self._simple("pages-pending", Blame.DEVICE)(v)
+
+    def _device_error(self, v: Said) -> None:
+        if not self.s.faults.has("device-error"):
+            self._simple("device-error", Blame.DEVICE)(v)
+
+    def _not_found(self, v: Said) -> None:
+        if not self.s.commands:
+            self._tell("returned-never-given", Blame.DEVICE, v.place, pages=1, detail=v.text)
+
+    def _over_asked(self, v: Said) -> None:
+        if not self.s.commands:
+            self._tell("count-over-asked", Blame.DEVICE, v.place, pages=v.pages, detail=v.text)
+
+    def _no_teardown(self, v: Said) -> None:
+        self.gave_up = v
+
+    # -- the end
+
+    def closed(self, why: Why) -> bool:
+        """Lines alone tell that the driver took everything back, or at least said what it could not."""
+        s = self.s
+        if s.commands or s.blind:
+            return False
+        if self.left is not None or (self.gave_up is not None and self.gave_up.what is not What.NO_TEARDOWN):
+            return True
+        return s.tally.swept_out() or (why == "next" and s.tally.sweeping)
+
+    def finish(self) -> None:
+        """What can only be said once nothing more comes."""
+        s = self.s
+        self._flush()
+        if s.closed and self._expected is not None:
+            self._no_take()
+        if s.commands:
+            self._compare_left()
+        elif self.left or self.gave_up is not None:
+            self._report_left()
+        at = self._left_at
+        if at is not None and self._left_by and not self.left and not s.commands:
+            words = ", ".join(f"{kind.value} {n}" for kind, n in self._left_by.items())
+            self._tell("counters-disagree", Blame.HOST, at.place, detail=f"no total is left, but by type: {words}")
+
+    def _report_left(self) -> None:
+        v = self.gave_up or self._left_at
+        if v is None:
+            return
+        who = self._who(v)
+        types = "".join(f"; of these {kind.value} {n}" for kind, n in self._left_by.items())
+        pages = self.left if self.left is not None else self._unreturned(who)
+        detail = f"{v.text}{types}" if self._left_at is None else f"{v.text}; {self._left_at.text}{types}"
+        self._tell(
+            "pages-left", Blame.DEVICE, v.place, who, pages, detail if self._left_at is not v else f"{v.text}{types}"
+        )
+
+    def _unreturned(self, who: Identity | None) -> int | None:
+        row = self.s.tally.lines.get(who) if who is not None else None
+        return row.out if row is not None else None
+
+    def _compare_left(self) -> None:
+        s, at = self.s, self._left_at
+        if at is None or s.lossy or not s.began:
+            return
+        out = s.custody.records.out
+        if (self.left is not None and self.left != out) or (self.left is None and not out):
+            words = f"the driver counts {self.left or 0} pages left, its commands add up to {out}"
+            by = "".join(f"; {kind.value} {n}" for kind, n in self._left_by.items())
+            self._tell("counters-disagree", Blame.HOST, at.place, detail=words + by)
+
+
+_HEARD: dict[What, Callable[[Complaints, Said], None]] = {
+    What.REQUESTED: Complaints._requested,
+    What.REQUEST: Complaints._request,
+    What.RELEASE_REQUEST: Complaints._release_request,
+    What.GAVE: Complaints._gave,
+    What.GIVE_FAILED: Complaints._give_failed,
+    What.TAKING: Complaints._taking,
+    What.RELEASED: Complaints._released,
+    What.LEFT: Complaints._left,
+    What.GAVE_UP: Complaints._gave_up,
+    What.RECLAIM_FAILED: Complaints._reclaim_failed,
+    What.NOT_FOUND: Complaints._not_found,
+    What.OVER_ASKED: Complaints._over_asked,
+    What.ALLOC_FAILED: Complaints._alloc_failed,
+    What.NOTIFY_FAILED: Complaints._notify_failed,
+    What.REFUSED: Complaints._refused,
+    What.TIMEOUT: Complaints._timeout,
+    What.NO_DONE: Complaints._no_done,
+    What.NOT_SENT: Complaints._not_sent,
+    What.LATE: Complaints._late,
+    What.PENDING: Complaints._pending,
+    What.DEVICE_ERROR: Complaints._device_error,
+    What.NO_TEARDOWN: Complaints._no_teardown,
+}

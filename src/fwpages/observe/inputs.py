@@ -1,0 +1,154 @@
+"""Opening what an audit reads: files, gzip, standard input; and telling a trace from a kernel log."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+#: bytes read at a time
+CHUNK = 1 << 20
+#: a line longer than this is no line of a trace or a log: a GIVE of 50,000 pages takes 0.8 MB in a trace
+MAX_LINE = 32 << 20
+#: bytes looked at to tell what a file is
+SAMPLE = 1 << 16
+
+EXPECTED = "expected a trace of fwpages (*.jsonl) or a kernel log with mlx5_core's messages"
+
+_PACKED = {b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
+
+
+class InputError(Exception):
+    """This input cannot be audited: the caller's misuse. The text says what was expected."""
+
+
+@dataclass
+class Source:
+    """An input by line. ``broken`` says why it ended early; ``cut`` that its last line has no line end.
+
+    ``skipped`` counts lines that were too long to be any.
+    """
+
+    name: str
+    stream: IO[bytes]
+    sample: bytes = b""
+    broken: str = ""
+    cut: bool = False
+    skipped: int = 0
+    lines: int = 0
+    _owned: list[IO[bytes]] = field(default_factory=list)
+
+    def batches(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Lines in batches, each with the number of its first; line ends are taken off."""
+        rest, skipping = b"", False
+        while chunk := self._read():
+            parts = (rest + chunk).split(b"\n")
+            rest = parts.pop()
+            if skipping and parts:
+                parts[0], skipping = b"", False
+            if parts:
+                yield self.lines + 1, parts
+                self.lines += len(parts)
+            if skipping or len(rest) > MAX_LINE:
+                self.skipped += not skipping
+                rest, skipping = b"", True
+        if rest:
+            self.cut = True
+            yield self.lines + 1, [rest]
+            self.lines += 1
+
+    def _read(self) -> bytes:
+        if self.sample:
+            chunk, self.sample = self.sample, b""
+            return chunk
+        return self._fetch(CHUNK)
+
+    def _fetch(self, size: int) -> bytes:
+        try:
+            return self.stream.read(size)
+        except EOFError:
+            self.broken = "the compressed file ends too early"
+        except (zlib.error, gzip.BadGzipFile) as e:
+            self.broken = f"the compressed file is damaged ({e})"
+        except OSError as e:
+            self.broken = f"reading failed ({e.strerror or e})"
+        return b""
+
+    def peek(self) -> bytes:
+        """The beginning, without consuming it."""
+        while len(self.sample) < SAMPLE and (more := self._fetch(SAMPLE - len(self.sample))):
+            self.sample += more
+        return self.sample
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        for f in self._owned:
+            with contextlib.suppress(OSError):
+                f.close()
+
+
+def open_source(path: str | Path) -> Source:
+    """The input at ``path``, ``-`` for standard input, unpacked where it is gzip; InputError where it cannot be."""
+    name = str(path)
+    owned: list[IO[bytes]] = []
+    try:
+        if name == "-":
+            raw: IO[bytes] = sys.stdin.buffer
+            name = "<stdin>"
+        else:
+            raw = Path(path).open("rb")  # noqa: SIM115  # the Source closes it
+            owned.append(raw)
+        buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[type-var]
+        magic = buffered.peek(6)[:6]
+    except IsADirectoryError:
+        raise InputError(f"{name} is a directory; {EXPECTED}") from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file; {EXPECTED}") from None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{name} cannot be read ({getattr(e, 'strerror', None) or e})") from None
+    stream: IO[bytes] = buffered
+    if magic[:2] == b"\x1f\x8b":
+        stream = gzip.GzipFile(fileobj=buffered)  # type: ignore[assignment]
+    packed = next((how for start, how in _PACKED.items() if magic.startswith(start)), None)
+    source = Source(name, stream, _owned=owned)
+    if packed:
+        source.close()
+        raise InputError(f"{name} is packed with {packed}; unpack it first (gzip is read as it is)")
+    if not source.peek() and not source.broken:
+        source.close()
+        raise InputError(f"{name} is empty; {EXPECTED}")
+    return source
+
+
+def looks_binary(sample: bytes) -> bool:
+    """No text: zero bytes, or many that no text has."""
+    head = sample[:4096]
+    odd = sum(b < 9 or 13 < b < 32 for b in head)
+    return b"\0" in head or odd * 10 > len(head)
+
+
+def is_trace(source: Source) -> bool:
+    """It begins like a trace. InputError for JSON of another kind; a journal as JSON is a log."""
+    first = next((line.strip() for line in source.peek().split(b"\n") if line.strip()), b"")
+    if not first.startswith(b"{"):
+        return False
+    try:
+        head = msgspec.json.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # a first line longer than the sample, or cut: the reader of traces says what is wrong with it
+        return first[:200].find(b'"kind"') >= 0 or _wrong(source.name)
+    if isinstance(head, dict) and "MESSAGE" in head:
+        return False
+    return (isinstance(head, dict) and isinstance(head.get("kind"), str)) or _wrong(source.name)
+
+
+def _wrong(name: str) -> bool:
+    raise InputError(f"{name} is JSON, but no trace of fwpages: its lines have no kind; {EXPECTED}")

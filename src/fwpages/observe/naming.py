@@ -1,0 +1,107 @@
+"""Who is called what in a session, as far as its commands tell: mode, own identity, types."""
+
+from __future__ import annotations
+
+from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, named, vhca_id
+
+
+class Naming:
+    """What one session's commands have told about functions. ``supplier`` is known from a trace's header only."""
+
+    def __init__(self, supplier: Supplier | None) -> None:
+        self.supplier = supplier
+        self.ecpf: bool | None = supplier.ecpf if supplier else None
+        self.mode = Mode.FUNC_ID
+        #: own vhca_id, from the general capabilities
+        self.vhca: int | None = None
+        #: the name under which the device answered, or was given pages, before any mode was negotiated
+        self.boot: Identity | None = None
+        self.sf_base = 0
+        self.sf = False
+        #: FUNC_ID names of vports that a command enabled, with the type that the command tells
+        self.enabled: dict[Identity, FunctionType] = {}
+        self._vhca_of: dict[Identity, int] = {}
+        self._learned: dict[int, FunctionType] = {}
+
+    @property
+    def own(self) -> Identity:
+        """The function itself in the mode that now holds."""
+        if self.mode is Mode.VHCA_ID and self.vhca is not None:
+            return vhca_id(self.vhca)
+        return self.boot or func_id(0, ec=bool(self.ecpf))
+
+    def name(self, number: int, ec: bool | int) -> Identity:
+        """Whom a page command or event means."""
+        return named(self.mode, number, ec)
+
+    def is_own_hca(self, number: int, ec: int, id_type: int) -> bool:
+        """ENABLE_HCA or DISABLE_HCA with these fields is about the function itself."""
+        if id_type:
+            return self.vhca is not None and number == self.vhca
+        return number == 0 and (bool(ec) or not self.ecpf)
+
+    def knows(self, vhca: int) -> bool:
+        """This vhca_id is the own one or was learned from the capabilities of another function."""
+        return vhca == self.vhca or vhca in self._learned
+
+    def type_of(self, who: Identity) -> FunctionType:
+        """The type of a function; UNKNOWN where nothing has told it."""
+        if who == self.own:
+            return FunctionType.SELF
+        if who.mode is Mode.VHCA_ID:
+            return self._learned.get(who.number, FunctionType.UNKNOWN)
+        if self.supplier is not None:
+            return self.supplier.type_by_number(who)
+        if who.number == 0:
+            return FunctionType.HOST_PF if self.ecpf and not who.ec else FunctionType.SELF
+        if who in self.enabled:
+            return self.enabled[who]
+        if who.ec:
+            return FunctionType.EC_VF
+        if self.sf and 0 < self.sf_base <= who.number:
+            return FunctionType.SF
+        return FunctionType.UNKNOWN
+
+    def enable(self, who: Identity, kind: FunctionType | None) -> None:
+        """A vport was enabled, or a sub-function allocated, under its FUNC_ID name."""
+        self.enabled[who] = kind or FunctionType.UNKNOWN
+
+    def enable_vhca(self, vhca: int) -> FunctionType:
+        """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
+        kind = FunctionType.SPF if self.ecpf else FunctionType.UNKNOWN
+        return self._learned.setdefault(vhca, kind) if vhca != self.vhca else FunctionType.SELF
+
+    def learn(self, who: Identity, vhca: int) -> FunctionType:
+        """The capabilities of ``who`` (its FUNC_ID name) told its vhca_id; returns the type that it thus has."""
+        kind = FunctionType.SELF if vhca == self.vhca else self.type_of_number(who)
+        self._vhca_of[who] = vhca
+        self._learned[vhca] = kind
+        return kind
+
+    def type_of_number(self, who: Identity) -> FunctionType:
+        """The type that a FUNC_ID name has, whatever mode holds now."""
+        if who.number == 0 and (who.ec or not self.ecpf):
+            return FunctionType.SELF
+        return self.type_of(who)
+
+    def gone(self, who: Identity) -> Identity:
+        """A vport was disabled under its FUNC_ID name: returns its name in the mode that holds, and forgets it."""
+        self.enabled.pop(who, None)
+        vhca = self._vhca_of.pop(who, None)
+        if self.mode is Mode.FUNC_ID:
+            return who
+        if vhca is None:
+            return who
+        self._learned.pop(vhca, None)
+        return vhca_id(vhca)
+
+    def gone_vhca(self, vhca: int) -> Identity:
+        """The same for a vport named by its vhca_id."""
+        self._learned.pop(vhca, None)
+        who = next((w for w, v in self._vhca_of.items() if v == vhca), None)
+        if who is not None:
+            del self._vhca_of[who]
+            self.enabled.pop(who, None)
+            if self.mode is Mode.FUNC_ID:
+                return who
+        return vhca_id(vhca)

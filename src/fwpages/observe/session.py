@@ -1,0 +1,340 @@
+"""One session as its commands, answers and events tell it: from ENABLE_HCA to whatever ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from fwpages.host.findings import Blame
+from fwpages.observe.accounts import End
+from fwpages.observe.complaints import Complaints
+from fwpages.observe.custody import Custody, Offer
+from fwpages.observe.faults import Fault, Faults
+from fwpages.observe.lifecycle import CAPS_READ, COMMANDS, Lifecycle, holed
+from fwpages.observe.naming import Naming
+from fwpages.observe.pagecommands import PageCommands
+from fwpages.observe.seen import Completed, LinkChanged, Lost, Place, Submitted, Unanswered
+from fwpages.observe.tally import Tally
+from fwpages.pages.space import Indices
+from fwpages.prm.identity import Identity, Supplier
+from fwpages.prm.layout import LayoutError
+from fwpages.prm.message import Answer, Command, decode_answer, decode_command
+from fwpages.prm.opcodes import CapType, ManagePages, Opcode, op_mod_suffix, opcode_name
+from fwpages.prm.status import Status, status_words
+
+#: commands without an answer that a session remembers
+MAX_PENDING = 4096
+#: notes of one session
+MAX_NOTES = 100
+#: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
+PATIENCE = 60.0
+
+Why = Literal["next", "restart", "eof"]
+
+_OWN_COMMANDS = frozenset(Opcode) - {Opcode.ACCESS_REG}
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A command on its way. ``faulty``: the host did something wrong in it; ``crossed``: release_all came meanwhile."""
+
+    key: Hashable
+    place: Place
+    opcode: int
+    op_mod: int
+    slot: int | None
+    command: Command | None = None
+    who: Identity | None = None
+    offer: Offer | None = None
+    doubted: Indices | None = None
+    asked: int = 0
+    faulty: bool = False
+    crossed: bool = False
+
+    def __str__(self) -> str:
+        return opcode_name(self.opcode) + op_mod_suffix(self.opcode, self.op_mod)
+
+
+class Session:
+    """The state of one session; ``pages`` handles the page commands, ``complaints`` what a log says beside them."""
+
+    def __init__(
+        self, device: str, place: Place, supplier: Supplier | None, *, log: bool, number: int | None = None
+    ) -> None:
+        self.device = device
+        self.place = place
+        self.last = place
+        self.number = number
+        self.log = log
+        self.naming = Naming(supplier)
+        self.custody = Custody()
+        self.tally = Tally(self.naming)
+        self.faults = Faults()
+        self.notes: list[str] = []
+        self.pending: dict[Hashable, Pending] = {}
+        self.overdue: dict[Hashable, Pending] = {}
+        #: functions whose pages cannot be followed, and why; ``blind`` says why none can
+        self.unsure: dict[Identity, str] = {}
+        self.blind = ""
+        #: dumps that could not be told apart: the ledger cannot be followed, lines alone can
+        self.ambiguous = ""
+        #: the session's beginning was seen; ENABLE_HCA was; its end was; how its end was forced or lost
+        self.began = False
+        self.enabled = False
+        self.closed = False
+        self.forced = False
+        self.lost = False
+        self.was_reset = False
+        self.fenced = False
+        #: commands, events or lines about pages have been seen
+        self.used = False
+        #: MANAGE_PAGES itself was seen, not only lines about it
+        self.commands = False
+        self.give_dropped = 0
+        self.reclaim_discard = 0
+        self.benign: dict[str, int] = {}
+        self.passed_over = 0
+        #: commands that a dump shows unanswered, though the driver has not complained
+        self._silent: list[tuple[Pending, Fault]] = []
+        self.life = Lifecycle(self)
+        self.pages = PageCommands(self)
+        self.complaints = Complaints(self)
+
+    # -- small things that everybody needs
+
+    def fault(
+        self,
+        name: str,
+        blame: Blame,
+        place: Place,
+        who: Identity | None = None,
+        pages: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """Something is wrong."""
+        self.faults.add(Fault(name, blame, place, who, pages, detail))
+
+    def note(self, text: str) -> None:
+        """Something is no fault, but ought to be known."""
+        if len(self.notes) < MAX_NOTES and text not in self.notes:
+            self.notes.append(text)
+
+    @property
+    def lossy(self) -> bool:
+        """Lines are missing that the accounts need: what single pages seem to tell is not to be trusted."""
+        return bool(self.blind or self.unsure or self.ambiguous)
+
+    @property
+    def holey(self) -> bool:
+        """Some lines of the input are missing, whether the accounts need them or not."""
+        return self.faults.has("log-lines-lost") or self.faults.has("log-ambiguous")
+
+    @property
+    def by_lines(self) -> bool:
+        """The driver's one-line messages are all there is to count by."""
+        return self.tally.used and (not self.commands or bool(self.ambiguous))
+
+    def lose(self, who: Identity | None, why: str) -> None:
+        """This function's pages, or with None anybody's, can no longer be followed."""
+        if who is None:
+            self.blind = self.blind or why
+        else:
+            self.unsure.setdefault(who, why)
+
+    # -- what was seen
+
+    def submitted(self, v: Submitted) -> None:
+        """A command was handed over."""
+        self.last, self.used = v.place, True
+        if len(v.message) < 8:
+            detail = f"a command of {len(v.message)} bytes"
+            self.fault("command-malformed", Blame.HOST, v.place, detail=detail)
+            return
+        opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
+        p = Pending(v.key, v.place, opcode, op_mod, v.slot)
+        if opcode in COMMANDS or opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
+            try:
+                p.command = decode_command(v.message)
+            except LayoutError as e:
+                p.faulty = True
+                self.fault("command-malformed", Blame.HOST, v.place, detail=f"{p}: {e}")
+        self._give_up_slot(v)
+        self.pending[v.key] = p
+        if len(self.pending) > MAX_PENDING:
+            del self.pending[next(iter(self.pending))]
+        if p.command is None:
+            return
+        if opcode == Opcode.MANAGE_PAGES:
+            self.commands = True
+            self.pages.submitted(p, p.command, v.holes)
+        elif opcode == Opcode.QUERY_PAGES:
+            self.pages.asked(p, p.command)
+        elif opcode == Opcode.SET_HCA_CAP and holed(v.holes, 0, CAPS_READ):
+            p.command, self.pages.mode_unknown = None, True
+
+    def _give_up_slot(self, v: Submitted) -> None:
+        """A command in a slot that another still has: nobody waits for that one any longer."""
+        if self.log or v.slot is None:
+            return
+        for old in [p for p in self.pending.values() if p.slot == v.slot]:
+            self.unanswered(Unanswered(place=v.place, device=v.device, key=old.key, detail="its slot was used anew"))
+
+    def completed(self, v: Completed) -> None:
+        """An answer."""
+        self.last, self.used = v.place, True
+        p = self.pending.pop(v.key, None)
+        late = self.overdue.pop(v.key, None) if p is None else None
+        if p is None and late is None:
+            self.passed_over += 1
+            return
+        p = p or late
+        assert p is not None
+        if late is not None and self.log and not any(v.message):
+            # the driver dumps the output buffer also when it gives up: no answer
+            self.overdue[v.key] = late
+            return
+        answer = self._decode(p, v)
+        if answer is None:
+            return
+        if late is not None:
+            self.fault("late-answer", Blame.DEVICE, v.place, p.who, detail=f"{p}: {status_words(answer.status)}")
+        if p.opcode == Opcode.MANAGE_PAGES and p.command is not None:
+            self.pages.answered(p, answer, v, late=late is not None)
+        elif not answer.ok:
+            self._refused(p, answer, v)
+        elif p.command is not None and p.opcode == Opcode.QUERY_PAGES:
+            self.pages.told(p, p.command, answer, v.place)
+        elif p.command is not None:
+            self.life.answered(p, p.command, answer, v)
+
+    def _decode(self, p: Pending, v: Completed) -> Answer | None:
+        if v.delivery:
+            detail = f"{p}: delivery status {v.delivery:#x}"
+            self.fault("delivery-error", Blame.LINK, v.place, p.who, detail=detail)
+            return Answer(p.opcode, Status.INTERNAL_ERR)
+        status = v.message[0] if v.message else None
+        if p.command is None and status == Status.OK:
+            return Answer(p.opcode)
+        try:
+            return decode_answer(p.opcode, v.message)
+        except LayoutError as e:
+            if status:
+                return Answer(p.opcode, status)
+            self.fault("answer-malformed", Blame.DEVICE, v.place, p.who, detail=f"{p}: {e}")
+            self.doubt(p)
+            return None
+
+    def unanswered(self, v: Unanswered) -> None:
+        """Nobody waits any longer."""
+        self.last, self.used = v.place, True
+        p = self.pending.pop(v.key, None)
+        if p is None:
+            return
+        self.overdue[v.key] = p
+        if len(self.overdue) > MAX_PENDING:
+            del self.overdue[next(iter(self.overdue))]
+        pages = self.doubt(p)
+        name = "command-unanswered"
+        if p.opcode == Opcode.MANAGE_PAGES and p.op_mod in tuple(ManagePages):
+            name = f"{ManagePages(p.op_mod).name.lower().replace('_', '-')}-unanswered"
+        why = v.detail or ("the link gave it up" if v.by_link else "no answer came")
+        blame = Blame.LINK if v.by_link else Blame.DEVICE
+        fault = Fault(name, blame, p.place, p.who, pages, f"{p}: {why}")
+        if self.log and not v.said:
+            self._silent.append((p, fault))
+        else:
+            self.faults.add(fault)
+
+    def confirm(self, opcode: int | None = None) -> None:
+        """The driver says that it waited in vain, or nothing more comes: dumps that show no answer are believed.
+
+        At the end, and where lines are missing, they may be parts of two dumps: then nothing is known.
+        """
+        for p, fault in [x for x in self._silent if opcode in (None, x[0].opcode)]:
+            if opcode is None and self.holey:
+                self.pages.unknown_outcome(p, "lines are missing: whether it was answered is not known")
+            else:
+                self.faults.add(fault)
+        self._silent = [x for x in self._silent if opcode not in (None, x[0].opcode)]
+
+    def doubt(self, p: Pending) -> int | None:
+        """Nobody knows what became of it: returns how many pages are now doubtful."""
+        if p.offer is not None and p.doubted is None:
+            self.custody.doubt(p.offer)
+            p.doubted = p.offer.index
+        elif p.op_mod == ManagePages.TAKE and p.opcode == Opcode.MANAGE_PAGES and p.who is not None:
+            p.doubted = self.custody.doubt_held(p.who)
+        return None if p.doubted is None else int(p.doubted.size)
+
+    def linked(self, v: LinkChanged) -> None:
+        """Something happened to the link."""
+        self.last = v.place
+        words = f": {v.detail}" if v.detail else ""
+        match v.what:
+            case "reset":
+                self.was_reset = True
+                self.note(f"the link was reset{words}")
+            case "fenced":
+                self._fence(v)
+            case "lost":
+                self.lost = True
+                out = self.custody.records.out
+                self.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{out} pages were out{words}")
+            case "back":
+                self.lost = False
+                self.note(f"the link came back{words}")
+            case _:
+                self.note(f"link: {v.what}{words}")
+
+    def _fence(self, v: LinkChanged) -> None:
+        for p in list(self.pending.values()):
+            self.unanswered(Unanswered(place=v.place, device=v.device, key=p.key, detail="a fence ended it"))
+        self.pending.clear()
+        self.overdue.clear()
+        self.fenced = True
+        n = self.custody.discard()
+        self.note(f"fenced{': ' + v.detail if v.detail else ''}; {n} pages discarded")
+
+    def missing(self, v: Lost) -> None:
+        """Part of the input is missing."""
+        self.last = v.place
+        who = None if v.number is None else self.naming.name(v.number, v.ec)
+        self.fault(v.name, Blame.LOG, v.place, who, detail=v.detail)
+        p = self.pending.pop(v.key, None) if v.key is not None else None
+        if v.opcode == Opcode.SET_HCA_CAP:
+            self.pages.mode_unknown = True
+        if v.name == "log-ambiguous" and v.opcode in (None, Opcode.MANAGE_PAGES):
+            self.ambiguous = self.ambiguous or v.detail
+        elif p is not None:
+            self.pages.unknown_outcome(p, v.detail)
+        elif not v.harmless and v.opcode in (None, Opcode.MANAGE_PAGES):
+            self.lose(who, v.detail)
+
+    # -- refusals and the end
+
+    def _refused(self, p: Pending, a: Answer, v: Completed) -> None:
+        detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
+        general = p.op_mod >> 1 == CapType.GENERAL
+        probing = p.opcode == Opcode.QUERY_ISSI or (p.opcode == Opcode.QUERY_HCA_CAP and not general)
+        if p.opcode not in _OWN_COMMANDS or probing:
+            # drivers try what a device may not know; that is no fault
+            self.benign[str(p)] = self.benign.get(str(p), 0) + 1
+            return
+        name = "teardown-refused" if p.opcode == Opcode.TEARDOWN_HCA else "command-refused"
+        self.fault(name, Blame.HOST if p.faulty else Blame.DEVICE, v.place, p.who, detail=detail)
+
+    #: what became of the session when nothing more of it is to come
+    ENDS: ClassVar[dict[Why, End]] = {"next": "reset", "restart": "open", "eof": "open"}
+
+    def end(self, why: Why) -> End:
+        """How the session ended."""
+        if self.forced:
+            return "forced"
+        if self.closed or self.complaints.closed(why):
+            return "closed"
+        if self.lost:
+            return "lost"
+        if self.was_reset or self.fenced:
+            return "reset"
+        return self.ENDS[why]

@@ -1,0 +1,164 @@
+"""A report as tables for a terminal: Rich decides by the console whether there is colour and how wide it may be."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fwpages.observe.accounts import Count, Finding, Function, Report, Session, Totals
+from fwpages.observe.explain import Message, Pages
+
+#: width of a report that goes to a file or a pipe
+PIPE_WIDTH = 100
+#: functions and findings of one session that are listed; the rest is counted
+MAX_ROWS = 200
+
+_COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
+_BLAME = {"host": "yellow", "device": "red", "link": "magenta", "log": "cyan"}
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report: each session with its functions, types, findings and notes. Pages are of 4 KiB."""
+    console = _plain(console)
+    for i, session in enumerate(report.sessions):
+        if i:
+            console.print()
+        _session(session, console)
+    _findings(report.findings, console)
+    if not report.sessions:
+        console.print("mlx5_core speaks here, but says nothing of pages: it does at debug level", style="bold")
+        console.print("(echo 'module mlx5_core +p' > /sys/kernel/debug/dynamic_debug/control)", markup=False)
+
+
+def _plain(console: Console) -> Console:
+    """The console itself; one of a fixed width and without colours where it is no terminal."""
+    if console.is_terminal:
+        return console
+    return Console(file=console.file, width=PIPE_WIDTH, color_system=None, force_terminal=False, highlight=False)
+
+
+def verdict(session: Session) -> str:
+    """The session in two or three words."""
+    if session.findings:
+        n = len(session.findings)
+        return f"{n} finding{'s' if n > 1 else ''}"
+    return "clean" if session.clean else "pages left"
+
+
+def _session(s: Session, console: Console) -> None:
+    head = Text()
+    head.append(s.device, "bold")
+    head.append(f"  {s.mode} mode, {s.end}: ")
+    head.append(verdict(s), "bold green" if s.clean else "bold red")
+    console.print(head)
+    if s.functions:
+        console.print(Padding(_functions(s), (0, 0, 0, 2), expand=False))
+        kinds = {f.type for f in s.functions}
+        if len(s.functions) > 1 and len(kinds) > 1:
+            console.print()
+            console.print(Padding(_types(s), (0, 0, 0, 2), expand=False))
+    _findings(s.findings, console)
+    for note in s.notes:
+        console.print(Padding(Text(f"note: {note}"), (0, 0, 0, 2), expand=False), style="dim")
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name)
+    return table
+
+
+def _used(rows: list[Function] | list[Totals]) -> list[str]:
+    """The columns that say something: those that are nowhere but zero are left out, but for given, returned, held."""
+    keep = ("given", "returned", "held", "peak")
+    return [c for c in _COLUMNS if c in keep or any(getattr(r, c) != 0 for r in rows)]
+
+
+def _functions(s: Session) -> Table:
+    columns = _used([*s.functions])
+    table = _table("function", "type")
+    for c in columns:
+        table.add_column(c, justify="right")
+    for f in s.functions[:MAX_ROWS]:
+        name = f.identity if not f.generation else f"{f.identity} (again, {f.generation})"
+        table.add_row(name, f.type.value, *(_count(getattr(f, c)) for c in columns))
+    if len(s.functions) > MAX_ROWS:
+        table.add_row(f"and {len(s.functions) - MAX_ROWS} more", "")
+    table.add_section()
+    table.add_row("total", "", *(_count(getattr(s.totals, c)) for c in columns), style="bold")
+    return table
+
+
+def _types(s: Session) -> Table:
+    types = {f.type.value for f in s.functions}
+    columns = _used([*s.functions])
+    table = _table("by type")
+    for c in columns:
+        table.add_column(c, justify="right")
+    for name, t in s.by_type.items():
+        if name in types:
+            table.add_row(name, *(_count(getattr(t, c)) for c in columns))
+    return table
+
+
+def _findings(findings: list[Finding], console: Console) -> None:
+    for f in findings[:MAX_ROWS]:
+        head = Text("  ")
+        head.append(f.name, f"bold {_BLAME[f.blame]}")
+        head.append(f" ({f.blame})")
+        facts = [f.function or "", _pages(f.pages), _where(f)]
+        head.append("".join(f"  {fact}" for fact in facts if fact))
+        console.print(head)
+        if f.detail:
+            console.print(Padding(Text(f.detail), (0, 0, 0, 6), expand=False))
+        if f.remedy:
+            console.print(Padding(Text(f"resolved by: {f.remedy}"), (0, 0, 0, 6), expand=False), style="dim")
+    if len(findings) > MAX_ROWS:
+        console.print(f"  and {len(findings) - MAX_ROWS} more findings (--json has them all)")
+
+
+def _pages(pages: Count) -> str:
+    return "" if not pages else f"{pages:,} page{'s' if pages > 1 else ''}"
+
+
+def _where(f: Finding) -> str:
+    at = f.at
+    words = [f"{at['file']}:{at['line']}"] if "file" in at else []
+    if at.get("time") is not None:
+        words.append(f"at {at['time']}{' s' if isinstance(at['time'], (int, float)) else ''}")
+    return " ".join(words)
+
+
+def _count(value: Count) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def show_messages(messages: list[Message], console: Console) -> None:
+    """Print explained messages, a field a line."""
+    console = _plain(console)
+    for i, m in enumerate(messages):
+        if i:
+            console.print()
+        console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}, {m.length} bytes)"))
+        rows = [*m.fields, *(c for c in m.capabilities if c.value)]
+        table = _table("field", "bits", "value", "meaning")
+        for f in rows:
+            shown = f"{f.value:#x}" if f.value > 9 else str(f.value)
+            table.add_row(f.name, f.at, shown, f.meaning or (f"{f.value:,}" if f.value > 9 else ""))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        if m.pages is not None:
+            console.print(Text(f"  {_page_list(m.pages)}"))
+        if m.reserved:
+            console.print(Text(f"  set, though no field names them: {', '.join(m.reserved)}", "yellow"))
+        for note in m.notes:
+            console.print(Padding(Text(f"note: {note}"), (0, 0, 0, 2), expand=False))
+
+
+def _page_list(pages: Pages) -> str:
+    runs = ", ".join(r.first if r.count == 1 else f"{r.first} and {r.count - 1} after it" for r in pages.runs)
+    more = f", and {pages.more_runs} runs more" if pages.more_runs else ""
+    return f"{pages.count:,} pages: {runs}{more}" if pages.count else "no pages"

@@ -1,0 +1,145 @@
+"""What `fwpages audit` does with inputs good and bad: exit codes, messages, no tracebacks."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+
+from fwpages.cli import invoke
+from fwpages.observe.audit import InputError, audit
+from fwpages.observe.inputs import MAX_LINE, Source, open_source
+from tests.observe.lives import Life, pages
+from tests.observe.logs import DMESG, VHCA, dmesg, write, write_trace
+
+
+def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    code = invoke(["audit", *args])
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return code, out, err
+
+
+def test_0_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = _run(capsys, str(VHCA))
+    assert (code, err) == (0, "")
+    assert "vhca_id mode, closed: clean" in out
+    assert "2,137" in out
+
+
+def test_1_is_findings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    life = Life().opened().closed([pages(0, 0)])
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)))
+    assert code == 1
+    assert "pages-left (device)" in out
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)), "--json")
+    assert (code, json.loads(out)["sessions"][0]["clean"]) == (1, False)
+
+
+def test_an_open_log_is_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, Life().opened().lines)))
+    assert code == 0
+    assert "open: clean" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"hello\nworld\n", "says nothing of mlx5_core"),
+        (b"[    1.0] e1000: link up\n", "says nothing of mlx5_core"),
+        (bytes(range(256)), "is no text"),
+        (b'{"a": 1}\n', "no trace of fwpages"),
+        (b"{oops\n", "no trace of fwpages"),
+        (b'{"kind": "header", "format": "fwpages-trace", "version": 99}\n', "version 99"),
+        (b'{"kind": "header", "format": "other"}\n', "'other'"),
+        (b'["kind"]\n', "says nothing of mlx5_core"),
+        (lzma.compress(b"x"), "packed with xz"),
+        (b"BZh91AY&SY", "packed with bzip2"),
+        (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"nothing here\n"), "says nothing of mlx5_core"),
+        (gzip.compress(b"nothing here\n" * 9)[:-12], "compressed file ends too early"),
+        (b"\x1f\x8bnot gzip at all", "says nothing of mlx5_core: the compressed file is damaged"),
+        (b"\n\n\n", "says nothing of mlx5_core"),
+    ],
+    ids=range(16),
+)
+def test_2_is_misuse(content: bytes, words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(content)
+    code, out, err = _run(capsys, str(path))
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "expected" in err or "unpack" in err or "reads up to" in err
+
+
+def test_2_is_also_for_what_is_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "is a directory" in _run(capsys, str(tmp_path))[2]
+    assert "no such file" in _run(capsys, str(tmp_path / "missing"))[2]
+    assert _run(capsys)[0] == 2
+    assert _run(capsys, "--colour", "red")[0] == 2
+    code, out, _ = _run(capsys, str(VHCA), str(tmp_path / "missing"))
+    assert (code, out) == (2, "")
+
+
+def test_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for data in (VHCA.read_bytes(), DMESG.read_bytes(), gzip.decompress(DMESG.read_bytes())):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        code, out, _ = _run(capsys, "-")
+        assert (code, "closed: clean" in out) == (0, True)
+
+
+def test_json_is_one_object_a_call(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = _run(capsys, "--json", str(VHCA), str(DMESG))
+    report = json.loads(out)
+    assert (code, report["schema"], len(report["sessions"])) == (0, "audit/1", 2)
+
+
+def test_a_log_with_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    text = "".join(line + "\n" for line in dmesg()).encode()
+    path.write_bytes(b"\xff\xfe\x00 garbage\n" + text + b"[ 9.0] mlx5_core 0000:00:03.0: \xff\n")
+    assert audit(path).clean
+
+
+def test_a_line_too_long_to_be_any_is_skipped(tmp_path: Path) -> None:
+    stream = io.BytesIO(b"first\n" + b"x" * (MAX_LINE + 5_000_000) + b"\nsecond\n")
+    source = Source("long", stream)
+    lines = [line for _, batch in source.batches() for line in batch]
+    assert (lines[0], lines[-1], source.skipped) == (b"first", b"second", 1)
+    assert sum(map(len, lines)) < 100
+
+
+def test_line_numbers_over_batches(tmp_path: Path) -> None:
+    text = b"".join(b"%d\n" % n for n in range(1, 400_000))
+    source = Source("long", io.BytesIO(text))
+    for first, lines in source.batches():
+        assert lines[0] == b"%d" % first
+    assert (source.lines, source.cut) == (399_999, False)
+
+
+def test_reading_that_fails_halfway_is_reported(tmp_path: Path) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 1000:
+                raise OSError(5, "Input/output error")
+            return super().read(900)
+
+    source = Source("disk", Failing(b"line\n" * 1000))
+    assert sum(len(lines) for _, lines in source.batches()) > 100
+    assert source.broken == "reading failed (Input/output error)"
+
+
+def test_an_input_that_is_not_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, ["x"])
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(InputError, match="Permission denied"):
+        open_source(path)
