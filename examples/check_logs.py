@@ -1,0 +1,32 @@
+"""Audit kernel logs or traces and say a line about each: ``python check_logs.py FILE...``; exits with 1 on findings."""
+
+from __future__ import annotations
+
+import sys
+
+import fwpages as fw
+from fwpages.observe.audit import InputError
+
+
+def main(paths: list[str]) -> int:
+    """Returns 0 if nothing is wrong, 1 if something is, 2 where a file cannot be audited."""
+    code = 0
+    for path in paths:
+        try:
+            report = fw.audit(path)
+        except InputError as e:
+            print(f"{path}: {e}", file=sys.stderr)
+            return 2
+        for s in report.sessions:
+            # a count is None where the log does not tell
+            held = "an unknown number of" if s.totals.held is None else s.totals.held
+            print(f"{path}: {s.device}, {s.mode} mode, {s.end}: {held} pages held, {len(s.findings)} findings")
+            for f in s.findings:
+                print(f"  {f.name} ({f.blame}), {f.function or 'no function'}: {f.detail}")
+        if report.findings or any(s.findings for s in report.sessions):
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""The command line. Exit codes: 0 fine, 1 findings, 2 misuse, 3 our own bug."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+#: command → what it does, in a line; each lives in a module of its name, imported when it is used
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
+        "decode": "Explain one command, answer or event, field by field.",
+        "list": "Show what there is: scenarios, profiles, function types, findings, commands.",
+        "run": "Bring a device up on the embedded firmware and live a scenario with it.",
+    }
+)
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"fwpages.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fwpages", message="%(prog)s %(version)s")
+def cli() -> None:
+    """The host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(args: list[str]) -> int:
+    """Run the command line with these arguments; returns the exit code. Nothing raised inside leaves it."""
+    try:
+        result = cli.main(args, prog_name="fwpages", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.ClickException as e:
+        e.show()
+        return 2
+    except BrokenPipeError:
+        # whoever read our output has seen enough
+        _drop_output()
+        return 0
+    except OSError as e:
+        if e.errno != errno.ENOSPC:
+            return _bug(e)
+        click.echo(f"fwpages: what it prints cannot be written: {e.strerror}", err=True)
+        _drop_output()
+        return 2
+    except Exception as e:
+        return _bug(e)
+    return result if isinstance(result, int) else 0
+
+
+def _drop_output() -> None:
+    """Nobody takes what is still to be printed: keep the interpreter from trying again at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bug(e: Exception) -> int:
+    """Our own fault: say so without a traceback, and how to get one."""
+    if os.environ.get("FWPAGES_TRACEBACK"):
+        traceback.print_exception(e)
+    click.echo(
+        f"fwpages: a bug of its own: {type(e).__name__}: {e}\n"
+        "Please report it with the command and its input; FWPAGES_TRACEBACK=1 shows where it happened.",
+        err=True,
+    )
+    return 3

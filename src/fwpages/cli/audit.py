@@ -1,0 +1,29 @@
+"""``fwpages audit``: what a real driver did."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+from rich.console import Console
+
+from fwpages.observe.audit import InputError, audit
+from fwpages.observe.views import show
+
+
+@click.command("audit", short_help="Read traces and kernel logs: which function holds what, and what is wrong.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(files: tuple[str, ...], as_json: bool) -> int:
+    """Audit each FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
+
+    Files may be packed with gzip; - is standard input. Exit code: 0 nothing wrong, 1 findings, 2 misuse.
+    """
+    try:
+        report = audit(*files)
+    except InputError as e:
+        raise click.UsageError(str(e)) from None
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        show(report, Console())
+    return 1 if report.findings or any(s.findings for s in report.sessions) else 0

@@ -1,0 +1,88 @@
+"""``fwpages list``: what there is, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+import msgspec
+
+Rows = list[tuple[str, str]]
+
+
+def _scenarios() -> Rows:
+    from fwpages.scenario import load, names  # noqa: PLC0415  # only what is listed is imported
+
+    return [(name, load(name).description) for name in names()]
+
+
+def _profiles() -> Rows:
+    from fwpages.device import names, profile  # noqa: PLC0415
+
+    return [(name, profile(name).description) for name in names()]
+
+
+def _functions() -> Rows:
+    return [
+        ("self", "the supplier: func:0x0, on an ECPF func:0x0/ec; after SET_HCA_CAP in VHCA_ID mode its own vhca_id"),
+        ("host_pf", "the external host's PF, supplied by an ECPF: func:0x0, or its vhca_id"),
+        ("vf", "a virtual function: func:0x1 to func:max_vfs, or its vhca_id"),
+        ("ec_vf", "a VF of the embedded CPU: func:0x1/ec and up, or its vhca_id"),
+        ("sf", "a sub-function: func above the VFs' numbers, or its vhca_id"),
+        ("spf", "a further physical function of a SmartNIC: its vhca_id alone, FUNC_ID mode has no name for it"),
+        ("unknown", "a vhca_id that the e-switch has not announced: counted in sight until it is"),
+    ]
+
+
+def _commands() -> Rows:
+    from fwpages.prm.commands import FORMS  # noqa: PLC0415
+
+    def fields(op: object) -> str:
+        form = FORMS[op]  # type: ignore[index]  # the keys are what is iterated over
+        return ", ".join(f.name for f in form.request.fixed if f.name not in ("opcode", "uid", "op_mod"))
+
+    return [(f"{op.name} {op:#x}", fields(op)) for op in FORMS]
+
+
+def _findings() -> Rows:
+    from fwpages.observe.findings import FINDINGS  # noqa: PLC0415
+
+    return list(FINDINGS.items())
+
+
+def _faults() -> Rows:
+    from fwpages.scenario.faults import FAULTS  # noqa: PLC0415
+
+    return [(name, words) for name, (words, _) in FAULTS.items()]
+
+
+def _offences() -> Rows:
+    from fwpages.device import OFFENCES  # noqa: PLC0415
+
+    return [(name, f"the driver {words}") for name, words in OFFENCES.items()]
+
+
+_LISTS: dict[str, Callable[[], Rows]] = {
+    "scenarios": _scenarios,
+    "profiles": _profiles,
+    "functions": _functions,
+    "commands": _commands,
+    "findings": _findings,
+    "faults": _faults,
+    "offences": _offences,
+}
+
+
+@click.command("list", short_help="Show what there is, a line each.")
+@click.argument("what", type=click.Choice(list(_LISTS)))
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def command(what: str, as_json: bool) -> None:
+    """Show what there is of WHAT, a line each."""
+    rows = _LISTS[what]()
+    if as_json:
+        entries = [{"name": name, "description": words} for name, words in rows]
+        click.echo(msgspec.json.encode({"schema": "list/1", what: entries}))
+        return
+    width = max(len(name) for name, _ in rows)
+    for name, words in rows:
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {words}".rstrip())
