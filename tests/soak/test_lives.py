@@ -1,0 +1,40 @@
+"""A thousand generated lives, with faults and without, every invariant looked at after every input."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.scenario import Scenario, load
+from tests.soak.lives import live, scenario
+from tests.soak.shrink import shrink, toml
+
+CHUNK = 50
+
+
+@pytest.mark.parametrize("first", range(0, 1000, CHUNK))
+def test_a_thousand_lives(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        live(*scenario(seed, 12, faults=seed % 4 > 0))
+
+
+def test_a_seed_is_a_life() -> None:
+    assert scenario(7, 30) == scenario(7, 30)
+    assert scenario(7, 30) != scenario(8, 30)
+
+
+def test_a_failure_is_shortened_to_what_it_needs() -> None:
+    plan, _ = scenario(3, 40)
+
+    def fails(p: Scenario) -> bool:
+        return any(s.__struct_config__.tag == "request" for s in p.step)
+
+    small = shrink(plan, fails)
+    assert [s.__struct_config__.tag for s in small.step] == ["request"]
+    assert not small.function
+    assert not small.fault
+
+
+def test_a_failure_is_written_as_a_scenario_file() -> None:
+    for seed in range(20):
+        plan, _ = scenario(seed, 20)
+        assert load("seed", text=toml(plan)) == plan
