@@ -1,0 +1,58 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: soak mutants run test check bench docs peer clean
+
+run: $(VENV)/run.stamp
+	$(BIN)/fwpages run
+
+test: check
+	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# a million page requests with faults; SOAK="--minutes 5 --seed 77" for another
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.soak $(SOAK)
+
+# break a copy of the sources in 200 places, one at a time; MUTANTS="--seed 2 --room host" for others
+mutants: $(VENV)/mutants.stamp
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python bench/pages.py
+
+# Linux's own page allocator, to compare with: in a scratch folder, fetched and built once
+peer:
+	@tests/linux/peer.sh build/linux-pagealloc
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build -W -q -b html docs build/docs
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fwpages needs Python 3.11 or newer: make PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/mutants.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutants]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -1,0 +1,86 @@
+"""Makes ``docs/images/*.svg`` by running the commands that they show: ``python docs/make_pictures.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+import os
+import re
+import shlex
+from pathlib import Path
+from unittest import mock
+
+from rich.console import Console
+from rich.text import Text
+
+from fwpages.cli import invoke
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+COLUMNS = 74
+
+#: picture → the command line that it shows, and the one that is run where the two differ
+PICTURES = {
+    "run": ("fwpages run", ""),
+    "audit": ("fwpages audit dmesg.txt.gz", "fwpages audit tests/golden/linux-7.2.13-pf-vhca_id.dmesg.txt.gz"),
+}
+
+_FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
+#: width of a character in Rich's coordinates
+_CELL = 12.2
+_TEXT = re.compile(
+    r'<text class="(?P<style>[^"]+)" x="(?P<x>[^"]+)" y="(?P<y>[^"]+)" textLength="[^"]+" (?P<clip>[^>]+)>'
+    r"(?P<words>.*?)\s*</text>",
+    re.DOTALL,
+)
+_WORDS = re.compile(r"\S+(?: \S+)*")
+_FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+
+
+def output(line: str) -> str:
+    """What the command line prints on a terminal with colours; RuntimeError where it does not exit with 0."""
+    terminal = {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    clear = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TTY_COMPATIBLE")}
+    printed = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, clear | terminal, clear=True),
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(printed),
+    ):
+        code = invoke(shlex.split(line)[1:])
+    if code:
+        raise RuntimeError(f"{line}: exit code {code}")
+    return printed.getvalue()
+
+
+def _placed(m: re.Match[str]) -> str:
+    """The words of a text element, each run of them at its own place: not every viewer keeps blanks as they are."""
+    plain = html.unescape(m["words"]).replace("\xa0", " ")
+    parts = [
+        f'<text class="{m["style"]}" x="{float(m["x"]) + w.start() * _CELL:.1f}" y="{m["y"]}" '
+        f'textLength="{len(w[0]) * _CELL:.1f}" {m["clip"]}>{html.escape(w[0], quote=False)}</text>'
+        for w in _WORDS.finditer(plain)
+    ]
+    return "\n".join(parts)
+
+
+def picture(shown: str, run: str) -> str:
+    """An SVG of a terminal in which ``shown`` was typed. It refers to no font or file outside itself."""
+    console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="truecolor")
+    console.print(Text(f"$ {shown}", "bold"))
+    console.print(Text.from_ansi(output(run or shown)))
+    svg = console.export_svg(title="", unique_id="t")
+    svg = re.sub(r"font-family: [^;]+;", f"font-family: {_FONT};", _FONT_FACE.sub("", svg))
+    svg = _TEXT.sub(_placed, svg)
+    return "\n".join(text.rstrip() for text in svg.splitlines() if text.strip()) + "\n"
+
+
+def main() -> None:
+    """Write every picture."""
+    for name, (shown, run) in PICTURES.items():
+        (IMAGES / f"{name}.svg").write_text(picture(shown, run), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

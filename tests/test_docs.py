@@ -1,0 +1,255 @@
+"""The documentation is true: what it shows was typed runs, and prints what it shows."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import click
+import msgspec
+import pytest
+
+from fwpages.cli import COMMANDS, cli, invoke
+from fwpages.device import names as profile_names
+from fwpages.device import profile
+from fwpages.host import Bounds
+from fwpages.scenario import Scenario, ScenarioError, load
+from fwpages.scenario.faults import FAULTS
+from fwpages.scenario.format import BoundsTable, DeviceTable, FunctionTable, Step
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+LOG = ROOT / "tests" / "golden" / "linux-7.2.13-pf-vhca_id.dmesg.txt.gz"
+
+#: commands that a console block may begin with: they are run by this test
+ALLOWED = {"fwpages", "cp", "zcat", "cmp", "head", "grep", "python"}
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SAMPLE = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass
+class Typed:
+    """A command line in a console block, what it printed, and the exit code that the block tells (0 unless told)."""
+
+    line: str
+    printed: list[str]
+    code: int = 0
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [body for kind, body in _FENCE.findall(page.read_text("utf-8")) if kind == language]
+
+
+def typed(page: Path) -> list[Typed]:
+    found: list[Typed] = []
+    for block in blocks(page, "console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append(Typed(line[2:], []))
+            else:
+                found[-1].printed.append(line.rstrip())
+    commands: list[Typed] = []
+    for t in found:
+        if t.line == "echo $?":
+            commands[-1].code = int(t.printed[0])
+        else:
+            commands.append(t)
+    return commands
+
+
+def named_toml(page: Path) -> dict[str, str]:
+    """Scenarios in a page by the file name in their first line."""
+    return {m[1]: b for b in blocks(page, "toml") if (m := re.match(r"# (\S+\.toml)\n", b))}
+
+
+def with_any(of: list[Path], what: str) -> list[object]:
+    def has(page: Path) -> bool:
+        return page.exists() and f"```{what}\n" in page.read_text("utf-8")
+
+    return [pytest.param(p, id=str(p.relative_to(ROOT))) for p in of if has(p)]
+
+
+def agrees(shown: list[str], real: list[str]) -> bool:
+    """Line by line; a line ``…`` stands for any number of lines, one that ends so for any end."""
+    if not shown:
+        return not real
+    if shown[0] == "…":
+        return any(agrees(shown[1:], real[n:]) for n in range(len(real) + 1))
+    if not real:
+        return False
+    head = shown[0]
+    same = real[0].startswith(head[:-1]) if head.endswith("…") else real[0] == head
+    return same and agrees(shown[1:], real[1:])
+
+
+def trimmed(lines: list[str]) -> list[str]:
+    """Without blanks at the lines' ends, and without empty lines at the end."""
+    lines = [line.rstrip() for line in lines]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def run(line: str) -> tuple[int, str]:
+    """Exit code and what is printed: in this process, which is quick, or in a shell where one is needed."""
+    if line.startswith("fwpages ") and not set(line) & set("|<>;&$"):
+        printed = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            code = invoke(shlex.split(line)[1:])
+        printed.seek(0)
+        return code, printed.read()
+    done = subprocess.run(
+        ["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
+    )
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to be in that looks like the root of a clone, as far as the pages use it."""
+    for name in ("tests", "examples", "src"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", with_any(PAGES, "console"))
+def test_what_is_shown_is_what_happens(page: Path, clone: Path) -> None:
+    for name, text in named_toml(page).items():
+        (clone / name).write_text(text, "utf-8")
+    commands = typed(page)
+    strangers = {t.line.split()[0] for t in commands} - ALLOWED
+    assert not strangers, "use a sh block for what cannot be run here"
+    for t in commands:
+        code, printed = run(t.line)
+        shown, real = trimmed(t.printed), trimmed(printed.splitlines())
+        assert code == t.code, f"$ {t.line}\n{printed}"
+        assert agrees(shown, real), f"$ {t.line}\n{printed}"
+
+
+@pytest.mark.parametrize("page", with_any(PAGES, "python"))
+def test_samples_print_what_is_beside_them(page: Path, clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(LOG, clone / "dmesg.txt.gz")  # README.md says so
+    names: dict[str, object] = {}
+    for code, printed in _SAMPLE.findall(page.read_text("utf-8")):
+        exec(compile(code, str(page), "exec"), names)
+        assert capsys.readouterr().out == printed
+
+
+def test_the_readme_has_the_sample() -> None:
+    assert len(_SAMPLE.findall((ROOT / "README.md").read_text("utf-8"))) == 1
+
+
+@pytest.mark.parametrize("page", with_any(PAGES, "toml"))
+def test_scenarios_load(page: Path) -> None:
+    for block in blocks(page, "toml"):
+        if block.startswith("# misspelt"):
+            with pytest.raises(ScenarioError):
+                load("misspelt.toml", block)
+        else:
+            load(str(page), block)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+# -- the reference has everything --------------------------------------------------------------------------------------
+
+
+def reference(name: str) -> str:
+    return (DOCS / "reference" / name).read_text("utf-8")
+
+
+def test_every_key_of_a_scenario_is_described() -> None:
+    text = reference("scenario-format.md")
+    steps = Step.__args__
+    for struct in (Scenario, DeviceTable, FunctionTable, BoundsTable, *steps):
+        for f in msgspec.structs.fields(struct):
+            assert f"`{f.name}`" in text, f"{struct.__name__}.{f.name}"
+    for step in steps:
+        assert f"| `{step.__struct_config__.tag}` |" in text
+
+
+def test_every_fault_is_described() -> None:
+    text = reference("faults.md")
+    for name, (words, finders) in FAULTS.items():
+        named = ", ".join(f"`{n}`" for n in finders) or "none"
+        assert f"| `{name}` | {words} | {named} |" in text
+
+
+def test_bounds_are_those_of_the_host() -> None:
+    text = reference("scenario-format.md")
+    for f in msgspec.structs.fields(BoundsTable):
+        row = re.search(rf"^\| `{f.name}` \|[^|]*\| (\S+) \|", text, re.MULTILINE)
+        assert row is not None
+        assert float(row[1]) == getattr(Bounds(), f.name)
+
+
+def test_profiles_have_the_figures_that_the_table_says() -> None:
+    text = reference("profiles.md")
+    for name in profile_names():
+        p = profile(name)
+        sfs = f"{p.max_sf}, {p.sf_base_id:#x}" if p.max_sf else ""
+        mode, release = ("yes" if p.max.get(k) else "" for k in ("icm_mng_function_id_mode", "release_all_pages"))
+        own = f"{p.vhca_id:#x}" if p.vhca_id else "0"
+        cells = [f"`{name}`", p.boot_pages, p.init_pages, own, p.max_vfs, p.max_ec_vfs or "", sfs, mode, release]
+        assert "|".join(["", *(f" {c} " if c != "" else " " for c in cells), ""]) in text
+
+
+def test_every_option_is_described() -> None:
+    text = reference("cli.md")
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert f"## fwpages {name}" in text
+        for parameter in command.params:
+            for option in parameter.opts if isinstance(parameter, click.Option) else ():
+                assert option in text
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pictures() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_pictures", DOCS / "make_pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pictures_are_of_today(pictures: ModuleType) -> None:
+    for name, (shown, run) in pictures.PICTURES.items():
+        stored = (DOCS / "images" / f"{name}.svg").read_text("utf-8")
+        assert pictures.picture(shown, run) == stored, "make them anew: python docs/make_pictures.py"
+
+
+def test_pictures_need_no_network() -> None:
+    for svg in (DOCS / "images").glob("*.svg"):
+        text = svg.read_text("utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert "@font-face" not in text
+        assert "url(http" not in text
+        assert "href" not in text
