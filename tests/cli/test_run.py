@@ -109,6 +109,7 @@ def test_a_seed_changes_the_order_and_nothing_else(tmp_path: Path, capsys: pytes
     ("args", "words"),
     [
         (["nope"], "there is no scenario 'nope'"),
+        ([""], "SCENARIO is empty"),
         (["no/such.toml"], "No such file"),
         (["connectx4-lx", "--mode", "vhca_id"], "connectx4-lx does not offer it"),
         (["--fault", "nope"], "there is no fault 'nope'"),
@@ -197,3 +198,8 @@ def test_what_a_failed_open_says_is_not_hidden_by_the_next_step(
     code, out = run(capsys, str(plan))
     assert code == 1
     assert out["sessions"][0]["findings"][0]["name"] == "absurd-count"  # type: ignore[index]  # JSON
+
+
+def test_standard_input_is_read_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["audit", "-", "-"]) == 2
+    assert "standard input (-) can be read once only" in capsys.readouterr().err

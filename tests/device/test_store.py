@@ -129,7 +129,7 @@ def test_check_finds_disagreement() -> None:
         s.check()
     s = Store(1)
     s.give(0, pages(1))
-    s._tags.put(np.array([2]), 9)
+    s._tags.put(np.array([0]), 9)
     with pytest.raises(FirmwareError, match="do not exist"):
         s.check()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.device import Firmware, FunctionSpec, Phase, Profile, Raised, ResetFunction, Want, profile
+from fwpages.device import Fault, Firmware, FunctionSpec, Phase, Profile, Raised, ResetFunction, Want, profile
 from fwpages.host import (
     Bounds,
     Close,
@@ -347,3 +347,28 @@ def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
     assert not watch.slots
     settled(link, Open(), Close())
     assert (link.host.left(), link.mapped) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("give-too-late", ["given-up", "reset", "fenced"]),
+        ("give-aborted-lost", ["aborted", "reset", "fenced"]),
+        ("link-lost", ["lost", "reset", "fenced"]),
+        ("answer-garbled", ["garbled", "given-up", "reset", "fenced"]),
+    ],
+)
+def test_the_tap_is_told_what_no_command_or_event_tells(fault: str, words: list[str]) -> None:
+    from fwpages.scenario import Life, load  # noqa: PLC0415
+
+    heard: list[str] = []
+
+    class Ear:
+        def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None: ...  # noqa: A002
+        def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None: ...  # noqa: A002
+        def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None: ...
+        def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
+            heard.append(what)
+
+    Life(load("early-give"), faults=[Fault(fault)], tap=Ear()).run()
+    assert heard == words

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fwpages.prm.capability import general
-from fwpages.prm.event import PageRequestEvent, encode_page_request
+from fwpages.prm.event import EventType, PageRequestEvent, encode_page_request
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
@@ -120,7 +120,13 @@ class Life:
         self.query(QueryPages.INIT, init, own)
         self.give(own, pages(0x200, init), ec=self.ec)
         self.ec = ec
+        self.create_eq()
         return self
+
+    def create_eq(self) -> None:
+        """The event queue for page requests."""
+        c = Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": 1 << EventType.PAGE_REQUEST}, pas=pages(0x90, 1))
+        self.cmd(c, Answer(Opcode.CREATE_EQ, fields={"eq_number": 3}))
 
     def closed(self, back: Sequence[Any] = (), *, own: int = OWN_VHCA, status: int = 0) -> Life:
         """Teardown, TAKEs for the own function, DISABLE_HCA."""

@@ -228,6 +228,7 @@ def test_cannot_give(tmp: Path) -> None:
 def test_an_unanswered_give_makes_its_pages_doubtful(tmp: Path) -> None:
     life = Life().opened()
     life.submit(life.give_command(0x31, pages(0x500, 7)), slot=31)
+    life.t += 65
     life.plain(Opcode.TEARDOWN_HCA)
     life.take(OWN_VHCA, np.concatenate([pages(0x100, 10), pages(0x200, 20)]))
     s = _audit(tmp, life)
@@ -350,6 +351,16 @@ def test_more_returned_than_asked(tmp: Path) -> None:
     assert _row(s, "vhca:0x31").returned == 3
 
 
+def test_a_count_beyond_what_is_named(tmp: Path) -> None:
+    life = Life().opened()
+    life.give(0x31, pages(0x500, 7))
+    life.take(0x31, np.concatenate([pages(0x500, 5), pages(0, 1), pages(0, 1)]), asked=7)
+    life.take(0x31, pages(0x505, 2))
+    s = _audit(tmp, life.closed())
+    assert _one(s, "count-over-asked").pages == 7
+    assert _row(s, "vhca:0x31").returned == 7
+
+
 def test_a_refused_take(tmp: Path) -> None:
     life = Life().opened()
     life.give(0x31, pages(0x500, 7))
@@ -453,6 +464,26 @@ def test_what_drivers_only_try_may_be_refused(tmp: Path) -> None:
     assert sum("refused and no fault" in n for n in s.notes) == 3
 
 
+def test_what_a_start_up_needs_may_not_be_refused(tmp: Path) -> None:
+    for c, status in (
+        (Command(Opcode.QUERY_ISSI), Status.INTERNAL_ERR),
+        (Command(Opcode.ACCESS_REG, fields={"register_id": 0x7004}, data=bytes(16)), Status.BAD_PARAM),
+    ):
+        life = Life()
+        life.enable()
+        life.cmd(c, Answer(c.opcode, status))
+        assert _one(_audit(tmp, life), "command-refused").blame == "device"
+
+
+def test_an_open_that_is_refused_at_once_is_closed(tmp: Path) -> None:
+    life = Life()
+    life.plain(Opcode.ENABLE_HCA, Status.INTERNAL_ERR)
+    life.session = 2
+    first, second = audit_trace(tmp, life.opened().closed().lines).sessions
+    assert (first.end, [f.name for f in first.findings]) == ("closed", ["command-refused"])
+    assert (second.end, second.clean) == ("closed", True)
+
+
 def test_malformed_messages(tmp: Path) -> None:
     life = Life().opened()
     life._put("submit", id=900, slot=0, **{"in": "0107"})
@@ -529,7 +560,7 @@ def test_query_pages_about_somebody_else(tmp: Path) -> None:
     life.query(QueryPages.INIT, 20, OWN_VHCA, told=0)
     life.give(0, pages(0x100, 10))
     names = [(f.name, f.blame) for f in _audit(tmp, life).findings]
-    assert names[0] == ("identity-mismatch", "device")
+    assert names[0] == ("startup-identity", "device")
 
 
 def test_vhca_ids_in_func_id_mode(tmp: Path) -> None:
@@ -565,7 +596,7 @@ def test_a_capability_that_contradicts_what_was_set(was_set: bool, tmp: Path) ->
     life.give(0, pages(0x100, 10))
     life.negotiate(vhca=was_set, back=not was_set)
     s = _audit(tmp, life)
-    f = _one(s, "mode-mismatch")
+    f = _one(s, "mode-disagreement")
     assert (f.blame, s.mode, s.functions[0].identity) == ("device", "func_id", "func:0x0")
 
 
@@ -585,6 +616,7 @@ def test_the_boot_record_is_the_one_that_was_used(tmp: Path) -> None:
     life.negotiate()
     s = _audit(tmp, life)
     assert [(f.identity, f.type, f.given) for f in s.functions] == [(OWN, "self", 10)]
+    assert (_one(s, "startup-identity").blame, s.findings[0].pages) == ("device", 10)
 
 
 # -- types and generations
@@ -695,9 +727,12 @@ def test_the_host_pf_of_an_ecpf_is_no_new_session(tmp: Path) -> None:
 # -- sessions
 
 
-def test_what_comes_late_from_an_earlier_session(tmp: Path) -> None:
+@pytest.mark.parametrize(("waited", "found"), [(65, ["give-unanswered"]), (0, [])])
+def test_what_comes_late_from_an_earlier_session(waited: int, found: list[str], tmp: Path) -> None:
+    """A GIVE that was under way when the device was reset is nobody's fault unless it had its time."""
     life = Life().opened()
     id_ = life.submit(life.give_command(0x31, pages(0x500, 2)), slot=31)
+    life.t += waited
     life.link("reset")
     life.link("fenced")
     life.session = 2
@@ -707,9 +742,9 @@ def test_what_comes_late_from_an_earlier_session(tmp: Path) -> None:
     life.event(OWN_VHCA, 5)
     life.session = 2
     first, second = audit_trace(tmp, life.closed().lines).sessions
-    assert [f.name for f in first.findings] == ["give-unanswered"]
+    assert [f.name for f in first.findings] == found
     assert (first.totals.discarded, first.totals.held) == (32, 0)
-    assert [(f.name, f.blame) for f in second.findings] == [("stale-page-request", "link")]
+    assert [(f.name, f.blame) for f in second.findings] == [("late-answer", "device"), ("stale-page-request", "link")]
 
 
 def test_a_start_that_is_tried_again_is_one_session(tmp: Path) -> None:

@@ -143,6 +143,19 @@ def test_lines_of_two_devices_that_cannot_be_told_apart_are_not_mixed(tmp_path: 
         ]
 
 
+@pytest.mark.parametrize("behind", [7, 50, 200])
+def test_two_devices_one_behind_the_other_have_lost_no_lines(behind: int, tmp_path: Path) -> None:
+    """What does not fit together there may be the other device's."""
+    first, second = dmesg(), _renumbered(dmesg())
+    both = [*first[:behind], *(x for pair in zip(first[behind:], second, strict=False) for x in pair)]
+    both += second[len(first) - behind :]
+    report = audit_lines(tmp_path, both)
+    assert len(report.sessions) == 2
+    for s in report.sessions:
+        assert {f.name for f in s.findings} <= {"log-ambiguous"}
+        assert [f.given for f in s.functions] == [2595, 71]
+
+
 def test_the_callers_of_printk_tell_dumps_apart(tmp_path: Path) -> None:
     def called(lines: Lines, who: str) -> Lines:
         return [f"{line[:14]}[{who:>6}] {line[15:]}" for line in lines]

@@ -38,9 +38,13 @@ def test_what_is_written_is_read() -> None:
     w.event(2.0, 1, 3, PageRequestEvent(0x31, -10, ec=True))
     w.link(9.0, 1, "reset", "function-level reset")
     w.link(9.1, 1, "aborted", id=7)
-    head, sub, com, event, link, aborted = _read(out.getvalue())
+    w.link(9.2, 1, "given-up", "no answer in its time", id=7)
+    w.link(9.3, 1, "garbled", id=7)
+    w.end()
+    head, sub, com, event, link, aborted, given_up, garbled = _read(out.getvalue())
     assert isinstance(head, Header)
     assert (head.device, head.supplier) == ("connectx7", Supplier(ecpf=True, max_vfs=8, max_ec_vfs=2))
+    assert head.numbered
     assert isinstance(sub, Submitted)
     assert (sub.session, sub.slot, sub.place.line, sub.place.time) == (1, 31, 2, 1.5)
     read = decode_command(sub.message)
@@ -55,6 +59,10 @@ def test_what_is_written_is_read() -> None:
     assert (link.what, link.detail) == ("reset", "function-level reset")
     assert isinstance(aborted, Unanswered)
     assert (aborted.key, aborted.by_link) == (sub.key, True)
+    assert isinstance(given_up, Unanswered)
+    assert (given_up.key, given_up.by_link, given_up.detail) == (sub.key, False, "no answer in its time")
+    assert isinstance(garbled, LinkChanged)
+    assert (garbled.what, garbled.key) == ("garbled", sub.key)
 
 
 def test_the_lines_look_as_documented() -> None:
@@ -62,10 +70,12 @@ def test_the_lines_look_as_documented() -> None:
     w = TraceWriter(out, device="connectx7", supplier=Supplier(max_vfs=8))
     w.submit(1.5, 1, 7, 31, Command(Opcode.QUERY_PAGES, 1))
     w.link(9.0, 1, "lost", "all-ones reads")
-    head, submit, link = (json.loads(line) for line in out.getvalue().splitlines())
+    w.end()
+    head, submit, link, end = (json.loads(line) for line in out.getvalue().splitlines())
     assert (head["kind"], head["format"], head["version"]) == ("header", "fwpages-trace", 1)
     assert head["supplier"] == {"ecpf": False, "max_vfs": 8, "max_ec_vfs": 0}
     assert submit == {
+        "n": 1,
         "t": 1.5,
         "kind": "submit",
         "session": 1,
@@ -74,7 +84,8 @@ def test_the_lines_look_as_documented() -> None:
         "in": "01070000000000010000000000000000",
         "reply": 16,
     }
-    assert link == {"t": 9.0, "kind": "link", "session": 1, "what": "lost", "detail": "all-ones reads"}
+    assert link == {"n": 2, "t": 9.0, "kind": "link", "session": 1, "what": "lost", "detail": "all-ones reads"}
+    assert (head["n"], end) == (0, {"n": 3, "kind": "end"})
 
 
 def _as_version_1(lines: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -101,7 +112,11 @@ def test_a_recording_in_version_1_gives_the_same_accounts(tmp_path: Path) -> Non
     ("head", "words"),
     [
         ({"kind": "header", "format": "fwpages-trace", "version": 2}, "version 2"),
-        ({"kind": "header", "format": "fwpages-trace", "version": "1"}, "version 1"),
+        ({"kind": "header", "format": "fwpages-trace", "version": "1"}, "version '1'"),
+        ({"kind": "header", "format": "fwpages-trace", "version": True}, "version True"),
+        ({"kind": "header", "format": "fwpages-trace"}, "header has no version"),
+        ({"kind": "header", "format": "fwpages-trace", "version": 1, "device": 5}, "device 5; expected a name"),
+        ({"kind": "header", "format": "fwpages-trace", "version": 1, "device": ""}, "device ''; expected a name"),
         ({"kind": "header", "format": "pcap", "version": 1}, "'pcap'"),
     ],
 )
@@ -145,16 +160,25 @@ def test_unknown_kinds_of_lines_are_noted(tmp_path: Path) -> None:
 
 
 def test_a_trace_without_anything_in_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no command"):
-        audit(write(tmp_path, ['{"kind": "weather"}'], "t.jsonl"))
+    for line in ('{"kind": "weather"}', json.dumps(Life().lines[0])):
+        with pytest.raises(InputError, match="no command"):
+            audit(write(tmp_path, [line], "t.jsonl"))
 
 
-def test_answers_to_commands_that_were_not_seen_are_noted(tmp_path: Path) -> None:
-    life = Life().opened()
+def test_answers_to_commands_from_before_the_trace_are_noted(tmp_path: Path) -> None:
+    life = Life()
     life.complete(900, Answer(Opcode.MANAGE_PAGES))
-    s = only(audit_trace(tmp_path, life.closed().lines))
+    life.give(0x31, pages(0x500, 7))
+    s = only(audit_trace(tmp_path, life.lines))
     assert s.clean
     assert "1 answers to commands that were not seen" in s.notes
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, map(json.dumps, Life().opened().closed().lines), "t.jsonl")
+    whole = audit(path).sessions[0].totals
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert (audit(path).clean, audit(path).sessions[0].totals) == (True, whole)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=12))

@@ -25,6 +25,7 @@ def test_numbers() -> None:
         "BAD_SYS_STATE": 4,
         "BAD_RES": 5,
         "RES_BUSY": 6,
+        "NOT_READY": 7,
         "LIM_ERR": 8,
         "BAD_RES_STATE": 9,
         "IX_ERR": 0xA,

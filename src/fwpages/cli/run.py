@@ -21,7 +21,7 @@ from fwpages.observe.result import report_of
 from fwpages.observe.trace import TraceWriter
 from fwpages.observe.views import show
 from fwpages.scenario import Life, LifeResult, Scenario, ScenarioError, load
-from fwpages.scenario.faults import FAULTS, fault
+from fwpages.scenario.faults import EVERY_FAULT, fault
 from fwpages.scenario.format import Step
 from fwpages.scenario.topology import device_profile
 
@@ -61,16 +61,31 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "s
     metavar="NAME[@N][xTIMES]",
     help="Let something go wrong at its N-th opportunity (`fwpages list faults`); may be given more than once.",
 )
+@click.option(
+    "--link",
+    type=click.Choice(["direct", "queue"]),
+    default="direct",
+    show_default=True,
+    help="What joins host and firmware: values handed over, or the command queue, where everything is bytes.",
+)
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    scenario: str, mode: WantedMode, seed: int | None, faults: tuple[str, ...], trace: Path | None, as_json: bool
+    scenario: str,
+    mode: WantedMode,
+    seed: int | None,
+    faults: tuple[str, ...],
+    link: str,
+    trace: Path | None,
+    as_json: bool,
 ) -> int:
     """Live SCENARIO (a name from `fwpages list scenarios`, a TOML file, or - for standard input)."""
+    if not scenario:
+        raise click.UsageError("SCENARIO is empty; expected a name from `fwpages list scenarios`, a TOML file, or -")
     try:
         plan = load(scenario, text=sys.stdin.read() if scenario == "-" else None)
         with ExitStack() as stack:
-            options = {"mode": mode, "seed": seed, "faults": [fault(f) for f in faults]}
+            options = {"mode": mode, "seed": seed, "faults": [fault(f) for f in faults], "link": link}
             result = _live(plan, options, trace, stack, quiet=as_json)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
@@ -127,7 +142,9 @@ def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: Ex
     Life(plan, **options)
     with _trace_file(trace) as stream:
         writer = TraceWriter(stream, device=plan.device.profile, supplier=device_profile(plan).supplier)
-        return Life(plan, tap=writer, on_step=on_step, **options).run()
+        result = Life(plan, tap=writer, on_step=on_step, **options).run()
+        writer.end()
+    return result
 
 
 @contextmanager
@@ -155,7 +172,7 @@ def _asides(result: LifeResult) -> list[str]:
         lines.append(f"never happened: {what}" if name == what else f"fault never struck: {name}")
     lines += [f"could not be done: {step}" for step in result.skipped]
     counts = Counter(result.faults)
-    return lines + [f"fault: {name}: {FAULTS[name][0]} ({_times(n)})" for name, n in counts.items()]
+    return lines + [f"fault: {name}: {EVERY_FAULT[name][0]} ({_times(n)})" for name, n in counts.items()]
 
 
 def _verdict(result: LifeResult, sessions: list[Session], *, clean: bool) -> str:

@@ -56,5 +56,5 @@ def _set_own(s: State, values: dict[str, int]) -> None:
     if s.mode is Mode.VHCA_ID and not by_vhca_id:
         raise RefusedError("mode-back", "icm_mng_function_id_mode = 0 after it was set")
     s.current = {k: v for k, v in values.items() if v} | {"vhca_id": s.device.max["vhca_id"]}
-    if by_vhca_id:
+    if by_vhca_id and not s.device.switch_at_init:
         s.mode = Mode.VHCA_ID

@@ -17,6 +17,7 @@ import numpy as np
 from fwpages.device.firmware import Firmware
 from fwpages.device.functions import FunctionSpec
 from fwpages.device.io import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Tick, Want
+from fwpages.device.state import EqContext
 from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.message import Command, PageArray, encode_answer
 from fwpages.prm.opcodes import Opcode
@@ -109,6 +110,17 @@ class FaultyFirmware:
                     self._strike(n)
         return self._events(self.run(now, x) if effects is None else effects)
 
+    def strike(self, name: str, now: float, x: Submitted) -> list[Effect] | None:
+        """Carry out ``x`` with this fault, whatever was planned; None, and nothing done, where it has no opportunity.
+
+        For an explorer, which chooses the moment itself.
+        """
+        rule = self.rules[name]
+        effects = rule.act(self, now, x) if rule.match(self, x.command) else None
+        if effects is not None:
+            self.took = (*self.took, name)
+        return effects
+
     def _due_now(self, n: int) -> bool:
         """Fault ``n`` strikes at this opportunity; where another has taken it, at the next."""
         return self.faults[n].due(self.seen.get(n, 0) + 1)
@@ -170,6 +182,16 @@ class FaultyFirmware:
     def mode(self) -> Mode:
         """The mode of the firmware inside."""
         return self.inner.mode
+
+    @property
+    def eqs(self) -> Mapping[int, EqContext]:
+        """The event queues of the firmware inside."""
+        return self.inner.eqs
+
+    @property
+    def checksums(self) -> bool:
+        """What the firmware inside says about signatures."""
+        return self.inner.checksums
 
     def holds(self) -> dict[Identity, PageArray]:
         """What the firmware inside really holds."""

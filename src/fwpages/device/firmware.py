@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from fwpages.device import appetite
 from fwpages.device.commands import execute
@@ -24,7 +25,7 @@ from fwpages.device.io import (
 )
 from fwpages.device.offences import RefusedError
 from fwpages.device.profiles import Profile
-from fwpages.device.state import Device, Phase, State
+from fwpages.device.state import Device, EqContext, Phase, State
 from fwpages.device.store import FirmwareError, Store
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
@@ -39,7 +40,8 @@ class Firmware:
 
     ``functions`` are those that the supplier gives pages for; the supplier itself need not be among them and is then
     named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
-    count. ValueError where the functions contradict each other.
+    count. With ``switch_at_init`` the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no
+    firmware is known to, but the manual does not say. ValueError where the functions contradict each other.
 
     Effects of a command come in the order offences, completion, page requests.
     """
@@ -50,13 +52,18 @@ class Firmware:
     deadline: float | None = None
 
     def __init__(
-        self, profile: Profile, functions: Sequence[FunctionSpec] = (), *, offer_vhca_id: bool | None = None
+        self,
+        profile: Profile,
+        functions: Sequence[FunctionSpec] = (),
+        *,
+        offer_vhca_id: bool | None = None,
+        switch_at_init: bool = False,
     ) -> None:
         all_functions = roster(functions, profile.vhca_id, ecpf=profile.ecpf)
         most = profile.capabilities(current=False) | {"vhca_id": all_functions.specs[0].vhca_id}
         if offer_vhca_id is not None:
             most["icm_mng_function_id_mode"] = int(offer_vhca_id)
-        device = Device(profile, all_functions, most)
+        device = Device(profile, all_functions, most, switch_at_init)
         self._state = _power_on(device)
         self._static = repr(device).encode()
         self._offences: deque[Offence] = deque(maxlen=MOST_OFFENCES)
@@ -72,6 +79,11 @@ class Firmware:
         return self._state.device.roster.specs
 
     @property
+    def constants(self) -> tuple[object, ...]:
+        """Objects in its state that never change: a firmware made from equal ones has equal ones, in this order."""
+        return self._state.device, self._static
+
+    @property
     def own(self) -> Identity:
         """The supplier by its name in the current mode."""
         who = self._state.identity(0)
@@ -82,6 +94,17 @@ class Firmware:
     def pages_eqn(self) -> int | None:
         """The number of the event queue for page requests; None while there is none."""
         return self._state.pages_eqn
+
+    @property
+    def eqs(self) -> Mapping[int, EqContext]:
+        """The event queues by number, as CREATE_EQ described them."""
+        return MappingProxyType(self._state.eqs)
+
+    @property
+    def checksums(self) -> bool:
+        """Signatures of commands are to be checked (current ``cmdif_checksum`` is not 0)."""
+        s = self._state
+        return bool((s.current or s.device.profile.current).get("cmdif_checksum"))
 
     def is_enabled(self, function: str) -> bool:
         """The e-switch has enabled the named function."""
@@ -130,6 +153,10 @@ class Firmware:
     def held(self, function: str) -> int:
         """How many pages the named function holds; ValueError for a name that there is not."""
         return self._state.store.held(self._state.device.roster.named(function))
+
+    def asks(self, function: str) -> int:
+        """How many pages the driver was told that the named function wants and has not been given."""
+        return self._state.functions[self._state.device.roster.named(function)].told
 
     def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
         """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
@@ -202,7 +229,7 @@ class Firmware:
             s.mode,
             s.issi,
             sorted(s.current.items()),
-            sorted(s.eqs.items()),
+            sorted((n, (eq.mask, eq.uar)) for n, eq in s.eqs.items()),
             sorted(s.uars),
             [f.row for f in s.functions],
         )
@@ -224,7 +251,8 @@ class Firmware:
             _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
         _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
         by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))
-        _hold((s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the current capabilities say")
+        pending = s.device.switch_at_init and s.phase is Phase.STARTING
+        _hold(pending or (s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the capabilities say")
 
 
 def _power_on(device: Device) -> State:

@@ -74,6 +74,8 @@ def init_hca(s: State, c: Command) -> Answer:
     if s.startup_need:
         raise RefusedError("pages-missing", f"{s.startup_need} {'boot' if s.booting else 'init'} pages are missing")
     s.phase = Phase.WORKING
+    if s.current.get("icm_mng_function_id_mode"):
+        s.mode = Mode.VHCA_ID
     appetite.want(s.functions[0], s.device.roster.specs[0].pages, 0)
     return Answer(c.opcode)
 

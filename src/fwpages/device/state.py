@@ -10,6 +10,7 @@ from fwpages.device.io import Offence
 from fwpages.device.offences import RefusedError
 from fwpages.device.profiles import Profile
 from fwpages.device.store import Store
+from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import general
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import Identity, Mode, named
@@ -31,20 +32,37 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What does not change: the profile, the functions, and the maximum capabilities."""
+    """What does not change: the profile, the functions, the maximum capabilities, and when the mode is switched."""
 
     profile: Profile
     roster: Roster
     max: dict[str, int]
+    switch_at_init: bool = False
 
     def max_page(self, slot: int) -> bytes:
         """The maximum general capabilities of a function: for another than the supplier, its vhca_id."""
         return general({**(self.max if slot == 0 else {}), "vhca_id": self.roster.specs[slot].vhca_id})
 
 
+@dataclass(frozen=True, slots=True)
+class EqContext:
+    """An event queue as CREATE_EQ described it: its events, its UAR, and where it lies and rings.
+
+    ``pas`` are I/O addresses of pages of ``page_size`` bytes, ``vector`` is the interrupt (``intr``). Firmware itself
+    looks at ``mask`` and ``uar`` only: the rest is for whoever carries its events.
+    """
+
+    mask: int
+    uar: int
+    log_size: int = 0
+    page_size: int = PAGE_SIZE
+    vector: int = 0
+    pas: tuple[int, ...] = ()
+
+
 @dataclass(slots=True)
 class State:
-    """What changes. ``eqs``: number → (event_bitmask_0, uar). ``noted``: offences of the input in execution."""
+    """What changes. ``eqs``: the event queues by number. ``noted``: offences of the input in execution."""
 
     device: Device
     store: Store
@@ -53,7 +71,7 @@ class State:
     phase: Phase = Phase.OFF
     mode: Mode = Mode.FUNC_ID
     issi: int = 0
-    eqs: dict[int, tuple[int, int]] = field(default_factory=dict)
+    eqs: dict[int, EqContext] = field(default_factory=dict)
     uars: set[int] = field(default_factory=set)
     noted: list[Offence] = field(default_factory=list)
 
@@ -94,7 +112,7 @@ class State:
     @property
     def pages_eqn(self) -> int | None:
         """The number of the event queue that takes page requests; None while there is none."""
-        return next((n for n, (mask, _) in self.eqs.items() if mask >> EventType.PAGE_REQUEST & 1), None)
+        return next((n for n, eq in self.eqs.items() if eq.mask >> EventType.PAGE_REQUEST & 1), None)
 
     def page_owner(self, c: Command) -> int:
         """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""

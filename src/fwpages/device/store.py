@@ -140,6 +140,7 @@ class Store:
         index = self._space.index(addresses)
         outside = index < 0
         if addresses.all() and not outside.any():
+            self._room(index)
             return index
         bad = (addresses & np.uint64(PAGE_SIZE - 1) != 0) | (addresses == 0)
         if bad.any():
@@ -151,10 +152,16 @@ class Store:
         if (self._space.size >> REGION_SHIFT) + regions > MAX_REGIONS:
             raise RefusedError("too-scattered", f"pages in {regions} new regions of 128 MiB, {MAX_REGIONS} at most")
         self._space.cover(heads)
-        self._own()
-        self._tags.reserve(self._space.size)
         index[outside] = self._space.index(new)
+        self._room(index)
         return index
+
+    def _room(self, index: Indices) -> None:
+        """Tags up to the highest of these, not for whole regions: a small world's states are small then."""
+        need = int(index.max(initial=-1)) + 1
+        if need > self._tags.size:
+            self._own()
+            self._tags.reserve(need)
 
     def _firsts(self, index: Indices) -> Mask | None:
         """Which of them occur for the first time; None where they ascend, so that none can repeat."""

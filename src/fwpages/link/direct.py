@@ -23,6 +23,7 @@ from fwpages.device import (
     Submitted,
     Want,
 )
+from fwpages.device import Effect as DeviceEffect
 from fwpages.device import Input as DeviceInput
 from fwpages.device import Reset as DeviceReset
 from fwpages.device import Tick as DeviceTick
@@ -33,6 +34,7 @@ from fwpages.host import (
     Done,
     Fenced,
     Finding,
+    HealthFatal,
     Host,
     LinkLost,
     Map,
@@ -116,8 +118,23 @@ class Direct:
 
     def feed(self, x: HostInput) -> None:
         """Feed the host now; what follows from it is carried out by ``step``. Raises Misuse as the host does."""
-        self._perform(self.host.feed(self.now, x))
+        session, waiting = self.host.session.number, [f for f in self.host.flights.values() if not f.overdue]
+        effects = self.host.feed(self.now, x)
+        match x:
+            case HealthFatal():
+                self._note(session, "health", x.reason)
+            case LinkLost():
+                self._note(session, "lost", x.reason)
+            case Tick():
+                for f in waiting:
+                    if f.deadline <= self.now:
+                        self._note(session, "given-up", "no answer in its time", f.id)
+        self._perform(effects)
         self._look()
+
+    def _note(self, session: int, what: str, detail: str, id: int | None = None) -> None:  # noqa: A002
+        if self.tap is not None:
+            self.tap.link(self.now, session, what, detail, id)
 
     def stir(self, x: Want | ResetFunction) -> None:
         """Something happens inside the device."""
@@ -166,12 +183,13 @@ class Direct:
                 case Map():
                     at = self.faults.mapped_at(e)
                     self.mapped += e.pages if at is not None else 0
+                    self._lend(e, at)
                     self._to_host.append(Mapped(e.iova, e.pages, at))
                 case Unmap():
                     self.mapped -= e.pages
+                    self._withdraw(e)
                 case Reset():
-                    if self.tap is not None:
-                        self.tap.link(self.now, e.session, "reset", e.reason)
+                    self._note(e.session, "reset", e.reason)
                     if self.faults.reset():
                         self._to_device.append(DeviceReset())
                 case Done() | Finding():
@@ -180,17 +198,30 @@ class Direct:
     def _carry(self, e: Send) -> None:
         fate = self.faults.command(e.command)
         if fate == "lose":
-            if self.tap is not None:
-                self.tap.link(self.now, e.session, "lost", "the device is out of reach")
             self._to_host.append(LinkLost("the device is out of reach"))
             return
+        self._write(e)
         if fate != "drop":
-            self._to_device.append(Submitted(e.id, e.command, e.command.reply_length))
+            self._ring(e)
         if fate != "carry":
             del self._flying[e.id]
-            if self.tap is not None:
-                self.tap.link(self.now, e.session, "aborted", "given up by the link", e.id)
+            self._note(e.session, "aborted", "given up by the link", e.id)
             self._to_host.append(Aborted(e.session, e.id, "given up by the link"))
+
+    # what a link with a wire does in its own way: this one has neither memory nor bytes
+
+    def _lend(self, e: Map, at: int | None) -> None:
+        """A chunk was mapped at ``at``, or could not be."""
+
+    def _withdraw(self, e: Unmap) -> None:
+        """A range is unmapped."""
+
+    def _write(self, e: Send) -> None:
+        """A command is put where the device will look for it."""
+
+    def _ring(self, e: Send) -> None:
+        """The device is told of it."""
+        self._to_device.append(Submitted(e.id, e.command, e.command.reply_length))
 
     def _tell(self, e: Done | Finding | Raised) -> None:
         if not isinstance(e, Raised):
@@ -202,31 +233,36 @@ class Direct:
         if isinstance(x, Submitted):
             self.now += LATENCY
         for e in self.firmware.feed(self.now, x):
-            match e:
-                case Completed():
-                    self._completed(e)
-                case Raised():
-                    session = self.host.session.number
-                    self.requests += 1
-                    if self.tap is not None:
-                        self.tap.event(self.now, session, e.eqn, e.event)
-                    self._tell(e)
-                    self._to_host.append(PageRequest(session, e.event))
-                case ResetDone():
-                    if self.tap is not None:
-                        self.tap.link(self.now, self.host.session.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
-                    self._to_host.append(Fenced(Proof.FUNCTION_LEVEL_RESET))
-                case Offence():
-                    self.offences.append((self.host.session.number, e))
+            self._arrived(e)
         if self.checked:
             self.firmware.check()
+
+    def _arrived(self, e: DeviceEffect) -> None:
+        """What the device did reaches this side."""
+        session = self.host.session.number
+        match e:
+            case Completed():
+                self._completed(e)
+            case Raised():
+                self.requests += 1
+                if self.tap is not None:
+                    self.tap.event(self.now, session, e.eqn, e.event)
+                self._tell(e)
+                self._to_host.append(PageRequest(session, e.event))
+            case ResetDone():
+                self._note(session, "fenced", Proof.FUNCTION_LEVEL_RESET)
+                self._to_host.append(Fenced(Proof.FUNCTION_LEVEL_RESET))
+            case Offence():
+                self.offences.append((session, e))
 
     def _completed(self, e: Completed) -> None:
         sent = self._flying.get(e.id)
         if sent is None:
             return  # the link has given this command up: its answer does not get through
         for answer in self.faults.answers(e.answer):
-            if self.tap is not None:
+            if answer.opcode != sent.command.opcode:
+                self._note(sent.session, "garbled", str(answer), e.id)
+            elif self.tap is not None:
                 self.tap.complete(self.now, sent.session, e.id, answer, sent.command.reply_length)
             self._to_host.append(Answered(sent.session, e.id, answer))
         del self._flying[e.id]

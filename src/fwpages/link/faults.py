@@ -12,12 +12,18 @@ from typing import Literal, TypeAlias
 
 from fwpages.device import Fault
 from fwpages.host import Map
+from fwpages.prm.mailbox import of_command
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.queue import mailboxes_for
 
 #: what becomes of a command: carried as it should be; not carried, or carried and its answer kept back, and given up;
 #: the link gone from here on
 Fate: TypeAlias = Literal["carry", "drop", "swallow", "lose"]
+
+#: at what a fault has its opportunity; those from ``wire`` on are of bytes, which only a link with a wire has: a
+#: command as it is written, an entry as it is given back, an event as it is raised, an interrupt, a doorbell of events
+Where: TypeAlias = Literal["command", "answer", "map", "reset", "wire", "return", "event", "interrupt", "arm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class LinkFault:
     """A fault in words, at which opportunity it strikes, and which findings name it."""
 
     words: str
-    where: Literal["command", "answer", "map", "reset"]
+    where: Where
     named: tuple[str, ...]
     match: Callable[[Command], bool] = lambda _: True
 
@@ -61,6 +67,50 @@ LINK_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
     }
 )
 
+_REFUSED = ("command-refused", "give-refused", "take-refused", "teardown-refused")
+_UNANSWERED = ("command-unanswered", "give-unanswered", "take-unanswered")
+
+
+def _input(least: int) -> Callable[[Command], bool]:
+    return lambda c: of_command(c).mailboxes >= least
+
+
+def _output(least: int) -> Callable[[Command], bool]:
+    return lambda c: mailboxes_for(c.reply_length) >= least
+
+
+#: faults of bytes: a link without them never has their opportunity
+WIRE_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
+    {
+        "entry-signature": LinkFault("an entry's signature is wrong, which is looked at while asked for", "wire", ()),
+        "entry-type": LinkFault("an entry says that it is no command", "wire", _REFUSED),
+        "entry-reserved": LinkFault("an entry has reserved bits set", "wire", _REFUSED),
+        "input-length": LinkFault("an entry says that its input has 4 GiB", "wire", _REFUSED),
+        "output-length": LinkFault("an entry says that there is no room for an answer", "wire", _REFUSED),
+        "input-unaligned": LinkFault("input mailboxes are not aligned", "wire", _REFUSED, _input(1)),
+        "output-unaligned": LinkFault("output mailboxes are not aligned", "wire", _REFUSED, _output(1)),
+        "input-unmapped": LinkFault("input mailboxes are not mapped", "wire", _UNANSWERED, _input(1)),
+        "input-token": LinkFault("an input mailbox has another command's token", "wire", _REFUSED, _input(1)),
+        "output-token": LinkFault("an output mailbox has another command's token", "wire", _REFUSED, _output(1)),
+        "input-order": LinkFault("two input mailboxes have each other's numbers", "wire", _REFUSED, _input(2)),
+        "input-loop": LinkFault("the input mailboxes lead back to the first", "wire", _REFUSED, _input(2)),
+        "input-short": LinkFault("the input mailboxes are too few", "wire", _REFUSED, _input(2)),
+        "output-short": LinkFault("the output mailboxes are too few", "wire", _REFUSED, _output(2)),
+        "ownership-kept": LinkFault("an entry is never given back", "return", _UNANSWERED),
+        "answer-token": LinkFault("an entry comes back as that of another command", "return", _UNANSWERED),
+        "event-owner": LinkFault(
+            "an event has the wrong owner bit: nor are later ones seen", "event", ()
+        ),
+        "interrupt-lost": LinkFault("an interrupt is lost", "interrupt", ()),
+        "doorbell-lost": LinkFault("the device is not told that events were read, nor to interrupt again", "arm", ()),
+    }
+)
+
+
+def garbled(a: Answer) -> Answer:
+    """The answer as one to another command."""
+    return replace(a, opcode=Opcode.QUERY_ADAPTER if a.opcode != Opcode.QUERY_ADAPTER else Opcode.INIT_HCA)
+
 
 @dataclass(slots=True)
 class LinkFaults:
@@ -78,7 +128,7 @@ class LinkFaults:
         """The first fault that is due at this opportunity; another one that is due waits for the next."""
         struck = None
         for n, fault in enumerate(self.faults):
-            rule = LINK_FAULTS[fault.name]
+            rule = LINK_FAULTS.get(fault.name) or WIRE_FAULTS[fault.name]
             if rule.where != where or not (command is None or rule.match(command)):
                 continue
             opportunity = self.seen.get(n, 0) + 1
@@ -113,7 +163,7 @@ class LinkFaults:
         if name == "answer-twice":
             return a, a
         if name == "answer-garbled":
-            return (replace(a, opcode=Opcode.QUERY_ADAPTER if a.opcode != Opcode.QUERY_ADAPTER else Opcode.INIT_HCA),)
+            return (garbled(a),)
         return (a,)
 
     def mapped_at(self, m: Map) -> int | None:
@@ -127,6 +177,10 @@ class LinkFaults:
             return False
         self.gone = False
         return True
+
+    def wire(self, where: Where, command: Command | None = None) -> str | None:
+        """The fault of the wire that strikes here, by name."""
+        return self._strikes(where, command)
 
     def copy(self) -> LinkFaults:
         """Faults of their own."""

@@ -21,4 +21,8 @@ class Tap(Protocol):
         """A page request reached the host."""
 
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """Something happened to the link: ``reset``, ``fenced``, ``lost``, ``back``, ``aborted`` (command ``id``)."""
+        """Something happened beside the commands and events.
+
+        ``reset`` asked for, ``fenced``, ``lost``, ``back``, ``health`` (a fatal syndrome). Of command ``id``:
+        ``aborted`` by the link, ``garbled`` (its answer was none to it), ``given-up`` (the host waits no longer).
+        """

@@ -29,6 +29,10 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     peak: Count = 0
 
 
+#: the sums where not even the functions are known
+UNKNOWN = Totals(given=None, returned=None, released=None, discarded=None, held=None, doubtful=None, peak=None)
+
+
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """One record: a function under one identity, from its first page until the identity is used anew."""
 

@@ -13,6 +13,7 @@ from fwpages.observe.accounts import Report
 from fwpages.observe.accounts import Session as SessionReport
 from fwpages.observe.closing import close
 from fwpages.observe.faults import Fault, finding
+from fwpages.observe.fences import Why
 from fwpages.observe.inputs import InputError, is_trace, open_source
 from fwpages.observe.klog import KernelLog
 from fwpages.observe.seen import (
@@ -30,7 +31,7 @@ from fwpages.observe.seen import (
     Unanswered,
     What,
 )
-from fwpages.observe.session import Session, Why
+from fwpages.observe.session import Session
 from fwpages.observe.trace import TraceReader
 from fwpages.pages.space import Addresses
 from fwpages.prm.identity import Supplier
@@ -49,6 +50,8 @@ def audit(*paths: str | Path) -> Report:
 
     Raises InputError where an input cannot be read, or is none of what it should be.
     """
+    if sum(str(path) == "-" for path in paths) > 1:
+        raise InputError("standard input (-) can be read once only")
     sessions: list[SessionReport] = []
     findings = []
     for path in paths:
@@ -68,6 +71,7 @@ def audit(*paths: str | Path) -> Report:
 class _Device:
     name: str
     supplier: Supplier | None = None
+    numbered: bool = False
     session: Session | None = None
     slot: int = 0
     leftovers: Addresses | None = None
@@ -89,6 +93,17 @@ class Audit:
 
     def see(self, v: Seen) -> None:
         """One thing."""
+        self._look(v)
+        self._dispatch(v)
+        self._look(v)
+
+    def _look(self, v: Seen) -> None:
+        """Time has passed, or pages have come back."""
+        device = self._devices.get(v.device)
+        if device is not None and device.session is not None:
+            device.session.waits.look(v.place)
+
+    def _dispatch(self, v: Seen) -> None:
         match v:
             case Submitted():
                 self._submitted(v)
@@ -103,7 +118,8 @@ class Audit:
             case Lost():
                 self._missing(v)
             case Header():
-                self._device(v.device).supplier = v.supplier
+                device = self._device(v.device)
+                device.supplier, device.numbered = v.supplier, v.numbered
             case Remark():
                 self._session(v).note(v.text)
             case Restarted():
@@ -126,7 +142,9 @@ class Audit:
         self._finish(device, "next")
         device.slot = len(self._done)
         self._done.append(None)
-        s = device.session = Session(device.name, place, device.supplier, log=self.log, number=number)
+        s = device.session = Session(
+            device.name, place, device.supplier, log=self.log, numbered=device.numbered, number=number
+        )
         if device.leftovers is not None:
             s.pages.leftovers = device.leftovers
         return s
@@ -136,11 +154,11 @@ class Audit:
         if s is None:
             return
         report = self._done[device.slot] = close(s, why)
-        if report.end == "closed" and s.custody.records.out:
+        if report.end == "closed" and s.custody.records.out and not s.lossy:
             left = s.custody.left()
             before = left if device.leftovers is None else np.union1d(device.leftovers, left)
             device.leftovers = before[:MAX_LEFTOVERS]
-        elif s.fenced:
+        elif s.fences.fenced:
             device.leftovers = None
         elif device.leftovers is not None:
             device.leftovers = s.pages.leftovers
@@ -191,7 +209,8 @@ class Audit:
 
     def _completed(self, v: Completed) -> None:
         if (s := self._stale(v)) is not None:
-            s.note(f"an answer to a command of session {v.session} came in ({v.place.file}:{v.place.line})")
+            detail = f"an answer to a command of session {v.session}; nothing is taken from it"
+            s.fault("late-answer", Blame.DEVICE, v.place, detail=detail)
             return
         self._session(v).completed(v)
 
@@ -200,11 +219,7 @@ class Audit:
             detail = f"a page request of session {v.session}: {v.request.num_pages} pages"
             s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
             return
-        s = self._session(v)
-        if not s.closed:
-            s.pages.happened(v)
-        else:
-            s.note("a page request came after the close")
+        self._session(v).requests.happened(v)
 
     def _link(self, v: Unanswered | LinkChanged) -> None:
         if self._stale(v) is not None:
@@ -213,7 +228,7 @@ class Audit:
         if isinstance(v, Unanswered):
             s.unanswered(v)
         else:
-            s.linked(v)
+            s.fences.happened(v)
 
     def _said(self, v: Said) -> None:
         device = self._device(v.device)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fwpages.host.findings import Blame
 from fwpages.host.ledger import State
 from fwpages.host.records import Record
-from fwpages.observe.accounts import Count, End, Function, by_type, counters, total
+from fwpages.observe.accounts import UNKNOWN, Count, End, Function, by_type, counters, total
 from fwpages.observe.accounts import Session as Report
+from fwpages.observe.fences import Why
 from fwpages.observe.seen import Unanswered
-from fwpages.observe.session import PATIENCE, Pending, Session, Why
+from fwpages.observe.session import Session
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -18,9 +19,11 @@ MAX_DAMAGE = 16
 
 def close(s: Session, why: Why) -> Report:
     """The session's part of the report; ``why`` says what came after its last line."""
-    end = s.end(why)
+    end = s.fences.end(why)
     _under_way(s, end)
     s.confirm()
+    s.fences.settle(why)
+    s.answers.settle()
     s.pages.settle_names()
     s.complaints.finish()
     known = s.began and not s.lossy
@@ -41,7 +44,7 @@ def close(s: Session, why: Why) -> Report:
     _notes(s, end)
     peak = None if any(f.given is None or f.peak is None for f in functions) else peak
     findings = s.faults.rows()
-    totals = total(functions, peak=peak)
+    totals = total(functions, peak=peak) if functions or not s.blind else UNKNOWN
     left = (totals.held or 0) + (totals.doubtful or 0)
     return Report(
         device=s.device,
@@ -65,8 +68,9 @@ def close(s: Session, why: Why) -> Report:
 def _under_way(s: Session, end: End) -> None:
     """Commands that no answer was seen to: under way where the input just ends, else unanswered."""
     for p in list(s.pending.values()):
-        waited = _waited(p, s)
-        if (end == "open" and waited < PATIENCE) or (s.log and end != "closed"):
+        waiting = s.numbered or not p.overdue_at(s.last)
+        under_way = end == "open" and waiting and not s.answers.astray
+        if under_way or (s.log and end != "closed"):
             s.note(f"{p} ({p.place.file}:{p.place.line}) was still under way at the end")
             if p.opcode == Opcode.MANAGE_PAGES and p.op_mod == ManagePages.GIVE:
                 s.doubt(p)
@@ -74,13 +78,11 @@ def _under_way(s: Session, end: End) -> None:
             detail = f"{p} was sent, and its OUTPUT dump is missing: what was answered is not known"
             s.fault("log-lines-lost", Blame.LOG, p.place, p.who, detail=detail)
             s.pages.unknown_outcome(p, detail)
+        elif waiting:
+            del s.pending[p.key]
+            s.answers.none_to(p)
         else:
             s.unanswered(Unanswered(place=p.place, device=s.device, key=p.key))
-
-
-def _waited(p: Pending, s: Session) -> float:
-    begun, last = p.place.time, s.last.time
-    return last - begun if isinstance(begun, (int, float)) and isinstance(last, (int, float)) else 0.0
 
 
 def _by_ledger(s: Session) -> list[Function]:
@@ -111,7 +113,7 @@ def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Fu
 
 def _left(s: Session, end: End) -> None:
     """Pages that are out though the session is over, by function, with whom to blame."""
-    if end not in ("closed", "reset") or s.blind or s.ambiguous:
+    if end not in ("closed", "reset") or s.blind or s.ambiguous or s.fences.asked is not None:
         return
     left: dict[Identity, int] = {}
     for r in s.custody.records:
@@ -142,6 +144,8 @@ def _notes(s: Session, end: End) -> None:
         _begun_before(s)
     if s.blind:
         s.note(f"no counts: {s.blind}")
+        if s.began and not s.log:
+            _seen_here(s)
     for who, why in s.unsure.items():
         s.note(f"{who}: no counts: {why}")
     if s.pages.unjudged:
@@ -150,8 +154,8 @@ def _notes(s: Session, end: End) -> None:
         s.note(f"no counts: {s.tally.broken}")
     if s.log and (s.by_lines or not s.commands):
         _no_dumps(s, end)
-    if s.passed_over:
-        s.note(f"{s.passed_over} answers to commands that were not seen")
+    if s.answers.passed_over:
+        s.note(f"{s.answers.passed_over} answers to commands that were not seen")
     for name, n in s.benign.items():
         s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
     if end == "forced":
@@ -163,13 +167,18 @@ def _notes(s: Session, end: End) -> None:
 
 def _begun_before(s: Session) -> None:
     s.note("the input begins in the middle of this session: what was given before is not known, so no counts")
-    for r in s.custody.records:
-        if r.generation == 0 and r.identity not in s.pages.fresh and r.given:
-            s.note(f"{r.identity}: seen here: given {r.given}, returned {r.returned}, released {r.released}")
+    _seen_here(s)
     for line in s.tally.lines.values() if s.by_lines else ():
         s.note(f"{line.who}: seen here: given {line.given}, released {line.released}")
     for who, n in s.pages.before.items():
         s.note(f"{who}: {n} pages came back that were given before the input begins")
+
+
+def _seen_here(s: Session) -> None:
+    """What there is of functions whose counts are not known."""
+    for r in s.custody.records:
+        if r.generation == 0 and r.given and (s.blind or r.identity not in s.pages.fresh):
+            s.note(f"{r.identity}: seen here: given {r.given}, returned {r.returned}, released {r.released}")
 
 
 def _no_dumps(s: Session, end: End) -> None:

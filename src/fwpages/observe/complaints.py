@@ -13,7 +13,8 @@ from fwpages.prm.opcodes import Opcode, opcode_name
 from fwpages.prm.status import status_words
 
 if TYPE_CHECKING:
-    from fwpages.observe.session import Session, Why
+    from fwpages.observe.fences import Why
+    from fwpages.observe.session import Session
 
 #: errors of the kernel's that say what became of a command
 ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
@@ -163,8 +164,8 @@ class Complaints:
         s.tally.release(who, pages)
         if not s.commands or s.ambiguous:
             return
-        told = s.pages.released.pop(who, None)
-        n = s.pages.release(who) if told is None else told
+        told = s.requests.released.pop(who, None)
+        n = s.requests.release(who) if told is None else told
         if n != pages and s.began and not s.lossy and not any(p.who == who for p in s.pending.values()):
             detail = f"{v.text}: by its commands the function had {n} pages"
             self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)

@@ -60,6 +60,13 @@ class Dumps:
         #: lines that several dumps wait for, by slot and offset, as long as they are all alike
         self._alike: dict[tuple[int | None, int], list[bytes]] = {}
         self._begun: set[str] = set()
+        #: dumps of two devices have been under way at once, and nothing tells their lines apart
+        self._mixed = False
+
+    @property
+    def _missing(self) -> str:
+        """What it means that lines do not fit together: they may be another device's rather than missing."""
+        return "log-ambiguous" if self._mixed else "log-lines-lost"
 
     def start(self, place: Place, device: str, slot: int | None, caller: str | None) -> Iterator[Seen]:
         """``start dump``: a headline should follow."""
@@ -67,6 +74,7 @@ class Dumps:
         self._done.pop(slot, None)
         self._seen_headline.add(slot is not None)
         self._stray.discard(slot)
+        self._mixed = self._mixed or (caller is None and any(d.device != device for d in self._open))
         self._open.append(Dump(place, device, slot, caller=caller))
 
     def headline(
@@ -186,7 +194,7 @@ class Dumps:
             yield Lost(
                 place=place,
                 device="",
-                name="log-lines-lost",
+                name=self._missing,
                 detail=f"dump lines{where} that no headline announced, or that do not continue the last",
             )
 
@@ -254,13 +262,13 @@ class Dumps:
         lost = "" if dump.opcode is not None else "the headline of a dump is missing"
         if dump.opcode is None:
             if dump.data_only or not dump.whole(0, ENTRY_SIZE):
-                yield self._lost(dump, lost, None)
+                yield self._lost(dump, lost, None, self._missing)
                 return
             dump.opcode = int.from_bytes(dump.buf[16:18], "big")
             dump.out = not dump.buf[63] & 1
         head_end = INLINE if dump.data_only else ENTRY_SIZE
         if not dump.whole(0, head_end):
-            name = "log-truncated" if at_end else "log-lines-lost"
+            name = "log-truncated" if at_end else self._missing
             inline = None if dump.data_only or not dump.whole(16, 32) else bytes(dump.buf[16:32])
             yield self._lost(dump, f"the first lines of a dump of {opcode_name(dump.opcode)} are missing", inline, name)
             return
@@ -268,7 +276,7 @@ class Dumps:
         short = dump.short()
         if lost or short:
             what = f"lines of a dump of {opcode_name(dump.opcode)} are missing"
-            name = "log-truncated" if at_end and not dump.holes else "log-lines-lost"
+            name = "log-truncated" if at_end and not dump.holes else self._missing
             yield Lost(place=dump.place, device=dump.device, name=name, detail=lost or what, harmless=True)
         if short and at_end and not dump.out:
             return
@@ -302,12 +310,13 @@ class Dumps:
             return
         if sent is None:
             if entry is None or inline is None or entry["input_length"] > INLINE:
-                yield self._lost(dump, f"{opcode_name(opcode)} was answered, but its INPUT is not in the log", inline)
+                detail = f"{opcode_name(opcode)} was answered, but its INPUT is not in the log"
+                yield self._lost(dump, detail, inline, self._missing)
                 return
             harmless = dump.device not in self._begun
             if not harmless:
                 text = f"the INPUT dump of {opcode_name(opcode)} is missing; its OUTPUT dump repeats it"
-                yield Lost(place=dump.place, device=dump.device, name="log-lines-lost", detail=text, harmless=True)
+                yield Lost(place=dump.place, device=dump.device, name=self._missing, detail=text, harmless=True)
             sent = _Sent(next(self._keys), opcode, inline, dump.slot)
             command = inline[: entry["input_length"]]
             yield Submitted(place=dump.place, device=dump.device, key=sent.key, message=command, slot=dump.slot)
@@ -341,7 +350,7 @@ class Dumps:
         return Lost(
             place=dump.place,
             device=dump.device,
-            name="log-lines-lost",
+            name=self._missing,
             detail=f"the OUTPUT dump of {opcode_name(sent.opcode)} is missing: what was answered is not known",
             opcode=sent.opcode,
             number=number,
@@ -349,7 +358,7 @@ class Dumps:
             key=sent.key,
         )
 
-    def _lost(self, dump: Dump, detail: str, inline: bytes | None, name: str = "log-lines-lost") -> Seen:
+    def _lost(self, dump: Dump, detail: str, inline: bytes | None, name: str) -> Seen:
         number, ec = function_of(inline) if inline else (None, False)
         key = None
         if dump.out:

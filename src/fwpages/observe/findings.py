@@ -9,7 +9,7 @@ _FENCE = "a function-level reset of the supplier's function: only that proves th
 _LATE = "a late answer settles it; else a function-level reset, until which the memory must not be used"
 _REFUSE = "refuse the page, count the rest; a device reset if it comes again"
 _AGAIN = "see status and syndrome; the request can be made again"
-_LOG = "a complete log: a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
+_LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
 
 _TABLE: dict[str, tuple[str, str]] = {
     # what is left, and who has what
@@ -52,7 +52,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     # identities and modes
     "identity-mismatch": ("a command, answer or event names a function in the way of the other mode", "a new open"),
     "mode-mismatch": (
-        "the current capability contradicts what SET_HCA_CAP set, or the driver the negotiation",
+        "the driver names functions in another mode than its commands have negotiated",
         "a new open",
     ),
     "mode-disagreement": ("the mode read back is not the one that was set", "a new open"),

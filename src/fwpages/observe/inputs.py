@@ -23,6 +23,8 @@ SAMPLE = 1 << 16
 
 EXPECTED = "expected a trace of fwpages (*.jsonl) or a kernel log with mlx5_core's messages"
 
+#: a byte order mark, which some editors put in front of UTF-8
+_BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 
 
@@ -88,6 +90,10 @@ class Source:
             self.sample += more
         return self.sample
 
+    def skip_mark(self) -> None:
+        """Take a byte order mark off the beginning."""
+        self.sample = self.peek().removeprefix(_BOM)
+
     def close(self) -> None:
         """Close what was opened for it."""
         for f in self._owned:
@@ -122,6 +128,7 @@ def open_source(path: str | Path) -> Source:
     if packed:
         source.close()
         raise InputError(f"{name} is packed with {packed}; unpack it first (gzip is read as it is)")
+    source.skip_mark()
     if not source.peek() and not source.broken:
         source.close()
         raise InputError(f"{name} is empty; {EXPECTED}")

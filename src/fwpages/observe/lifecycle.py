@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fwpages.host.findings import Blame
 from fwpages.observe.seen import Completed, Holes, Place
 from fwpages.prm.capability import GENERAL
+from fwpages.prm.event import EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, Teardown
@@ -26,6 +27,9 @@ COMMANDS = frozenset(
         Opcode.DEALLOC_SF,
     }
 )
+#: those that event queues come and go by: not looked at in kernel logs, whose events came by some queue for certain
+QUEUES = frozenset({Opcode.CREATE_EQ, Opcode.DESTROY_EQ})
+_CLOSING = frozenset({Opcode.DESTROY_EQ, Opcode.TEARDOWN_HCA})
 CAPS_READ = 16 + (GENERAL.by_name["sf_base_id"].end + 7) // 8
 
 
@@ -37,6 +41,34 @@ class Lifecycle:
         #: what the session's own SET_HCA_CAP set; None before
         self.set_mode: bool | None = None
         self.set_release_all: bool | None = None
+        #: event queues by number, and whether page requests come by them
+        self.queues: dict[int, bool] = {}
+        #: the close has begun
+        self.closing = False
+
+    @property
+    def listening(self) -> bool:
+        """A page request has a queue to come by, or may have one already."""
+        asked = (p.command for p in self.s.pending.values() if p.opcode == Opcode.CREATE_EQ)
+        return any(self.queues.values()) or any(c is None or _for_pages(c) for c in asked)
+
+    def submitted(self, p: Pending) -> None:
+        """A command goes to the device."""
+        own = p.opcode == Opcode.DISABLE_HCA and p.command is not None and self.is_own(p.command)
+        if p.opcode in _CLOSING or own:
+            self.closing = True
+        if p.opcode == Opcode.TEARDOWN_HCA:
+            self.s.requests.no_more()
+
+    def unanswered(self, p: Pending) -> None:
+        """Nobody knows whether the device did it: a function may be there now, and a queue still."""
+        c = p.command
+        if c is None:
+            return
+        if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not self.is_own(c):
+            self.s.naming.enable(func_id(c["function_id"], ec=bool(c["embedded_cpu_function"])), None)
+        elif p.opcode == Opcode.ALLOC_SF:
+            self.s.naming.enable(func_id(c["function_id"]), FunctionType.SF)
 
     def answered(self, p: Pending, c: Command, a: Answer, v: Completed) -> None:
         """The device did it."""
@@ -44,7 +76,7 @@ class Lifecycle:
             case Opcode.ENABLE_HCA:
                 self._enabled(c)
             case Opcode.DISABLE_HCA:
-                self._disabled(c)
+                self._disabled(c, v.place)
             case Opcode.TEARDOWN_HCA:
                 self._teardown(p, c, a, v.place)
             case Opcode.SET_HCA_CAP:
@@ -54,7 +86,11 @@ class Lifecycle:
             case Opcode.ALLOC_SF:
                 self._announce(func_id(c["function_id"]), FunctionType.SF)
             case Opcode.DEALLOC_SF:
-                self._retire(self.s.naming.gone(func_id(c["function_id"])))
+                self._gone(func_id(c["function_id"]), v.place)
+            case Opcode.CREATE_EQ:
+                self.queues[a["eq_number"]] = _for_pages(c)
+            case Opcode.DESTROY_EQ:
+                self.queues.pop(c["eq_number"], None)
 
     # -- functions that come and go
 
@@ -83,15 +119,20 @@ class Lifecycle:
         if who in s.custody.records.current and s.naming.mode is Mode.FUNC_ID:
             s.custody.records.announce(who, s.naming.type_of(who))
 
-    def _disabled(self, c: Command) -> None:
+    def _disabled(self, c: Command, place: Place) -> None:
         if self.is_own(c):
             self.s.closed = True
             return
-        naming, number = self.s.naming, c["function_id"]
-        if c["function_id_type"]:
-            self._retire(naming.gone_vhca(number))
-        else:
-            self._retire(naming.gone(func_id(number, ec=bool(c["embedded_cpu_function"]))))
+        number, ec = c["function_id"], bool(c["embedded_cpu_function"])
+        self._gone(vhca_id(number) if c["function_id_type"] else func_id(number, ec=ec), place)
+
+    def _gone(self, who: Identity, place: Place) -> None:
+        """A function is disabled, under its FUNC_ID name or its vhca_id: its pages should come back."""
+        naming = self.s.naming
+        kind = naming.type_of_number(who)
+        self._retire(naming.gone_vhca(who.number) if who.mode is Mode.VHCA_ID else naming.gone(who))
+        if all(naming.type_of_number(other) is not kind for other in naming.enabled):
+            self.s.waits.begin(kind, place)
 
     def _retire(self, who: Identity) -> None:
         if who.mode is self.s.naming.mode:
@@ -101,7 +142,7 @@ class Lifecycle:
         if a["state"]:
             self.s.fault("teardown-state", Blame.DEVICE, place, detail=f"{p}: state 1, not done")
         elif c["profile"] in (Teardown.FORCE, Teardown.PREPARE_FAST):
-            self.s.forced = True
+            self.s.fences.forced = True
 
     # -- modes and names
 
@@ -160,36 +201,49 @@ class Lifecycle:
             return
         s, caps = self.s, GENERAL.unpack(a.data)
         if c["other_function"]:
-            self._other_caps(c, caps["vhca_id"])
+            self._other_caps(c, caps["vhca_id"], v.place)
             return
         self.learn_own(caps["vhca_id"])
         if not c.op_mod & CAP_CURRENT:
             return
         s.naming.sf, s.naming.sf_base = bool(caps["sf"]), caps["sf_base_id"]
+        self._compare_release_all(p, v.place, now=bool(caps["release_all_pages"]))
         now = bool(caps["icm_mng_function_id_mode"])
         if self.set_mode is None:
-            # a session that was not seen from its beginning: what holds now is what was negotiated
-            if now and not s.began and s.naming.mode is Mode.FUNC_ID:
+            # the negotiation was not seen: what holds now is what was negotiated
+            if now and (not s.began or s.lossy) and s.naming.mode is Mode.FUNC_ID:
                 self.switch()
         elif now is not self.set_mode:
             self._contradicted(p, v.place, now=now)
+
+    def _compare_release_all(self, p: Pending, place: Place, *, now: bool) -> None:
+        """What the device says now is believed: release_all frees pages only where it was set and is."""
+        s = self.s
+        if self.set_release_all is not None and self.set_release_all is not now:
+            detail = f"SET_HCA_CAP set release_all_pages to {int(not now)}, {p} says {int(now)}"
+            s.fault("capability-disagreement", Blame.DEVICE, place, s.naming.own, detail=detail)
+            self.set_release_all = now
 
     def _contradicted(self, p: Pending, place: Place, *, now: bool) -> None:
         """The current capability is not what SET_HCA_CAP set and the device accepted."""
         s = self.s
         detail = f"SET_HCA_CAP set icm_mng_function_id_mode to {int(not now)}, {p} says {int(now)}"
-        s.fault("mode-mismatch", Blame.DEVICE, place, detail=detail)
+        s.fault("mode-disagreement", Blame.DEVICE, place, s.naming.own, detail=detail)
         if not now and not s.pages.named_by_vhca and s.naming.vhca is not None:
             # nobody has used the mode yet: the session goes on in FUNC_ID mode
             self.set_mode = False
             s.naming.mode = Mode.FUNC_ID
             s.custody.records.rename(vhca_id(s.naming.vhca), s.naming.own, FunctionType.SELF)
 
-    def _other_caps(self, c: Command, vhca: int) -> None:
+    def _other_caps(self, c: Command, vhca: int, place: Place) -> None:
         """The capabilities of another function tell its vhca_id, and its number its type."""
         if c["function_id_type"]:
             return
         s, who = self.s, func_id(c["function_id"], ec=bool(c["ec_vf_function"]))
+        if (user := s.naming.user_of(vhca, who)) is not None:
+            detail = f"{who} is said to have {vhca_id(vhca)}, which {user} has"
+            s.fault("vhca-id-twice", Blame.DEVICE, place, vhca_id(vhca), detail=detail)
+            return
         kind = s.naming.learn(who, vhca)
         if who in s.pages.fresh:
             s.pages.fresh.add(vhca_id(vhca))
@@ -201,6 +255,11 @@ class Lifecycle:
         number = records.current.get(vhca_id(vhca))
         if number is not None:
             records.rows[number].type = kind
+
+
+def _for_pages(c: Command) -> bool:
+    """CREATE_EQ for a queue that page requests come by."""
+    return bool(c["event_bitmask_0"] >> EventType.PAGE_REQUEST & 1)
 
 
 def holed(holes: Holes, start: int, end: int) -> bool:

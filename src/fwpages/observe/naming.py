@@ -18,7 +18,7 @@ class Naming:
         self.boot: Identity | None = None
         self.sf_base = 0
         self.sf = False
-        #: FUNC_ID names of vports that a command enabled, with the type that the command tells
+        #: vports that a command enabled, by the name that it used, with the type that it tells
         self.enabled: dict[Identity, FunctionType] = {}
         self._vhca_of: dict[Identity, int] = {}
         self._learned: dict[int, FunctionType] = {}
@@ -66,9 +66,16 @@ class Naming:
         """A vport was enabled, or a sub-function allocated, under its FUNC_ID name."""
         self.enabled[who] = kind or FunctionType.UNKNOWN
 
+    def user_of(self, vhca: int, who: Identity) -> str | None:
+        """Another function than ``who`` (its FUNC_ID name) that has this vhca_id, in words; None where it is free."""
+        if vhca == self.vhca:
+            return None if self.type_of_number(who) is FunctionType.SELF else "the function itself"
+        return next((str(w) for w, v in self._vhca_of.items() if v == vhca and w != who), None)
+
     def enable_vhca(self, vhca: int) -> FunctionType:
         """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
         kind = FunctionType.SPF if self.ecpf else FunctionType.UNKNOWN
+        self.enabled[vhca_id(vhca)] = kind
         return self._learned.setdefault(vhca, kind) if vhca != self.vhca else FunctionType.SELF
 
     def learn(self, who: Identity, vhca: int) -> FunctionType:
@@ -98,6 +105,7 @@ class Naming:
     def gone_vhca(self, vhca: int) -> Identity:
         """The same for a vport named by its vhca_id."""
         self._learned.pop(vhca, None)
+        self.enabled.pop(vhca_id(vhca), None)
         who = next((w for w, v in self._vhca_of.items() if v == vhca), None)
         if who is not None:
             del self._vhca_of[who]

@@ -1,4 +1,4 @@
-"""QUERY_PAGES, MANAGE_PAGES and page requests of a session: custody, and what is wrong with it."""
+"""QUERY_PAGES and MANAGE_PAGES of a session: custody, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from fwpages.host.findings import Blame
 from fwpages.observe.custody import Offer
-from fwpages.observe.seen import Completed, Event, Holes, Place
+from fwpages.observe.seen import Completed, Holes, Place
 from fwpages.pages.space import Addresses
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
@@ -43,10 +43,9 @@ class PageCommands:
         self.leftovers: Addresses = np.zeros(0, np.uint64)
         #: GIVEs answered OK that no one-line message has confirmed yet
         self.unconfirmed: list[tuple[int, int]] = []
-        #: releases that an event line told, and how many pages they were about, for the driver's line to confirm
-        self.released: dict[Identity, int] = {}
         self.mode_unknown = False
-        self._named_by_device: set[tuple[int, bool]] = set()
+        #: names that the device itself has used: a host that repeats one makes no mistake of its own
+        self.named_by_device: set[tuple[int, bool]] = set()
         self._doubts: list[tuple[Place, Blame, int]] = []
         self._boot_next = False
 
@@ -80,15 +79,19 @@ class PageCommands:
     def told(self, p: Pending, c: Command, a: Answer, place: Place) -> None:
         """The device says how many pages it wants, and under which name."""
         s, number = self.s, a["function_id"]
-        if c.op_mod in (QueryPages.BOOT, QueryPages.INIT):
-            self._boot_next = s.naming.mode is Mode.FUNC_ID and s.naming.boot is None
-            if self._boot_next:
-                s.naming.boot = func_id(number, ec=bool(c["embedded_cpu_function"]))
-        wrong = number != c["function_id"] and (s.naming.mode is Mode.VHCA_ID or number in (s.naming.vhca, 0))
-        if wrong and not p.faulty:
-            detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
-            who = s.naming.name(number, a["embedded_cpu_function"])
-            s.fault("identity-mismatch", Blame.DEVICE, place, who, detail=detail)
+        who = s.naming.name(number, c["embedded_cpu_function"])
+        wrong = number != c["function_id"] and not p.faulty
+        detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
+        if c.op_mod not in (QueryPages.BOOT, QueryPages.INIT):
+            if wrong and (s.naming.mode is Mode.VHCA_ID or number in (s.naming.vhca, 0)):
+                s.fault("identity-mismatch", Blame.DEVICE, place, who, detail=detail)
+            return
+        self._boot_next = s.naming.mode is Mode.FUNC_ID and s.naming.boot is None
+        if self._boot_next:
+            s.naming.boot = who
+        if wrong:
+            s.fault("startup-identity", Blame.DEVICE, place, who, a["num_pages"], detail)
+        s.requests.told(p, c, who, a["num_pages"], place)
 
     # -- MANAGE_PAGES
 
@@ -108,7 +111,7 @@ class PageCommands:
         elif c.op_mod == ManagePages.TAKE:
             s.complaints.took(who)
         elif c.op_mod == ManagePages.CANT_GIVE:
-            s.fault("cannot-give", Blame.HOST, p.place, who, detail=f"{p} for {who}")
+            s.requests.cannot_give(p, who)
 
     def _give(self, p: Pending, c: Command, who: Identity, holes: Holes) -> None:
         s, n, pas = self.s, p.asked, c.pas
@@ -216,8 +219,12 @@ class PageCommands:
             s.reclaim_discard += p.asked
             self.last_take[who] = None
             self._refused("take-refused", p, a, v.place)
+            s.requests.served(p, who, p.asked, 0, v.place)
             return
         n, pas = a["output_num_entries"], a.pas
+        if not v.holes:
+            # what was set aside for the answer and not written is zero, and 0 is no page
+            pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
         if n > p.asked or (n > pas.size and not v.holes):
             detail = f"{p} of {p.asked} pages answered with a count of {n} and {pas.size} addresses"
             s.fault("count-over-asked", Blame.DEVICE, v.place, who, n, detail)
@@ -239,7 +246,7 @@ class PageCommands:
             # a release_all has freed what a TAKE under way names: firmware says the same thing twice
             if pages.size and not (name == "returned-twice" and p.crossed):
                 self._judge_return(name, words, pages, p, who, v.place)
-        s.custody.take(returned)
+        s.requests.served(p, who, n, s.custody.take(returned), v.place)
 
     def _judge_return(self, name: str, words: str, pages: Addresses, p: Pending, who: Identity, place: Place) -> None:
         s, n = self.s, int(pages.size)
@@ -263,7 +270,7 @@ class PageCommands:
 
     def rename(self, old: Identity, new: Identity) -> None:
         """A function is called otherwise from now on."""
-        for table in (self.before, self.last_take, self.released):
+        for table in (self.before, self.last_take):
             if old in table:
                 table[new] = table.pop(old)  # type: ignore[assignment]
 
@@ -279,54 +286,12 @@ class PageCommands:
         elif p.opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA) and p.command is not None and s.life.is_own(p.command):
             s.enabled, s.closed = True, p.opcode == Opcode.DISABLE_HCA
 
-    # -- events
-
-    def happened(self, v: Event) -> None:
-        """A page request."""
-        s, r = self.s, v.request
-        s.last, s.used = v.place, True
-        self._named_by_device.add((r.number, r.ec))
-        self.check_name(r.number, r.ec, v.place, Blame.DEVICE)
-        if not r.release_all:
-            return
-        who = s.naming.name(r.number, r.ec) if v.ec_known else self.by_number(r.number)
-        if who is not None and (self._may_release(who, v.place) or s.log):
-            self.released[who] = self.release(who)
-
-    def _may_release(self, who: Identity, place: Place) -> bool:
-        """release_all was negotiated, and is not about the function that is open."""
-        s = self.s
-        name = "release-all-own" if who == s.naming.own else "release-all-not-negotiated"
-        if who != s.naming.own and s.life.set_release_all is not False:
-            return True
-        if not s.lossy:
-            detail = f"release_all for {who}" + ("" if name == "release-all-own" else ", which SET_HCA_CAP did not set")
-            s.fault(name, Blame.DEVICE, place, who, s.custody.records.outstanding(who), detail)
-        return False
-
-    def by_number(self, number: int) -> Identity | None:
-        """The one function with pages that this number can mean, whatever the ec bit; None where there are two."""
-        if self.s.naming.mode is Mode.VHCA_ID:
-            return vhca_id(number)
-        known = [w for w in self.s.custody.records.current if w.number == number and w.mode is Mode.FUNC_ID]
-        return known[0] if len(known) == 1 else None if known else func_id(number)
-
-    def release(self, who: Identity) -> int:
-        """Firmware has let go of all that it had of this function; a command without an answer is crossed."""
-        unsure = [np.zeros(0, np.int64)]
-        for p in [*self.s.pending.values(), *self.s.overdue.values()]:
-            if p.who == who:
-                p.crossed = True
-                if p.offer is not None:
-                    unsure.append(p.offer.index)
-        return self.s.custody.release(who, np.concatenate(unsure))
-
     # -- names
 
     def check_name(self, number: int, ec: bool, place: Place, blame: Blame) -> bool:
         """Whether this name is one of the mode that holds. What later commands can still explain waits for the end."""
         naming = self.s.naming
-        if blame is Blame.HOST and (number, ec) in self._named_by_device:
+        if blame is Blame.HOST and (number, ec) in self.named_by_device:
             return False
         if naming.mode is Mode.VHCA_ID:
             if ec:

@@ -8,12 +8,13 @@ from fwpages.device import OFFENCES, Offence
 from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
 from fwpages.observe.accounts import Finding, Function, Report, Session, by_type, counters, total
+from fwpages.prm.identity import Identity
 
 
 def session_of(device: str, books: Books, offences: Iterable[Offence] = ()) -> Session:
     """One session's books as a Session. An offence that the firmware recorded is a finding against the host."""
     functions = [_function(a) for a in books.functions]
-    findings = [_finding(f) for f in books.findings] + [_offence(o) for o in offences]
+    findings = [_finding(f) for f in books.findings] + _offences(offences)
     return Session(
         device=device,
         mode=books.mode.value,
@@ -68,6 +69,15 @@ def _finding(f: HostFinding) -> Finding:
     )
 
 
-def _offence(o: Offence) -> Finding:
+def _offences(offences: Iterable[Offence]) -> list[Finding]:
+    """One for each rule and function, with the first offence in words and how often it came."""
+    alike: dict[tuple[str, Identity | None], list[Offence]] = {}
+    for o in offences:
+        alike.setdefault((o.name, o.function), []).append(o)
+    return [_offence(rows[0], len(rows)) for rows in alike.values()]
+
+
+def _offence(o: Offence, times: int) -> Finding:
     who = None if o.function is None else str(o.function)
-    return Finding(name=o.name, blame="host", function=who, detail=f"the driver {OFFENCES[o.name]}: {o.detail}")
+    detail = f"the driver {OFFENCES[o.name]}: {o.detail}" + ("" if times == 1 else f" ({times} times in all)")
+    return Finding(name=o.name, blame="host", function=who, detail=detail)

@@ -38,9 +38,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header(Seen):
-    """A trace says whose it is."""
+    """A trace says whose it is; ``numbered``: it tells by numbers that no line is lost, and when a host gives up."""
 
     supplier: Supplier | None = None
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +84,11 @@ class Event(Seen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChanged(Seen):
-    """Something happened to what joins host and device: reset, fenced, lost, back."""
+    """Something happened beside the commands and events: reset, fenced, lost, back; ``key``: of which command."""
 
     what: str
     detail: str = ""
+    key: Hashable = None
 
 
 class What(StrEnum):

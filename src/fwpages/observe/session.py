@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 from fwpages.host.findings import Blame
-from fwpages.observe.accounts import End
+from fwpages.host.startup import HOST_ENDIANNESS
+from fwpages.observe.answers import Answers
 from fwpages.observe.complaints import Complaints
 from fwpages.observe.custody import Custody, Offer
 from fwpages.observe.faults import Fault, Faults
-from fwpages.observe.lifecycle import CAPS_READ, COMMANDS, Lifecycle, holed
+from fwpages.observe.fences import Fences
+from fwpages.observe.lifecycle import CAPS_READ, COMMANDS, QUEUES, Lifecycle, holed
 from fwpages.observe.naming import Naming
 from fwpages.observe.pagecommands import PageCommands
-from fwpages.observe.seen import Completed, LinkChanged, Lost, Place, Submitted, Unanswered
+from fwpages.observe.requests import Requests
+from fwpages.observe.seen import Completed, Lost, Place, Submitted, Unanswered
 from fwpages.observe.tally import Tally
+from fwpages.observe.waits import Waits
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import Identity, Supplier
 from fwpages.prm.layout import LayoutError
@@ -29,10 +33,6 @@ MAX_PENDING = 4096
 MAX_NOTES = 100
 #: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
 PATIENCE = 60.0
-
-Why = Literal["next", "restart", "eof"]
-
-_OWN_COMMANDS = frozenset(Opcode) - {Opcode.ACCESS_REG}
 
 
 @dataclass(slots=True, eq=False)
@@ -52,21 +52,47 @@ class Pending:
     faulty: bool = False
     crossed: bool = False
 
+    def overdue_at(self, place: Place) -> bool:
+        """By then nobody waits for it any longer; False where the input has no seconds."""
+        sent, now = self.place.time, place.time
+        return isinstance(sent, (int, float)) and isinstance(now, (int, float)) and now - sent >= PATIENCE
+
     def __str__(self) -> str:
         return opcode_name(self.opcode) + op_mod_suffix(self.opcode, self.op_mod)
+
+
+def _tries(p: Pending, a: Answer) -> bool:
+    """Drivers try what a device may not know: that it says no is no fault."""
+    match p.opcode:
+        case Opcode.QUERY_ISSI:
+            return a.status == Status.BAD_OP  # a device from before there were ISSIs
+        case Opcode.QUERY_HCA_CAP:
+            return p.op_mod >> 1 != CapType.GENERAL
+        case Opcode.ACCESS_REG:
+            return p.command is None or p.command["register_id"] != HOST_ENDIANNESS
+    return p.opcode not in frozenset(Opcode)
 
 
 class Session:
     """The state of one session; ``pages`` handles the page commands, ``complaints`` what a log says beside them."""
 
     def __init__(
-        self, device: str, place: Place, supplier: Supplier | None, *, log: bool, number: int | None = None
+        self,
+        device: str,
+        place: Place,
+        supplier: Supplier | None,
+        *,
+        log: bool,
+        numbered: bool = False,
+        number: int | None = None,
     ) -> None:
         self.device = device
         self.place = place
         self.last = place
         self.number = number
         self.log = log
+        #: the input tells by itself whether lines are missing, and when a host gives a command up
+        self.numbered = numbered
         self.naming = Naming(supplier)
         self.custody = Custody()
         self.tally = Tally(self.naming)
@@ -79,14 +105,13 @@ class Session:
         self.blind = ""
         #: dumps that could not be told apart: the ledger cannot be followed, lines alone can
         self.ambiguous = ""
-        #: the session's beginning was seen; ENABLE_HCA was; its end was; how its end was forced or lost
+        #: the session's beginning was seen; ENABLE_HCA was answered OK, or refused; DISABLE_HCA was answered OK
         self.began = False
         self.enabled = False
+        self.denied = False
         self.closed = False
-        self.forced = False
-        self.lost = False
-        self.was_reset = False
-        self.fenced = False
+        #: the last answer was a refusal
+        self.refusing = False
         #: commands, events or lines about pages have been seen
         self.used = False
         #: MANAGE_PAGES itself was seen, not only lines about it
@@ -94,11 +119,14 @@ class Session:
         self.give_dropped = 0
         self.reclaim_discard = 0
         self.benign: dict[str, int] = {}
-        self.passed_over = 0
         #: commands that a dump shows unanswered, though the driver has not complained
         self._silent: list[tuple[Pending, Fault]] = []
         self.life = Lifecycle(self)
         self.pages = PageCommands(self)
+        self.requests = Requests(self)
+        self.answers = Answers(self)
+        self.fences = Fences(self)
+        self.waits = Waits(self)
         self.complaints = Complaints(self)
 
     # -- small things that everybody needs
@@ -159,10 +187,14 @@ class Session:
             except LayoutError as e:
                 p.faulty = True
                 self.fault("command-malformed", Blame.HOST, v.place, detail=f"{p}: {e}")
+        elif not self.log and (opcode in QUEUES or opcode == Opcode.ACCESS_REG):
+            with contextlib.suppress(LayoutError):
+                p.command = decode_command(v.message)
         self._give_up_slot(v)
         self.pending[v.key] = p
         if len(self.pending) > MAX_PENDING:
             del self.pending[next(iter(self.pending))]
+        self.life.submitted(p)
         if p.command is None:
             return
         if opcode == Opcode.MANAGE_PAGES:
@@ -178,6 +210,10 @@ class Session:
         if self.log or v.slot is None:
             return
         for old in [p for p in self.pending.values() if p.slot == v.slot]:
+            if self.numbered or not old.overdue_at(v.place):
+                del self.pending[old.key]
+                self.answers.none_to(old)
+                continue
             self.unanswered(Unanswered(place=v.place, device=v.device, key=old.key, detail="its slot was used anew"))
 
     def completed(self, v: Completed) -> None:
@@ -185,11 +221,10 @@ class Session:
         self.last, self.used = v.place, True
         p = self.pending.pop(v.key, None)
         late = self.overdue.pop(v.key, None) if p is None else None
-        if p is None and late is None:
-            self.passed_over += 1
-            return
         p = p or late
-        assert p is not None
+        if p is None:
+            self.answers.stray(v)
+            return
         if late is not None and self.log and not any(v.message):
             # the driver dumps the output buffer also when it gives up: no answer
             self.overdue[v.key] = late
@@ -197,7 +232,9 @@ class Session:
         answer = self._decode(p, v)
         if answer is None:
             return
-        if late is not None:
+        self.answers.done([p.key])
+        self.refusing = not answer.ok
+        if late is not None and self.fences.asked is None:
             self.fault("late-answer", Blame.DEVICE, v.place, p.who, detail=f"{p}: {status_words(answer.status)}")
         if p.opcode == Opcode.MANAGE_PAGES and p.command is not None:
             self.pages.answered(p, answer, v, late=late is not None)
@@ -228,13 +265,10 @@ class Session:
     def unanswered(self, v: Unanswered) -> None:
         """Nobody waits any longer."""
         self.last, self.used = v.place, True
-        p = self.pending.pop(v.key, None)
+        p = self.pending.get(v.key)
         if p is None:
             return
-        self.overdue[v.key] = p
-        if len(self.overdue) > MAX_PENDING:
-            del self.overdue[next(iter(self.overdue))]
-        pages = self.doubt(p)
+        pages = self._late(p)
         name = "command-unanswered"
         if p.opcode == Opcode.MANAGE_PAGES and p.op_mod in tuple(ManagePages):
             name = f"{ManagePages(p.op_mod).name.lower().replace('_', '-')}-unanswered"
@@ -267,34 +301,24 @@ class Session:
             p.doubted = self.custody.doubt_held(p.who)
         return None if p.doubted is None else int(p.doubted.size)
 
-    def linked(self, v: LinkChanged) -> None:
-        """Something happened to the link."""
-        self.last = v.place
-        words = f": {v.detail}" if v.detail else ""
-        match v.what:
-            case "reset":
-                self.was_reset = True
-                self.note(f"the link was reset{words}")
-            case "fenced":
-                self._fence(v)
-            case "lost":
-                self.lost = True
-                out = self.custody.records.out
-                self.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{out} pages were out{words}")
-            case "back":
-                self.lost = False
-                self.note(f"the link came back{words}")
-            case _:
-                self.note(f"link: {v.what}{words}")
-
-    def _fence(self, v: LinkChanged) -> None:
+    def abandon(self, place: Place) -> None:
+        """The device is being reset: what is under way gets no answer any more. No fault, unless sent long ago."""
         for p in list(self.pending.values()):
-            self.unanswered(Unanswered(place=v.place, device=v.device, key=p.key, detail="a fence ended it"))
-        self.pending.clear()
-        self.overdue.clear()
-        self.fenced = True
-        n = self.custody.discard()
-        self.note(f"fenced{': ' + v.detail if v.detail else ''}; {n} pages discarded")
+            if p.overdue_at(place) and not self.numbered:
+                detail = "the device was reset first"
+                self.unanswered(Unanswered(place=place, device=self.device, key=p.key, detail=detail))
+                continue
+            self.note(f"{p} ({p.place.file}:{p.place.line}) was under way when the device was reset")
+            self._late(p)
+
+    def _late(self, p: Pending) -> int | None:
+        """Nobody waits for this command any longer: returns how many pages are now doubtful."""
+        del self.pending[p.key]
+        self.overdue[p.key] = p
+        if len(self.overdue) > MAX_PENDING:
+            del self.overdue[next(iter(self.overdue))]
+        self.life.unanswered(p)
+        return self.doubt(p)
 
     def missing(self, v: Lost) -> None:
         """Part of the input is missing."""
@@ -308,33 +332,22 @@ class Session:
             self.ambiguous = self.ambiguous or v.detail
         elif p is not None:
             self.pages.unknown_outcome(p, v.detail)
-        elif not v.harmless and v.opcode in (None, Opcode.MANAGE_PAGES):
+        elif not v.harmless and v.opcode in (None, Opcode.MANAGE_PAGES) and not self._complete:
             self.lose(who, v.detail)
 
-    # -- refusals and the end
+    @property
+    def _complete(self) -> bool:
+        """The session of a trace has closed with nothing out: what is missing after that changes no account."""
+        return self.closed and not self.log and not self.custody.records.out
+
+    # -- refusals
 
     def _refused(self, p: Pending, a: Answer, v: Completed) -> None:
         detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
-        general = p.op_mod >> 1 == CapType.GENERAL
-        probing = p.opcode == Opcode.QUERY_ISSI or (p.opcode == Opcode.QUERY_HCA_CAP and not general)
-        if p.opcode not in _OWN_COMMANDS or probing:
-            # drivers try what a device may not know; that is no fault
+        if p.opcode == Opcode.ENABLE_HCA and p.command is not None and self.life.is_own(p.command):
+            self.denied = True
+        if _tries(p, a):
             self.benign[str(p)] = self.benign.get(str(p), 0) + 1
             return
         name = "teardown-refused" if p.opcode == Opcode.TEARDOWN_HCA else "command-refused"
         self.fault(name, Blame.HOST if p.faulty else Blame.DEVICE, v.place, p.who, detail=detail)
-
-    #: what became of the session when nothing more of it is to come
-    ENDS: ClassVar[dict[Why, End]] = {"next": "reset", "restart": "open", "eof": "open"}
-
-    def end(self, why: Why) -> End:
-        """How the session ended."""
-        if self.forced:
-            return "forced"
-        if self.closed or self.complaints.closed(why):
-            return "closed"
-        if self.lost:
-            return "lost"
-        if self.was_reset or self.fenced:
-            return "reset"
-        return self.ENDS[why]

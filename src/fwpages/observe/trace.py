@@ -38,10 +38,11 @@ MAX_BROKEN = 8
 
 
 class TraceWriter:
-    """Writes a version 1 trace to a text stream; times are in seconds."""
+    """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one."""
 
     def __init__(self, stream: TextIO, *, device: str, supplier: Supplier) -> None:
         self._stream = stream
+        self._lines = 0
         self._put(
             kind="header",
             format=FORMAT,
@@ -70,15 +71,20 @@ class TraceWriter:
         self._at(t, "event", session, eqn=eqn, eqe=encode_page_request(event).hex())
 
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """Something happened to the link: reset, fenced, lost, back, or a command ``id`` was aborted."""
+        """Something happened beside the commands and events; ``what`` is one of the words of ``Tap.link``."""
         more = {} if id is None else {"id": id}
         self._at(t, "link", session, what=what, detail=detail, **more)
+
+    def end(self) -> None:
+        """Nothing more comes: a trace without this line was cut."""
+        self._put(kind="end")
 
     def _at(self, t: float, kind: str, session: int, **rest: Any) -> None:
         self._put(t=round(t, 6), kind=kind, session=session, **rest)
 
     def _put(self, **line: Any) -> None:
-        self._stream.write(msgspec.json.encode(line).decode() + "\n")
+        self._stream.write(msgspec.json.encode({"n": self._lines, **line}).decode() + "\n")
+        self._lines += 1
 
 
 class _Bad(ValueError):
@@ -94,7 +100,10 @@ class TraceReader:
         self._device = name.removesuffix(".gz").removesuffix(".jsonl")
         self._broken = 0
         self._unknown: dict[str, int] = {}
-        self.understood = 0
+        self._understood = 0
+        #: the number that the next line should have; None as long as no line has one
+        self._next: int | None = None
+        self._ended = False
 
     def read(self) -> Iterator[Seen]:
         """What it says, in order; what could not be read comes as ``Lost``."""
@@ -105,7 +114,7 @@ class TraceReader:
                     yield from self._line(number, raw, last=source.cut)
         place = Place(source.name, source.lines)
         if source.broken:
-            yield self._lost(place, "log-truncated", source.broken)
+            yield self._cut(place, source.broken)
         if source.skipped:
             yield self._lost(place, "log-lines-lost", f"{source.skipped} lines were too long to be read")
         if self._broken > MAX_BROKEN:
@@ -113,8 +122,11 @@ class TraceReader:
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
             yield Remark(place=place, device=self._device, text=text)
-        if not self.understood:
+        if not self._understood:
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
+        if self._next is not None and not self._ended:
+            detail = f"the trace was cut: what came after line {place.line} is not in it"
+            yield self._lost(place, "log-lines-lost", detail)
 
     def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Seen]:
         place = Place(self._source.name, number)
@@ -122,14 +134,30 @@ class TraceReader:
             line = msgspec.json.decode(raw)
             if not isinstance(line, dict):
                 raise _Bad("no JSON object")
+            yield from self._numbered(place, line.get("n"), head=line.get("kind") == "header")
             yield from self._entry(place, line)
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             if last:
-                yield self._lost(place, "log-truncated", "the trace ends in the middle of a line")
+                yield self._cut(place, "the trace ends in the middle of a line")
             else:
+                # a line there is, whatever it says: that its number was not seen is no second loss
+                self._next = None if self._next is None else self._next + 1
                 yield from self._bad(place, str(e))
         except (_Bad, LayoutError) as e:
             yield from self._bad(place, str(e))
+
+    def _numbered(self, place: Place, n: object, *, head: bool) -> Iterator[Seen]:
+        """Lines are numbered from the header on: numbers that are passed over are lines that are lost."""
+        if not isinstance(n, int) or isinstance(n, bool):
+            return
+        due = 0 if head or self._next is None else self._next
+        if head and self._next is not None and not self._ended:
+            yield self._lost(place, "log-lines-lost", "another trace begins, and the one before it has no end")
+        if n > due:
+            missing = f"line {due} is" if n == due + 1 else f"lines {due} to {n - 1} are"
+            yield self._lost(place, "log-lines-lost", f"by the numbers in it, {missing} missing before this one")
+        self._next = max(due, n + 1)
+        self._ended = False
 
     def _entry(self, place: Place, line: dict[str, Any]) -> Iterator[Seen]:
         t = line.get("t")
@@ -138,6 +166,9 @@ class TraceReader:
         kind = line.get("kind")
         if kind == "header":
             yield self._header(place, line)
+            return
+        if kind == "end":
+            self._ended = True
             return
         session = _number(line, "session", None)
         match kind:
@@ -160,19 +191,22 @@ class TraceReader:
                 return
             case _:
                 raise _Bad("the line has no kind")
-        self.understood += 1
+        self._understood += 1
 
     def _header(self, place: Place, line: dict[str, Any]) -> Header:
         if line.get("format") != FORMAT:
             raise InputError(f"{place.file} is a trace of format {line.get('format')!r}; expected {FORMAT!r}")
         number = line.get("version")
-        if not isinstance(number, int) or not 0 <= number <= VERSION:
-            raise InputError(f"{place.file} is a trace of version {number}; this program reads up to {VERSION}")
-        device = line.get("device")
-        if isinstance(device, str) and device:
-            self._device = device
-        self.understood += 1
-        return Header(place=place, device=self._device, supplier=_supplier(line.get("supplier")))
+        if number is None:
+            raise InputError(f"{place.file} is a trace whose header has no version; this program reads up to {VERSION}")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= VERSION:
+            raise InputError(f"{place.file} is a trace of version {number!r}; this program reads up to {VERSION}")
+        device = line.get("device", self._device)
+        if not isinstance(device, str) or not device:
+            raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
+        self._device = device
+        supplier = _supplier(line.get("supplier"))
+        return Header(place=place, device=device, supplier=supplier, numbered=self._next is not None)
 
     def _command(self, place: Place, session: int | None, line: dict[str, Any]) -> Iterator[Seen]:
         key = ("line", place.line)
@@ -189,21 +223,27 @@ class TraceReader:
         return Submitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
 
     def _link(self, place: Place, session: int | None, line: dict[str, Any]) -> Seen:
-        what, detail = line.get("what"), str(line.get("detail") or "")
+        device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
         if not isinstance(what, str):
             raise _Bad("a link line says what happened in `what`")
-        if what == "aborted" and line.get("id") is not None:
-            key = ("id", session, _number(line, "id"))
-            return Unanswered(place=place, device=self._device, session=session, key=key, by_link=True, detail=detail)
-        return LinkChanged(place=place, device=self._device, session=session, what=what, detail=detail)
+        key = None if line.get("id") is None else ("id", session, _number(line, "id"))
+        if what in ("aborted", "given-up") and key is not None:
+            by_link = what == "aborted"
+            return Unanswered(place=place, device=device, session=session, key=key, by_link=by_link, detail=detail)
+        return LinkChanged(place=place, device=device, session=session, what=what, detail=detail, key=key)
 
     def _bad(self, place: Place, why: str) -> Iterator[Seen]:
         self._broken += 1
         if self._broken <= MAX_BROKEN:
             yield self._lost(place, "log-lines-lost", f"the line cannot be read: {why}")
 
-    def _lost(self, place: Place, name: str, detail: str) -> Lost:
-        return Lost(place=place, device=self._device, name=name, detail=detail, harmless=name == "log-truncated")
+    def _lost(self, place: Place, name: str, detail: str, *, harmless: bool = False) -> Lost:
+        return Lost(place=place, device=self._device, name=name, detail=detail, harmless=harmless)
+
+    def _cut(self, place: Place, detail: str) -> Lost:
+        """The end is missing: as much is known as was read, unless the trace promised an end."""
+        promised, self._ended = self._next is not None, True
+        return self._lost(place, "log-truncated", detail, harmless=not promised)
 
 
 def _number(line: dict[str, Any], name: str, default: int | None = -1) -> int | None:

@@ -20,6 +20,11 @@ class TagMap:
     def __init__(self) -> None:
         self._tags: Tags = np.zeros(0, np.uint32)
 
+    @property
+    def size(self) -> int:
+        """How many indices there is room for."""
+        return self._tags.size
+
     def reserve(self, size: int) -> None:
         """Room for ``size`` indices; the new ones are tagged 0. Grows by at least a quarter, to copy seldom."""
         if size > self._tags.size:

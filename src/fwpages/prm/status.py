@@ -15,6 +15,7 @@ class Status(IntEnum):
     BAD_SYS_STATE = 0x4
     BAD_RES = 0x5
     RES_BUSY = 0x6
+    NOT_READY = 0x7
     LIM_ERR = 0x8
     BAD_RES_STATE = 0x9
     IX_ERR = 0xA
@@ -34,6 +35,7 @@ _WORDS = {
     Status.BAD_SYS_STATE: "bad system state",
     Status.BAD_RES: "bad resource",
     Status.RES_BUSY: "resource busy",
+    Status.NOT_READY: "not ready",
     Status.LIM_ERR: "limits exceeded",
     Status.BAD_RES_STATE: "bad resource state",
     Status.IX_ERR: "bad index",

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 
 from fwpages.device import FAULT_WORDS, Fault
-from fwpages.link.faults import LINK_FAULTS
+from fwpages.link.faults import LINK_FAULTS, WIRE_FAULTS
 from fwpages.scenario.format import ScenarioError
 
 #: every fault: what goes wrong, and the findings that name it (none where it harms nobody)
 FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     **FAULT_WORDS,
     **{name: (rule.words, rule.named) for name, rule in LINK_FAULTS.items()},
+}
+#: those of bytes as well, which strike only where there is a wire (``link="queue"``)
+EVERY_FAULT: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **FAULTS,
+    **{name: (rule.words, rule.named) for name, rule in WIRE_FAULTS.items()},
 }
 
 _GRAMMAR = re.compile(r"([a-z][a-z0-9-]*)(?:@([0-9]{1,9}))?(?:x([0-9]{1,9}|\*))?")
@@ -34,8 +39,8 @@ def fault(text: str) -> Fault:
 
 def known(f: Fault) -> Fault:
     """The fault itself; ScenarioError where there is none of its name."""
-    if f.name not in FAULTS:
-        near = [n for n in FAULTS if f.name.split("-")[0] in n.split("-")]
+    if f.name not in EVERY_FAULT:
+        near = [n for n in EVERY_FAULT if f.name.split("-")[0] in n.split("-")]
         hint = f"near it: {', '.join(near)}" if near else "`fwpages list faults` shows what there is"
         raise ScenarioError(f"there is no fault {f.name!r}; {hint}")
     return f
@@ -44,7 +49,7 @@ def known(f: Fault) -> Fault:
 def split(faults: Iterable[Fault]) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
     """Those of the device, and those of the link."""
     every = [known(f) for f in faults]
-    return tuple(f for f in every if f.name in FAULT_WORDS), tuple(f for f in every if f.name in LINK_FAULTS)
+    return tuple(f for f in every if f.name in FAULT_WORDS), tuple(f for f in every if f.name not in FAULT_WORDS)
 
 
 def text(f: Fault) -> str:

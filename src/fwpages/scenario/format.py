@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -17,6 +18,20 @@ SignedPages: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 #: up to some thirty years: nothing in a life lasts longer, and no time is infinite
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Number16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+
+
+#: what a world assumes of firmware, of host pages and of the e-switch: a switch that is on or off
+#: (``fwpages.scenario.assumptions`` says what each means)
+Switch: TypeAlias = Literal[
+    "vport_command_waits",
+    "another_ahead",
+    "never_uplink",
+    "boot_names_zero",
+    "switch_at_set_cap",
+    "host_pages_4k",
+    "keeps_vhca_id",
+]
+When: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(not )?(" + "|".join(get_args(Switch)) + ")$")]
 
 
 class ScenarioError(ValueError):
@@ -36,6 +51,7 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[[function]]``: one function beside the supplier itself.
 
     ``index`` counts within its type from 0; ``pages`` is what its firmware wants once it is enabled (4 KiB pages).
+    ``when`` names an assumption (or ``not`` and one) under which the function is there.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$")]
@@ -43,6 +59,7 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vhca_id: Number16
     index: Number16 = 0
     pages: Pages = 0
+    when: When | None = None
 
     @property
     def kind(self) -> FunctionType:
@@ -56,7 +73,7 @@ class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     Without any of these a step happens when the one before has come to rest. ``at``: at this time (seconds);
     ``after``: when this has happened (``open``, ``enable vf0``, ``request vf0`` …); ``command``: as soon as this many
     commands were submitted. ``settle = false``: the next step does not wait for this one to come to rest.
-    ``only``: not in a session of the other mode.
+    ``only``: not in a session of the other mode. ``when``: only under this assumption (or ``not`` and one).
     """
 
     at: Seconds | None = None
@@ -64,6 +81,7 @@ class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     command: Annotated[int, msgspec.Meta(ge=1)] | None = None
     settle: bool = True
     only: Literal["func_id", "vhca_id"] | None = None
+    when: When | None = None
 
     @property
     def triggered(self) -> bool:
@@ -135,28 +153,55 @@ Step: TypeAlias = (
 
 
 class FaultTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[[fault]]``: what goes wrong, at its ``at``-th opportunity and ``times`` in a row (0: at all that follow)."""
+    """``[[fault]]``: what goes wrong, at its ``at``-th opportunity and ``times`` in a row (0: at all that follow).
+
+    In a world that is explored it may go wrong at any opportunity, and ``at`` does not count.
+    """
 
     name: str
     at: Annotated[int, msgspec.Meta(ge=1)] = 1
     times: Annotated[int, msgspec.Meta(ge=0)] = 1
+    when: When | None = None
 
 
 class BoundsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[bounds]``: the host's bounds where they differ from its own (``fwpages.host.Bounds``)."""
+    """``[bounds]``: the host's bounds where they differ from its own (``fwpages.host.Bounds``).
+
+    The last three are those of an exploration: how many faults may strike and how many time-outs may come while an
+    answer is on its way, in one life; and how many states are looked at before the search gives up.
+    """
 
     pages_per_command: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] | None = None
     queue: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] | None = None
     memory: Annotated[int, msgspec.Meta(ge=1, le=1 << 28)] | None = None
     command: Seconds | None = None
     reclaim_progress: Seconds | None = None
+    reclaim_retry: Seconds | None = None
     reclaim_overall: Seconds | None = None
     wait_progress: Seconds | None = None
     wait_overall: Seconds | None = None
+    fence: Seconds | None = None
+    faults: Annotated[int, msgspec.Meta(ge=0, le=16)] = 1
+    timeouts: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
+    states: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
 
     def bounds(self) -> Bounds:
         """The host's bounds with these in place."""
-        return Bounds(**{k: v for k, v in msgspec.structs.asdict(self).items() if v is not None})
+        mine = {f.name for f in dataclasses.fields(Bounds)}
+        return Bounds(**{k: v for k, v in msgspec.structs.asdict(self).items() if k in mine and v is not None})
+
+
+class ExpectTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[expect]``: what an exploration is to show, properties by name (``fwpages list properties``).
+
+    ``always`` holds in every state, ``never`` happens, ``eventually`` comes about however things go once faults
+    stop, and ``sometimes`` is reached at least once: a world that never reaches its point shows nothing.
+    """
+
+    always: tuple[str, ...] = ("custody",)
+    never: tuple[str, ...] = ()
+    eventually: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -168,6 +213,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     step: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)]
     fault: tuple[FaultTable, ...] = ()
     bounds: BoundsTable = BoundsTable()
+    assume: dict[Switch, bool] = {}
+    expect: ExpectTable = ExpectTable()
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import msgspec
 
@@ -31,8 +32,10 @@ from fwpages.host import (
 from fwpages.host import Input as HostInput
 from fwpages.link.direct import Direct
 from fwpages.link.faults import LinkFaults
+from fwpages.link.queue import Queued
 from fwpages.link.tap import Tap
 from fwpages.prm.opcodes import Teardown
+from fwpages.scenario.assumptions import under
 from fwpages.scenario.faults import split, text
 from fwpages.scenario.format import (
     CloseStep,
@@ -85,7 +88,7 @@ class LifeResult:
 
 
 class Life:
-    """One run of a scenario over the direct link.
+    """One run of a scenario over the direct link, or over the command queue (``link``), where everything is bytes.
 
     ``mode`` other than auto is asked for at every open; a mode that the device does not offer is a ScenarioError.
     ``seed`` shuffles the order in which firmware returns pages. ``on_step`` is told which step is about to happen.
@@ -101,7 +104,9 @@ class Life:
         checked: bool = False,
         faults: Iterable[Fault] = (),
         on_step: Callable[[int, Step], None] | None = None,
+        link: Literal["direct", "queue"] = "direct",
     ) -> None:
+        scenario = under(scenario)
         profile = device_profile(scenario)
         if mode == "vhca_id" and not profile.max.get(MODE_BIT):
             raise ScenarioError(f"VHCA_ID mode was asked for, but {profile.name} does not offer it ({MODE_BIT} is 0)")
@@ -123,7 +128,8 @@ class Life:
         config = Config(profile.supplier, bounds=scenario.bounds.bounds())
         of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
-        self.link = Direct(
+        joined = Queued if link == "queue" else Direct
+        self.link = joined(
             Host(config),
             faulty(firmware, of_device) if of_device else firmware,
             faults=LinkFaults(of_link),

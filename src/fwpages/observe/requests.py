@@ -1,0 +1,148 @@
+"""What firmware asks for, by event or when it is queried: pages to give, to take back, or let go of at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwpages.host.findings import Blame
+from fwpages.observe.seen import Event, Place
+from fwpages.observe.waits import BOUNDS
+from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import QueryPages
+
+if TYPE_CHECKING:
+    from fwpages.observe.session import Pending, Session
+
+#: requests to take pages back that are remembered for each function
+MAX_OWED = 256
+
+
+class Requests:
+    """The requests of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.s = session
+        #: releases that an event line told, and how many pages they were about, for the driver's line to confirm
+        self.released: dict[Identity, int] = {}
+        #: functions whose last request was absurd: that nothing is given for it is no fault of the host's
+        self._absurd: set[Identity] = set()
+        #: what firmware wants taken back and has not got rid of, request by request
+        self._owed: dict[Identity, list[int]] = {}
+
+    # -- by event
+
+    def happened(self, v: Event) -> None:
+        """A page request."""
+        s, r = self.s, v.request
+        s.last, s.used = v.place, True
+        if s.closed:
+            detail = f"a page request of {r.num_pages} pages came after the close"
+            s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
+            return
+        if s.fences.asked is not None:
+            return  # whatever it says, the reset makes it void
+        if s.began and not s.log and not s.lossy and not s.life.listening:
+            detail = f"a page request for function {r.number:#x}, {r.num_pages} pages: no event queue could carry it"
+            s.fault("request-without-eq", Blame.DEVICE, v.place, detail=detail)
+            return
+        s.pages.named_by_device.add((r.number, r.ec))
+        s.pages.check_name(r.number, r.ec, v.place, Blame.DEVICE)
+        who = s.naming.name(r.number, r.ec) if v.ec_known else self._by_number(r.number)
+        if who is None:
+            return
+        if not r.release_all:
+            self._asked(who, r.num_pages, v.place)
+        elif self._may_release(who, v.place) or s.log:
+            self.released[who] = self.release(who)
+
+    def _asked(self, who: Identity, pages: int, place: Place) -> None:
+        if pages > BOUNDS.memory:
+            self._absurd.add(who)
+            detail = f"firmware asks for {pages} pages, more than the {BOUNDS.memory} that are lent in all"
+            self.s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+        elif pages < 0:
+            self._owe(who, -pages)
+
+    def cannot_give(self, p: Pending, who: Identity) -> None:
+        """The host says that nothing comes."""
+        if who in self._absurd:
+            self._absurd.discard(who)
+        else:
+            self.s.fault("cannot-give", Blame.HOST, p.place, who, detail=f"{p} for {who}")
+
+    def _may_release(self, who: Identity, place: Place) -> bool:
+        """release_all was negotiated, and is not about the function that is open."""
+        s = self.s
+        name = "release-all-own" if who == s.naming.own else "release-all-not-negotiated"
+        if who != s.naming.own and s.life.set_release_all is not False:
+            return True
+        if not s.lossy:
+            detail = f"release_all for {who}" + ("" if name == "release-all-own" else ", which SET_HCA_CAP did not set")
+            s.fault(name, Blame.DEVICE, place, who, s.custody.records.outstanding(who), detail)
+        return False
+
+    def _by_number(self, number: int) -> Identity | None:
+        """The one function with pages that this number can mean, whatever the ec bit; None where there are two."""
+        if self.s.naming.mode is Mode.VHCA_ID:
+            return vhca_id(number)
+        known = [w for w in self.s.custody.records.current if w.number == number and w.mode is Mode.FUNC_ID]
+        return known[0] if len(known) == 1 else None if known else func_id(number)
+
+    def release(self, who: Identity) -> int:
+        """Firmware has let go of all that it had of this function; a command without an answer is crossed."""
+        unsure = [np.zeros(0, np.int64)]
+        for p in [*self.s.pending.values(), *self.s.overdue.values()]:
+            if p.who == who:
+                p.crossed = True
+                if p.offer is not None:
+                    unsure.append(p.offer.index)
+        self._owed.pop(who, None)
+        return self.s.custody.release(who, np.concatenate(unsure))
+
+    # -- at start-up
+
+    def told(self, p: Pending, c: Command, who: Identity, pages: int, place: Place) -> None:
+        """QUERY_PAGES of the start-up was answered: so many pages are wanted for this function."""
+        s, which = self.s, QueryPages(c.op_mod).name.lower()
+        held = s.custody.records.outstanding(who)
+        if pages > BOUNDS.memory:
+            detail = f"{p} wants {pages} pages, {BOUNDS.memory} are lent in all"
+            s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+        elif pages < 0:
+            if -pages > held and s.began and not s.lossy:
+                detail = f"{p} wants {-pages} {which} pages back, {held} are out"
+                s.fault("absurd-count", Blame.DEVICE, place, who, -pages, detail)
+            self._owe(who, min(-pages, held))
+
+    # -- taking back
+
+    def _owe(self, who: Identity, pages: int) -> None:
+        owed = self._owed.setdefault(who, [])
+        if pages and len(owed) < MAX_OWED:
+            owed.append(pages)
+
+    def no_more(self) -> None:
+        """The close takes everything back, whether or not firmware asked for it."""
+        self._owed.clear()
+
+    def served(self, p: Pending, who: Identity, named: int, good: int, place: Place) -> None:
+        """A TAKE was answered: ``named`` pages, of which ``good`` came back."""
+        owed = self._owed.get(who)
+        if not owed or p.asked > owed[0]:
+            return
+        if named < p.asked and not p.crossed and not self.s.lossy:
+            detail = f"firmware asked to have {p.asked} pages taken back and returned {named}"
+            self.s.fault("take-short", Blame.DEVICE, place, who, p.asked - named, detail)
+        owed[0] = owed[0] - p.asked if good == p.asked else 0
+        if not owed[0]:
+            del owed[0]
+
+    def rename(self, old: Identity, new: Identity) -> None:
+        """A function is called otherwise from now on."""
+        if old in self.released:
+            self.released[new] = self.released.pop(old)
+        if old in self._owed:
+            self._owed[new] = self._owed.pop(old)

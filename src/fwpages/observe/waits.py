@@ -1,0 +1,73 @@
+"""How long the pages of functions that are gone may stay out, as a host waits for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fwpages.host import Bounds
+from fwpages.host.findings import Blame
+from fwpages.observe.seen import Place
+from fwpages.prm.identity import FunctionType
+
+if TYPE_CHECKING:
+    from fwpages.observe.session import Session
+
+BOUNDS = Bounds()
+#: times in a trace are rounded to microseconds
+_ROUNDED = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """For the pages of functions of one type: how many are left, and when that has been so for too long."""
+
+    kind: FunctionType
+    left: int
+    progress: float
+    overall: float
+
+
+class Waits:
+    """The waits of one session. Where the input has no seconds, nobody can tell how long it was."""
+
+    def __init__(self, session: Session) -> None:
+        self.s = session
+        self._rows: list[Wait] = []
+
+    def begin(self, kind: FunctionType, place: Place) -> None:
+        """The last function of a type is gone."""
+        if isinstance(place.time, (int, float)) and not self.s.log:
+            t = place.time
+            self._rows.append(Wait(kind, self._left(kind), t + BOUNDS.wait_progress, t + BOUNDS.wait_overall))
+
+    def over(self) -> None:
+        """Nobody waits any longer."""
+        self._rows = []
+
+    def _left(self, kind: FunctionType) -> int:
+        return sum(r.outstanding for r in self.s.custody.records.awaited([kind]))
+
+    def look(self, place: Place) -> None:
+        """Something was seen: pages have come back since, or it has taken too long."""
+        if not self._rows or not isinstance(place.time, (int, float)):
+            return
+        still = []
+        for w in self._rows:
+            left = self._left(w.kind)
+            if left and place.time >= min(w.progress, w.overall) - _ROUNDED and left >= w.left:
+                self._give_up(w, left, place)
+            elif left:
+                moved = place.time + BOUNDS.wait_progress if left < w.left else w.progress
+                still.append(replace(w, left=left, progress=moved))
+        self._rows = still
+
+    def _give_up(self, w: Wait, left: int, place: Place) -> None:
+        s = self.s
+        if s.lossy:
+            return
+        rows = s.custody.records.awaited([w.kind])
+        names = ", ".join(f"{r.identity} {r.outstanding}" for r in rows[:8])
+        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+        detail = f"the last function of type {w.kind.value} is gone, and {left} pages did not come back: {names}{more}"
+        s.fault("wait-timeout", Blame.DEVICE, place, rows[0].identity, left, detail)

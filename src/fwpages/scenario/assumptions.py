@@ -1,0 +1,97 @@
+"""What a world assumes: switches that are on or off, and what is there only under one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import msgspec
+
+from fwpages.scenario.format import Scenario, Switch
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A switch: what it says when it is on, what else when it is off, how it stands by default, and who says so.
+
+    ``default`` None leaves it as each design has it. ``source`` is ``unknown`` where nobody who can know has said it.
+    """
+
+    on: str
+    off: str
+    default: bool | None
+    source: str
+
+
+ASSUMPTIONS: Mapping[Switch, Assumption] = MappingProxyType(
+    {
+        "vport_command_waits": Assumption(
+            "firmware completes a vport command only when it has the pages that it asked for that function",
+            "firmware completes a vport command without waiting for pages",
+            False,
+            'unknown; the review asks it, its author answers "no real issue"',
+        ),
+        "another_ahead": Assumption(
+            "another function's page request may be ahead in the queue",
+            "page requests of the function in question are alone",
+            True,
+            "one EQ and one queue for all functions: Linux, pagealloc.c:req_pages_handler",
+        ),
+        "never_uplink": Assumption(
+            "firmware never asks for the uplink, nor for an ECPF otherwise than as itself",
+            "firmware may ask for the uplink's vhca_id, and for the ECPF's by its vport",
+            True,
+            "the patch's author in the review; not in a document",
+        ),
+        "boot_names_zero": Assumption(
+            "the answer to QUERY_PAGES(boot) names function 0",
+            "the answer to QUERY_PAGES(boot) may name another function",
+            True,
+            "the patch's author in the review; seen with Linux 7.2 only on firmware of our own",
+        ),
+        "switch_at_set_cap": Assumption(
+            "firmware switches the mode when it answers SET_HCA_CAP",
+            "firmware switches the mode at INIT_HCA",
+            True,
+            "Linux, pagealloc.c:mlx5_satisfy_startup_pages names init pages by vhca_id",
+        ),
+        "host_pages_4k": Assumption(
+            "host pages are 4 KiB",
+            "host pages are 64 KiB, sixteen blocks to a page",
+            True,
+            "a property of the kernel's build (PAGE_SIZE)",
+        ),
+        "keeps_vhca_id": Assumption(
+            "a vport keeps its vhca_id in the table after it is disabled",
+            "a vport's vhca_id leaves the table when it is disabled",
+            None,
+            "each design's own choice",
+        ),
+    }
+)
+
+
+def assumed(scenario: Scenario, overrides: Mapping[Switch, bool] = MappingProxyType({})) -> dict[Switch, bool | None]:
+    """How every switch stands: by default, then as the scenario says, then as ``overrides`` say."""
+    defaults: dict[Switch, bool | None] = {name: a.default for name, a in ASSUMPTIONS.items()}
+    return {**defaults, **scenario.assume, **overrides}
+
+
+def under(scenario: Scenario, overrides: Mapping[Switch, bool] = MappingProxyType({})) -> Scenario:
+    """The scenario with only what is there under these assumptions; nothing in it says ``when`` any more."""
+    stands = assumed(scenario, overrides)
+
+    def holds(when: str | None) -> bool:
+        if when is None:
+            return True
+        name = when.removeprefix("not ")
+        value = next(v for k, v in stands.items() if k == name)
+        return bool(value) is not when.startswith("not ")
+
+    return msgspec.structs.replace(
+        scenario,
+        function=tuple(msgspec.structs.replace(f, when=None) for f in scenario.function if holds(f.when)),
+        step=tuple(msgspec.structs.replace(s, when=None) for s in scenario.step if holds(s.when)),
+        fault=tuple(msgspec.structs.replace(f, when=None) for f in scenario.fault if holds(f.when)),
+    )

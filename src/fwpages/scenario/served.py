@@ -1,0 +1,208 @@
+"""What a device that is served sees of its driver: sessions, with the pages of each function, and offences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
+from fwpages.host import Proof
+from fwpages.link.queue_device import Seen
+from fwpages.link.tap import Tap
+from fwpages.link.wire_offences import WireOffence
+from fwpages.prm.identity import Mode
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import ManagePages, Opcode
+
+#: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
+End: TypeAlias = Literal["open", "closed", "reset", "gone"]
+#: offences that are kept, the first of them: more would only repeat themselves
+MOST_OFFENCES = 1000
+
+
+@dataclass(slots=True)
+class FunctionPages:
+    """Pages of one function in one session (4 KiB each)."""
+
+    given: int = 0
+    returned: int = 0
+    released: int = 0
+    held: int = 0
+    peak: int = 0
+
+
+@dataclass(slots=True)
+class ServedSession:
+    """One open of the device, from ENABLE_HCA on. Times are seconds since the server's start."""
+
+    number: int
+    begun: float
+    mode: Mode = Mode.FUNC_ID
+    end: End = "open"
+    ended: float | None = None
+    commands: int = 0
+    requests: int = 0
+    refused: int = 0
+    functions: dict[str, FunctionPages] = field(default_factory=dict)
+    #: when the driver had its queue for page requests (seconds since ``begun``)
+    up: float | None = None
+
+    def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
+        """The figure over all functions."""
+        return sum(int(getattr(f, what)) for f in self.functions.values())
+
+    @property
+    def clean(self) -> bool:
+        """It was closed, and nothing was left behind."""
+        return self.end == "closed" and not self.total("held")
+
+
+#: something worth telling: seconds since the start, and what happened in words
+OnEvent: TypeAlias = Callable[[float, str], None]
+
+
+class Observer:
+    """Watches a device and keeps its books. ``moments`` have happened so far, named as a step's ``after`` names them."""
+
+    def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
+        self.firmware = firmware
+        self.inner = firmware.inner if isinstance(firmware, FaultyFirmware) else firmware
+        self.tap = tap
+        self.on_event = on_event
+        self.sessions: list[ServedSession] = []
+        self.offences: list[tuple[int, Offence | WireOffence]] = []
+        self.moments: set[str] = set()
+        self.commands = 0
+        self._flying: dict[int, tuple[int, Command, int]] = {}
+        specs = self.inner.specs
+        self._names = {
+            Mode.VHCA_ID: {(s.vhca_id, False): s.name for s in specs},
+            Mode.FUNC_ID: {(s.function_id, s.ec): s.name for s in specs},
+        }
+
+    @property
+    def session(self) -> ServedSession | None:
+        """The session that is open."""
+        return self.sessions[-1] if self.sessions and self.sessions[-1].end == "open" else None
+
+    @property
+    def open(self) -> bool:
+        """The driver has opened the device and takes page requests."""
+        return self.inner.phase is Phase.WORKING and self.inner.pages_eqn is not None
+
+    def say(self, t: float, words: str) -> None:
+        """Tell whoever wants to know."""
+        if self.on_event is not None:
+            self.on_event(t, words)
+
+    def watch(self, t: float, x: Seen, slot: int = 0) -> None:
+        """What the device's end of the queue tells."""
+        match x:
+            case Submitted():
+                self._submitted(t, x, slot)
+            case Completed():
+                self._completed(t, x)
+            case Raised():
+                self._raised(t, x)
+            case Offence() | WireOffence():
+                number = self.sessions[-1].number if self.sessions else 0
+                if len(self.offences) < MOST_OFFENCES:
+                    self.offences.append((number, x))
+                self.say(t, f"OFFENCE {x.name}: {x.detail}")
+            case ResetDone():
+                self.over(t, "reset", "the device is reset")
+
+    def over(self, t: float, end: End, words: str) -> None:
+        """The open session, if there is one, ends otherwise than by DISABLE_HCA: the device dropped its pages."""
+        s = self.session
+        if s is None:
+            return
+        s.end, s.ended = end, t
+        if self.tap is not None:
+            self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
+        self.say(t, f"session {s.number} is over: {words}, {s.total('held'):,} pages dropped")
+
+    def _name(self, number: int, ec: int | bool) -> str:
+        mode = self.inner.mode
+        return self._names[mode].get((number, bool(ec) and mode is Mode.FUNC_ID), f"{number:#x}")
+
+    def _submitted(self, t: float, x: Submitted, slot: int) -> None:
+        self.commands += 1
+        if x.command.opcode == Opcode.ENABLE_HCA and self.inner.phase is Phase.OFF:
+            self.sessions.append(ServedSession(len(self.sessions) + 1, t))
+            self.say(t, f"session {len(self.sessions)}: the driver opens the device")
+        number = self.sessions[-1].number if self.sessions else 0
+        if self.session is not None:
+            self.session.commands += 1
+        self._flying[x.id] = (number, x.command, x.reply_length)
+        if self.tap is not None:
+            self.tap.submit(t, number, x.id, slot, x.command)
+
+    def _completed(self, t: float, x: Completed) -> None:
+        number, c, reply_length = self._flying.pop(x.id, (0, None, 0))
+        if c is None:
+            return
+        if self.tap is not None:
+            self.tap.complete(t, number, x.id, x.answer, reply_length)
+        s = self.session
+        if s is None:
+            return
+        s.refused += not x.answer.ok
+        if not x.answer.ok:
+            return
+        match c.opcode:
+            case Opcode.MANAGE_PAGES:
+                self._pages(t, s, c, x.answer["output_num_entries"])
+            case Opcode.SET_HCA_CAP if self.inner.mode is not s.mode:
+                s.mode = self.inner.mode
+                self.say(t, f"functions are named by {s.mode} from here on")
+            case Opcode.CREATE_EQ if s.up is None and self.open:
+                s.up = t - s.begun
+                self.moments.add("open")
+                self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
+            case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
+                s.end, s.ended = "closed", t
+                self.moments.add("close")
+                self.say(t, f"session {s.number} is closed, {s.total('held'):,} pages left")
+
+    def _held(self, s: ServedSession) -> str:
+        parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
+        return f"{s.total('held'):,} pages held ({', '.join(parts)})" if parts else "no pages held"
+
+    def _pages(self, t: float, s: ServedSession, c: Command, taken: int) -> None:
+        name = self._name(c["function_id"], c["embedded_cpu_function"])
+        f = s.functions.setdefault(name, FunctionPages())
+        match c.op_mod:
+            case ManagePages.GIVE:
+                f.given += c.pas.size
+                words = f"{c.pas.size:,} pages for {name}"
+            case ManagePages.TAKE:
+                f.returned += taken
+                words = f"{taken:,} pages back from {name}"
+            case _:
+                words = f"the driver cannot give pages for {name}"
+        self.look(s)
+        self.say(t, f"{words}; {self._held(s)}")
+
+    def look(self, s: ServedSession) -> None:
+        """Set what each function holds by what the firmware has; what is neither held nor returned was released."""
+        for spec in self.inner.specs:
+            held = self.inner.held(spec.name)
+            f = s.functions.get(spec.name)
+            if f is not None:
+                f.held, f.peak = held, max(f.peak, held)
+                f.released = f.given - f.returned - held
+
+    def _raised(self, t: float, x: Raised) -> None:
+        name = self._name(x.event.number, x.event.ec)
+        self.moments.add(f"request {name}")
+        s = self.session
+        if s is not None:
+            s.requests += 1
+            self.look(s)
+        if self.tap is not None:
+            self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
+        n = x.event.num_pages
+        asks = f"asks for {n:,} pages for" if n > 0 else f"gives back {-n:,} pages of"
+        self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {name}")

@@ -1,0 +1,254 @@
+"""A scenario lived with a driver of somebody else's: it opens and closes the device, the scenario does the rest.
+
+The row of steps begins anew with each client. A step that only the driver can take is waited for: ``open`` until it
+takes page requests, ``close`` until it has closed the device. A function that a scenario enables begins its life by
+itself (it asks for its pages), and gives them back when it is disabled: the driver need not have an e-switch. ``at``
+counts seconds from the driver's first command.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from fwpages.device import Fault, ResetFunction, Want, faulty
+from fwpages.device.full import FullFirmware
+from fwpages.link.queue_device import Seen
+from fwpages.link.tap import Tap
+from fwpages.link.vfio_user_device import ServedDevice
+from fwpages.link.vfio_user_session import Session
+from fwpages.scenario.assumptions import under
+from fwpages.scenario.faults import split
+from fwpages.scenario.format import (
+    CloseStep,
+    DisableStep,
+    EnableStep,
+    HealthStep,
+    LoseStep,
+    OpenStep,
+    RequestStep,
+    ResetStep,
+    Scenario,
+    ScenarioError,
+    Step,
+    WaitStep,
+)
+from fwpages.scenario.served import Observer, OnEvent
+from fwpages.scenario.topology import device_profile, functions
+
+#: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
+#: processor that shares its host with others gives 50,000 pages in a few seconds
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A function that is to hold so many pages, by a time at the latest."""
+
+    function: str
+    held: int
+    until: float
+
+
+class Serving:
+    """A served device that lives a scenario. Give it to ``fwpages.link.vfio_user.Server``.
+
+    ``on_event`` is told in words what happens, with the seconds since this was made. ScenarioError for a step or a
+    fault that a served device cannot have.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        seed: int | None = None,
+        faults: Iterable[Fault] = (),
+        tap: Tap | None = None,
+        on_event: OnEvent | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        scenario = under(scenario)
+        profile = device_profile(scenario)
+        if seed is not None:
+            profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
+        specs = [spec for spec, _ in functions(scenario, profile)]
+        of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        if of_link:
+            raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
+        self.steps = scenario.step
+        self._pages = {spec.name: spec.pages for spec in specs}
+        self._plan = [self._resolve(n, step) for n, step in enumerate(self.steps)]
+        firmware = FullFirmware(profile, specs)
+        self.firmware = faulty(firmware, of_device) if of_device else firmware
+        self.seen = Observer(self.firmware, tap, on_event)
+        self.device = ServedDevice(
+            self.firmware,
+            profile,
+            watch=self._watch,
+            on_client=self._client,
+            on_refusal=lambda words: self.seen.say(self.device.now, f"refused: {words}"),
+            clock=clock,
+        )
+        self._clock = clock
+        #: steps that the driver did not follow within ``PATIENCE``
+        self.unfollowed: list[str] = []
+        self._start_row()
+
+    def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
+        if isinstance(step, HealthStep | LoseStep):
+            raise ScenarioError(f"step[{n}] ({_tag(step)}): a served device does not know how")
+        pattern = getattr(step, "function", None)
+        if pattern is None:
+            return ()
+        allowed = [*self._pages, "self"] if isinstance(step, RequestStep) else list(self._pages)
+        found = tuple(name for name in allowed if fnmatchcase(name, pattern))
+        if not found:
+            raise ScenarioError(f"step[{n}].function: {pattern!r} fits none of {', '.join(allowed) or 'no functions'}")
+        return found
+
+    def _start_row(self) -> None:
+        self._row = [n for n, step in enumerate(self.steps) if not step.triggered]
+        self._waiting = [n for n, step in enumerate(self.steps) if step.triggered]
+        self._expected: list[Expected] = []
+        self._not_before = 0.0
+        self._session = 0
+        self._begun: float | None = None
+        self._commands = self.seen.commands
+        self._stirred = False
+        self.seen.moments.clear()
+
+    # -- what the server calls ----------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``tick`` (seconds of the clock)."""
+        if self._stirred:
+            return self._clock()
+        offset = self._clock() - self.device.now
+        times = [self._not_before, *(e.until for e in self._expected)]
+        times += [] if self._begun is None else [self._begun + (self.steps[n].at or 0.0) for n in self._waiting]
+        ahead = [t + offset for t in times if t > self.device.now]
+        own = self.device.deadline
+        return min([*ahead, *([] if own is None else [own])], default=None)
+
+    def connected(self) -> Session:
+        """A client came: the scenario begins."""
+        self._start_row()
+        return self.device.connected()
+
+    def disconnected(self, reason: str) -> None:
+        """It is gone."""
+        self.seen.over(self.device.now, "gone", reason)
+        self.device.disconnected(reason)
+
+    def tick(self) -> None:
+        """A deadline has come, or something happened that a step may have waited for."""
+        own = self.device.deadline
+        if own is not None and own <= self._clock():
+            self.device.tick()
+        self._stirred = False
+        self._fire()
+        while self._row and self._at_rest() and self._take(self._row[0]):
+            self._row.pop(0)
+            self._fire()
+
+    def _client(self, t: float, reason: str) -> None:
+        self.seen.say(t, f"the virtual machine is gone: {reason}" if reason else "a virtual machine is here")
+
+    def _watch(self, t: float, x: Seen) -> None:
+        if self._begun is None:
+            self._begun = t
+        self.seen.watch(t, x, self.device.slot_of(x))
+        self._stirred = True
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Every step was taken."""
+        return not self._row and not self._waiting
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The steps that the present client's driver has not come to."""
+        return tuple(f"step[{n}] ({_tag(self.steps[n])})" for n in sorted(self._row + self._waiting))
+
+    def _at_rest(self) -> bool:
+        now, inner = self.device.now, self.seen.inner
+        if now < self._not_before:
+            return False
+        left = []
+        for e in self._expected:
+            held = inner.held(e.function)
+            if held == e.held or (held < e.held and not inner.asks(e.function)):
+                continue
+            if now < e.until and self.seen.open:
+                left.append(e)
+            elif self.seen.open:
+                self.unfollowed.append(f"{e.function}: {held:,} pages held, {e.held:,} expected")
+        self._expected = left
+        return not left
+
+    def _fire(self) -> None:
+        """The triggered steps whose moment has come."""
+        now = self.device.now
+        for n in tuple(self._waiting):
+            step = self.steps[n]
+            due = (
+                (step.at is None or (self._begun is not None and now >= self._begun + step.at))
+                and (step.after is None or step.after in self.seen.moments)
+                and (step.command is None or self.seen.commands - self._commands >= step.command)
+            )
+            if due and self._take(n):
+                self._waiting.remove(n)
+
+    def _take(self, n: int) -> bool:
+        """Do this step; False where it has to wait for the driver."""
+        step, seen = self.steps[n], self.seen
+        match step:
+            case OpenStep():
+                s = seen.session
+                if s is None or s.number == self._session or not seen.open:
+                    return False
+                self._session = s.number
+                return True
+            case CloseStep():
+                return self._session > 0 and seen.sessions[self._session - 1].end != "open"
+        if not seen.open:
+            return False
+        if step.only is not None and step.only != seen.inner.mode:
+            return True
+        if isinstance(step, WaitStep):
+            self._not_before = self.device.now + step.seconds
+            return True
+        for name in self._plan[n]:
+            self._do(step, name)
+        if not step.settle:
+            self._expected.clear()
+        return True
+
+    def _do(self, step: Step, name: str) -> None:
+        held = self.seen.inner.held(name)
+        match step:
+            case RequestStep():
+                self._stir(Want(name, step.pages), name, max(0, held + step.pages))
+            case EnableStep():
+                self._stir(Want(name, self._pages[name]), name, held + self._pages[name])
+                self.seen.moments.add(f"enable {name}")
+            case DisableStep() | ResetStep():
+                self._stir(ResetFunction(name), name, 0)
+                if isinstance(step, DisableStep):
+                    self.seen.moments.add(f"disable {name}")
+
+    def _stir(self, x: Want | ResetFunction, name: str, held: int) -> None:
+        self._expected = [e for e in self._expected if e.function != name]
+        self._expected.append(Expected(name, held, self.device.now + PATIENCE))
+        self.device.stir(x)
+
+
+def _tag(step: Step) -> str:
+    return str(step.__struct_config__.tag)
