@@ -1,0 +1,18 @@
+"""The designs under comparison, by name: Linux's patch as first posted, Linux 7.2, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from fwpages.explore.designs.choices import MERGED, POSTED, Choices
+from fwpages.explore.designs.linux import Linux
+from fwpages.explore.designs.own import Own
+from fwpages.explore.driver import Driver, DriverConfig
+
+DESIGNS: Mapping[str, Callable[[DriverConfig], Driver]] = MappingProxyType(
+    {"posted": partial(Linux, POSTED), "merged": partial(Linux, MERGED), "fwpages": Own}
+)
+
+__all__ = ["DESIGNS", "MERGED", "POSTED", "Choices", "Linux", "Own"]

@@ -1,0 +1,103 @@
+"""Our own host as the explorer drives it: nothing but the host, asked in the explorer's words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fwpages.explore.driver import DriverConfig, Input, NotQueued, Run, View
+from fwpages.host import Config, Effect, Host, Misuse
+from fwpages.host.closing import CLOSE, FAST_CLOSE
+from fwpages.host.pagepath import type_of
+from fwpages.host.session import Phase
+from fwpages.host.startup import STARTUP
+from fwpages.host.vports import DISABLE, ENABLE
+from fwpages.pages.space import Addresses
+from fwpages.pages.tags import Mask
+from fwpages.prm.identity import FunctionType, Identity, Mode
+
+
+class Own:
+    """fwpages' host. It has no threads: each input is served whole. Host pages are 4 KiB whatever ``page_shift``."""
+
+    def __init__(self, config: DriverConfig | None = None) -> None:
+        c = config or DriverConfig()
+        self.host = Host(Config(c.supplier, c.base, c.bounds))
+
+    @property
+    def ordered(self) -> bool:
+        """Its link feeds events before the completion that it saw after them."""
+        return True
+
+    @property
+    def deadline(self) -> float | None:
+        """See ``Host.deadline``."""
+        return self.host.deadline
+
+    def threads(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def feed(self, now: float, x: Input) -> list[Effect]:
+        """One input. A request that cannot be queued meets a queue that is full."""
+        if isinstance(x, Run):
+            raise Misuse(f"there is no thread {x.thread}: every input is served whole")
+        if not isinstance(x, NotQueued):
+            return self.host.feed(now, x)
+        kept = self.host.config
+        self.host.config = replace(kept, bounds=replace(kept.bounds, queue=0))
+        try:
+            return self.host.feed(now, x.request)
+        finally:
+            self.host.config = kept
+
+    def clone(self) -> Own:
+        """A host of its own in the same state."""
+        new = Own.__new__(Own)
+        new.host = self.host.clone()
+        return new
+
+    def key(self) -> bytes:
+        """See ``Host.key``."""
+        return self.host.key()
+
+    def constants(self) -> tuple[object, ...]:
+        """The configuration and the tables of steps, which hold functions."""
+        c = self.host.config
+        return c, c.supplier, c.bounds, STARTUP, CLOSE, FAST_CLOSE, ENABLE, DISABLE
+
+    def check(self) -> None:
+        """See ``Host.check``."""
+        self.host.check()
+
+    def is_free(self, addresses: Addresses) -> Mask:
+        """See ``Host.is_free``."""
+        return self.host.is_free(addresses)
+
+    def held(self) -> dict[Identity, Addresses] | None:
+        """See ``Host.held``."""
+        return self.host.held()
+
+    def counted_as(self, who: Identity) -> str:
+        """The type of the record that pages given now go to; of what is out, where there is no such record."""
+        records = self.host.records
+        number = records.current.get(who)
+        if number is not None:
+            return records.rows[number].type
+        out = [records.rows[n].type for n in records.generations(who) if records.rows[n].outstanding]
+        return out[-1] if out else type_of(self.host, who)
+
+    def view(self) -> View:
+        """Counters are sums over records: pages out, those that are doubtful included."""
+        h = self.host
+        s = h.session
+        counters = {"total": h.records.out} | {str(t): h.records.by_type.get(t, (0, 0))[0] for t in FunctionType}
+        busy = [program.name.format(subject) for program, subject in s.queue]
+        if s.progress is not None:
+            busy.insert(0, s.progress.what)
+        busy += [w.what for w in s.waits]
+        if s.phase is Phase.FENCING:
+            busy.append("close" if not s.failure else "open")
+        if h.reopen is not None:
+            busy.append("open")
+        waiting = {f"slot {f.slot}": f"answer to {f.command}" for f in h.flights.values()}
+        return View(s.mode or Mode.FUNC_ID, s.phase is Phase.OPEN, counters, tuple(dict.fromkeys(busy)), waiting)

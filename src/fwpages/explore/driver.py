@@ -1,0 +1,113 @@
+"""What the explorer needs of a driver: our own host, or a model of somebody else's.
+
+A driver is a state machine with the host's inputs and effects. A model may have threads that can be interrupted
+between two places: such a thread takes its next step when it is fed ``Run``, and every order of them is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from fwpages.host import Bounds, Effect, PageRequest
+from fwpages.host import Input as HostInput
+from fwpages.pages.space import Addresses
+from fwpages.pages.tags import Mask
+from fwpages.prm.identity import Identity, Mode, Supplier
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A thread of the driver goes on from a place where it can be interrupted to the next one."""
+
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotQueued:
+    """A page request came, and there was no memory to queue it (Linux: ``kzalloc`` in ``req_pages_handler``)."""
+
+    request: PageRequest
+
+
+Input: TypeAlias = HostInput | Run | NotQueued
+
+
+@dataclass(frozen=True, slots=True)
+class DriverConfig:
+    """What every driver is told: who it is, its bounds, where its DMA memory starts, and the size of a host page.
+
+    ``page_shift`` is 12 for host pages of 4 KiB, 16 for 64 KiB, of which firmware is given sixteenths.
+    ``keeps_vhca_id``: a vport's vhca_id stays in the e-switch's table after it is disabled; None as the design does.
+    """
+
+    supplier: Supplier = field(default_factory=Supplier)
+    bounds: Bounds = field(default_factory=Bounds)
+    base: int = 1 << 32
+    page_shift: int = 12
+    keeps_vhca_id: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a driver shows of itself.
+
+    ``mode`` is the one in which it would name a function now; ``open`` that a session is open (page requests are
+    served); ``counters`` its page counters by name (``total``, and the values of FunctionType it counts; pages of
+    4 KiB; negative where a 32-bit counter would have wrapped); ``busy`` the operations that have not ended, as Done
+    will name them; ``waiting`` what each thread that stands still waits for (``answer to MANAGE_PAGES``,
+    ``state_lock, held by eswitch``).
+    """
+
+    mode: Mode
+    open: bool
+    counters: Mapping[str, int]
+    busy: tuple[str, ...]
+    waiting: Mapping[str, str]
+
+
+class Driver(Protocol):
+    """A driver as the explorer drives it. Equal inputs, equal effects: no clock, no chance, no I/O."""
+
+    @property
+    def ordered(self) -> bool:
+        """Its link feeds it every event that came before a completion before that completion.
+
+        Where this is False (Linux: page requests and completions come by different event queues) a completion may
+        overtake events.
+        """
+
+    @property
+    def deadline(self) -> float | None:
+        """When to feed a Tick if nothing comes."""
+
+    def threads(self) -> tuple[str, ...]:
+        """The threads that can take a step by themselves now, by name; empty where every input is served whole."""
+
+    def feed(self, now: float, x: Input) -> list[Effect]:
+        """One input; returns the effects in order. Misuse, and nothing changed, where it may not be asked now."""
+
+    def clone(self) -> Driver:
+        """A driver of its own in the same state."""
+
+    def key(self) -> bytes:
+        """The state that decides what can happen from here: equal keys, equal futures. Times count from now."""
+
+    def check(self) -> None:
+        """Invariants that the driver can see by itself; raises CustodyError."""
+
+    def is_free(self, addresses: Addresses) -> Mask:
+        """True for each page that the driver believes nobody else has: unmapped, freed, or free to be given again."""
+
+    def held(self) -> dict[Identity, Addresses] | None:
+        """The pages that each function has by the driver's books; None while it knows that it does not know."""
+
+    def counted_as(self, who: Identity) -> str | None:
+        """The counter in which pages of this function are now, or would be if they were given now; None: in none."""
+
+    def view(self) -> View:
+        """What it shows of itself."""
+
+    def constants(self) -> tuple[object, ...]:
+        """Objects in its state that never change: a driver of an equal configuration has equal ones, in this order."""

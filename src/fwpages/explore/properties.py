@@ -1,0 +1,344 @@
+"""What can be said of a world: each property a name, words, and a test of a state or of the step that led to it.
+
+A test hands back nothing, or what it saw. The same test serves *always* (it must see nothing), *never* (likewise) and
+*sometimes* (it must see something once); *eventually* asks whether a state is reached that the test is content with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from fwpages.device import Completed, FirmwareError, Phase, Submitted
+from fwpages.explore.world import World
+from fwpages.host import CustodyError, PageRequest, Send
+from fwpages.prm.identity import FunctionType
+from fwpages.prm.opcodes import ManagePages, Opcode
+
+#: what a test saw; None where there is nothing to see
+Seen: TypeAlias = str | None
+Test: TypeAlias = Callable[[World], Seen]
+
+_PAGE_COMMANDS = (Opcode.MANAGE_PAGES, Opcode.QUERY_PAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property by name. ``of_step``: the test looks at the step that led to a state, not at the state alone."""
+
+    words: str
+    test: Test
+    of_step: bool = False
+
+
+# -- custody and accounts ---------------------------------------------------------------------------------------------
+
+
+def _custody(w: World) -> Seen:
+    """Both machines are sound, and no page that firmware holds is free on the driver's side."""
+    try:
+        w.driver.check()
+        w.firmware.check()
+    except (CustodyError, FirmwareError) as e:
+        return str(e)
+    for who, pages in w.firmware.holds().items():
+        free = w.driver.is_free(pages)
+        if free.any():
+            first = int(pages[free][0])
+            return f"firmware has {int(free.sum())} pages of {w.name(who)} that the driver let go of, {first:#x} first"
+    return None
+
+
+def _agreement(w: World) -> Seen:
+    """At rest, with no fault behind them, both name the same pages for every function."""
+    return _disagreement(w) if w.quiet and w.sound and not w.driver.view().busy else None
+
+
+def _disagreement(w: World) -> Seen:
+    mine, theirs = w.driver.held(), w.firmware.holds()
+    if mine is None:
+        return None
+    ours = {w.name(who): set(pages.tolist()) for who, pages in mine.items()}
+    firmwares = {w.name(who): set(pages.tolist()) for who, pages in theirs.items()}
+    for name in sorted(ours.keys() | firmwares.keys()):
+        a, b = ours.get(name, set()), firmwares.get(name, set())
+        if a != b:
+            return f"{name}: {len(a)} pages by the driver's books, {len(b)} with firmware"
+    return None
+
+
+def _negative(w: World) -> Seen:
+    below = [f"{name} {n}" for name, n in w.driver.view().counters.items() if n < 0]
+    return f"counters below zero: {', '.join(below)}" if below else None
+
+
+def _truth(w: World) -> dict[str, int]:
+    """How many pages firmware really holds, by type; the supplier's own as ``self``."""
+    types = {name: spec.type.value for name, spec in w.rules.specs.items()}
+    out: dict[str, int] = {}
+    for who, pages in w.firmware.holds().items():
+        kind = types.get(w.name(who), FunctionType.SELF.value)
+        out[kind] = out.get(kind, 0) + pages.size
+    return out
+
+
+def _counter_left(w: World) -> Seen:
+    """At rest, with nothing of a type out, its counter says otherwise."""
+    if not (w.quiet and w.sound) or w.driver.held() is None:
+        return None
+    truth = _truth(w)
+    left = [
+        f"{name} {n}"
+        for name, n in w.driver.view().counters.items()
+        if n > 0 and not (sum(truth.values()) if name in ("total", "unknown") else truth.get(name, 0))
+    ]
+    return f"counters that count pages which are not out: {', '.join(left)}" if left else None
+
+
+def _wrong_type(w: World) -> Seen:
+    """Pages of a function are counted under a type that it is not of; not counted, or as unknown, is not wrong."""
+    for name, spec in w.rules.specs.items():
+        who = spec.identity(w.firmware.mode)
+        if who is None or not w.firmware.inner.held(name):
+            continue
+        counted = w.driver.counted_as(who)
+        if counted not in (None, spec.type.value, FunctionType.UNKNOWN.value):
+            return f"pages of {name}, a {spec.type.value}, are counted as {counted}"
+    return None
+
+
+def _uncounted(w: World) -> Seen:
+    """At rest, pages of a function that the e-switch knows are in no counter of a type."""
+    if not w.quiet:
+        return None
+    for name, spec in w.rules.specs.items():
+        who = spec.identity(w.firmware.mode)
+        if who is not None and w.firmware.inner.held(name) and w.driver.counted_as(who) is None:
+            return f"{w.firmware.inner.held(name)} pages of {name} are counted under no type"
+    return None
+
+
+# -- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def _deadlock(w: World) -> Seen:
+    """Nothing moves without a time-out, though nothing went wrong: an answer is owed that cannot come."""
+    waiting = w.driver.view().waiting
+    if w.quiet and w.sound and w.kept:
+        owed = ", ".join(sorted({name for name, _ in w.kept}))
+        stands = "; ".join(f"{who} waits for {what}" for who, what in waiting.items())
+        return f"firmware answers only when {owed} has its pages, and {stands or 'nobody gives them'}"
+    return None
+
+
+def _busy(w: World) -> Seen:
+    busy = w.driver.view().busy
+    return f"not ended: {', '.join(busy)}" if busy else None
+
+
+def _early_end(w: World) -> Seen:
+    """A disabling ended well while firmware still has pages of functions of a type that nobody has enabled."""
+    names = [w.rules.moment(d.what).removeprefix("disable ") for d in w.ended if d.ok and d.what.startswith("disable")]
+    for name in (n for n in names if n in w.rules.specs):
+        same = [s.name for s in w.rules.specs.values() if s.type is w.rules.specs[name].type]
+        if not any(w.firmware.inner.is_enabled(n) for n in same):
+            out = {n: w.firmware.inner.held(n) for n in same if w.firmware.inner.held(n)}
+            if out:
+                return f"disabling {name} is done, firmware has " + ", ".join(f"{k} of {n}" for n, k in out.items())
+    return None
+
+
+def _forgotten(w: World) -> Seen:
+    """Firmware waits for pages that it asked for, the session goes on, and nobody will answer."""
+    if not (w.quiet and w.driver.view().open) or w.driver.view().busy or w.kept:
+        return None
+    inner = w.firmware.inner
+    if inner.pages_eqn is None or w.driver.deadline is not None:
+        return None
+    asks = [f"{spec.name} {inner.asks(spec.name)}" for spec in inner.specs if inner.asks(spec.name)]
+    return f"asked for and never answered: {', '.join(asks)} pages" if asks else None
+
+
+# -- the mode ---------------------------------------------------------------------------------------------------------
+
+
+def _mode(w: World) -> Seen:
+    """A session is in use, and the two name functions in different modes."""
+    view = w.driver.view()
+    if not view.open or w.firmware.inner.phase is not Phase.WORKING or view.mode is w.firmware.mode:
+        return None
+    return f"the driver names functions by {view.mode}, firmware by {w.firmware.mode}"
+
+
+def _misnamed(w: World) -> Seen:
+    """A page command was taken for another function than the driver meant, or for none at all."""
+    for what in w.said("device<"):
+        if isinstance(what, Submitted) and what.command.opcode in _PAGE_COMMANDS:
+            c, mode = what.command, w.driver.view().mode
+            meant, read = w.meant(mode, c), w.meant(w.firmware.mode, c)
+            refused = [o.name for o in w.offences if o.name in ("identity-mode", "unknown-function")]
+            if refused or (meant != read and _accepted(w)):
+                return f"{c} for {meant} was read as {read}" + (f" and refused: {refused[0]}" if refused else "")
+    return None
+
+
+def _accepted(w: World) -> bool:
+    return any(isinstance(e, Completed) and e.answer.ok for e in w.said("device>"))
+
+
+def _stale(w: World) -> Seen:
+    """A page request of an earlier session makes the driver send a page command."""
+    old = [x for x in w.said("driver<") if isinstance(x, PageRequest) and x.session != w.session]
+    sent = [e for e in w.said("driver>") if isinstance(e, Send) and e.command.opcode == Opcode.MANAGE_PAGES]
+    return f"{sent[0].command} follows from a request of session {old[0].session}" if old and sent else None
+
+
+# -- ends -------------------------------------------------------------------------------------------------------------
+
+
+def _silent_leak(w: World) -> Seen:
+    """A close ended, something is left, and no finding was made in this session."""
+    if not any(d.what == "close" for d in w.ended) or w.found:
+        return None
+    left = w.firmware.holds()
+    if left:
+        return f"closed without a word, firmware has {sum(p.size for p in left.values())} pages"
+    held = w.driver.held()
+    if held is None or held:
+        return "closed without a word, the driver's books have pages"
+    return None
+
+
+def _lost(w: World) -> Seen:
+    """A session is over, firmware holds nothing, and the driver has memory that it will never free."""
+    if not w.quiet or w.driver.view().open or w.driver.view().busy or w.firmware.holds():
+        return None
+    held = w.driver.held()
+    if not held:
+        return None
+    return f"{sum(p.size for p in held.values())} pages are with nobody, and the driver keeps them"
+
+
+def _offence(w: World) -> Seen:
+    return f"{w.offences[0].name}: {w.offences[0].detail}" if w.offences and w.sound else None
+
+
+# -- points to be reached ---------------------------------------------------------------------------------------------
+
+
+def _done(operation: str) -> Test:
+    def test(w: World) -> Seen:
+        return next((d.what for d in w.ended if d.ok and d.what.startswith(operation)), None)
+
+    return test
+
+
+def _command(kind: ManagePages) -> Test:
+    def test(w: World) -> Seen:
+        for what in w.said("device<"):
+            if isinstance(what, Submitted) and what.command.opcode == Opcode.MANAGE_PAGES:
+                c = what.command
+                if c.op_mod == kind and w.meant(w.firmware.mode, c) != "self":
+                    return str(c)
+        return None
+
+    return test
+
+
+def _fault(w: World) -> Seen:
+    return None if w.sound else "a fault has struck"
+
+
+def _early_give(w: World) -> Seen:
+    """Firmware has pages of a function before the e-switch knows what it is."""
+    for name, spec in w.rules.specs.items():
+        who = spec.identity(w.firmware.mode)
+        known = who is not None and w.driver.counted_as(who) not in (None, FunctionType.UNKNOWN.value)
+        if who is not None and not known and w.firmware.inner.held(name):
+            return f"{name} has {w.firmware.inner.held(name)} pages"
+    return None
+
+
+def _late_return(w: World) -> Seen:
+    """Pages of a function that is disabled come back."""
+    for what in w.said("device<"):
+        if isinstance(what, Submitted) and what.command.opcode == Opcode.MANAGE_PAGES:
+            name = w.meant(w.firmware.mode, what.command)
+            back = what.command.op_mod == ManagePages.TAKE and name in w.rules.specs
+            if back and not w.firmware.inner.is_enabled(name):
+                return f"pages of {name} come back"
+    return None
+
+
+def _negotiated(w: World) -> Seen:
+    return None if w.driver.view().mode is not w.firmware.mode or w.firmware.mode == "func_id" else "VHCA_ID mode"
+
+
+def _all_given(w: World) -> Seen:
+    """Every function that is there has pages."""
+    inner = w.firmware.inner
+    if inner.phase is Phase.WORKING and all(inner.held(name) for name in w.rules.specs):
+        return "every function has pages"
+    return None
+
+
+def _second(w: World) -> Seen:
+    return "the device is open again" if w.session > 1 and _done("open")(w) else None
+
+
+PROPERTIES: Mapping[str, Property] = MappingProxyType(
+    {
+        "custody": Property("no page that firmware holds is free on the driver's side", _custody),
+        "agreement": Property("at rest, both sides name the same pages for every function", _agreement),
+        "no-offence": Property("with no fault, the driver breaks no rule of the device", _offence, of_step=True),
+        "counter-negative": Property("a page counter is below zero", _negative),
+        "counter-left": Property("at rest, a counter counts pages that are not out", _counter_left),
+        "wrong-type": Property("pages of a function are counted under another type", _wrong_type),
+        "uncounted": Property("at rest, pages of a function are counted under no type", _uncounted),
+        "deadlock": Property("nothing moves but by a time-out, though nothing went wrong", _deadlock),
+        "early-end": Property("a disabling is done while pages of the type are out", _early_end, of_step=True),
+        "request-forgotten": Property("a page request is never answered, and nothing is under way", _forgotten),
+        "mode-disagreement": Property("a session is in use, and the two sides are in different modes", _mode),
+        "misnamed": Property("a page command is read as of another function, or of none", _misnamed, of_step=True),
+        "stale-request": Property("a page request of an earlier session is served", _stale, of_step=True),
+        "silent-leak": Property("a close ends with pages left, and nothing is said", _silent_leak, of_step=True),
+        "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
+        "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),
+        "busy": Property("an operation has not ended", _busy),
+        "open": Property("the device is open", _done("open"), of_step=True),
+        "closed": Property("a close ended well", _done("close"), of_step=True),
+        "enabled": Property("a vport is enabled", _done("enable"), of_step=True),
+        "disabled": Property("a vport is disabled", _done("disable"), of_step=True),
+        "given": Property("a page is given to another function", _command(ManagePages.GIVE), of_step=True),
+        "taken": Property("a page is taken from another function", _command(ManagePages.TAKE), of_step=True),
+        "cannot-give": Property("the driver says CANT_GIVE", _command(ManagePages.CANT_GIVE), of_step=True),
+        "fault": Property("a fault has struck", _fault),
+        "early-give": Property("a function has pages before the e-switch knows it", _early_give),
+        "late-return": Property("pages of a disabled function come back", _late_return, of_step=True),
+        "vhca-id-mode": Property("VHCA_ID mode is in use", _negotiated),
+        "all-given": Property("every function has pages", _all_given),
+        "opened-again": Property("a second session is open", _second, of_step=True),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What *eventually* comes about: a state in which the property's test sees nothing.
+
+    ``users_act``: users do all that they may; without it each of them may stop for good at any moment.
+    """
+
+    words: str
+    property: str
+    users_act: bool
+
+
+EVENTUALLY: Mapping[str, Goal] = MappingProxyType(
+    {
+        "operations-end": Goal("every operation ends", "busy", users_act=False),
+        "agree-again": Goal("once faults stop, both sides agree about every page", "unsettled", users_act=True),
+    }
+)
