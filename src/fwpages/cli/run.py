@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fwpages.cli.files import written
 from fwpages.host import WantedMode
 from fwpages.observe.accounts import Session
 from fwpages.observe.result import report_of
@@ -140,28 +139,11 @@ def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: Ex
         return Life(plan, on_step=on_step, **options).run()
     # the scenario is looked at before anything is written
     Life(plan, **options)
-    with _trace_file(trace) as stream:
+    with written("--trace", trace) as stream:
         writer = TraceWriter(stream, device=plan.device.profile, supplier=device_profile(plan).supplier)
         result = Life(plan, tap=writer, on_step=on_step, **options).run()
         writer.end()
     return result
-
-
-@contextmanager
-def _trace_file(trace: Path) -> Iterator[TextIO]:
-    """Where a trace goes: a file gets its name when it is whole, a device or a pipe is written into as it is."""
-    target = trace.resolve()
-    part = target.with_name(target.name + ".part") if target.is_file() or not target.exists() else None
-    try:
-        with (part or target).open("w", encoding="utf-8") as stream:
-            yield stream
-        if part is not None:
-            os.replace(part, target)
-    except OSError as e:
-        raise click.UsageError(f"--trace {trace}: {e.strerror or e}") from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
 
 
 def _asides(result: LifeResult) -> list[str]:

@@ -41,7 +41,8 @@ class Firmware:
     ``functions`` are those that the supplier gives pages for; the supplier itself need not be among them and is then
     named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
     count. With ``switch_at_init`` the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no
-    firmware is known to, but the manual does not say. ValueError where the functions contradict each other.
+    firmware is known to, but the manual does not say. ``boot_function`` is the number by which firmware names the
+    supplier's own function before that; none other than 0 was ever seen. ValueError where the functions contradict each other.
 
     Effects of a command come in the order offences, completion, page requests.
     """
@@ -58,12 +59,13 @@ class Firmware:
         *,
         offer_vhca_id: bool | None = None,
         switch_at_init: bool = False,
+        boot_function: int = 0,
     ) -> None:
         all_functions = roster(functions, profile.vhca_id, ecpf=profile.ecpf)
         most = profile.capabilities(current=False) | {"vhca_id": all_functions.specs[0].vhca_id}
         if offer_vhca_id is not None:
             most["icm_mng_function_id_mode"] = int(offer_vhca_id)
-        device = Device(profile, all_functions, most, switch_at_init)
+        device = Device(profile, all_functions, most, switch_at_init, boot_function)
         self._state = _power_on(device)
         self._static = repr(device).encode()
         self._offences: deque[Offence] = deque(maxlen=MOST_OFFENCES)
@@ -151,12 +153,27 @@ class Firmware:
         return found
 
     def held(self, function: str) -> int:
-        """How many pages the named function holds; ValueError for a name that there is not."""
-        return self._state.store.held(self._state.device.roster.named(function))
+        """How many pages the named function holds; ValueError for a name that there is not.
+
+        Where two share a vhca_id, those of a life that is over are the other's.
+        """
+        s = self._state
+        slot = s.device.roster.named(function)
+        home = s.home(slot)
+        alone = all(s.home(f.slot) != home or f.slot == slot for f in s.functions)
+        if alone:
+            return s.store.held(slot)
+        leaving = s.store.leaving(home)
+        return s.store.held(home) - leaving if s.functions[slot].enabled else leaving * (slot == home)
+
+    @property
+    def total(self) -> int:
+        """How many pages all functions hold."""
+        return sum(self._state.store.held(f.slot) for f in self._state.functions)
 
     def asks(self, function: str) -> int:
         """How many pages the driver was told that the named function wants and has not been given."""
-        return self._state.functions[self._state.device.roster.named(function)].told
+        return self._state.functions[self._state.home(self._state.device.roster.named(function))].told
 
     def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
         """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
@@ -191,17 +208,18 @@ class Firmware:
 
     def _want(self, x: Want) -> None:
         s = self._state
-        slot = s.device.roster.named(x.function)
+        slot = s.home(s.device.roster.named(x.function))
         if s.phase in (Phase.STARTING, Phase.WORKING):
             appetite.want(s.functions[slot], x.pages, s.store.held(slot))
 
     def _reset_function(self, name: str) -> list[Effect]:
         s = self._state
-        slot = s.device.roster.named(name)
-        if slot == 0:
+        named = s.device.roster.named(name)
+        if named == 0:
             raise ValueError(f"{name} is the supplier itself: feed Reset")
         if s.phase is not Phase.WORKING:
             return []
+        slot = s.home(named)
         f, held, eqn = s.functions[slot], s.store.held(slot), s.pages_eqn
         effects: list[Effect] = []
         if held and eqn is not None and s.current.get("release_all_pages"):
@@ -210,8 +228,8 @@ class Firmware:
             effects.append(Raised(eqn, appetite.event(s, slot, 0, release_all=True)))
         s.store.retire(slot)
         appetite.dismiss(f, s.store.held(slot))
-        if f.enabled:
-            appetite.want(f, s.device.roster.specs[slot].pages, 0)
+        if s.functions[named].enabled:
+            appetite.want(f, s.device.roster.specs[named].pages, 0)
         return effects
 
     def clone(self) -> Firmware:

@@ -14,13 +14,19 @@ K = TypeVar("K")
 MOST_PAGES = (1 << 31) - 1
 
 
+#: types that FUNC_ID mode has no name for
+NAMELESS = (FunctionType.SPF, FunctionType.UNKNOWN)
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """A function that the supplier gives pages for.
 
     ``function_id`` and ``ec`` name it in FUNC_ID mode (an SPF cannot be named so: PROTOCOL.md, "Who is who"),
     ``vhca_id`` in VHCA_ID mode, ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is
-    enabled. A spec of type SELF describes the supplier itself, which wants them after INIT_HCA.
+    enabled. A spec of type SELF describes the supplier itself, which wants them after INIT_HCA. A spec of type UNKNOWN
+    is a vport that nobody enables (the uplink, an ECPF by its vport). ``reuses``: the function whose vhca_id this one
+    gets when that is disabled; firmware may still have pages of its then.
     """
 
     name: str
@@ -30,6 +36,7 @@ class FunctionSpec:
     ec: bool
     vhca_id: int
     pages: int = 0
+    reuses: str = ""
 
     def __post_init__(self) -> None:
         for what in ("vport", "function_id", "vhca_id"):
@@ -39,10 +46,10 @@ class FunctionSpec:
             raise ValueError(f"function {self.name} wants 0 to {MOST_PAGES} pages, not {self.pages}")
 
     def identity(self, mode: Mode) -> Identity | None:
-        """How page commands name it in ``mode``; None for an SPF in FUNC_ID mode."""
+        """How page commands name it in ``mode``; None in FUNC_ID mode for an SPF, and for what nobody enables."""
         if mode is Mode.VHCA_ID:
             return vhca_id(self.vhca_id)
-        return None if self.type is FunctionType.SPF else func_id(self.function_id, ec=self.ec)
+        return None if self.type in NAMELESS else func_id(self.function_id, ec=self.ec)
 
 
 @dataclass(slots=True)
@@ -96,9 +103,12 @@ class Roster:
     def __post_init__(self) -> None:
         for slot, spec in enumerate(self.specs):
             _enter(self.by_name, spec.name, slot, self.specs, "name")
-            _enter(self.by_vhca_id, spec.vhca_id, slot, self.specs, "vhca_id")
-            _enter(self.by_vport, spec.vport, slot, self.specs, "vport")
-            if spec.type is not FunctionType.SPF:
+            home = self.by_vhca_id.get(spec.vhca_id)
+            if not spec.reuses or home is None or self.specs[home].name != spec.reuses:
+                _enter(self.by_vhca_id, spec.vhca_id, slot, self.specs, "vhca_id")
+            if spec.type is not FunctionType.UNKNOWN:
+                _enter(self.by_vport, spec.vport, slot, self.specs, "vport")
+            if spec.type not in NAMELESS:
                 _enter(self.by_function, (spec.function_id, spec.ec), slot, self.specs, "function_id")
 
     def named(self, name: str) -> int:

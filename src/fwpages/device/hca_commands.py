@@ -32,8 +32,11 @@ def enable_hca(s: State, c: Command) -> Answer:
 
 
 def _switch_on(s: State, slot: int) -> None:
+    home = s.home(slot)
+    if any(f.enabled and s.home(f.slot) == home for f in s.functions):
+        raise RefusedError("vhca-id-in-use", s.device.roster.specs[slot].name)
     s.functions[slot].enabled = True
-    appetite.want(s.functions[slot], s.device.roster.specs[slot].pages, 0)
+    appetite.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
 
 
 def _begin(s: State) -> None:
@@ -64,9 +67,10 @@ def disable_hca(s: State, c: Command) -> Answer:
 
 
 def _disable(s: State, slot: int) -> None:
+    home = s.home(slot)
     s.functions[slot].enabled = False
-    s.store.retire(slot)
-    appetite.dismiss(s.functions[slot], s.store.held(slot))
+    s.store.retire(home)
+    appetite.dismiss(s.functions[home], s.store.held(home))
 
 
 def init_hca(s: State, c: Command) -> Answer:

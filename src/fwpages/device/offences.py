@@ -27,6 +27,7 @@ _TABLE: dict[str, tuple[Status, str]] = {
     "capability-not-offered": (Status.BAD_PARAM, "set a capability beyond what the maximum capabilities offer"),
     "mode-back": (Status.BAD_PARAM, "tried to leave VHCA_ID mode within a session"),
     "issi-not-supported": (Status.BAD_PARAM, "chose an ISSI that QUERY_ISSI does not offer"),
+    "vhca-id-in-use": (Status.RES_BUSY, "enabled a function whose vhca_id belongs to another that is enabled"),
     "already-enabled": (Status.BAD_RES_STATE, "enabled a function that is enabled"),
     "not-enabled": (Status.BAD_RES_STATE, "disabled a function that is not enabled"),
     "not-an-sf": (Status.BAD_PARAM, "used ALLOC_SF or DEALLOC_SF on a function that is no SF"),

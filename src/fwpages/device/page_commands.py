@@ -5,6 +5,7 @@ from __future__ import annotations
 from fwpages.device import appetite
 from fwpages.device.offences import RefusedError
 from fwpages.device.state import Phase, State
+from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, QueryPages
 
@@ -27,7 +28,10 @@ def query_pages(s: State, c: Command) -> Answer:
         raise RefusedError("bad-op-mod", f"QUERY_PAGES with op_mod {c.op_mod:#x}")
     who = s.identity(slot)
     assert who is not None
-    return Answer(c.opcode, fields={**who.fields, "num_pages": count})
+    named = who.fields
+    if slot == 0 and s.mode is Mode.FUNC_ID:
+        named = named | {"function_id": s.device.boot_function}
+    return Answer(c.opcode, fields={**named, "num_pages": count})
 
 
 def manage_pages(s: State, c: Command) -> Answer:

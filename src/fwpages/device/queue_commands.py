@@ -5,28 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from fwpages.device.offences import RefusedError
-from fwpages.device.state import State
+from fwpages.device.state import EqContext, State
 from fwpages.pages import PAGE_SHIFT, PAGE_SIZE
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.message import Answer, Command
 
 #: eq_number has 8 bits, and 0 is not used
 MOST_EQS = 255
-#: enough for any driver's start; each is a page of BAR 0
-MOST_UARS = 1024
+#: a UAR's number is that of its page in BAR 0: the first pages are the initialization segment's and MSI-X tables'
+FIRST_UAR = 16
+#: enough for any driver's start; with the pages before them they make 4 MiB
+MOST_UARS = 1024 - FIRST_UAR
 #: bytes of the answers that carry data of no interest here (Linux: ``query_adapter_out``)
 ADAPTER_SIZE = 256
 
 
-def _lowest_free(taken: set[int], most: int, what: str) -> int:
+def _lowest_free(taken: set[int], most: int, what: str, first: int = 1) -> int:
     if len(taken) >= most:
         raise RefusedError("too-many-resources", f"all {most} {what} are in use")
-    return next(n for n in range(1, most + 1) if n not in taken)
+    return next(n for n in range(first, first + most) if n not in taken)
 
 
 def alloc_uar(s: State, c: Command) -> Answer:
     """The lowest free UAR."""
-    uar = _lowest_free(s.uars, MOST_UARS, "UARs")
+    uar = _lowest_free(s.uars, MOST_UARS, "UARs", FIRST_UAR)
     s.uars.add(uar)
     return Answer(c.opcode, fields={"uar": uar})
 
@@ -36,7 +38,7 @@ def dealloc_uar(s: State, c: Command) -> Answer:
     uar = c["uar"]
     if uar not in s.uars:
         raise RefusedError("unknown-resource", f"UAR {uar:#x}")
-    if any(uar == used for _, used in s.eqs.values()):
+    if any(uar == eq.uar for eq in s.eqs.values()):
         raise RefusedError("resource-in-use", f"UAR {uar:#x}")
     s.uars.remove(uar)
     return Answer(c.opcode)
@@ -57,7 +59,7 @@ def create_eq(s: State, c: Command) -> Answer:
     if mask >> EventType.PAGE_REQUEST & 1 and s.pages_eqn is not None:
         raise RefusedError("second-pages-eq", f"EQ {s.pages_eqn} takes page requests already")
     eqn = _lowest_free(set(s.eqs), MOST_EQS, "EQs")
-    s.eqs[eqn] = (mask, uar)
+    s.eqs[eqn] = EqContext(mask, uar, c["log_eq_size"], 1 << bits, c["intr"], tuple(c.pas.tolist()))
     return Answer(c.opcode, fields={"eq_number": eqn})
 
 

@@ -32,12 +32,15 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What does not change: the profile, the functions, the maximum capabilities, and when the mode is switched."""
+    """What does not change: the profile, the functions, the maximum capabilities, when the mode is switched, and which
+    number the supplier's own function has until then.
+    """
 
     profile: Profile
     roster: Roster
     max: dict[str, int]
     switch_at_init: bool = False
+    boot_function: int = 0
 
     def max_page(self, slot: int) -> bytes:
         """The maximum general capabilities of a function: for another than the supplier, its vhca_id."""
@@ -93,6 +96,11 @@ class State:
         """How page commands name this function now; None for an SPF in FUNC_ID mode."""
         return self.device.roster.specs[slot].identity(self.mode)
 
+    def home(self, slot: int) -> int:
+        """Where the pages of a function are kept: in VHCA_ID mode with those of the function whose id it reuses."""
+        roster = self.device.roster
+        return slot if self.mode is Mode.FUNC_ID else roster.by_vhca_id[roster.specs[slot].vhca_id]
+
     @property
     def startup_need(self) -> int:
         """Pages that the supplier itself must still be given before it can go on with its start: boot, then init.
@@ -118,7 +126,8 @@ class State:
         """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""
         number, ec, roster = c["function_id"], bool(c["embedded_cpu_function"]), self.device.roster
         if self.mode is Mode.FUNC_ID:
-            slot = roster.by_function.get((number, ec))
+            own = (number, ec) == (self.device.boot_function, roster.specs[0].ec)
+            slot = 0 if own else roster.by_function.get((number, ec))
         else:
             slot = roster.by_vhca_id.get(number)
             if ec or (slot is None and number == 0):

@@ -98,9 +98,7 @@ WIRE_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
         "output-short": LinkFault("the output mailboxes are too few", "wire", _REFUSED, _output(2)),
         "ownership-kept": LinkFault("an entry is never given back", "return", _UNANSWERED),
         "answer-token": LinkFault("an entry comes back as that of another command", "return", _UNANSWERED),
-        "event-owner": LinkFault(
-            "an event has the wrong owner bit: nor are later ones seen", "event", ()
-        ),
+        "event-owner": LinkFault("an event has the wrong owner bit: nor are later ones seen", "event", ()),
         "interrupt-lost": LinkFault("an interrupt is lost", "interrupt", ()),
         "doorbell-lost": LinkFault("the device is not told that events were read, nor to interrupt again", "arm", ()),
     }

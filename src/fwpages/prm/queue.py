@@ -7,6 +7,8 @@ entry, the rest in the ``data`` of mailboxes, 512 bytes each.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import xor
 
 from fwpages.prm.layout import Field, Layout, LayoutError
 
@@ -74,3 +76,22 @@ def _message(length: int, inline: bytes, blocks: Sequence[bytes]) -> bytes:
     if short is not None:
         raise LayoutError(f"mailbox {short} has {len(blocks[short])} bytes, its data alone takes {MAILBOX_DATA}")
     return b"".join([inline, *(b[:MAILBOX_DATA] for b in blocks[:need])])[:length]
+
+
+def xor8(buf: bytes | memoryview) -> int:
+    """All bytes XORed into one: 0xff over what a right signature is part of."""
+    return reduce(xor, buf, 0)
+
+
+_SIGNATURE = CMDQ_ENTRY.by_name["signature"].bit // 8
+
+
+def sign_entry(entry: bytes) -> bytes:
+    """The 64 bytes with a signature that makes their XOR 0xff, whatever stood there."""
+    signature = 0xFF ^ xor8(entry) ^ entry[_SIGNATURE]
+    return entry[:_SIGNATURE] + bytes([signature]) + entry[_SIGNATURE + 1 :]
+
+
+def entry_is_signed(entry: bytes) -> bool:
+    """The signature of these 64 bytes is right."""
+    return xor8(entry) == 0xFF

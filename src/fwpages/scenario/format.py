@@ -51,20 +51,25 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[[function]]``: one function beside the supplier itself.
 
     ``index`` counts within its type from 0; ``pages`` is what its firmware wants once it is enabled (4 KiB pages).
+    ``reuses``: another function, disabled before this one is enabled, whose vhca_id this one has.
+    ``adjacent_vf`` is a VF of another PF that this e-switch manages (VHCA_ID mode); nobody enables an ``uplink`` or an
+    ``ecpf`` by its vport, and firmware has no reason to ask for them: they are there to ask what if it does.
     ``when`` names an assumption (or ``not`` and one) under which the function is there.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$")]
-    type: Literal["vf", "sf", "host_pf", "spf", "ec_vf"]
+    type: Literal["vf", "sf", "host_pf", "spf", "ec_vf", "adjacent_vf", "uplink", "ecpf"]
     vhca_id: Number16
     index: Number16 = 0
     pages: Pages = 0
+    reuses: str = ""
     when: When | None = None
 
     @property
     def kind(self) -> FunctionType:
         """The type as the rest of the code names it."""
-        return FunctionType(self.type)
+        others = {"adjacent_vf": "vf", "uplink": "unknown", "ecpf": "unknown"}
+        return FunctionType(others.get(self.type, self.type))
 
 
 class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", kw_only=True):
@@ -217,39 +222,59 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     expect: ExpectTable = ExpectTable()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Library:
+    """The files of a folder of the package, by name; ``what`` they are, for messages."""
+
+    what: str
+    package: str
+    folder: str
+
+    def names(self) -> list[str]:
+        """Those that come with the package."""
+        folder = self._folder()
+        return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")) if folder.is_dir() else []
+
+    def load(self, name_or_path: str, text: str | None = None) -> Scenario:
+        """One of the package by name, or a file (anything with a dot or a slash in it); ScenarioError otherwise.
+
+        ``text`` is the file's content where it was read already (from standard input).
+        """
+        if text is None:
+            text = self._read(name_or_path)
+        try:
+            return msgspec.convert(tomllib.loads(text), Scenario)
+        except tomllib.TOMLDecodeError as e:
+            raise ScenarioError(f"{name_or_path}: not TOML: {e}") from None
+        except msgspec.ValidationError as e:
+            raise ScenarioError(f"{name_or_path}: {e}") from None
+
+    def _read(self, name_or_path: str) -> str:
+        if name_or_path in self.names():
+            return (self._folder() / f"{name_or_path}.toml").read_text("utf-8")
+        path = Path(name_or_path)
+        if path.suffix != ".toml" and "/" not in name_or_path and not path.exists():
+            known = ", ".join([*self.names(), "or a TOML file"])
+            raise ScenarioError(f"there is no {self.what} {name_or_path!r}; there are {known}")
+        try:
+            return path.read_text("utf-8")
+        except OSError as e:
+            raise ScenarioError(f"{name_or_path}: {e.strerror or e}") from None
+        except UnicodeDecodeError:
+            raise ScenarioError(f"{name_or_path}: not text in UTF-8") from None
+
+    def _folder(self) -> resources.abc.Traversable:
+        return resources.files(self.package) / self.folder
+
+
+_LIBRARY = Library("scenario", "fwpages.scenario", "library")
+
+
 def names() -> list[str]:
     """The scenarios that come with the package."""
-    return sorted(f.name[:-5] for f in _library().iterdir() if f.name.endswith(".toml"))
+    return _LIBRARY.names()
 
 
 def load(name_or_path: str, text: str | None = None) -> Scenario:
-    """A scenario of the package by name, or a file (anything with a dot or a slash in it); ScenarioError otherwise.
-
-    ``text`` is the file's content where it was read already (from standard input).
-    """
-    if text is None:
-        text = _read(name_or_path)
-    try:
-        return msgspec.convert(tomllib.loads(text), Scenario)
-    except tomllib.TOMLDecodeError as e:
-        raise ScenarioError(f"{name_or_path}: not TOML: {e}") from None
-    except msgspec.ValidationError as e:
-        raise ScenarioError(f"{name_or_path}: {e}") from None
-
-
-def _read(name_or_path: str) -> str:
-    if name_or_path in names():
-        return (_library() / f"{name_or_path}.toml").read_text("utf-8")
-    path = Path(name_or_path)
-    if path.suffix != ".toml" and "/" not in name_or_path and not path.exists():
-        raise ScenarioError(f"there is no scenario {name_or_path!r}; there are {', '.join(names())}, or a TOML file")
-    try:
-        return path.read_text("utf-8")
-    except OSError as e:
-        raise ScenarioError(f"{name_or_path}: {e.strerror or e}") from None
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{name_or_path}: not text in UTF-8") from None
-
-
-def _library() -> resources.abc.Traversable:
-    return resources.files("fwpages.scenario") / "library"
+    """A scenario of the package by name, or a file; see ``Library.load``."""
+    return _LIBRARY.load(name_or_path, text)

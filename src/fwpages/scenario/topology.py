@@ -13,6 +13,7 @@ from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 #: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
 EC_VF_VPORTS = 0x1000
 SPF_VPORTS = 0x2000
+ADJACENT_VPORTS = 0x3000
 
 
 def device_profile(scenario: Scenario) -> Profile:
@@ -42,6 +43,15 @@ def device_profile(scenario: Scenario) -> Profile:
 
 def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
     """vport, function_id, ec bit, and how many of the type there may be."""
+    match f.type:
+        case "adjacent_vf":
+            return ADJACENT_VPORTS + f.index, ADJACENT_VPORTS + f.index, False, 1 << 8
+        case "uplink":
+            return Vport.UPLINK, Vport.UPLINK, False, 1
+        case "ecpf":
+            return Vport.ECPF, Vport.ECPF, False, 1 if p.ecpf else 0
+        case _:
+            pass
     match f.kind:
         case FunctionType.VF:
             return Vport.FIRST_VF + f.index, 1 + f.index, False, p.max_vfs
@@ -73,13 +83,13 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
             (("vhca_id", f.vhca_id), f"{f.vhca_id:#x}"),
             (("index", (f.type, f.index)), f"{f.type} {f.index}"),
         ):
-            if key in seen:
+            if key in seen and not (key[0] == "vhca_id" and seen[key] == f.reuses):
                 raise ScenarioError(f"{where}.{key[0]}: {words} is taken by {seen[key]}")
             seen[key] = f.name
-        known = f.vhca_id if f.kind is FunctionType.SPF else None
+        known = f.vhca_id if f.type in ("spf", "adjacent_vf", "uplink", "ecpf") else None
         out.append(
             (
-                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages),
+                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages, f.reuses),
                 VportInfo(vport, f.kind, number, ec, known),
             )
         )

@@ -1,0 +1,91 @@
+"""Every packaged scenario, and every fault, over the command queue: the books of the direct link."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import resources
+
+import pytest
+
+from fwpages.device import Fault
+from fwpages.host import Books, WantedMode
+from fwpages.link.faults import WIRE_FAULTS
+from fwpages.link.queue import Queued
+from fwpages.scenario import Life, LifeResult, Scenario, load
+from fwpages.scenario.faults import EVERY_FAULT, FAULTS
+from tests.scenario.test_faults import MODES, accounted, named, small
+from tests.scenario.test_life import HEAVY, lives
+
+#: requests that no event queue could carry: nobody hears of them
+UNHEARD = ("request-before-eq", "request-after-eq")
+
+
+def both(
+    scenario: Scenario, mode: WantedMode, faults: list[Fault], *, checked: bool = True
+) -> tuple[LifeResult, LifeResult, Queued]:
+    direct = Life(scenario, mode=mode, checked=checked, faults=faults).run()
+    life = Life(scenario, mode=mode, checked=checked, faults=faults, link="queue")
+    assert isinstance(life.link, Queued)
+    return direct, life.run(), life.link
+
+
+def reduced(name: str) -> Scenario:
+    if name != HEAVY:
+        return load(name)
+    text = (resources.files("fwpages.scenario") / "library" / f"{HEAVY}.toml").read_text("utf-8")
+    return load("small.toml", text.replace("8_000_000", "800_000").replace("8192", "100"))
+
+
+@pytest.mark.parametrize(("name", "mode"), list(lives()))
+def test_every_packaged_scenario(name: str, mode: WantedMode) -> None:
+    direct, queued, link = both(reduced(name), mode, [])
+    assert queued == direct
+    assert queued.clean
+    assert (link.wire_offences, link.driver.spurious, link.device.unheard) == ([], 0, 0)
+
+
+def _without_details(books: Books) -> Books:
+    return replace(books, findings=tuple(replace(f, detail="") for f in books.findings))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_alone(name: str, mode: WantedMode) -> None:
+    scenario = small(release_all=0) if name == "release-all-unasked" else small()
+    extra = [Fault("teardown-refused")] if name == "not-fenced" else []
+    for at in (1, 4):
+        direct, queued, link = both(scenario, mode, [Fault(name, at), *extra])
+        accounted(queued)
+        assert link.wire_offences == []
+        if name in UNHEARD and name in direct.faults:
+            assert named(direct) - named(queued) == {"request-without-eq"}
+            assert link.device.unheard == 1
+            continue
+        if name == "take-long":
+            # the addresses beyond the room for the answer are not even in the bytes
+            assert [_without_details(b) for b in queued.sessions] == [_without_details(b) for b in direct.sessions]
+            continue
+        assert queued == direct
+
+
+@pytest.mark.parametrize("name", ["give-too-late", "take-next-session", "answer-twice", "link-lost", "take-twice"])
+def test_faults_for_ever(name: str) -> None:
+    direct, queued, _ = both(small(), "vhca_id", [Fault(name, 1, 0)])
+    assert queued == direct
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", WIRE_FAULTS)
+def test_each_fault_of_the_wire(name: str, mode: WantedMode) -> None:
+    struck = 0
+    for at, times in ((1, 1), (4, 1), (12, 1), (1, 0)):
+        life = Life(small(), mode=mode, checked=True, faults=[Fault(name, at, times)], link="queue")
+        result = life.run()
+        accounted(result)
+        assert all(b.end != "open" for b in result.sessions)
+        assert not result.mapped
+        if name in result.faults:
+            struck += 1
+            finders = EVERY_FAULT[name][1]
+            assert not finders or named(result) & set(finders), (at, named(result))
+    assert struck
