@@ -11,8 +11,7 @@ from fwpages.explore.world import Act, World
 from fwpages.scenario import Scenario
 
 #: moves that somebody makes of their own accord, or that go wrong: nothing obliges them to happen
-_USER, _FREE = 1, 2
-
+USER, FREE = 1, 2
 
 #: where workers have put a state: the bytes of several, and which of them it is
 Place = tuple[bytes, int]
@@ -46,11 +45,11 @@ def kind_of(act: Act) -> str:
 def freedom(w: World, act: Act) -> int:
     """Whether anything obliges this move to happen; users, faults and untimely time-outs are free."""
     if act[0] == "user":
-        return _USER
+        return USER
     if act[0] == "give up" or (act[0] == "time" and not w.quiet):
-        return _FREE
+        return FREE
     fault = len(act) > (1 if act[0] in ("request", "map", "reset") else 2)
-    return _FREE if fault else 0
+    return FREE if fault else 0
 
 
 class Tests:

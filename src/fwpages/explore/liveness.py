@@ -14,6 +14,8 @@ from fwpages.explore.expand import Arc
 
 #: freedom of a user's move, as ``expand.freedom`` has it
 _USER = 1
+#: where a transition leads that is not gone on from, because a step is broken: what follows is not known
+CUT = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,21 @@ class Graph:
 
     def _loop(self, start: int, ring: set[int], out: list[list[int]]) -> tuple[int, ...]:
         """The shortest way round."""
-        paths: dict[int, tuple[int, ...]] = {}
-        queue: deque[tuple[int, tuple[int, ...]]] = deque([(start, ())])
+        came: dict[int, tuple[int, int]] = {}
+        queue = deque([start])
         while queue:
-            state, path = queue.popleft()
+            state = queue.popleft()
             for n in out[state]:
                 to = self._to[n]
                 if to == start:
-                    return (*path, self._move[n])
-                if to in ring and to not in paths:
-                    paths[to] = (*path, self._move[n])
-                    queue.append((to, paths[to]))
+                    moves = [self._move[n]]
+                    while state != start:
+                        state, move = came[state]
+                        moves.append(move)
+                    return tuple(reversed(moves))
+                if to in ring and to not in came:
+                    came[to] = state, self._move[n]
+                    queue.append(to)
         return ()
 
 

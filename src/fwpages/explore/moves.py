@@ -32,8 +32,9 @@ from fwpages.host import (
     Tick,
 )
 from fwpages.link.faults import LINK_FAULTS, garbled
+from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import ManagePages, Opcode
 
 #: commands by which the e-switch works on a function
 _VPORT_COMMANDS = (Opcode.ENABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.ALLOC_SF)
@@ -119,7 +120,9 @@ def _want(w: World, x: Want) -> bool:
     """A function wants pages while its firmware runs, and lets go of what it has."""
     inner = w.firmware.inner
     name = inner.specs[0].name if x.function == "self" else x.function
-    alive = inner.phase is Phase.WORKING and (x.function == "self" or inner.is_enabled(name))
+    spec = w.rules.specs.get(name)
+    ready = spec is None or spec.type is FunctionType.UNKNOWN or inner.is_enabled(name)
+    alive = inner.phase is Phase.WORKING and ready
     return alive and (x.pages > 0 or inner.held(name) > 0) and _feed_device(w, replace(x, function=name))
 
 
@@ -140,17 +143,19 @@ def _device(w: World, n: int, fault: str | None) -> bool:
     w.sent = tuple(e for e in w.sent if e.id != n)
     x = Submitted(send.id, send.command, send.command.reply_length)
     w.log.append(("device<", x))
+    before = w.firmware.inner.total
+    effects = None
     if fault is not None:
         effects = w.firmware.strike(fault, w.now, x)
         if effects is None:
             return False
         _strike(w, fault)
-        return _from_device(w, effects, send)
-    for again in w.struck:
-        effects = w.firmware.strike(again, w.now, x)
-        if effects is not None:
-            return _from_device(w, effects, send)
-    return _from_device(w, w.firmware.feed(w.now, x), send)
+    for again in w.struck if effects is None else ():
+        effects = effects or w.firmware.strike(again, w.now, x)
+    effects = w.firmware.feed(w.now, x) if effects is None else effects
+    if send.command.opcode == Opcode.MANAGE_PAGES and send.command.op_mod == ManagePages.TAKE:
+        w.fruitless = w.fruitless + 1 if w.firmware.inner.total == before else 0
+    return _from_device(w, effects, send)
 
 
 def _strike(w: World, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from fwpages.device import Completed, FirmwareError, Phase, Submitted
 from fwpages.explore.world import World
-from fwpages.host import CustodyError, PageRequest, Send
+from fwpages.host import CustodyError, Finding, PageRequest, Send
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -21,6 +21,8 @@ from fwpages.prm.opcodes import ManagePages, Opcode
 Seen: TypeAlias = str | None
 Test: TypeAlias = Callable[[World], Seen]
 
+#: TAKEs that may bring nothing in a row: more than any world's deadlines leave room for
+MOST_FRUITLESS = 8
 _PAGE_COMMANDS = (Opcode.MANAGE_PAGES, Opcode.QUERY_PAGES)
 
 
@@ -76,11 +78,10 @@ def _negative(w: World) -> Seen:
 
 def _truth(w: World) -> dict[str, int]:
     """How many pages firmware really holds, by type; the supplier's own as ``self``."""
-    types = {name: spec.type.value for name, spec in w.rules.specs.items()}
-    out: dict[str, int] = {}
-    for who, pages in w.firmware.holds().items():
-        kind = types.get(w.name(who), FunctionType.SELF.value)
-        out[kind] = out.get(kind, 0) + pages.size
+    inner = w.firmware.inner
+    out = {FunctionType.SELF.value: inner.held(inner.specs[0].name)}
+    for name, spec in w.rules.specs.items():
+        out[spec.type.value] = out.get(spec.type.value, 0) + inner.held(name)
     return out
 
 
@@ -161,6 +162,11 @@ def _forgotten(w: World) -> Seen:
     return f"asked for and never answered: {', '.join(asks)} pages" if asks else None
 
 
+def _fruitless(w: World) -> Seen:
+    most = MOST_FRUITLESS
+    return f"{w.fruitless} TAKEs in a row brought nothing back, and there is no end to it" if w.fruitless > most else None
+
+
 # -- the mode ---------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +225,14 @@ def _lost(w: World) -> Seen:
     if not held:
         return None
     return f"{sum(p.size for p in held.values())} pages are with nobody, and the driver keeps them"
+
+
+def _finds(*names: str) -> Test:
+    def test(w: World) -> Seen:
+        found = [f for f in w.said("driver>") if isinstance(f, Finding) and f.name in names]
+        return f"{found[0].name}: {found[0].detail}" if found else None
+
+    return test
 
 
 def _offence(w: World) -> Seen:
@@ -304,6 +318,11 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "misnamed": Property("a page command is read as of another function, or of none", _misnamed, of_step=True),
         "stale-request": Property("a page request of an earlier session is served", _stale, of_step=True),
         "silent-leak": Property("a close ends with pages left, and nothing is said", _silent_leak, of_step=True),
+        "fruitless": Property("TAKE is sent again and again, and nothing comes back", _fruitless),
+        "overrun": Property("a count makes the driver write beyond its memory", _finds("heap-overrun"), of_step=True),
+        "not-found": Property(
+            "a page that was given cannot be found", _finds("page-not-found", "warn-no-root"), of_step=True
+        ),
         "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
         "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),
         "busy": Property("an operation has not ended", _busy),

@@ -61,6 +61,14 @@ class Rules:
         )
 
     @cached_property
+    def boot_function(self) -> int:
+        """The number by which firmware names the supplier before the mode is switched: 0, or one that nobody has."""
+        if self.assume["boot_names_zero"]:
+            return 0
+        taken = {spec.function_id for spec, _ in self.pairs}
+        return next(n for n in range(1, 1 << 16) if n not in taken)
+
+    @cached_property
     def specs(self) -> Mapping[str, FunctionSpec]:
         """The functions beside the supplier, by name."""
         return {spec.name: spec for spec, _ in self.pairs}
@@ -85,14 +93,14 @@ class Rules:
         return frozenset(d.after for deeds in self.plan.values() for d in deeds if d.after is not None)
 
     @cached_property
-    def names(self) -> Mapping[Identity, str]:
-        """The functions' names by every identity that they have, where it is not the supplier's."""
-        out = {}
+    def names(self) -> Mapping[Identity, tuple[str, ...]]:
+        """The functions' names by every identity that they have: more than one where a vhca_id is reused."""
+        out: dict[Identity, tuple[str, ...]] = {}
         for mode in Mode:
             for spec, _ in self.pairs:
                 who = spec.identity(mode)
                 if who is not None:
-                    out[who] = spec.name
+                    out[who] = (*out.get(who, ()), spec.name)
         return out
 
     def moment(self, what: str) -> str:

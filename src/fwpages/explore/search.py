@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fwpages.explore.expand import Arc, Place, Tests, expand, seen
-from fwpages.explore.liveness import Graph, Stuck
+from fwpages.explore.liveness import CUT, Graph, Stuck
 from fwpages.explore.properties import EVENTUALLY
 from fwpages.explore.spec import Spec
 from fwpages.explore.world import World
@@ -151,6 +151,8 @@ class _Search:
         if bad:
             self.bad.add(arc.key)
         if arc.fault or arc.key in self.bad:
+            if self.graph is not None:
+                self.graph.arc(number, CUT, arc)
             return
         if known is None:
             known = self.index[arc.key] = len(self.index)

@@ -63,7 +63,9 @@ class World:
     faults_left: int = 0
     timeouts_left: int = 0
     struck: tuple[str, ...] = ()
-    #: names of the findings of this session, and what was reported ended in the last step
+    #: TAKEs in a row by which firmware let go of nothing
+    fruitless: int = 0
+    #: names of the findings of this session
     found: frozenset[str] = frozenset()
     log: Log = field(default_factory=list)
 
@@ -104,7 +106,10 @@ class World:
         own = self.firmware.inner.specs[0]
         if who in (own.identity(Mode.FUNC_ID), own.identity(Mode.VHCA_ID)):
             return "self"
-        return self.rules.names.get(who, str(who))
+        if who.mode is Mode.FUNC_ID and (who.number, who.ec) == (self.rules.boot_function, own.ec):
+            return "self"
+        names = self.rules.names.get(who, (str(who),))
+        return next((name for name in names if len(names) > 1 and self.firmware.inner.is_enabled(name)), names[0])
 
     def key(self) -> bytes:
         """16 bytes: equal keys, equal futures. Command ids count by their order, session numbers by being current."""
@@ -125,6 +130,7 @@ class World:
             self.faults_left,
             self.timeouts_left,
             self.struck,
+            self.fruitless,
             bool(self.found),
         )
         digest = hashlib.blake2b(self.driver.key(), digest_size=16)
@@ -149,7 +155,8 @@ def _answer(a: Answer) -> object:
 def world(rules: Rules, driver: Driver) -> World:
     """The world before anything happened: the device is there, its functions are known to the e-switch."""
     specs = [spec for spec, _ in rules.pairs]
-    firmware = Firmware(rules.profile, specs, switch_at_init=not rules.assume["switch_at_set_cap"])
+    at_init = not rules.assume["switch_at_set_cap"]
+    firmware = Firmware(rules.profile, specs, switch_at_init=at_init, boot_function=rules.boot_function)
     bounds = rules.scenario.bounds
     w = World(
         rules,

@@ -155,14 +155,17 @@ class Records:
         rows = (r for r in self.rows if r.session == self.session and r.outstanding)
         return list(dict.fromkeys(r.identity for r in rows))
 
-    def awaited(self, types: Iterable[FunctionType]) -> list[Record]:
+    def awaited(self, types: Iterable[FunctionType], offered: int = -1) -> list[Record]:
         """Records with pages out that a wait for ``types`` waits for: functions that are gone, or are not known.
+
+        ``offered`` is a record that a GIVE is out for: firmware may have those pages already.
 
         A function that was enabled anew in the meantime is not waited for, whichever of its lives the pages are of:
         firmware returns those that it likes.
         """
         wanted = {FunctionType.UNKNOWN, *types}
-        rows = (r for r in self.rows if r.session == self.session and r.outstanding and r.type in wanted)
+        mine = (r for r in self.rows if r.session == self.session and r.type in wanted)
+        rows = (r for r in mine if r.outstanding or r.number == offered)
         return [r for r in rows if not self._announced(r.identity)]
 
     def _announced(self, identity: Identity) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fwpages.host.findings import Blame
 from fwpages.host.io import Misuse, VportInfo
+from fwpages.host.records import Record
 from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
@@ -164,8 +165,16 @@ def start_wait(h: Host, what: str, types: frozenset[FunctionType]) -> None:
     look_at_waits(h)  # there may be nothing to wait for
 
 
+def _awaited(h: Host, types: frozenset[FunctionType]) -> list[tuple[Record, int]]:
+    """Whose pages a wait for these types waits for, and how many: those in a GIVE that is out may be firmware's."""
+    op = h.path.op
+    offered = {op.record: op.index.size} if op is not None and not h.flights[op.flight].overdue else {}
+    rows = h.records.awaited(types, *offered)
+    return [(r, n) for r in rows if (n := r.outstanding + offered.get(r.number, 0))]
+
+
 def _left(h: Host, types: frozenset[FunctionType]) -> int:
-    return sum(r.outstanding for r in h.records.awaited(types))
+    return sum(n for _, n in _awaited(h, types))
 
 
 def look_at_waits(h: Host) -> None:
@@ -184,13 +193,13 @@ def look_at_waits(h: Host) -> None:
 
 
 def _give_up(h: Host, w: Wait, left: int) -> None:
-    rows = h.records.awaited(w.types)
-    names = ", ".join(f"{r.identity} ({r.type}) {r.outstanding}" for r in rows[:8])
+    rows = _awaited(h, w.types)
+    names = ", ".join(f"{r.identity} ({r.type}) {n}" for r, n in rows[:8])
     more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
     h.find(
         "wait-timeout",
         Blame.DEVICE,
-        rows[0].identity,
+        rows[0][0].identity,
         left,
         f"{w.what}: {left} pages did not come back in time: {names}{more}",
         "firmware returning them, a function reset, or the close",

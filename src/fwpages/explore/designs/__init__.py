@@ -15,4 +15,12 @@ DESIGNS: Mapping[str, Callable[[DriverConfig], Driver]] = MappingProxyType(
     {"posted": partial(Linux, POSTED), "merged": partial(Linux, MERGED), "fwpages": Own}
 )
 
-__all__ = ["DESIGNS", "MERGED", "POSTED", "Choices", "Linux", "Own"]
+DESIGN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "posted": "the patch that brings VHCA_ID mode to Linux, as first posted; a model",
+        "merged": "Linux 7.2 as released; a model",
+        "fwpages": "our host, the very code that drives devices",
+    }
+)
+
+__all__ = ["DESIGNS", "DESIGN_WORDS", "MERGED", "POSTED", "Choices", "Linux", "Own"]

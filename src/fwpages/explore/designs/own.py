@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fwpages.explore.driver import DriverConfig, Input, NotQueued, Run, View
-from fwpages.host import Config, Effect, Host, Misuse
+from fwpages.host import Config, Effect, FunctionsChanged, Host, Misuse
 from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.pagepath import type_of
 from fwpages.host.session import Phase
@@ -14,6 +14,8 @@ from fwpages.host.vports import DISABLE, ENABLE
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.identity import FunctionType, Identity, Mode
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import op_mod_suffix, opcode_name
 
 
 class Own:
@@ -41,6 +43,8 @@ class Own:
         """One input. A request that cannot be queued meets a queue that is full."""
         if isinstance(x, Run):
             raise Misuse(f"there is no thread {x.thread}: every input is served whole")
+        if isinstance(x, FunctionsChanged):  # the uplink and an ECPF by its vport are nobody's to enable
+            x = FunctionsChanged(tuple(v for v in x.vports if v.type is not FunctionType.UNKNOWN))
         if not isinstance(x, NotQueued):
             return self.host.feed(now, x)
         kept = self.host.config
@@ -99,5 +103,9 @@ class Own:
             busy.append("close" if not s.failure else "open")
         if h.reopen is not None:
             busy.append("open")
-        waiting = {f"slot {f.slot}": f"answer to {f.command}" for f in h.flights.values()}
+        waiting = {f"slot {f.slot}": f"answer to {_name(f.command)}" for f in h.flights.values()}
         return View(s.mode or Mode.FUNC_ID, s.phase is Phase.OPEN, counters, tuple(dict.fromkeys(busy)), waiting)
+
+
+def _name(c: Command) -> str:
+    return opcode_name(c.opcode) + op_mod_suffix(c.opcode, c.op_mod)
