@@ -329,7 +329,20 @@ def test_a_read_back_that_is_refused_or_unreadable_ends_in_a_reset() -> None:
 
 # -- what may fail ----------------------------------------------------------------------------------------------------
 
-FAILS = [n for n in dict.fromkeys(SEQUENCE) if n not in ("SET_DRIVER_VERSION", "QUERY_ADAPTER")]
+FAILS = [n for n in dict.fromkeys(SEQUENCE) if n not in ("SET_DRIVER_VERSION", "QUERY_ADAPTER", "QUERY_PAGES(init)")]
+
+
+def test_init_pages_refused_by_the_new_name_are_a_disagreement_and_end_in_a_reset() -> None:
+    f = Fake()
+    f.script["QUERY_PAGES(init)"] = refusing(Status.BAD_PARAM)
+    f.feed(Open())
+    f.run()
+    assert f.phase == Phase.FENCING
+    assert "mode-disagreement" in f.findings
+    assert f.page_commands() == [("GIVE", 0, 3)], "a TAKE would be refused like the query"
+    f.fenced()
+    assert f.done == [("open", False)]
+    assert f.host.left() == 0
 
 
 @pytest.mark.parametrize("name", FAILS)

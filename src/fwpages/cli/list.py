@@ -62,14 +62,47 @@ def _offences() -> Rows:
     return [(name, f"the driver {words}") for name, words in OFFENCES.items()]
 
 
+def _worlds() -> Rows:
+    from fwpages.explore.library import load, names  # noqa: PLC0415
+
+    return [(name, load(name).description) for name in names()]
+
+
+def _designs() -> Rows:
+    from fwpages.explore.designs import DESIGN_WORDS, DESIGNS  # noqa: PLC0415
+
+    return [(name, DESIGN_WORDS[name]) for name in DESIGNS]
+
+
+def _properties() -> Rows:
+    from fwpages.explore.properties import EVENTUALLY, PROPERTIES  # noqa: PLC0415
+
+    rows = [(name, p.words) for name, p in PROPERTIES.items()]
+    return rows + [(name, f"eventually: {goal.words}") for name, goal in EVENTUALLY.items()]
+
+
+def _assumptions() -> Rows:
+    from fwpages.scenario.assumptions import ASSUMPTIONS  # noqa: PLC0415
+
+    stands = {True: "on", False: "off", None: "as designed"}
+    return [
+        (name, f"on: {a.on}; off: {a.off}; by default {stands[a.default]}; source: {a.source}")
+        for name, a in ASSUMPTIONS.items()
+    ]
+
+
 _LISTS: dict[str, Callable[[], Rows]] = {
     "scenarios": _scenarios,
+    "worlds": _worlds,
     "profiles": _profiles,
     "functions": _functions,
     "commands": _commands,
     "findings": _findings,
     "faults": _faults,
     "offences": _offences,
+    "designs": _designs,
+    "properties": _properties,
+    "assumptions": _assumptions,
 }
 
 
@@ -83,6 +116,6 @@ def command(what: str, as_json: bool) -> None:
         entries = [{"name": name, "description": words} for name, words in rows]
         click.echo(msgspec.json.encode({"schema": "list/1", what: entries}))
         return
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     for name, words in rows:
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {words}".rstrip())

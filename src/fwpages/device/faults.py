@@ -45,6 +45,9 @@ FAULTS: Mapping[str, Rule] = MappingProxyType(
             "an answer's count is 0xffffffff", m.TAKE, m.count(lambda _, __: 0xFFFFFFFF), ("count-over-asked",)
         ),
         "take-twice": Rule("an answer names a page twice", m.TAKE, m.first_page(m.twice), ("returned-twice",)),
+        "take-twice-kept": Rule(
+            "an answer names a page twice, and firmware keeps the one that it stands for", m.TAKE, m.twice_kept, ("returned-twice",)
+        ),
         "take-again": Rule(
             "an answer names a page that came back",
             m.TAKE,

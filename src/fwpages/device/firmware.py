@@ -269,7 +269,7 @@ class Firmware:
             _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
         _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
         by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))
-        pending = s.device.switch_at_init and s.phase is Phase.STARTING
+        pending = s.device.switch_at_init and s.phase is not Phase.WORKING
         _hold(pending or (s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the capabilities say")
 
 

@@ -185,6 +185,27 @@ def invented(_: FaultyFirmware, __: float, x: Submitted) -> list[Effect]:
     return [Completed(x.id, Answer(x.command.opcode, fields={"output_num_entries": n}, pas=pas))]
 
 
+def twice_kept(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
+    """One page less is let go than the answer names: the first is named once more."""
+    c = x.command
+    if c["input_num_entries"] < 2:
+        return None
+    trial = f.clone()
+    less = replace(c, fields={**c.fields, "input_num_entries": c["input_num_entries"] - 1})
+    out: list[Effect] = []
+    for e in trial.run(now, replace(x, command=less)):
+        if isinstance(e, Completed):
+            if not e.answer.ok or not e.answer.pas.size:
+                return None
+            pas = np.concatenate([e.answer.pas[:1], e.answer.pas])
+            fields = {**e.answer.fields, "output_num_entries": pas.size}
+            out.append(Completed(e.id, replace(e.answer, fields=fields, pas=pas)))
+        else:
+            out.append(e)
+    f.inner, f.last_returned, f.held_back = trial.inner, trial.last_returned, trial.held_back
+    return out
+
+
 def nothing(_: FaultyFirmware, __: float, x: Submitted) -> list[Effect]:
     """Not done; the answer names nothing."""
     return [Completed(x.id, Answer(x.command.opcode, fields={"output_num_entries": 0}))]

@@ -160,6 +160,7 @@ def _device(w: World, n: int, fault: str | None) -> bool:
 
 def _strike(w: World, name: str) -> None:
     w.faults_left -= 1
+    w.hurt = w.session
     if w.rules.allowed[name].times == 0:
         w.struck = (*w.struck, name)
 

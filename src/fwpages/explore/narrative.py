@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 from fwpages.device import FAULT_WORDS, Offence, ResetFunction, Submitted, Want
@@ -35,6 +37,8 @@ from fwpages.prm.status import status_words
 #: who takes part, from left to right as a chart draws them
 Part: TypeAlias = Literal["host", "pages", "eswitch", "firmware"]
 PARTS: tuple[Part, ...] = ("host", "pages", "eswitch", "firmware")
+#: as many findings of one name in a row are told one by one
+_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,26 @@ def narrate(walk: Iterable[Walked]) -> list[Step]:
             n,
             _actor(x.act),
             words(x.before, x.act),
-            tuple(m for who, what in x.after.log if (m := _said(x.after, who, what)) is not None),
+            _shortened(m for who, what in x.after.log if (m := _said(x.after, who, what)) is not None),
             _pages(x.after),
             {name: count for name, count in x.after.driver.view().counters.items() if count},
             x.after.driver.view().waiting,
         )
         for n, x in enumerate(walk, 1)
     ]
+
+
+def _shortened(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Many findings of one name in a row, as of 768 pages that nobody knows, as the first and how many follow."""
+    out: list[Message] = []
+    for _, group in groupby(messages, key=lambda m: (m.sender, m.receiver, m.mark, m.text.partition(": ")[0])):
+        same = list(group)
+        if len(same) <= _MOST or ": " not in same[0].text:
+            out += same
+            continue
+        name = same[0].text.partition(": ")[0]
+        out += [same[0], replace(same[0], text=f"{name}: and {len(same) - 1:,} more")]
+    return tuple(out)
 
 
 def fault_words(name: str) -> str:
@@ -131,9 +148,12 @@ def _actor(act: Act) -> str:
 
 
 def _pages(w: World) -> dict[str, tuple[int, int | None]]:
-    theirs = {w.name(who): pages.size for who, pages in w.firmware.holds().items()}
     held = w.driver.held()
-    mine = {} if held is None else {w.name(who): pages.size for who, pages in held.items()}
+    theirs: Counter[str] = Counter()
+    mine: Counter[str] = Counter()
+    for side, books in ((theirs, w.firmware.holds()), (mine, held or {})):
+        for who, pages in books.items():
+            side[w.name(who)] += pages.size
     return {
         name: (theirs.get(name, 0), None if held is None else mine.get(name, 0))
         for name in sorted(theirs.keys() | mine.keys())

@@ -62,8 +62,11 @@ def _disagreement(w: World) -> Seen:
     mine, theirs = w.driver.held(), w.firmware.holds()
     if mine is None:
         return None
-    ours = {w.name(who): set(pages.tolist()) for who, pages in mine.items()}
-    firmwares = {w.name(who): set(pages.tolist()) for who, pages in theirs.items()}
+    ours: dict[str, set[int]] = {}
+    firmwares: dict[str, set[int]] = {}
+    for side, books in ((ours, mine), (firmwares, theirs)):
+        for who, pages in books.items():
+            side.setdefault(w.name(who), set()).update(pages.tolist())
     for name in sorted(ours.keys() | firmwares.keys()):
         a, b = ours.get(name, set()), firmwares.get(name, set())
         if a != b:
@@ -77,11 +80,16 @@ def _negative(w: World) -> Seen:
 
 
 def _truth(w: World) -> dict[str, int]:
-    """How many pages firmware really holds, by type; the supplier's own as ``self``."""
+    """How many pages firmware holds, by type; the supplier's own as ``self``.
+
+    Where two functions share a vhca_id its pages may be of either: nobody can tell whose a page is that was given to
+    the first and is used by the second.
+    """
     inner = w.firmware.inner
     out = {FunctionType.SELF.value: inner.held(inner.specs[0].name)}
-    for name, spec in w.rules.specs.items():
-        out[spec.type.value] = out.get(spec.type.value, 0) + inner.held(name)
+    for spec in w.rules.specs.values():
+        sharing = [other.name for other in w.rules.specs.values() if other.vhca_id == spec.vhca_id]
+        out[spec.type.value] = out.get(spec.type.value, 0) + sum(inner.held(name) for name in sharing)
     return out
 
 
@@ -98,12 +106,26 @@ def _counter_left(w: World) -> Seen:
     return f"counters that count pages which are not out: {', '.join(left)}" if left else None
 
 
+def _shared(w: World, name: str) -> bool:
+    """Another function has, or had, the vhca_id of this one."""
+    return sum(other.vhca_id == w.rules.specs[name].vhca_id for other in w.rules.specs.values()) > 1
+
+
+def _miscounted(w: World) -> Seen:
+    """The driver's own books and its counter of all pages say different things."""
+    held = w.driver.held()
+    if not w.quiet or held is None:
+        return None
+    listed, counted = sum(p.size for p in held.values()), w.driver.view().counters["total"]
+    return None if listed == counted else f"{listed} pages are listed, {counted} are counted"
+
+
 def _wrong_type(w: World) -> Seen:
     """Pages of a function are counted under a type that it is not of; not counted, or as unknown, is not wrong."""
     for name, spec in w.rules.specs.items():
         who = spec.identity(w.firmware.mode)
-        if who is None or not w.firmware.inner.held(name):
-            continue
+        if who is None or not w.firmware.inner.held(name) or _shared(w, name):
+            continue  # nobody can tell whose a page is
         counted = w.driver.counted_as(who)
         if counted not in (None, spec.type.value, FunctionType.UNKNOWN.value):
             return f"pages of {name}, a {spec.type.value}, are counted as {counted}"
@@ -143,6 +165,8 @@ def _early_end(w: World) -> Seen:
     """A disabling ended well while firmware still has pages of functions of a type that nobody has enabled."""
     names = [w.rules.moment(d.what).removeprefix("disable ") for d in w.ended if d.ok and d.what.startswith("disable")]
     for name in (n for n in names if n in w.rules.specs):
+        if _shared(w, name):
+            continue  # its vhca_id may be another's by now
         same = [s.name for s in w.rules.specs.values() if s.type is w.rules.specs[name].type]
         if not any(w.firmware.inner.is_enabled(n) for n in same):
             out = {n: w.firmware.inner.held(n) for n in same if w.firmware.inner.held(n)}
@@ -153,10 +177,10 @@ def _early_end(w: World) -> Seen:
 
 def _forgotten(w: World) -> Seen:
     """Firmware waits for pages that it asked for, the session goes on, and nobody will answer."""
-    if not (w.quiet and w.driver.view().open) or w.driver.view().busy or w.kept:
+    view, inner = w.driver.view(), w.firmware.inner
+    if not (w.quiet and view.open) or inner.pages_eqn is None:
         return None
-    inner = w.firmware.inner
-    if inner.pages_eqn is None or w.driver.deadline is not None:
+    if not w.kept and (view.busy or w.driver.deadline is not None):
         return None
     asks = [f"{spec.name} {inner.asks(spec.name)}" for spec in inner.specs if inner.asks(spec.name)]
     return f"asked for and never answered: {', '.join(asks)} pages" if asks else None
@@ -164,7 +188,9 @@ def _forgotten(w: World) -> Seen:
 
 def _fruitless(w: World) -> Seen:
     most = MOST_FRUITLESS
-    return f"{w.fruitless} TAKEs in a row brought nothing back, and there is no end to it" if w.fruitless > most else None
+    return (
+        f"{w.fruitless} TAKEs in a row brought nothing back, and there is no end to it" if w.fruitless > most else None
+    )
 
 
 # -- the mode ---------------------------------------------------------------------------------------------------------
@@ -179,13 +205,16 @@ def _mode(w: World) -> Seen:
 
 
 def _misnamed(w: World) -> Seen:
-    """A page command was taken for another function than the driver meant, or for none at all."""
+    """Pages were moved for another function than the driver meant, or for none at all, or it was told another's need.
+
+    A query that is refused moves nothing: the start-up that made it fails.
+    """
     for what in w.said("device<"):
         if isinstance(what, Submitted) and what.command.opcode in _PAGE_COMMANDS:
             c, mode = what.command, w.driver.view().mode
             meant, read = w.meant(mode, c), w.meant(w.firmware.mode, c)
             refused = [o.name for o in w.offences if o.name in ("identity-mode", "unknown-function")]
-            if refused or (meant != read and _accepted(w)):
+            if (refused and c.opcode == Opcode.MANAGE_PAGES) or (meant != read and _accepted(w)):
                 return f"{c} for {meant} was read as {read}" + (f" and refused: {refused[0]}" if refused else "")
     return None
 
@@ -235,8 +264,19 @@ def _finds(*names: str) -> Test:
     return test
 
 
+def _reopen_failed(w: World) -> Seen:
+    """An open fails in which no fault struck, after one in which some did."""
+    failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
+    can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
+    return f"open failed: {failed[0]}" if failed and can and 0 < w.hurt < w.session else None
+
+
 def _offence(w: World) -> Seen:
-    return f"{w.offences[0].name}: {w.offences[0].detail}" if w.offences and w.sound else None
+    """What firmware holds against the driver; not that it named a function by the mode that was agreed upon."""
+    offences = w.offences if w.sound else []
+    if not w.rules.assume["switch_at_set_cap"]:
+        offences = [o for o in offences if o.name not in ("identity-mode", "unknown-function")]
+    return f"{offences[0].name}: {offences[0].detail}" if offences else None
 
 
 # -- points to be reached ---------------------------------------------------------------------------------------------
@@ -309,6 +349,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "no-offence": Property("with no fault, the driver breaks no rule of the device", _offence, of_step=True),
         "counter-negative": Property("a page counter is below zero", _negative),
         "counter-left": Property("at rest, a counter counts pages that are not out", _counter_left),
+        "miscounted": Property("at rest, the driver counts other pages than it lists", _miscounted),
         "wrong-type": Property("pages of a function are counted under another type", _wrong_type),
         "uncounted": Property("at rest, pages of a function are counted under no type", _uncounted),
         "deadlock": Property("nothing moves but by a time-out, though nothing went wrong", _deadlock),
@@ -322,6 +363,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "overrun": Property("a count makes the driver write beyond its memory", _finds("heap-overrun"), of_step=True),
         "not-found": Property(
             "a page that was given cannot be found", _finds("page-not-found", "warn-no-root"), of_step=True
+        ),
+        "reopen-failed": Property(
+            "an open fails because of what an earlier session left", _reopen_failed, of_step=True
         ),
         "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
         "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),

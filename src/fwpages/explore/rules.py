@@ -28,6 +28,9 @@ WORLD_FAULTS: Mapping[str, str] = MappingProxyType(
     {NOT_QUEUED: "a page request comes, and there is no memory to queue it"}
 )
 
+#: faults of the device that strike at a page request on its way, not at a command
+_OF_REQUESTS = ("request-lost", "request-twice")
+
 #: faults of time: in a world every answer may be late, so `timeouts` in [bounds] says all that these would
 _OF_TIME = ("-late", "-too-late", "-next-session")
 
@@ -81,7 +84,7 @@ class Rules:
     @cached_property
     def device_faults(self) -> tuple[str, ...]:
         """The faults of the device that may strike at a command."""
-        return tuple(n for n in self.allowed if n in FAULT_WORDS and n not in ("request-lost", "request-twice"))
+        return tuple(n for n in self.allowed if n in FAULT_WORDS and n not in _OF_REQUESTS)
 
     def link_faults(self, where: str) -> tuple[str, ...]:
         """The faults of the link that may strike there."""
@@ -118,8 +121,12 @@ class Rules:
 
     @property
     def config_items(self) -> list[tuple[str, bool | None]]:
-        """The switches that the world's machines are told of."""
-        told = ("vport_command_waits", "switch_at_set_cap", "host_pages_4k", "keeps_vhca_id")
+        """The switches that this world's machines are told of, and that can make a difference in it."""
+        told = {"boot_names_zero", "switch_at_set_cap"}
+        if "eswitch" in self.plan:
+            told.add("vport_command_waits")
+        if self.design != "fwpages":  # our host has neither a page size of its own nor a table that keeps a vhca_id
+            told |= {"host_pages_4k", "keeps_vhca_id"} if "eswitch" in self.plan else {"host_pages_4k"}
         return [(k, v) for k, v in self.assume.items() if k in told]
 
 
@@ -147,5 +154,9 @@ def rules(
             raise ScenarioError(f"fault[{n}].name: in a world any answer may be late; set bounds.timeouts instead")
         if f.name in allowed:
             raise ScenarioError(f"fault[{n}].name: {f.name} is there already")
+        if f.times != 1 and (f.times or f.name not in FAULT_WORDS or f.name in _OF_REQUESTS):
+            raise ScenarioError(
+                f"fault[{n}].times: in a world a fault strikes once, one of the device once or always (0)"
+            )
         allowed[f.name] = fault
     return Rules(name, design, scenario, stands, profile, pairs, plan(scenario, pairs), allowed, eager)

@@ -76,19 +76,30 @@ class _Tree:
         return tuple(reversed(steps))
 
 
-def search(spec: Spec, *, expander: Expander | None = None, watch: Watch | None = None) -> Outcome:
-    """Every order of events of a world, up to ``bounds.states`` states. ScenarioError where the world cannot be."""
+def search(
+    spec: Spec,
+    *,
+    expander: Expander | None = None,
+    watch: Watch | None = None,
+    visit: Callable[[World], None] | None = None,
+) -> Outcome:
+    """Every order of events of a world, up to ``bounds.states`` states. ScenarioError where the world cannot be.
+
+    ``visit`` is shown every state once, where the search is made in this process.
+    """
     root = spec.build()
     tests = Tests(root.rules.scenario)
-    return _Search(spec, tests, root, expander or _here(tests)).run(root, watch)
+    return _Search(spec, tests, root, expander or _here(tests, visit)).run(root, watch)
 
 
-def _here(tests: Tests) -> Expander:
+def _here(tests: Tests, visit: Callable[[World], None] | None) -> Expander:
     """In this process: states are kept as they are."""
 
     def expander(level: list[Keyed], known: Callable[[bytes], bool]) -> Iterator[list[Arc]]:
         for _, state in level:
             if isinstance(state, World):
+                if visit is not None:
+                    visit(state)
                 yield list(expand(state, tests, known))
 
     return expander

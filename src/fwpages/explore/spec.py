@@ -61,6 +61,8 @@ class Packer:
     """
 
     def __init__(self, root: World) -> None:
+        #: the first state, of which all that are packed must come: what is named is told by being the same object
+        self.root = root
         firmware = root.firmware
         self._shared = [root.rules, firmware.rules, *firmware.inner.constants, *root.driver.constants()]
         numbers = {id(x): n for n, x in enumerate(self._shared)}

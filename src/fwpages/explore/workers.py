@@ -103,7 +103,8 @@ def sharded(spec: Spec, pool: Pool) -> Expander:
         count = -(-len(level) // SHARD)
         members: list[dict[bytes, list[int]]] = [{} for _ in range(count)]
         for n, (key, state) in enumerate(level):
-            data = packer.pack([state]) if isinstance(state, World) else state[0]
+            # only the first state comes as it is
+            data = packer.pack([packer.root]) if isinstance(state, World) else state[0]
             members[bucket(key, count)].setdefault(data, []).append(n)
         shards = [Shard(spec, tuple((d, _places(level, ns)) for d, ns in m.items()), count) for m in members if m]
         found: dict[int, list[Arc]] = {}

@@ -63,6 +63,8 @@ class World:
     faults_left: int = 0
     timeouts_left: int = 0
     struck: tuple[str, ...] = ()
+    #: the session in which a fault struck last
+    hurt: int = 0
     #: TAKEs in a row by which firmware let go of nothing
     fruitless: int = 0
     #: names of the findings of this session
@@ -80,8 +82,9 @@ class World:
 
     @property
     def sound(self) -> bool:
-        """No fault has struck so far."""
-        return self.faults_left == self.rules.scenario.bounds.faults
+        """No fault has struck so far, and no time-out came while an answer was on its way."""
+        bounds = self.rules.scenario.bounds
+        return (self.faults_left, self.timeouts_left) == (bounds.faults, bounds.timeouts)
 
     def said(self, kind: str) -> list[object]:
         """What was said in the last step: ``driver<`` inputs of the driver, ``device>`` effects of the device …"""
@@ -131,6 +134,7 @@ class World:
             self.timeouts_left,
             self.struck,
             self.fruitless,
+            self.hurt == self.session,
             bool(self.found),
         )
         digest = hashlib.blake2b(self.driver.key(), digest_size=16)

@@ -183,8 +183,8 @@ class Session:
 
     @property
     def events(self) -> bool:
-        """The event queue for page requests exists."""
-        return any(name == "pages" for name, _ in self.eqs)
+        """The event queue for page requests exists, or may: an event can be seen before the answer that made it."""
+        return "pages" in self.eq_memory
 
     def copy(self) -> Session:
         """A session of its own."""

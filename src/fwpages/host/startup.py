@@ -58,7 +58,16 @@ def _query_pages(which: QueryPages) -> Step:
     def answered(h: Host, _: int, answer: Answer) -> None:
         _startup_pages(h, which, answer)
 
-    return Step(f"query {which.name.lower()} pages", send, answered)
+    def denied(h: Host) -> None:
+        """Refused under the name of the new mode: firmware is in the other one, whatever its capabilities say."""
+        s = h.session
+        if s.mode is Mode.VHCA_ID:
+            detail = f"QUERY_PAGES({which.name.lower()}) for {s.own} was refused, its capabilities say VHCA_ID mode"
+            h.find("mode-disagreement", Blame.DEVICE, s.own, detail=detail, remedy="a device reset")
+
+    # a TAKE would be refused alike, so what was given is fenced off
+    refused = Refused.FENCE if which is QueryPages.INIT else Refused.FAIL
+    return Step(f"query {which.name.lower()} pages", send, answered, denied=denied, refused=refused)
 
 
 def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:

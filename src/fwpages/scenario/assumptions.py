@@ -33,8 +33,8 @@ ASSUMPTIONS: Mapping[Switch, Assumption] = MappingProxyType(
             'unknown; the review asks it, its author answers "no real issue"',
         ),
         "another_ahead": Assumption(
-            "another function's page request may be ahead in the queue",
-            "page requests of the function in question are alone",
+            "another page request may be ahead in the queue when a function's own comes",
+            "page requests come one at a time",
             True,
             "one EQ and one queue for all functions: Linux, pagealloc.c:req_pages_handler",
         ),

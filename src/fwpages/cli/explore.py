@@ -1,0 +1,181 @@
+"""``fwpages explore``: every order of events of a small world."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from fwpages.cli.files import written
+from fwpages.explore.bounds import bounded
+from fwpages.explore.designs import DESIGNS
+from fwpages.explore.library import load
+from fwpages.explore.narrative import Step, narrate
+from fwpages.explore.random_walks import random_walks
+from fwpages.explore.record import record
+from fwpages.explore.replay import decode, walk
+from fwpages.explore.report import replayed, searched, walked
+from fwpages.explore.search import Outcome, search
+from fwpages.explore.spec import Spec
+from fwpages.explore.svg import svg
+from fwpages.explore.views import show, show_replay
+from fwpages.explore.workers import WorkerError, cluster, processes, sharded
+from fwpages.scenario import ScenarioError
+from fwpages.scenario.assumptions import ASSUMPTIONS
+
+#: more than this many worker processes of one machine only wait for the one that keeps the keys
+MAX_WORKERS = 256
+
+
+@click.command("explore", short_help="Try every order of events of a small world.")
+@click.argument("world")
+@click.option(
+    "--design",
+    type=click.Choice(list(DESIGNS)),
+    help="The driver: Linux's patch as posted, Linux as merged, or ours.  [default: fwpages]",
+)
+@click.option(
+    "--bound",
+    "bounds",
+    multiple=True,
+    metavar="K=V",
+    help="Set a key of [bounds], or an assumption to on or off; may be given more than once.",
+)
+@click.option("--random", "walks", type=click.IntRange(1, 10**9), metavar="N", help="Walk N times at random instead.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="For --random: another seed than 0.")
+@click.option("--replay", metavar="S", help="Walk the way that this string stands for, and show it.")
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="For --replay: write the way as a trace for `fwpages audit`.",
+)
+@click.option(
+    "--svg",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="For --replay: draw the way into this file.",
+)
+@click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
+@click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
+@click.option("--cluster", "address", metavar="ADDRESS", help="Search on a Dask cluster: its scheduler's address.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    world: str,
+    design: str | None,
+    bounds: tuple[str, ...],
+    walks: int | None,
+    seed: int | None,
+    replay: str | None,
+    trace: Path | None,
+    picture: Path | None,
+    whole: bool,
+    workers: int,
+    address: str | None,
+    as_json: bool,
+) -> int:
+    """Explore WORLD (a name from `fwpages list worlds`, a TOML file, or - for standard input).
+
+    Exit code: 0 everything holds, 1 something is broken, not settled or never reached, 2 misuse. With --random, 0 says
+    that nothing broken was met.
+    """
+    given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
+    _together(given, {"--seed": seed, "--trace": trace, "--svg": picture})
+    try:
+        text = sys.stdin.read() if world == "-" else None
+        spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
+        if replay is not None:
+            return _replay(spec, replay, design, trace, picture, whole=whole, as_json=as_json)
+        with _progress(as_json) as tell:
+            if walks is None:
+                report = searched(_search(spec, workers, address, tell))
+            else:
+                report = walked(
+                    random_walks(spec, walks, seed or 0, watch=lambda n, s: tell(f"{n:,} walks, {s:,} steps"))
+                )
+    except ScenarioError as e:
+        raise click.UsageError(str(e)) from None
+    except WorkerError as e:
+        raise click.ClickException(str(e)) from None
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        show(report, Console(), lambda s: _steps(*decode(spec, s)), _command(world, bounds), whole=whole)
+    return 0 if report.fine else 1
+
+
+def _together(ways: Mapping[str, object], parts: Mapping[str, object]) -> None:
+    """Refuse options that have nothing to do with each other."""
+    ways = {name: value for name, value in ways.items() if value is not None}
+    if len(ways) > 1:
+        raise click.UsageError(f"{' and '.join(ways)} exclude each other")
+    for name, value in parts.items():
+        needs = "--random" if name == "--seed" else "--replay"
+        if value is not None and needs not in ways:
+            raise click.UsageError(f"{name} goes with {needs}")
+
+
+def _search(spec: Spec, workers: int, address: str | None, tell: Callable[[str], None]) -> Outcome:
+    def watch(level: int, states: int, transitions: int, ahead: int) -> None:
+        tell(f"step {level - 1:,}: {states:,} states, {transitions:,} transitions, {ahead:,} to go on from")
+
+    if address is None and workers == 1:
+        return search(spec, watch=watch)
+    with cluster(address) if address is not None else processes(workers) as pool:
+        return search(spec, expander=sharded(spec, pool), watch=watch)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """How far it is, on a terminal only."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("start", total=None)
+        yield lambda words: bar.update(task, description=words)
+
+
+def _replay(
+    spec: Spec, text: str, design: str | None, trace: Path | None, picture: Path | None, *, whole: bool, as_json: bool
+) -> int:
+    """Walk a replay string, show it, and write what was asked for."""
+    its, path = decode(spec, text)
+    if design not in (None, its.design):
+        raise ScenarioError(f"replay: the string was made for --design {its.design}, not {design}")
+    for name, value in spec.overrides.items():
+        if its.rules().assume[name] is not value:
+            raise ScenarioError(f"replay: the string was made with another {name}")
+    report, steps = replayed(its, path), _steps(its, path)
+    if trace is not None:
+        with written("--trace", trace) as stream:
+            record(its, path, stream)
+    if picture is not None:
+        title = "; ".join(f"{name}: {what}" for name, what in report.broken.items())
+        with written("--svg", picture) as stream:
+            stream.write(svg(steps, title or f"{its.name}, driven by {its.design}", whole=whole))
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        show_replay(report, Console(), steps, whole=whole)
+    return 1 if report.broken else 0
+
+
+def _steps(spec: Spec, path: tuple[int, ...]) -> Sequence[Step]:
+    return narrate(walk(spec, path))
+
+
+def _command(world: str, bounds: Sequence[str]) -> str:
+    """What to type for a replay; the design and the assumptions are in the string."""
+    options = [f"--bound {shlex.quote(b)}" for b in bounds if b.partition("=")[0].strip() not in ASSUMPTIONS]
+    return " ".join(["fwpages explore", shlex.quote(world), *options])

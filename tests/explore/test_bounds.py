@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from fwpages.explore.bounds import bounded
+from fwpages.explore.search import search
+from fwpages.scenario import ScenarioError
+
+from .small import small
+
+
+def test_bounds_and_assumptions_are_set_alike() -> None:
+    spec = bounded(small("life"), ["faults=3", "command=1.5", "host_pages_4k=off", "faults = 2"])
+    assert (spec.scenario.bounds.faults, spec.scenario.bounds.command) == (2, 1.5)
+    assert spec.overrides == {"host_pages_4k": False}
+    assert spec.rules().config.page_shift == 16
+    assert spec.rules().config.bounds.command == 1.5
+    assert bounded(small("life"), []) == small("life")
+
+
+def test_a_bound_bounds() -> None:
+    assert not search(bounded(small("life"), ["states=20"])).complete
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("faults", "expected KEY=VALUE"),
+        ("faults=", "expected KEY=VALUE"),
+        ("=2", "expected KEY=VALUE"),
+        ("fault=2", "bound fault: there is no such bound or assumption; there are pages_per_command"),
+        ("faults=two", "bound faults: 'two': Expected `int`"),
+        ("faults=1.5", "bound faults: '1.5': Expected `int`"),
+        ("faults=99", "bound faults: '99': Expected `int` <= 16"),
+        ("states=0", "bound states: '0': Expected `int` >= 1"),
+        ("command=nan", "bound command: 'nan'"),
+        ("command=inf", "bound command: 'inf'"),
+        ("host_pages_4k=yes", "bound host_pages_4k: 'yes' is neither on nor off"),
+        ("keeps_vhca_id=1", "bound keeps_vhca_id: '1' is neither on nor off"),
+    ],
+)
+def test_a_bad_one_is_named(setting: str, says: str) -> None:
+    with pytest.raises(ScenarioError) as e:
+        bounded(small("life"), [setting])
+    assert says in str(e.value)

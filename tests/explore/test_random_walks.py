@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from fwpages.explore.random_walks import random_walks
+from fwpages.explore.replay import decode, encode, walk
+from fwpages.explore.report import walked
+from fwpages.explore.search import search
+
+from .small import DESIGNS, HEAD, LIFE, made, small, steps
+
+BROKEN = HEAD + steps(*LIFE) + '[expect]\nnever = ["late-return"]\nsometimes = ["open", "closed"]\n'
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_what_they_meet_can_be_walked_again(design: str) -> None:
+    spec = made(BROKEN, design)
+    walks = random_walks(spec, 60, 1)
+    found = walks.broken["late-return"]
+    _, path = decode(spec, encode(spec, found.path))
+    assert len(list(walk(spec, path))) == len(found.path)
+    assert len(found.path) >= len(search(spec).broken["late-return"].path)
+    assert "open" in walks.reached
+
+
+def test_equal_seeds_walk_alike_and_others_otherwise() -> None:
+    spec = small("asks")
+    assert random_walks(spec, 10, 5) == random_walks(spec, 10, 5)
+    assert random_walks(spec, 10, 5).steps != random_walks(spec, 10, 6).steps
+    told: list[tuple[int, int]] = []
+    ten = random_walks(spec, 10, 5, watch=lambda n, s: told.append((n, s)))
+    assert told[-1] == (10, ten.steps)
+    assert told[3] == (4, random_walks(spec, 4, 5).steps)
+
+
+def test_a_walk_that_does_not_end_is_cut() -> None:
+    walks = random_walks(small("life"), 5, 0, longest=10)
+    assert (walks.longest, walks.cut, walks.steps) == (10, 5, 50)
+
+
+def test_they_never_say_that_something_holds() -> None:
+    report = walked(random_walks(small("life"), 40, 0))
+    assert not report.complete
+    assert report.verdict == "open"
+    assert {p.verdict for p in report.properties} <= {"open", "reached"}
+    assert report.states is None
+
+
+def test_a_fault_strikes_now_and_then_and_not_always_at_first() -> None:
+    spec = small("unanswered")
+    walks = [random_walks(spec, 1, seed) for seed in range(40)]
+    struck = sum("fault" in w.reached for w in walks)
+    assert 0 < struck < 40
