@@ -17,8 +17,12 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
         "decode": "Explain one command, answer or event, field by field.",
-        "list": "Show what there is: scenarios, profiles, function types, findings, commands.",
+        "explore": "Try every order of events of a small world: can this happen?",
+        "list": "Show what there is: scenarios, worlds, profiles, findings, faults and more.",
+        "profile": "Make a device profile of a real driver's debug log: what that hardware said of itself.",
+        "review": "Settle the review's nineteen questions for three designs.",
         "run": "Bring a device up on the embedded firmware and live a scenario with it.",
+        "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
     }
 )
 

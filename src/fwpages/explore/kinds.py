@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fwpages.explore.library import load
+from fwpages.explore.library import load, only
 from fwpages.explore.search import search
 from fwpages.explore.spec import Spec
 from fwpages.explore.world import World
@@ -63,11 +63,9 @@ _OPEN = ("none", "unknown")
 
 def _met(design: str, name: str, *, own: bool) -> tuple[str, ...]:
     """The types met while firmware has pages of this function, or of the supplier itself."""
-    scenario = load("types")
-    steps = tuple(s for s in scenario.step if getattr(s, "function", name) == name)
-    kept = tuple(f for f in scenario.function if f.name == name)
-    quiet = msgspec.structs.replace(scenario.expect, always=(), never=(), sometimes=())
-    alone = msgspec.structs.replace(scenario, function=kept, step=steps, expect=quiet)
+    alone = only(load("types"), name)
+    quiet = msgspec.structs.replace(alone.expect, always=(), never=(), sometimes=())
+    alone = msgspec.structs.replace(alone, expect=quiet)
     met: dict[str, None] = {}
 
     def look(w: World) -> None:

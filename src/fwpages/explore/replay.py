@@ -2,7 +2,8 @@
 
 ``DESIGN:SWITCHES:CHECK:STEPS:MOVES``. SWITCHES are the assumptions that differ from the world's own, a letter each in
 the order of their table, upper case for on. CHECK is the world's fingerprint: a string made for another world, or for
-this one before it was changed, is refused. MOVES has a character for each choice, and none where there is only one.
+this one before it was changed, is refused. MOVES has a character for each choice, and none where there is only one;
+``A~T`` stands for nineteen As.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from fwpages.scenario.assumptions import ASSUMPTIONS
 from fwpages.scenario.format import Switch
 
 _DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
-_GRAMMAR = re.compile(r"([a-z]+):([a-zA-Z]*):([0-9a-f]{8}):([0-9]{1,6}):([A-Za-z0-9_.-]*)")
+_GRAMMAR = re.compile(r"([a-z]+):([a-zA-Z]*):([0-9a-f]{8}):([0-9]{1,6}):([A-Za-z0-9_.~-]*)")
+#: a character that comes four to 63 times in a row is written once, with how often
+_RUN = re.compile(r"(.)\1{3,62}")
 _LETTERS: Mapping[str, Switch] = dict(zip(string.ascii_lowercase, ASSUMPTIONS, strict=False))
 
 
@@ -46,7 +49,7 @@ def encode(spec: Spec, path: Path) -> str:
         options = _possible(walked.before)
         if len(options) > 1:
             out.append(_digits(options.index(n)))
-    return f"{spec.design}:{switches}:{spec.rules().fingerprint}:{len(path)}:{''.join(out)}"
+    return f"{spec.design}:{switches}:{spec.rules().fingerprint}:{len(path)}:{_short(''.join(out))}"
 
 
 def decode(spec: Spec, text: str) -> tuple[Spec, Path]:
@@ -68,7 +71,7 @@ def decode(spec: Spec, text: str) -> tuple[Spec, Path]:
             f"replay: the string was made for a world {m[3]}, {spec.name} with {m[1]} is {check}: "
             "another world or version, or other --bound options"
         )
-    return its, tuple(_moves(its, int(m[4]), m[5]))
+    return its, tuple(_moves(its, int(m[4]), _long(m[5])))
 
 
 def _moves(spec: Spec, steps: int, text: str) -> Iterator[int]:
@@ -88,6 +91,14 @@ def _moves(spec: Spec, steps: int, text: str) -> Iterator[int]:
         w = _go(w, options[n])
     if at != len(text):
         raise ScenarioError(f"replay: {len(text) - at} characters too many; the string is damaged")
+
+
+def _short(text: str) -> str:
+    return _RUN.sub(lambda m: f"{m[1]}~{_DIGITS[len(m[0])]}", text)
+
+
+def _long(text: str) -> str:
+    return re.sub(r"(.)~(.)", lambda m: m[1] * _DIGITS.find(m[2]), text)
 
 
 def _digits(n: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from fwpages.explore.kinds import Kind, kinds
-from fwpages.explore.library import load
+from fwpages.explore.library import load, only
 from fwpages.explore.narrative import Step, narrate
 from fwpages.explore.questions import QUESTIONS, Question
 from fwpages.explore.replay import encode, walk
@@ -69,6 +69,7 @@ class Verdict:
     broken: str = ""
     seen: str = ""
     steps: tuple[str, ...] = ()
+    world: str = ""
     replay: str = ""
     missed: tuple[str, ...] = ()
     moot: bool = False
@@ -142,11 +143,7 @@ def specs_of(q: Question, design: str, overrides: Mapping[Switch, bool]) -> tupl
 def each_function(spec: Spec) -> Iterator[Spec]:
     """The world cut into one for each of its functions: what they do does not bear on each other."""
     for name in spec.rules().specs:
-        steps = tuple(s for s in spec.scenario.step if getattr(s, "function", name) == name)
-        kept = tuple(f for f in spec.scenario.function if f.name == name)
-        yield replace(
-            spec, name=f"types:{name}", scenario=msgspec.structs.replace(spec.scenario, function=kept, step=steps)
-        )
+        yield replace(spec, name=f"{spec.name}:{name}", scenario=only(spec.scenario, name))
 
 
 def _held_to_standard(scenario: Scenario) -> Scenario:
@@ -157,8 +154,8 @@ def _held_to_standard(scenario: Scenario) -> Scenario:
 
 
 def spec_key(spec: Spec) -> str:
-    """Equal for worlds that explore alike."""
-    return spec.rules().fingerprint
+    """Equal for worlds that explore alike and are asked the same."""
+    return f"{spec.rules().fingerprint} {spec.scenario.expect}"
 
 
 def _outcomes(specs: list[Spec], workers: int) -> Iterator[Outcome]:
@@ -187,9 +184,8 @@ def _verdict(
         return verdict
     spec, b = ways[0]
     steps = tuple(f"{s.actor}: {s.words}" for s in story(spec, b))
-    return replace(
-        verdict, broken=b.property, seen=b.seen, steps=steps, replay=f"{spec.name} {encode(spec, b.path + b.loop)}"
-    )
+    string = encode(spec, b.path + b.loop)
+    return replace(verdict, broken=b.property, seen=b.seen, steps=steps, world=spec.name, replay=string)
 
 
 def _first(broken: Iterable[Broken]) -> Broken:

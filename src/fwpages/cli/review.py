@@ -1,0 +1,84 @@
+"""``fwpages review``: the review's nineteen questions, settled for three designs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fwpages.cli.files import written
+from fwpages.explore.designs import DESIGNS
+from fwpages.explore.questions import QUESTIONS, Question, question
+from fwpages.explore.review import Answer, review
+from fwpages.explore.review_report import mail, markdown, ours_holds, report, show
+
+_COLUMNS = 120
+
+
+@click.command("review", short_help="Settle the review's nineteen questions for three designs.")
+@click.argument("questions", nargs=-1, metavar="[QUESTION]...")
+@click.option("--design", "designs", multiple=True, type=click.Choice(list(DESIGNS)), help="Only this design.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "markdown", "mail"]),
+    default="table",
+    show_default=True,
+    help="mail is plain text at 72 columns, to paste into a reply.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def command(questions: tuple[str, ...], designs: tuple[str, ...], workers: int, form: str, output: Path | None) -> int:
+    """Settle QUESTIONs (numbers or ids, `fwpages list questions`; all if none is named) in worlds of their own.
+
+    Every order of events is tried, with each assumption on and off. Exits 1 if our own design fails or is not settled.
+    """
+    asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
+    answers = _watched(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
+    if output is None:
+        _print(answers, form, Console())
+    else:
+        with written("-o", output) as stream:
+            _print(answers, form, Console(file=stream, width=_COLUMNS))
+    return 0 if ours_holds(answers) else 1
+
+
+def _asked(text: str) -> Question:
+    found = question(text)
+    if found is None:
+        have = ", ".join(f"{q.number} {q.id}" for q in QUESTIONS)
+        raise click.UsageError(f"there is no question {text!r}; there are {have}")
+    return found
+
+
+def _watched(questions: tuple[Question, ...], designs: tuple[str, ...], workers: int) -> list[Answer]:
+    """Settle them with a bar on a terminal: a search is a step."""
+    with Progress(
+        TextColumn("searching"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("searching", total=None)
+        return review(questions, designs, workers=workers, watch=lambda n, of: bar.update(task, completed=n, total=of))
+
+
+def _print(answers: list[Answer], form: str, console: Console) -> None:
+    match form:
+        case "json":
+            text = msgspec.json.encode(report(answers)).decode() + "\n"
+        case "markdown":
+            text = markdown(answers)
+        case "mail":
+            text = mail(answers)
+        case _:
+            show(answers, console)
+            return
+    console.file.write(text)
