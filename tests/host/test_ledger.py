@@ -174,7 +174,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def copy(self) -> None:
         if len(self.copies) < 2:
             records = self.records.copy()
-            names = np.arange(len(records.rows) + 1, dtype=np.uint32)
+            # here free blocks outlive a session; a host's are unmapped when one ends
+            most = max([len(records.rows), *(r + 1 for _, r in self.blocks.values())])
+            names = np.arange(most + 1, dtype=np.uint32)
             new = self.ledger.copy(records)
             self.copies.append((new, new.state(names)))
 

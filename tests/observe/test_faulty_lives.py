@@ -38,9 +38,6 @@ _MEMORY = _apart(
     "alloc-failed host",
     "cannot-give host",
 )
-_GIVEN_UP = "the trace knows that the link gave it up and blames the link; the host blames the device"
-_GIVE_ABORTED = _apart(_GIVEN_UP, "give-unanswered device", "give-unanswered link")
-_TAKE_ABORTED = _apart(_GIVEN_UP, "take-unanswered device", "take-unanswered link")
 _WAIT = "wait-timeout device"
 _GONE = _apart("the host takes a refused disabling for done while it closes, and waits", _WAIT, _WAIT)
 
@@ -50,10 +47,6 @@ APART = {
     "map-at-zero": _MEMORY,
     "map-elsewhere": _MEMORY,
     "request-storm": _apart("why the host said CANT_GIVE", "request-dropped host", "cannot-give host"),
-    "give-aborted-lost": _GIVE_ABORTED,
-    "give-aborted-done": _GIVE_ABORTED,
-    "take-aborted-lost": _TAKE_ABORTED,
-    "take-aborted-done": _TAKE_ABORTED,
     "disable-refused": _GONE,
     "enable-unanswered-lost": _GONE,
 }

@@ -175,7 +175,7 @@ class Host:
     def _aborted(self, x: Aborted) -> None:
         flight = self.flights.get(x.id)
         if flight is not None and x.session == self.session.number and not flight.overdue:
-            self._overdue(flight, f"the link gave it up ({x.reason})")
+            self._overdue(flight, f"the link gave it up ({x.reason})", Blame.LINK)
 
     def _page_request(self, x: PageRequest) -> None:
         if x.session != self.session.number or self.session.phase is Phase.ENDED:
@@ -215,7 +215,7 @@ class Host:
         for n in list(self.flights):
             flight = self.flights.get(n)  # a time-out may end in a fence, and with it the others
             if flight is not None and not flight.overdue and self.now >= flight.deadline:
-                self._overdue(flight, f"no answer in {self.config.bounds.command:g} s")
+                self._overdue(flight, f"no answer in {self.config.bounds.command:g} s", Blame.DEVICE)
         if s.fence is not None and self.now >= s.fence:
             fencing.not_fenced(self)
 
@@ -228,9 +228,9 @@ class Host:
         """Nothing but a fence gets the pages back now: ask for one."""
         fencing.ask(self, why, end)
 
-    def _overdue(self, flight: Flight, why: str) -> None:
+    def _overdue(self, flight: Flight, why: str, blame: Blame) -> None:
         if flight.slot == PAGE_SLOT:
-            pageanswers.overdue(self, why)
+            pageanswers.overdue(self, why, blame)
             self.flights[flight.id] = replace(flight, overdue=True)
             if self.session.phase is not Phase.OPEN:
                 self.fence("a page command of the start-up or the close was not answered", "forced")
@@ -238,7 +238,7 @@ class Host:
         self.flights[flight.id] = replace(flight, overdue=True)
         self.find(
             "command-unanswered",
-            Blame.DEVICE,
+            blame,
             detail=f"{flight.command}: {why}; slot {flight.slot} stays taken",
             remedy="a late answer, or a device reset",
         )

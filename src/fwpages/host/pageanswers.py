@@ -161,7 +161,7 @@ def doubt(h: Host) -> int:
     return int(index.size)
 
 
-def overdue(h: Host, why: str) -> None:
+def overdue(h: Host, why: str, blame: Blame) -> None:
     """The page command that is out was not answered in time, or the link gave it up."""
     op = h.path.op
     if op is None:
@@ -170,7 +170,7 @@ def overdue(h: Host, why: str) -> None:
     waiting = f"; {h.path.waiting} requests wait behind it" if h.path.waiting else ""
     h.find(
         f"{op.kind.name.lower().replace('_', '-')}-unanswered",
-        Blame.DEVICE,
+        blame,
         op.identity,
         pages,
         f"{op.kind.name} of {op.asked} pages: {why}; {pages} pages are doubtful, slot {PAGE_SLOT} stays taken{waiting}",

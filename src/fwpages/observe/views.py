@@ -22,7 +22,7 @@ _BLAME = {"host": "yellow", "device": "red", "link": "magenta", "log": "cyan"}
 
 def show(report: Report, console: Console) -> None:
     """Print the report: each session with its functions, types, findings and notes. Pages are of 4 KiB."""
-    console = _plain(console)
+    console = readable(console)
     for i, session in enumerate(report.sessions):
         if i:
             console.print()
@@ -33,7 +33,7 @@ def show(report: Report, console: Console) -> None:
         console.print("(echo 'module mlx5_core +p' > /sys/kernel/debug/dynamic_debug/control)", markup=False)
 
 
-def _plain(console: Console) -> Console:
+def readable(console: Console) -> Console:
     """The console itself; one of a fixed width and without colours where it is no terminal."""
     if console.is_terminal:
         return console
@@ -139,7 +139,7 @@ def _count(value: Count) -> str:
 
 def show_messages(messages: list[Message], console: Console) -> None:
     """Print explained messages, a field a line."""
-    console = _plain(console)
+    console = readable(console)
     for i, m in enumerate(messages):
         if i:
             console.print()
