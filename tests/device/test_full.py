@@ -9,9 +9,10 @@ import pytest
 
 from fwpages.device import Completed, FunctionSpec, Offence, Profile, ProfileError, Submitted, parse, profile
 from fwpages.device.commands import RULES
+from fwpages.device.ethernet_capabilities import ethernet_pages
 from fwpages.device.full import FullFirmware
 from fwpages.device.other_commands import OTHER, makes
-from fwpages.prm.capability import read_general
+from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
@@ -131,9 +132,28 @@ def test_pages_in_a_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ['"general" = ""', '"general.most" = ""', '"odd.max" = ""', '"general.max" = "0"', f'"0.max" = "{"00" * 4097}"'],
+    ("key", "text"),
+    [("general", ""), ("general.most", ""), ("odd.max", ""), ("general.max", "0"), ("0.max", "00" * 4097)],
 )
-def test_pages_that_cannot_be(text: str) -> None:
+def test_pages_that_cannot_be(key: str, text: str) -> None:
     with pytest.raises(ProfileError, match="pages"):
-        with_pages(text)
+        with_pages(f'"{key}" = "{text}"')
+
+
+def test_ethernet() -> None:
+    """What Linux looks for before it makes a network interface (``mlx5_eth_supported``)."""
+    fw = FullFirmware(SMALL, pages=ethernet_pages())
+    ok(fw, Command(Opcode.ENABLE_HCA))
+    now = ok(fw, Command(Opcode.QUERY_HCA_CAP, 1)).data
+    assert read_general(now)["eth_net_offloads"] == 1
+    assert read_general(now)["vhca_id"] == SMALL.vhca_id
+    assert ok(fw, Command(Opcode.SET_HCA_CAP, data=now)).ok
+    assert ok(fw, Command(Opcode.QUERY_HCA_CAP, 1)).data == now
+    ethernet = int.from_bytes(ok(fw, Command(Opcode.QUERY_HCA_CAP, 1 << 1 | 1)).data[:4], "big")
+    assert (ethernet >> 31, ethernet >> 30 & 1, ethernet >> 16 & 0x1F, ethernet >> 8 & 0xF) == (1, 1, 18, 9)
+    tables = ok(fw, Command(Opcode.QUERY_HCA_CAP, 7 << 1 | 1)).data
+    assert tables[0x200 // 8] & 0x80
+    assert tables[0x800 // 8] & 0x80
+    # what the profile says by name is still the firmware's own business
+    beyond = GENERAL.patch(now, {"log_max_eq": 15})
+    assert feed(fw, Command(Opcode.SET_HCA_CAP, data=beyond))[1] == ["capability-not-offered"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from fwpages.device.stack import Order
 from fwpages.prm.capability import GENERAL
+from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.identity import Supplier
+from fwpages.prm.opcodes import CapType
 
 _Pages = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 _Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
@@ -28,6 +31,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     ``max`` are the general capabilities that it offers, ``current`` those that are set before any SET_HCA_CAP, both
     by the names of ``prm.capability.GENERAL`` without those that follow from other keys (vhca_id, sf, …).
+    ``pages`` are whole capability pages as a device gave them, hexadecimal without the zeros at the end, by type and
+    kind (``general.max``, ``0x7.current``): what has no name comes from them.
     ``take_limit``: the most pages that one TAKE returns (Linux: MAX_RECLAIM_NPAGES). ``order``: which pages firmware
     returns first; ``seed`` decides in shuffled order.
     """
@@ -47,6 +52,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)] = 0
     max: dict[str, int] = {}
     current: dict[str, int] = {}
+    pages: dict[str, str] = {}
+
+    @property
+    def capability_pages(self) -> dict[tuple[int, bool], bytes]:
+        """``pages`` as bytes, by (type, current)."""
+        return {_page_key(key): bytes.fromhex(text).ljust(CAP_PAGE, b"\0") for key, text in self.pages.items()}
 
     @property
     def supplier(self) -> Supplier:
@@ -66,6 +77,15 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return {**(self.current if current else self.max), **derived}
 
 
+def _page_key(key: str) -> tuple[int, bool]:
+    """``general.max`` or ``0x7.current`` as (type, current); ValueError for anything else."""
+    kind, _, which = key.partition(".")
+    if which not in ("max", "current"):
+        raise ValueError(f"{key}: write TYPE.max or TYPE.current")
+    number = next((int(t) for t in CapType if t.name.lower() == kind), None)
+    return int(kind, 16) if number is None else number, which == "current"
+
+
 def names() -> list[str]:
     """The names of the profiles that come with the package, sorted."""
     found = (f.name for f in files("fwpages.device").joinpath("profiles").iterdir())
@@ -73,7 +93,12 @@ def names() -> list[str]:
 
 
 def profile(name: str) -> Profile:
-    """The profile with this name; ProfileError with the names that there are."""
+    """The profile with this name, or in this file (a path that ends in .toml); ProfileError with the names."""
+    if name.endswith(".toml"):
+        try:
+            return parse(Path(name).read_text("utf-8"), name)
+        except (OSError, UnicodeDecodeError) as e:
+            raise ProfileError(f"profile {name} cannot be read: {e}") from None
     if name not in names():
         raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}")
     text = files("fwpages.device").joinpath("profiles", f"{name}.toml").read_text("utf-8")
@@ -99,6 +124,13 @@ def _check(new: Profile, where: str) -> None:
                 raise ProfileError(f"profile {where}: {key} {why} - at `$.{table}.{key}`")
             if not 0 <= value <= field.mask:
                 raise ProfileError(f"profile {where}: {value} does not fit {field.width} bits - at `$.{table}.{key}`")
+    for key, text in new.pages.items():
+        try:
+            _page_key(key)
+            if len(bytes.fromhex(text)) > CAP_PAGE:
+                raise ValueError(f"a capability page has {CAP_PAGE} bytes")
+        except ValueError as e:
+            raise ProfileError(f"profile {where}: {e} - at `$.pages`") from None
     beyond = exceeding(new.current, new.max)
     if beyond is not None:
         raise ProfileError(f"profile {where}: {beyond} is more than max offers - at `$.current.{beyond}`")

@@ -63,7 +63,7 @@ OnEvent: TypeAlias = Callable[[float, str], None]
 
 
 class Observer:
-    """Watches a device and keeps its books. ``moments`` have happened so far, named as a step's ``after`` names them."""
+    """Watches a device and keeps its books. ``moments`` have happened so far, named as in a step's ``after``."""
 
     def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
         self.firmware = firmware

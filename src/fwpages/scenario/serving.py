@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from fwpages.device import Fault, ResetFunction, Want, faulty
+from fwpages.device.ethernet_capabilities import ethernet_pages
 from fwpages.device.full import FullFirmware
 from fwpages.link.queue_device import Seen
 from fwpages.link.tap import Tap
@@ -82,7 +83,7 @@ class Serving:
         self.steps = scenario.step
         self._pages = {spec.name: spec.pages for spec in specs}
         self._plan = [self._resolve(n, step) for n, step in enumerate(self.steps)]
-        firmware = FullFirmware(profile, specs)
+        firmware = FullFirmware(profile, specs, pages=profile.capability_pages or ethernet_pages())
         self.firmware = faulty(firmware, of_device) if of_device else firmware
         self.seen = Observer(self.firmware, tap, on_event)
         self.device = ServedDevice(

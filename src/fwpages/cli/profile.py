@@ -1,0 +1,40 @@
+"""``fwpages profile``: a device profile from a real driver's debug log."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from fwpages.device import ProfileError
+from fwpages.device.profiles import parse
+from fwpages.observe.inputs import InputError
+from fwpages.observe.profiling import profile_of
+
+
+@click.command("profile", short_help="Make a device profile of a real driver's debug log.")
+@click.argument("log", metavar="LOG")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, not to the screen."
+)
+@click.option("--name", help="Its name; that of the file unless told.")
+def command(log: str, output: Path | None, name: str | None) -> int:
+    """Make a profile of LOG: a kernel log of a start with dyndbg=+p, or a trace; - is standard input.
+
+    A scenario uses it by its path: profile = "FILE.toml".
+    """
+    try:
+        called = name or (output.stem if output is not None else "from-a-log")
+        text = profile_of(log, re.sub(r"[^a-z0-9-]", "-", called.lower()))
+        parse(text, "from the log")
+    except (InputError, ProfileError) as e:
+        raise click.UsageError(str(e)) from None
+    if output is None:
+        click.echo(text, nl=False)
+        return 0
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as e:
+        raise click.UsageError(f"--output {output}: {e.strerror or e}") from None
+    return 0

@@ -1,0 +1,173 @@
+"""``fwpages serve``: a device for a virtual machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from fwpages.cli.files import written
+from fwpages.link.vfio_user import Server
+from fwpages.link.vfio_user_socket import SocketError
+from fwpages.observe.trace import TraceWriter
+from fwpages.scenario import ScenarioError, load
+from fwpages.scenario.faults import fault
+from fwpages.scenario.served import ServedSession
+from fwpages.scenario.serving import Serving
+from fwpages.scenario.topology import device_profile
+
+
+class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """What ``serve --json`` prints at the end."""
+
+    schema_: str = "serve/1"
+    scenario: str
+    clean: bool
+    verdict: str
+    commands: int
+    seconds: float
+    sessions: list[dict[str, Any]]
+    offences: list[dict[str, Any]]
+    faults: list[str]
+    unfollowed: list[str]
+    missed: list[str]
+
+
+@click.command("serve", short_help="Be a device to a virtual machine: an unmodified driver loads on the firmware.")
+@click.argument("scenario", default="connectx7")
+@click.option("--socket", "path", required=True, type=click.Path(path_type=Path), help="Listen here (mode 0600).")
+@click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Shuffle the order in which firmware returns pages.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME[@N][xTIMES]", help="Let something go wrong, as in run.")
+@click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
+def command(
+    scenario: str, path: Path, once: bool, seed: int | None, faults: tuple[str, ...], trace: Path | None, as_json: bool
+) -> int:
+    """Be the device of SCENARIO (a name from `fwpages list scenarios`, a TOML file, or - for standard input).
+
+    Ends upon SIGINT or SIGTERM. The driver behaved if the exit code is 0.
+    """
+    try:
+        plan = load(scenario, text=sys.stdin.read() if scenario == "-" else None)
+        with ExitStack() as stack:
+            writer = None
+            if trace is not None:
+                stream = stack.enter_context(written("--trace", trace))
+                profile = device_profile(plan)
+                writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
+            serving = Serving(
+                plan, seed=seed, faults=[fault(f) for f in faults], tap=writer, on_event=_teller(err=as_json)
+            )
+            _serve(path, serving, once=once, err=as_json)
+            if writer is not None:
+                writer.end()
+    except ScenarioError as e:
+        raise click.UsageError(str(e)) from None
+    except SocketError as e:
+        raise click.UsageError(f"--socket {e}") from None
+    report = _report(scenario, serving)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        _show(report)
+    return 0 if report.clean else 1
+
+
+def _teller(*, err: bool) -> Callable[[float, str], None]:
+    return lambda t, words: click.echo(f"{t:9.3f}  {words}", err=err)
+
+
+def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
+    with Server(path, serving) as server, _stopped_by_signals(server):
+        click.echo(f"serving {path}; start the machine with\n", err=err)
+        click.echo("\n".join(qemu_options(path)) + "\n", err=err)
+        while not server.stopped:
+            server.step(None)
+            if once and server.clients and not server.busy:
+                break
+
+
+def qemu_options(path: Path) -> list[str]:
+    """The options of QEMU (10.1 or newer) that give a machine this device: its memory has to be shareable."""
+    device = msgspec.json.encode(
+        {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": os.path.abspath(path)}}
+    ).decode()
+    return [
+        "  qemu-system-x86_64 -M q35,memory-backend=ram -m 1G \\",
+        "    -object memory-backend-memfd,id=ram,size=1G,share=on \\",
+        "    -device pcie-root-port,id=rp0,slot=1 \\",
+        f"    -device '{device}' ...",
+    ]
+
+
+@contextmanager
+def _stopped_by_signals(server: Server) -> Iterator[None]:
+    """SIGINT and SIGTERM end the server in an orderly way."""
+
+    def stop(*_: object) -> None:
+        server.stop()
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    wakeup = signal.set_wakeup_fd(server.waker)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def _session(s: ServedSession) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(s)
+    return {**row, **{what: s.total(what) for what in ("given", "returned", "released", "held")}, "clean": s.clean}
+
+
+def _report(scenario: str, serving: Serving) -> ServeReport:
+    seen = serving.seen
+    took = getattr(serving.firmware, "took", ())
+    offences = [{"session": n, "name": o.name, "detail": o.detail} for n, o in seen.offences]
+    clean = not offences and all(s.clean for s in seen.sessions) and not serving.unfollowed
+    names = sorted({str(o["name"]) for o in offences})
+    left = sum(s.total("held") for s in seen.sessions)
+    if not seen.sessions:
+        verdict = "no driver came"
+    elif clean:
+        verdict = f"the driver behaved: {len(seen.sessions)} sessions, every page accounted for"
+    else:
+        open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed"]
+        said = [*names, *open_, *serving.unfollowed, *([f"{left:,} pages left behind"] if left else [])]
+        verdict = f"the driver did not behave: {', '.join(said)}"
+    return ServeReport(
+        scenario=scenario,
+        clean=clean,
+        verdict=verdict,
+        commands=seen.commands,
+        seconds=round(serving.device.now, 3),
+        sessions=[_session(s) for s in seen.sessions],
+        offences=offences,
+        faults=list(took),
+        unfollowed=serving.unfollowed,
+        missed=list(serving.missed),
+    )
+
+
+def _show(report: ServeReport) -> None:
+    click.echo()
+    for s in report.sessions:
+        click.echo(
+            f"session {s['number']}: {s['mode']}, {s['end']}, {s['commands']} commands, {s['requests']} page requests, "
+            f"{s['given']:,} given, {s['returned']:,} returned, {s['released']:,} released, {s['held']:,} left"
+        )
+    for o in report.offences:
+        click.echo(f"offence in session {o['session']}: {o['name']}: {o['detail']}")
+    for step in report.missed:
+        click.echo(f"never happened: {step}")
+    click.echo(report.verdict)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fwpages.cli import invoke
+from tests.link.vfio_client import HELLO, Wire, message
+
+CODE = "import sys; from fwpages.cli import main; main()"
+
+
+def serve(*args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CODE, "serve", *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "s"
+    with serve("--socket", str(path), "reset") as p:
+        wait_for(path)
+        p.send_signal(number)
+        out, err = p.communicate(timeout=30)
+    assert (p.returncode, err) == (0, "")
+    assert f'"path":"{path}"' in out
+    assert "memory-backend-memfd,id=ram,size=1G,share=on" in out
+    assert "never happened: step[0] (open)" in out
+    assert out.endswith("no driver came\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_once_as_json_with_a_trace(tmp_path: Path) -> None:
+    path, trace = tmp_path / "s", tmp_path / "t.jsonl"
+    with serve("--socket", str(path), "--once", "--json", "--trace", str(trace), "reset") as p:
+        wait_for(path)
+        wire = Wire(path)
+        wire.send(message(1, HELLO))
+        assert wire.answer()[0] == 0
+        wire.close()
+        out, err = p.communicate(timeout=30)
+    report = json.loads(out)
+    assert report["schema"] == "serve/1"
+    assert (report["sessions"], report["offences"], report["verdict"]) == ([], [], "no driver came")
+    assert "a virtual machine is here" in err
+    assert [json.loads(row)["kind"] for row in trace.read_text().splitlines()] == ["header", "end"]
+
+
+def test_socket_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "s"))
+        other.listen()
+        assert invoke(["serve", "--socket", str(tmp_path / "s")]) == 2
+    assert "another server is using it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["no-such"], "there is no scenario"),
+        (["--fault", "link-lost"], "a served device has none of these"),
+        (["--fault", "nonsense"], "there is no fault"),
+        (["health-recovery"], "does not know how"),
+    ],
+)
+def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], words: str) -> None:
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), *args]) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
