@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: soak mutants run test check bench docs peer clean
+.PHONY: soak mutants run test check bench docs peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -30,6 +30,15 @@ bench: $(VENV)/dev.stamp
 # Linux's own page allocator, to compare with: in a scratch folder, fetched and built once
 peer:
 	@tests/linux/peer.sh build/linux-pagealloc
+
+# QEMU, two kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
+vm:
+	@vm/build.sh
+
+# an unmodified Linux driver on our firmware, in virtual machines: five minutes, without KVM
+test-vm: $(VENV)/dev.stamp
+	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
+	$(BIN)/pytest tests/vm $(VMTESTS)
 
 docs: $(VENV)/docs.stamp
 	$(BIN)/sphinx-build -W -q -b html docs build/docs

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.guest import Kernel, MissingError, kernel, qemu
+
+#: seconds that one test may take
+LIMIT = 300
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Machines are started only for whoever asks for this folder (``make test-vm``), not by a plain ``pytest``."""
+    here = Path(__file__).parent
+    asked = (Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args)
+    return None if any(path == here or here in path.parents for path in asked) else True
+
+
+def _kernel(which: str) -> Kernel:
+    try:
+        qemu()
+        return kernel(which)
+    except MissingError as e:
+        if os.environ.get("FWPAGES_REQUIRE_VM"):
+            pytest.fail(str(e))
+        pytest.skip(str(e))
+
+
+@pytest.fixture
+def new() -> Kernel:
+    """The newest kernel: 7.2 or later, which knows VHCA_ID mode."""
+    return _kernel("new")
+
+
+@pytest.fixture
+def old() -> Kernel:
+    """A kernel that does not know it."""
+    return _kernel("old")
+
+
+@pytest.fixture(params=["new", "old"])
+def either(request: pytest.FixtureRequest) -> Kernel:
+    return _kernel(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _bounded() -> Iterator[None]:
+    """A test that hangs ends the run with a traceback of every thread; its machines end with it."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()

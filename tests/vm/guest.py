@@ -1,0 +1,190 @@
+"""A virtual machine with one device: started, told what to do over a serial port, and always ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+BUILD = Path(__file__).parents[2] / "build" / "vm"
+#: seconds from power-on to the first command, under emulation on a busy machine
+BOOT = 120.0
+
+
+class MissingError(RuntimeError):
+    """No QEMU or no kernel: the text says what to set or to build."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel image and an initramfs made with ``vm/init``; the name is Linux's own version."""
+
+    image: Path
+    initrd: Path
+    name: str
+
+
+def qemu() -> str:
+    """The QEMU to start. MissingError where there is none."""
+    given = os.environ.get("FWPAGES_QEMU")
+    if given:
+        return given
+    if (BUILD / "qemu").exists():
+        return str(BUILD / "qemu")
+    found = shutil.which("qemu-system-x86_64")
+    if found is None:
+        raise MissingError("no QEMU: `make vm` on Debian, elsewhere set FWPAGES_QEMU (10.1 or newer, with vfio-user)")
+    return found
+
+
+def kernel(which: str) -> Kernel:
+    """The newer (``new``) or the older (``old``) of the two kernels. MissingError where it is not there.
+
+    FWPAGES_KERNEL and FWPAGES_INITRD (FWPAGES_OLD_KERNEL, FWPAGES_OLD_INITRD) name others than ``make vm`` builds.
+    """
+    mark = "OLD_" if which == "old" else ""
+    image, initrd = os.environ.get(f"FWPAGES_{mark}KERNEL"), os.environ.get(f"FWPAGES_{mark}INITRD")
+    if image and initrd:
+        return Kernel(Path(image), Path(initrd), Path(image).name)
+    folder = BUILD / which
+    if not (folder / "version").exists():
+        raise MissingError(f"no kernel: `make vm` on Debian, or set FWPAGES_{mark}KERNEL and FWPAGES_{mark}INITRD")
+    return Kernel(folder / "vmlinuz", folder / "initramfs", (folder / "version").read_text().strip())
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command in the guest printed, and its exit status."""
+
+    text: str
+    status: int
+
+
+class Guest:
+    """QEMU with the device at ``socket_path``. A context manager: at its end the machine is off, whatever happened.
+
+    With ``iommu`` the device reaches only the pages that its driver maps, one by one.
+    """
+
+    def __init__(self, k: Kernel, socket_path: Path, folder: Path, *, memory: int = 1024, iommu: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "console.log"
+        self._errors = folder / "qemu.log"
+        listener = socket.socket(socket.AF_UNIX)
+        port = folder / "port"
+        listener.bind(str(port))
+        listener.listen(1)
+        listener.settimeout(30)
+        machine = "q35,kernel-irqchip=split" if iommu else "q35"
+        append = "intel_iommu=on iommu=strict" if iommu else ""
+        command = [
+            qemu(), "-M", machine, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", f"{memory}M",
+            "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on", "-machine", "memory-backend=ram",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", str(k.image), "-initrd", str(k.initrd),
+            "-append", f"console=ttyS0 panic=-1 loglevel=8 {append}",
+            "-serial", f"file:{self.log}",
+            "-chardev", f"socket,id=port,path={port}", "-serial", "chardev:port",
+            *(["-device", "intel-iommu,intremap=off,caching-mode=on"] if iommu else []),
+            "-device", "pcie-root-port,id=rp0,slot=1",
+            "-device", f'{{"driver":"vfio-user-pci","bus":"rp0","socket":{{"type":"unix","path":"{socket_path}"}}}}',
+        ]  # fmt: skip
+        with self._errors.open("w") as errors:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        self._port: socket.socket | None = None
+        try:
+            self._port, _ = listener.accept()
+        except TimeoutError:
+            self.kill()
+            raise RuntimeError(f"QEMU does not start: {self._errors.read_text()}") from None
+        finally:
+            listener.close()
+            port.unlink()
+        self._unread = bytearray()
+        self._next = 0
+
+    @property
+    def port(self) -> socket.socket:
+        """The serial port that takes commands."""
+        assert self._port is not None
+        return self._port
+
+    def ready(self) -> str:
+        """Wait until it has booted; the kernel's version."""
+        return self._line(b"READY ", BOOT)[1].strip().decode()
+
+    def run(self, command: str, seconds: float = 60.0) -> Said:
+        """Run a shell command in the guest. TimeoutError where it does not end in time."""
+        self._next += 1
+        self.port.sendall(f"{self._next} {command}\n".encode())
+        before, status = self._line(b"END %d " % self._next, seconds)
+        return Said(before.decode("utf-8", "replace").replace("\r\n", "\n"), int(status))
+
+    def start(self, command: str) -> None:
+        """Run a shell command in the guest and do not wait for it."""
+        self._next += 1
+        self.port.sendall(f"{self._next} {command}\n".encode())
+
+    def ok(self, command: str, seconds: float = 60.0) -> str:
+        """Run a command that must succeed; what it printed."""
+        said = self.run(command, seconds)
+        assert said.status == 0, f"{command}: {said.status}: {said.text}\n{self.console()[-3000:]}"
+        return said.text
+
+    def pages(self) -> dict[str, int]:
+        """Every counter of debugfs by name."""
+        return {name: int(value) for name, value in (row.split() for row in self.ok("pages").splitlines())}
+
+    def console(self) -> str:
+        """What came over the kernel's console so far."""
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+
+    def _line(self, mark: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """What came before the line that starts with ``mark``, and the rest of that line."""
+        end = time.monotonic() + seconds
+        while True:
+            at = self._unread.find(mark)
+            stop = self._unread.find(b"\n", at) if at >= 0 else -1
+            if stop >= 0:
+                before, rest = bytes(self._unread[:at]), bytes(self._unread[at + len(mark) : stop])
+                del self._unread[: stop + 1]
+                return before, rest
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"nothing after {seconds} s: {self._unread[-500:]!r}\n{self.console()[-3000:]}")
+            self.port.settimeout(min(left, 1.0))
+            try:
+                data = self.port.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                raise RuntimeError(f"the machine is off: {self._errors.read_text()}\n{self.console()[-3000:]}")
+            self._unread += data
+
+    def kill(self) -> None:
+        """End the machine as a power cut does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(30)
+        if self._port is not None:
+            self._port.close()
+
+    def off(self) -> None:
+        """Shut it down as an orderly user does; by force where that takes longer than 30 s."""
+        try:
+            self.start("poweroff -f")
+            self.process.wait(30)
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        self.kill()
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.kill()

@@ -1,0 +1,56 @@
+"""The kernel's own debug log of a run gives the same accounts as the server's trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fwpages.cli import cli
+from tests.vm.guest import Kernel
+from tests.vm.lab import PF, Lab, scenario
+
+START = 37 + 2000
+
+
+def audit(path: Path) -> dict[str, Any]:
+    result = CliRunner().invoke(cli, ["audit", "--json", str(path)], standalone_mode=False)
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def accounts(report: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The figures of each function, of the only session."""
+    (session,) = report["sessions"]
+    return {
+        f["identity"]: tuple(
+            int(f[what] or 0) for what in ("given", "returned", "released", "held", "doubtful", "peak")
+        )
+        for f in session["functions"]
+    }
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_log_and_trace(new: Kernel, tmp_path: Path, offered: bool) -> None:
+    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(new) as g:
+        g.ok("load dyndbg=+p", seconds=120)
+        lab.until({"self": START})
+        lab.want(vf0=600, sf0=7)
+        lab.until({"self": START, "vf0": 600, "sf0": 7})
+        lab.want(vf0=-100)
+        lab.reset("sf0")
+        lab.until({"self": START, "vf0": 500})
+        lab.agree(g)
+        g.ok("unload", seconds=120)
+        lab.clean(g)
+        g.off()
+    log, trace = tmp_path / "console.log", tmp_path / "trace.jsonl"
+    log.write_text(g.console().replace("\r\n", "\n"))
+    trace.write_text(lab.text_after())
+    assert accounts(audit(log)) == accounts(audit(trace))
+    own = "vhca:0x2a" if offered else "func:0x0"
+    assert accounts(audit(log))[own] == (START, START, 0, 0, 0, START)
+    assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if offered else "func_id")

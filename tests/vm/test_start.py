@@ -1,0 +1,105 @@
+"""An unmodified kernel's mlx5_core probes, negotiates, gives its pages, and unloads: judged from both sides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fwpages.prm.identity import Mode, func_id, vhca_id
+from tests.vm.guest import Guest, Kernel
+from tests.vm.lab import ECPF, PF, Lab, scenario
+
+START = 37 + 2000
+
+
+def life(lab: Lab, g: Guest) -> None:
+    """Load, a few requests, unload; both sides count the same after each."""
+    with g:
+        g.ok("load")
+        lab.until({"self": START})
+        assert lab.agree(g) == {"self": START}
+        lab.want(self=1)
+        lab.until({"self": START + 1})
+        lab.agree(g)
+        lab.want(self=3332)
+        lab.until({"self": START + 3333})
+        lab.agree(g)
+        lab.want(self=-3000)
+        lab.until({"self": START + 333})
+        lab.agree(g)
+        g.ok("unload")
+        lab.clean(g)
+        g.off()
+
+
+def given_as(lab: Lab) -> list[tuple[int, int]]:
+    """Whom MANAGE_PAGES(GIVE) named, and how many pages, in order."""
+    found = []
+    for row in map(json.loads, lab.text().splitlines()):
+        if row["kind"] == "submit":
+            data = bytes.fromhex(row["in"])
+            if data[:2] == b"\x01\x08" and data[7] == 1:
+                found.append((int.from_bytes(data[10:12]), int.from_bytes(data[12:16])))
+    return found
+
+
+def test_vhca_id_mode(new: Kernel, tmp_path: Path) -> None:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new) as g:
+        g.ok("load")
+        lab.until({"self": START})
+        # the boot pages came as function 0, the rest as the own vhca_id, and all of them are found under it
+        assert given_as(lab)[:2] == [(0, 37), (0x2A, 2000)]
+        assert lab.call(lambda: {k: v.size for k, v in lab.serving.firmware.holds().items()}) == {vhca_id(0x2A): START}
+        g.ok("unload")
+        lab.clean(g)
+        assert lab.session.mode is Mode.VHCA_ID
+        g.off()
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_requests(new: Kernel, tmp_path: Path, offered: bool) -> None:
+    with Lab(scenario(PF, offered=offered), tmp_path) as lab:
+        life(lab, lab.guest(new))
+        assert lab.session.mode is (Mode.VHCA_ID if offered else Mode.FUNC_ID)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_older_kernel_stays_in_func_id_mode(old: Kernel, tmp_path: Path, offered: bool) -> None:
+    with Lab(scenario(PF, offered=offered), tmp_path) as lab:
+        life(lab, lab.guest(old))
+        assert lab.session.mode is Mode.FUNC_ID
+        assert {number for number, _ in given_as(lab)} == {0}
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_embedded_cpu(new: Kernel, tmp_path: Path, offered: bool) -> None:
+    with Lab(scenario(ECPF, offered=offered), tmp_path) as lab, lab.guest(new) as g:
+        g.ok("load")
+        lab.until({"self": START})
+        lab.agree(g)
+        own = vhca_id(lab.profile.vhca_id) if offered else func_id(0, ec=True)
+        assert list(lab.call(lab.serving.firmware.holds)) == [own]
+        want = {"host-pf": 500, "vf0": 100, "vf1": 200, "sf0": 10, "ec-vf0": 20}
+        lab.want(**{name.replace("-", "_"): n for name, n in want.items()})
+        lab.until({"self": START, **want})
+        lab.agree(g)
+        lab.want(host_pf=-100, ec_vf0=-20)
+        lab.reset("vf1")
+        lab.until({"self": START, "host-pf": 400, "vf0": 100, "sf0": 10})
+        lab.agree(g)
+        counters = g.pages()
+        if not offered:
+            assert counters["fw_pages_host_pf"] == 400
+            assert counters["fw_pages_vfs"] == 100
+            assert counters["fw_pages_ec_vfs"] == 0
+            assert counters["fw_pages_sfs"] == 10
+        # where Linux can tell types apart it waits for the pages of the host PF and of VFs before it goes
+        for name in ("host-pf", "vf0"):
+            lab.reset(name)
+        lab.until({"self": START, "sf0": 10})
+        g.ok("unload")
+        lab.clean(g)
+        assert lab.session.mode is (Mode.VHCA_ID if offered else Mode.FUNC_ID)
+        g.off()
