@@ -50,10 +50,15 @@ class _Met:
     broken: dict[str, Broken] = field(default_factory=dict)
     reached: dict[str, Path] = field(default_factory=dict)
 
+    def bad(self, name: str, path: list[int], what: str) -> None:
+        if name not in self.broken or len(path) < len(self.broken[name].path):
+            self.broken[name] = Broken(name, tuple(path), what)
+
 
 def random_walks(spec: Spec, count: int, seed: int, *, watch: Watch | None = None, longest: int = LONGEST) -> Walks:
     """Walk so many times, each until nothing can happen, something is broken, or the walk is too long.
 
+    Where nothing can happen any more, what should have come about by then (*eventually*) and has not is broken.
     ScenarioError where the world cannot be.
     """
     root = spec.build()
@@ -76,6 +81,9 @@ def _walk(root: World, tests: Tests, dice: random.Random, longest: int, met: _Me
     while len(path) < longest:
         chosen = _step(w, dice)
         if chosen is None:
+            for name, goal in zip(w.rules.scenario.expect.eventually, tests.goals, strict=True):
+                if goal(w) is not None:
+                    met.bad(name, path, "nothing comes any more")
             return len(path), True
         n, w = chosen
         path.append(n)
@@ -84,8 +92,7 @@ def _walk(root: World, tests: Tests, dice: random.Random, longest: int, met: _Me
                 met.reached[name] = tuple(path)
         bad = (*seen(tests.bad_steps, w), *seen(tests.bad_states, w))
         for name, what in bad:
-            if name not in met.broken or len(path) < len(met.broken[name].path):
-                met.broken[name] = Broken(name, tuple(path), what)
+            met.bad(name, path, what)
         if bad:
             return len(path), True
     return len(path), False
