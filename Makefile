@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: soak mutants run test check bench docs peer vm test-vm clean
+.PHONY: soak mutants sensitivity run test check bench docs peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -24,6 +24,10 @@ soak: $(VENV)/dev.stamp
 mutants: $(VENV)/mutants.stamp
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
+# break a copy of host/ in 100 places, one at a time, and ask the worlds; SENSITIVITY="--seed 2 --mutants 50" for others
+sensitivity: $(VENV)/mutants.stamp
+	$(BIN)/python -m tests.sensitivity $(SENSITIVITY)
+
 bench: $(VENV)/dev.stamp
 	$(BIN)/python bench/pages.py
 
@@ -35,10 +39,10 @@ peer:
 vm:
 	@vm/build.sh
 
-# an unmodified Linux driver on our firmware, in virtual machines: five minutes, without KVM
+# an unmodified Linux driver on our firmware, in virtual machines, two at a time, without KVM; VMTESTS="-n 0 -k iommu"
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
-	$(BIN)/pytest tests/vm $(VMTESTS)
+	$(BIN)/pytest tests/vm -n 2 --dist worksteal $(VMTESTS)
 
 docs: $(VENV)/docs.stamp
 	$(BIN)/sphinx-build -W -q -b html docs build/docs

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fwpages.device import Completed, Effect, Firmware, Input, Submitted
+from fwpages.device import Completed, Effect, Firmware, Input, Phase, Submitted
 from fwpages.host import Send
 from fwpages.link.memory import Memory
 from fwpages.link.queue_device import QueueDevice
@@ -34,6 +34,7 @@ class Echo:
     """Answers a TAKE with the pages that it was made with, and everything else with OK."""
 
     deadline = None
+    phase = Phase.WORKING
 
     def __init__(self, pages: PageArray, *, checksums: bool) -> None:
         self.pages = pages

@@ -15,6 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fwpages.cli import invoke
+from fwpages.explore.library import load
+from fwpages.explore.narrative import narrate
+from fwpages.explore.replay import walk
+from fwpages.explore.search import search
+from fwpages.explore.spec import Spec
+from fwpages.explore.svg import svg
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -25,6 +31,9 @@ PICTURES = {
     "run": ("fwpages run", ""),
     "audit": ("fwpages audit dmesg.txt.gz", "fwpages audit tests/golden/linux-7.2.13-pf-vhca_id.dmesg.txt.gz"),
 }
+
+#: picture → the world, the design that drives it, and the property whose shortest counterexample it shows
+CHARTS = {"give-timeout": ("give-timeout", "merged", "custody")}
 
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 #: width of a character in Rich's coordinates
@@ -76,8 +85,17 @@ def picture(shown: str, run: str) -> str:
     return "\n".join(text.rstrip() for text in svg.splitlines() if text.strip()) + "\n"
 
 
+def counterexample(world: str, design: str, name: str) -> str:
+    """An SVG of the shortest way on which that property is broken; KeyError where it is not."""
+    spec = Spec(world, load(world), design)
+    broken = search(spec).broken[name]
+    return svg(narrate(walk(spec, broken.path)), f"{world}, driven by {design}: {broken.seen}")
+
+
 def main() -> None:
     """Write every picture."""
+    for name, chart in CHARTS.items():
+        (IMAGES / f"{name}.svg").write_text(counterexample(*chart), "utf-8")
     for name, (shown, run) in PICTURES.items():
         (IMAGES / f"{name}.svg").write_text(picture(shown, run), "utf-8")
 

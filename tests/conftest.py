@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fwpages.explore.review import Answer
+
+from .settled import settled
+
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
@@ -45,3 +49,10 @@ def read_trace(name: str) -> list[Line]:
         )
         for row in rows
     ]
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
+    """The whole review (about 50 s on two cores, once in a run: its workers share it)."""
+    folder = tmp_path_factory.getbasetemp()
+    return settled(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)

@@ -24,8 +24,8 @@ from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
 from fwpages.scenario import Scenario, ScenarioError, load
-from fwpages.scenario.faults import FAULTS
-from fwpages.scenario.format import BoundsTable, DeviceTable, FunctionTable, Step
+from fwpages.scenario.faults import EVERY_FAULT
+from fwpages.scenario.format import BoundsTable, DeviceTable, ExpectTable, FunctionTable, Step
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -181,9 +181,9 @@ def reference(name: str) -> str:
 
 
 def test_every_key_of_a_scenario_is_described() -> None:
-    text = reference("scenario-format.md")
+    text = reference("scenario-format.md") + reference("worlds.md")
     steps = Step.__args__
-    for struct in (Scenario, DeviceTable, FunctionTable, BoundsTable, *steps):
+    for struct in (Scenario, DeviceTable, FunctionTable, BoundsTable, ExpectTable, *steps):
         for f in msgspec.structs.fields(struct):
             assert f"`{f.name}`" in text, f"{struct.__name__}.{f.name}"
     for step in steps:
@@ -192,17 +192,17 @@ def test_every_key_of_a_scenario_is_described() -> None:
 
 def test_every_fault_is_described() -> None:
     text = reference("faults.md")
-    for name, (words, finders) in FAULTS.items():
+    for name, (words, finders) in EVERY_FAULT.items():
         named = ", ".join(f"`{n}`" for n in finders) or "none"
         assert f"| `{name}` | {words} | {named} |" in text
 
 
 def test_bounds_are_those_of_the_host() -> None:
-    text = reference("scenario-format.md")
+    text = reference("scenario-format.md") + reference("worlds.md")
     for f in msgspec.structs.fields(BoundsTable):
         row = re.search(rf"^\| `{f.name}` \|[^|]*\| (\S+) \|", text, re.MULTILINE)
-        assert row is not None
-        assert float(row[1]) == getattr(Bounds(), f.name)
+        assert row is not None, f.name
+        assert float(row[1]) == getattr(Bounds(), f.name, f.default)
 
 
 def test_profiles_have_the_figures_that_the_table_says() -> None:
@@ -245,6 +245,18 @@ def test_pictures_are_of_today(pictures: ModuleType) -> None:
     for name, (shown, run) in pictures.PICTURES.items():
         stored = (DOCS / "images" / f"{name}.svg").read_text("utf-8")
         assert pictures.picture(shown, run) == stored, "make them anew: python docs/make_pictures.py"
+
+
+def test_charts_are_of_today(pictures: ModuleType) -> None:
+    for name, chart in pictures.CHARTS.items():
+        stored = (DOCS / "images" / f"{name}.svg").read_text("utf-8")
+        assert pictures.counterexample(*chart) == stored, "make them anew: python docs/make_pictures.py"
+
+
+def test_every_kind_of_move_is_described() -> None:
+    text = reference("worlds.md")
+    for kind in ("user", "device", "give up", "request", "answer", "lost", "map", "reset", "thread", "time"):
+        assert f"| {kind} |" in text
 
 
 def test_pictures_need_no_network() -> None:

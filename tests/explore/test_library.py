@@ -42,3 +42,15 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         load(str(tmp_path / "bytes.toml"))
     with pytest.raises(ScenarioError, match="Is a directory"):
         load(f"{tmp_path}/")
+
+
+def test_one_function_of_a_world() -> None:
+    name = next(n for n in names() if len(load(n).function) > 1)
+    world = load(name)
+    for f in world.function:
+        one = load(f"{name}:{f.name}")
+        assert [g.name for g in one.function] == [f.name]
+        assert {getattr(s, "function", f.name) for s in one.step} == {f.name}
+        assert Spec(name, one).build().quiet
+    with pytest.raises(ScenarioError, match="there is no function 'nobody' in this world; there are "):
+        load(f"{name}:nobody")

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,8 +56,8 @@ def test_shards_change_nothing(name: str, design: str) -> None:
     same(search(spec), search(spec, expander=sharded(spec, serial)))
 
 
-@pytest.mark.usefixtures("little")
-def test_however_many_processes_the_outcome_is_the_same() -> None:
+def test_however_many_processes_the_outcome_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SHARD", 24)
     spec = made(WIDE)
     alone = search(spec)
     assert max(alone.levels) > 40
@@ -69,7 +73,10 @@ def test_states_are_sorted_by_their_keys() -> None:
 
 
 class Mortal(ProcessPoolExecutor):
-    """An executor whose process is killed while it has work, as long as ``deaths`` are left."""
+    """An executor whose process is killed while it has a shard to do, as long as ``deaths`` are left.
+
+    A shard that was done before the blow fell does not count.
+    """
 
     deaths = 0
     made = 0
@@ -81,11 +88,11 @@ class Mortal(ProcessPoolExecutor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future = super().submit(fn, *args, **kwargs)
         while Mortal.deaths and not future.running() and not future.done():
-            time.sleep(0.001)
+            time.sleep(0.0005)
         if Mortal.deaths and not future.done():
-            Mortal.deaths -= 1
             for process in list(self._processes.values()):  # the executor's own, by its pid
                 os.kill(int(str(process.pid)), signal.SIGKILL)
+            Mortal.deaths -= isinstance(future.exception(), BrokenProcessPool)
         return future
 
 
@@ -97,14 +104,23 @@ def mortal(monkeypatch: pytest.MonkeyPatch, count: int, deaths: int) -> Iterator
         yield pool
 
 
-@pytest.mark.usefixtures("little")
 def test_a_worker_killed_at_its_work_changes_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = small("life", "merged")
+    monkeypatch.setattr(workers, "SHARD", 64)
+    spec = made(WIDE, "merged")
     alone = search(spec)
-    with mortal(monkeypatch, 2, 2) as pool:
-        same(alone, search(spec, expander=sharded(spec, pool)))
+    with mortal(monkeypatch, 2, 0) as pool:
+        levels = 0
+
+        def killing(shards: Sequence[Shard]) -> Sequence[Expanded]:
+            nonlocal levels
+            levels += 1
+            if levels in (30, len(alone.levels) - 2):  # both have worked by then
+                Mortal.deaths = 1
+            return pool(shards)
+
+        same(alone, search(spec, expander=sharded(spec, killing)))
     assert Mortal.deaths == 0
-    assert Mortal.made == 4
+    assert Mortal.made >= 4
 
 
 def test_a_shard_that_kills_three_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +142,31 @@ def test_a_worker_that_died_of_boredom_is_replaced(monkeypatch: pytest.MonkeyPat
             return found
 
         same(search(spec), search(spec, expander=sharded(spec, killing)))
+
+
+def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text(WIDE, "utf-8")
+    line = [sys.executable, "-c", "from fwpages.cli import main; main()", "explore", "wide.toml", "--workers", "2"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as coordinator:
+        children = Path(f"/proc/{coordinator.pid}/task/{coordinator.pid}/children")
+        found: list[str] = []
+        while not found and coordinator.poll() is None:
+            found = [pid for pid in children.read_text("utf-8").split() if "spawn_main" in _typed(pid)]
+            time.sleep(0.01)
+        coordinator.kill()
+    assert found
+    deadline = time.monotonic() + 20
+    while any("spawn_main" in _typed(pid) for pid in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _typed(pid: str) -> str:
+    """The command line of a process; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8")
+    except OSError:
+        return ""
 
 
 def test_what_goes_wrong_in_a_shard_is_told() -> None:

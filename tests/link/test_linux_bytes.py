@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from fwpages.device import Completed, Effect, Firmware, Input, Submitted
+from fwpages.device import Completed, Effect, Firmware, Input, Phase, Submitted
 from fwpages.link.memory import Memory
 from fwpages.link.queue_device import QueueDevice
 from fwpages.link.wire_offences import WireOffence
@@ -26,6 +26,7 @@ class Recorded:
 
     deadline = None
     checksums = False
+    phase = Phase.WORKING
     eqs: dict[int, object] = {}  # noqa: RUF012
 
     def __init__(self, answer: bytes, opcode: int) -> None:

@@ -47,10 +47,7 @@ class Driver:
         self.ask(message(1, HELLO))
         self.ask(dma_map(0, RAM), [os.dup(self.ram)])
         self.ask(set_irqs(0, 4), [os.dup(fd) for fd in self.irqs])
-        self.write(CONFIG, 0x04, (6).to_bytes(2, "little"))
-        self.write(CONFIG, 0xA2, (0x8000).to_bytes(2, "little"))
-        self.write(BAR, 0x10, bytes(4))
-        self.write(BAR, 0x14, QUEUE.to_bytes(4, "big"))
+        self._set_up()
 
     def ask(self, data: bytes, fds: list[int] | None = None) -> bytes:
         out, left = b"", list(fds or [])
@@ -60,6 +57,17 @@ class Driver:
             data, left = data[n:], []
         assert HEADER.unpack_from(out)[4] == 0, f"errno {HEADER.unpack_from(out)[4]}"
         return out[HEADER_SIZE:]
+
+    def reset(self) -> None:
+        """A function-level reset, with the registers set up again as the constructor does."""
+        self.ask(message(13))
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self.write(CONFIG, 0x04, (6).to_bytes(2, "little"))
+        self.write(CONFIG, 0xA2, (0x8000).to_bytes(2, "little"))
+        self.write(BAR, 0x10, bytes(4))
+        self.write(BAR, 0x14, QUEUE.to_bytes(4, "big"))
 
     def read(self, index: int, offset: int, length: int) -> bytes:
         return self.ask(region(9, index, offset, length))[16:]

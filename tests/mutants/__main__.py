@@ -8,12 +8,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
 
+from tests.mutants.copies import copy
 from tests.mutants.draw import PACKAGE, ROOMS, draw
-from tests.mutants.run import WORKERS, Outcome, clean_run, copy, patience, run
+from tests.mutants.run import WORKERS, Outcome, attempt, clean_run, patience, run
 
 OUTCOMES = ("killed", "survived", "timed out")
 
@@ -50,7 +52,12 @@ def main(seed: int, count: int, rooms: tuple[str, ...], only: str | None, minute
         limits = {room: patience(clean_run(folder / "0", room)) for room in needed}
         for n in range(1, WORKERS):
             shutil.copytree(folder / "0", folder / str(n))
-        done = run(mutants, folder, limits, start + minutes * 60)
+        copies = [folder / str(n) for n in range(WORKERS)]
+        done = []
+        for outcome in run(mutants, copies, start + minutes * 60, partial(attempt, limits)):
+            done.append(outcome)
+            if outcome.what != "killed":
+                print(f"{outcome.what} {outcome.mutant}\n{outcome.diff}\n", flush=True)
     print(table(done, sizes))
     print(f"seed {seed}: {len(done)} of {len(mutants)} mutants of {PACKAGE}, {time.monotonic() - start:.0f} s")
 

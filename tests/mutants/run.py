@@ -6,42 +6,39 @@ import multiprocessing
 import os
 import resource
 import shlex
-import shutil
-import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from attrs import evolve
 from cosmic_ray.mutating import mutate_and_test
 
+from tests.mutants.copies import called, environment, on_its_own
 from tests.mutants.draw import Mutant
 
-ROOT = Path(__file__).parents[2]
 WORKERS = 2
 #: bytes of address space: a mutant that loops for ever must not fill the machine's memory
 MEMORY = 8 << 30
 #: what a room is tested by besides its own tests, afterwards
 MORE = {"host": ["tests/scenario/test_life.py"]}
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Outcome:
+    """``what`` is ``killed`` (the program ended badly), ``survived`` or ``timed out``; ``output`` what it printed."""
+
     mutant: Mutant
     what: str
     diff: str
-
-
-def copy(to: Path) -> None:
-    """Copy what the tests need of the tree."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for folder in ("src", "tests"):
-        shutil.copytree(ROOT / folder, to / folder, ignore=ignore)
-    shutil.copy(ROOT / "pyproject.toml", to)
+    output: str = ""
 
 
 def files_of(root: Path, room: str, module: str | None = None) -> list[str]:
@@ -55,24 +52,15 @@ def command(files: list[str]) -> list[str]:
     return [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *files]
 
 
-def environment(root: Path) -> dict[str, str]:
-    """The copy's sources before the installed ones; the same Hypothesis examples for every mutant."""
-    return {"PYTHONPATH": str(root / "src"), "CI": "1"}
-
-
 def clean_run(root: Path, room: str) -> float:
     """Seconds that a room's tests take on the unchanged copy; they have to pass there, and on the copy's sources.
 
     The bytecode that this leaves in the copy serves every mutant. Cosmic Ray lets none be written later, and what it
     changes is newer than its bytecode.
     """
-    env = os.environ | environment(root)
-    where = [sys.executable, "-c", "import fwpages; print(fwpages.__file__)"]
-    found = subprocess.run(where, cwd=root, env=env, check=True, capture_output=True, text=True).stdout.strip()
-    if not Path(found).is_relative_to(root):
-        raise click.ClickException(f"tests would import {found}, not the copy in {root}")
+    on_its_own(root)
     start = time.monotonic()
-    run = subprocess.run(command(files_of(root, room)), cwd=root, env=env, check=False, capture_output=True, text=True)
+    run = called(root, command(files_of(root, room)))
     if run.returncode:
         raise click.ClickException(f"the tests of {room} fail without any mutation:\n{run.stdout}{run.stderr}")
     return time.monotonic() - start
@@ -91,34 +79,35 @@ def settle(copies: multiprocessing.Queue[Path]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def attempt(mutant: Mutant, limit: float) -> Outcome:
-    root = Path.cwd()
+def broken(mutant: Mutant, program: list[str], limit: float) -> Outcome:
+    """Run a program in the copy that is the current directory, with this one place of it broken."""
     spec = evolve(mutant.spec, module_path=mutant.path)
-    files = files_of(root, mutant.room, mutant.path.stem)
-    result = mutate_and_test([spec], shlex.join(command(files)), limit)
+    result = mutate_and_test([spec], shlex.join(program), limit)
     if result.worker_outcome.value != "normal":
         raise RuntimeError(f"{mutant}: {result.worker_outcome.value}\n{result.output}")
     what = "timed out" if result.output == "timeout" else result.test_outcome.value
     changes = [line for line in result.diff.splitlines()[3:] if line[:1] in "+-"]
-    return Outcome(mutant, what, "\n".join(changes))
+    return Outcome(mutant, what, "\n".join(changes), result.output)
 
 
-def run(mutants: list[Mutant], folder: Path, limits: dict[str, float], until: float) -> list[Outcome]:
-    """Two at a time; each that no test noticed is printed as it is found."""
+def attempt(limits: dict[str, float], mutant: Mutant) -> Outcome:
+    """The tests of a mutant's room."""
+    files = files_of(Path.cwd(), mutant.room, mutant.path.stem)
+    return broken(mutant, command(files), limits[mutant.room])
+
+
+def run(mutants: list[Mutant], copies: list[Path], until: float, trial: Callable[[Mutant], T]) -> Iterator[T]:
+    """Try each mutant, as many at a time as there are copies; none is begun after ``until``."""
     context = multiprocessing.get_context("spawn")
-    copies: multiprocessing.Queue[Path] = context.Queue()
-    for n in range(WORKERS):
-        copies.put(folder / str(n))
-    done: list[Outcome] = []
-    todo, running = iter(mutants), set[Future[Outcome]]()
-    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=settle, initargs=(copies,)) as pool:
+    places: multiprocessing.Queue[Path] = context.Queue()
+    for place in copies:
+        places.put(place)
+    todo, running = iter(mutants), set[Future[T]]()
+    with ProcessPoolExecutor(len(copies), mp_context=context, initializer=settle, initargs=(places,)) as pool:
         while True:
-            for m in islice(todo, WORKERS - len(running) if time.monotonic() < until else 0):
-                running.add(pool.submit(attempt, m, limits[m.room]))
+            for m in islice(todo, len(copies) - len(running) if time.monotonic() < until else 0):
+                running.add(pool.submit(trial, m))
             if not running:
-                return done
+                return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for outcome in (f.result() for f in finished):
-                done.append(outcome)
-                if outcome.what != "killed":
-                    print(f"{outcome.what} {outcome.mutant}\n{outcome.diff}\n", flush=True)
+            yield from (f.result() for f in finished)

@@ -8,8 +8,9 @@ import pytest
 
 pytest.importorskip("cosmic_ray", reason="needs the extra mutants")
 
+from tests.mutants.copies import ROOT
 from tests.mutants.draw import ROOMS, annotated, draw
-from tests.mutants.run import ROOT, files_of
+from tests.mutants.run import files_of
 
 
 def test_annotations_are_found_in_arguments_results_and_variables() -> None:

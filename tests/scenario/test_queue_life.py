@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from dataclasses import replace
 from importlib import resources
 
@@ -89,3 +91,33 @@ def test_each_fault_of_the_wire(name: str, mode: WantedMode) -> None:
             finders = EVERY_FAULT[name][1]
             assert not finders or named(result) & set(finders), (at, named(result))
     assert struck
+
+
+#: what the wire cannot carry as the direct link does: see ``test_each_fault_alone``
+_OTHERWISE = (*UNHEARD, "take-long", "request-storm")
+
+
+@pytest.mark.parametrize("chunk", range(3))
+def test_pairs_of_faults(chunk: int) -> None:
+    """Pairs that a fixed seed draws, at moments and in modes that it draws too: the books of the direct link."""
+    draw = random.Random(chunk)
+    pairs = list(itertools.combinations(sorted(n for n in FAULTS if n not in _OTHERWISE), 2))
+    for a, b in draw.sample(pairs, 8):
+        faults = [Fault(a, draw.randint(1, 8)), Fault(b, draw.randint(1, 8))]
+        direct, queued, link = both(small(), draw.choice(MODES), faults)
+        accounted(queued)
+        assert queued == direct, faults
+        assert link.wire_offences == []
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_pairs_with_a_fault_of_the_wire(chunk: int) -> None:
+    """One of the bytes and one of any kind: everything ends, nothing is lost, no memory stays mapped."""
+    draw = random.Random(100 + chunk)
+    others = sorted(n for n in EVERY_FAULT if n not in (*UNHEARD, "request-storm", "not-fenced", "link-lost-for-good"))
+    for wire in draw.sample(sorted(WIRE_FAULTS), 12):
+        faults = [Fault(wire, draw.randint(1, 8)), Fault(draw.choice(others), draw.randint(1, 8))]
+        result = Life(small(), mode=draw.choice(MODES), checked=True, faults=faults, link="queue").run()
+        accounted(result)
+        assert all(b.end != "open" for b in result.sessions), faults
+        assert not result.mapped, faults

@@ -162,6 +162,19 @@ def test_steps_at_their_moment(stages: list[Stage]) -> None:
     assert event.num_pages == 4
 
 
+def test_time_begins_with_the_first_command(stages: list[Stage]) -> None:
+    """A machine resets its devices while it boots, long before a driver comes."""
+    stage = Stage(steps('do = "open"', 'do = "request"\nfunction = "vf0"\npages = 1\nat = 5.0'))
+    stages.append(stage)
+    d = stage.driver()
+    d.reset()
+    stage.later(20.0)
+    d.up()
+    assert d.event(1) is None
+    stage.later(5.0)
+    assert d.event(1) is not None
+
+
 def test_wait(stages: list[Stage]) -> None:
     stage = Stage(steps('do = "open"', 'do = "wait"\nseconds = 3', 'do = "request"\nfunction = "vf0"\npages = 1'))
     stages.append(stage)

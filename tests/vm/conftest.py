@@ -10,7 +10,7 @@ import pytest
 from tests.vm.guest import Kernel, MissingError, kernel, qemu
 
 #: seconds that one test may take
-LIMIT = 300
+LIMIT = 900
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

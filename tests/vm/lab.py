@@ -23,7 +23,7 @@ from fwpages.scenario import load
 from fwpages.scenario.served import ServedSession
 from fwpages.scenario.serving import Serving
 from fwpages.scenario.topology import device_profile
-from tests.vm.guest import Guest, Kernel
+from tests.vm.guest import PATIENCE, Guest, Kernel
 
 T = TypeVar("T")
 
@@ -143,7 +143,7 @@ class Lab:
 
         self._calls.put(run)
         os.write(self.server.waker, b"\0")
-        value, error = done.get(timeout=30)
+        value, error = done.get(timeout=PATIENCE)
         if error is not None:
             raise error
         return value  # type: ignore[return-value]
@@ -189,14 +189,14 @@ class Lab:
     def reset(self, name: str) -> None:
         self.call(lambda: self.serving.device.stir(ResetFunction(name)))
 
-    def until(self, held: Mapping[str, int], seconds: float = 60.0) -> None:
+    def until(self, held: Mapping[str, int], seconds: float = PATIENCE) -> None:
         """Wait until the functions hold this and nothing more."""
         end = time.monotonic() + seconds
         while self.held() != held:
             assert time.monotonic() < end, f"{self.held()} held, {held} expected; {self.events[-20:]}"
             time.sleep(0.05)
 
-    def wait(self, truth: Callable[[], object], seconds: float = 60.0) -> None:
+    def wait(self, truth: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Wait until this is so."""
         end = time.monotonic() + seconds
         while not truth():

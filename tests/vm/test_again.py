@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-
-import pytest
 
 from tests.vm.guest import Kernel
 from tests.vm.lab import PF, Lab, complaints, scenario
@@ -95,7 +94,7 @@ def test_stays_healthy(new: Kernel, tmp_path: Path) -> None:
     with Lab(scenario(PF), tmp_path) as lab, lab.guest(new) as g:
         g.ok("load")
         lab.until({"self": START})
-        g.ok("sleep 15")
+        g.ok("sleep 9")
         lab.agree(g)
         assert complaints(g.console()) == []
         assert "health" not in g.console().split("mlx5_core", 1)[1]
@@ -104,14 +103,16 @@ def test_stays_healthy(new: Kernel, tmp_path: Path) -> None:
         g.off()
 
 
-@pytest.mark.xfail(strict=True, reason="TEARDOWN_HCA while event queues exist is completed without an event: 60 s")
 def test_power_off_with_the_driver_loaded(new: Kernel, tmp_path: Path) -> None:
     """Linux tears the device down fast: pages stay where they are, and the reset that follows drops them."""
     with Lab(scenario(PF), tmp_path) as lab, lab.guest(new) as g:
         g.ok("load")
         lab.until({"self": START})
         g.start("poweroff -f")
-        lab.wait(lambda: lab.session.end == "gone", 20)
+        # a command that is not completed would take Linux 60 s to give up
+        begun = time.monotonic()
+        lab.wait(lambda: lab.session.end == "gone")
+        assert time.monotonic() - begun < 50
         assert lab.held() == {}
         assert lab.offences == []
         assert complaints(g.console()) == []

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from fwpages.cli import cli
 from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from tests.vm.lab import ECPF, PF, Lab, scenario
 
 START = 37 + 2000
 
@@ -33,10 +33,15 @@ def accounts(report: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-@pytest.mark.parametrize("offered", [True, False])
-def test_log_and_trace(new: Kernel, tmp_path: Path, offered: bool) -> None:
-    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(new) as g:
-        g.ok("load dyndbg=+p", seconds=120)
+@pytest.mark.parametrize(
+    ("which", "text", "offered"),
+    [("new", PF, True), ("new", PF, False), ("new", ECPF, True), ("new", ECPF, False), ("old", PF, True)],
+    ids=["pf-vhca_id", "pf-func_id", "ecpf-vhca_id", "ecpf-func_id", "older-kernel"],
+)
+def test_log_and_trace(request: pytest.FixtureRequest, tmp_path: Path, which: str, text: str, offered: bool) -> None:
+    k: Kernel = request.getfixturevalue(which)
+    with Lab(scenario(text, offered=offered), tmp_path) as lab, lab.guest(k) as g:
+        g.ok("load dyndbg=+p")
         lab.until({"self": START})
         lab.want(vf0=600, sf0=7)
         lab.until({"self": START, "vf0": 600, "sf0": 7})
@@ -44,13 +49,18 @@ def test_log_and_trace(new: Kernel, tmp_path: Path, offered: bool) -> None:
         lab.reset("sf0")
         lab.until({"self": START, "vf0": 500})
         lab.agree(g)
-        g.ok("unload", seconds=120)
+        # Linux waits for the pages of VFs where it can tell them
+        lab.reset("vf0")
+        lab.until({"self": START})
+        g.ok("unload")
         lab.clean(g)
         g.off()
     log, trace = tmp_path / "console.log", tmp_path / "trace.jsonl"
     log.write_text(g.console().replace("\r\n", "\n"))
     trace.write_text(lab.text_after())
     assert accounts(audit(log)) == accounts(audit(trace))
-    own = "vhca:0x2a" if offered else "func:0x0"
+    by_vhca_id = offered and which == "new"
+    func = "func:0x0/ec" if lab.profile.ecpf else "func:0x0"
+    own = f"vhca:{lab.profile.vhca_id:#x}" if by_vhca_id else func
     assert accounts(audit(log))[own] == (START, START, 0, 0, 0, START)
-    assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if offered else "func_id")
+    assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if by_vhca_id else "func_id")

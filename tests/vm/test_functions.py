@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fwpages.prm.event import decode_page_request
 from tests.vm.guest import Kernel
 from tests.vm.lab import PF, Lab, scenario
 
@@ -42,6 +44,47 @@ def test_interleaved(new: Kernel, tmp_path: Path, offered: bool) -> None:
         g.ok("unload")
         lab.clean(g)
         g.off()
+
+
+MOMENTS = """
+[[step]]
+do = "open"
+[[step]]
+do = "request"
+function = "vf0"
+pages = 600
+[[step]]
+do = "request"
+function = "vf1"
+pages = 50
+at = 4.0
+[[step]]
+do = "request"
+function = "sf0"
+pages = 7
+after = "request vf1"
+[[step]]
+do = "reset"
+function = "vf0"
+after = "request sf0"
+[[step]]
+do = "close"
+"""
+
+
+def test_steps_at_their_moment(new: Kernel, tmp_path: Path) -> None:
+    with Lab(scenario(PF, steps=MOMENTS), tmp_path) as lab, lab.guest(new) as g:
+        g.ok("load")
+        lab.until({"self": START, "vf1": 50, "sf0": 7})
+        lab.agree(g)
+        g.ok("unload")
+        lab.clean(g)
+        lab.wait(lambda: lab.call(lambda: lab.serving.finished))
+        g.off()
+    rows = [row for row in map(json.loads, lab.text_after().splitlines()) if row["kind"] == "event"]
+    events = [(row["t"] - lab.session.begun, decode_page_request(bytes.fromhex(row["eqe"]))) for row in rows]
+    assert [(e.number, e.num_pages) for _, e in events if e] == [(0x31, 600), (0x32, 50), (0x90, 7), (0x31, 0)]
+    assert events[0][0] < 4.0 <= events[1][0]
 
 
 def test_fifty_thousand_in_one_request(new: Kernel, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_pages_are_mapped_as_long_as_firmware_has_them(new: Kernel, tmp_path: Pa
         lab.agree(g)
         assert lab.call(lambda: out_of_reach(lab)) == []
         lab.wait(lambda: len(memory) < START + 2500)
-        g.ok("unload", seconds=120)
+        g.ok("unload")
         lab.clean(g)
         lab.wait(lambda: len(memory) == 0)
         assert memory.mapped == memory.unmapped > START + 5000

@@ -12,91 +12,111 @@ from typing import Any
 
 import pytest
 
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from tests.vm.guest import PATIENCE, Guest, Kernel
+from tests.vm.lab import PF, Lab, complaints, scenario
 
 START = 37 + 2000
 
 
-def fwpages(*args: str) -> subprocess.Popen[str]:
-    code = "import sys; from fwpages.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+class Fwpages:
+    """The command line as a process of its own. A context manager: at its end the process is gone."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        code = "import sys; from fwpages.cli import main; main()"
+        self._out, self._err = folder / "out", folder / "err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen([sys.executable, "-c", code, *args], stdout=out, stderr=err)
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def done(self) -> tuple[int, str]:
+        """Wait until it ends; the exit code, and what it printed."""
+        return self.process.wait(PATIENCE), self._out.read_text()
+
+    def quiet(self, seconds: float = 2.0) -> None:
+        """Wait until it has had nothing to tell for so long: the scenario's steps are done."""
+        end, told, since = time.monotonic() + PATIENCE, "", time.monotonic()
+        while not told or time.monotonic() < since + seconds:
+            assert time.monotonic() < end, told
+            if self.err != told:
+                told, since = self.err, time.monotonic()
+            time.sleep(0.05)
+
+    def __enter__(self) -> Fwpages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(30)
 
 
-def appears(path: Path) -> None:
-    end = time.monotonic() + 30
-    while not path.exists():
+def serve(tmp_path: Path, *args: str) -> Fwpages:
+    """``fwpages serve`` at ``device``, listening."""
+    server = Fwpages(tmp_path, "serve", "--socket", str(tmp_path / "device"), *args)
+    end = time.monotonic() + PATIENCE
+    while not (tmp_path / "device").exists():
+        assert server.process.poll() is None, server.err
         assert time.monotonic() < end
         time.sleep(0.05)
+    return server
 
 
-def said(server: subprocess.Popen[str]) -> tuple[str, str, int]:
-    out, err = server.communicate(timeout=60)
-    return out, err, server.returncode
-
-
-@pytest.mark.parametrize("name", ["connectx7", "bluefield3"])
+@pytest.mark.parametrize("name", ["connectx4-lx", "connectx7", "bluefield3"])
 def test_scenario_of_the_library(new: Kernel, tmp_path: Path, name: str) -> None:
-    """Every step is followed, and the driver behaves."""
-    socket, trace = tmp_path / "device", tmp_path / "trace.jsonl"
-    with fwpages("serve", "--socket", str(socket), "--once", "--json", "--trace", str(trace), name) as server:
-        appears(socket)
-        with Guest(new, socket, tmp_path / "machine") as g:
+    """Three generations: every step is followed, and the driver behaves."""
+    trace = tmp_path / "trace.jsonl"
+    with serve(tmp_path, "--once", "--json", "--trace", str(trace), name) as server:
+        with Guest(new, tmp_path / "device", tmp_path / "machine") as g:
             g.ready()
             g.ok("load")
-            time.sleep(3)
+            server.quiet()
             g.ok("unload")
+            assert complaints(g.console()) == []
             g.off()
-        out, err, status = said(server)
+        status, out = server.done()
     report: dict[str, Any] = json.loads(out)
-    assert status == 0, err
+    assert status == 0, server.err
     assert report["clean"]
     assert report["missed"] == report["unfollowed"] == report["offences"] == []
     (session,) = report["sessions"]
-    assert (session["mode"], session["end"], session["held"]) == ("vhca_id", "closed", 0)
-    with fwpages("audit", "--json", str(trace)) as audit:
-        out, _, status = said(audit)
+    mode = "func_id" if name == "connectx4-lx" else "vhca_id"
+    assert (session["mode"], session["end"], session["held"]) == (mode, "closed", 0)
+    with Fwpages(tmp_path, "audit", "--json", str(trace)) as audit:
+        status, out = audit.done()
     assert status == 0
     totals = json.loads(out)["sessions"][0]["totals"]
     assert [totals[k] for k in ("given", "returned", "released")] == [
         session[k] for k in ("given", "returned", "released")
     ]
-    assert not socket.exists()
-    assert "memory-backend-memfd" in err
+    assert not (tmp_path / "device").exists()
 
 
 def test_fault_is_seen_by_both_sides(new: Kernel, tmp_path: Path) -> None:
     """Firmware names a page that it never got: the kernel says so, and our report says what went wrong on purpose."""
-    socket = tmp_path / "device"
-    with fwpages(
-        "serve", "--socket", str(socket), "--once", "--json", "--fault", "take-never-given", "connectx7"
-    ) as server:
-        appears(socket)
-        with Guest(new, socket, tmp_path / "machine") as g:
+    with serve(tmp_path, "--once", "--json", "--fault", "take-never-given", "connectx7") as server:
+        with Guest(new, tmp_path / "device", tmp_path / "machine") as g:
             g.ready()
             g.ok("load")
-            time.sleep(2)
-            g.run("unload", seconds=120)
+            server.quiet()
+            g.run("unload")
             assert "page not found" in g.console()
             g.off()
-        out, _, _ = said(server)
+        _, out = server.done()
     assert json.loads(out)["faults"] == ["take-never-given"]
+    assert "memory-backend-memfd" in server.err
 
 
 def test_stopped_with_a_machine_on_it(new: Kernel, tmp_path: Path) -> None:
-    socket = tmp_path / "device"
-    with fwpages("serve", "--socket", str(socket), "connectx7") as server:
-        appears(socket)
-        with Guest(new, socket, tmp_path / "machine") as g:
-            g.ready()
-            g.ok("load")
-            server.send_signal(signal.SIGTERM)
-            out, _, status = said(server)
-            assert status == 1
-            assert "the driver did not behave: session 1 gone" in out
-            assert not socket.exists()
+    with serve(tmp_path, "connectx7") as server, Guest(new, tmp_path / "device", tmp_path / "machine") as g:
+        g.ready()
+        g.ok("load")
+        server.process.send_signal(signal.SIGTERM)
+        status, out = server.done()
+        assert status == 1
+        assert "the driver did not behave: session 1 gone" in out
+        assert not (tmp_path / "device").exists()
 
 
 def test_profile_from_a_log_serves_the_next(new: Kernel, tmp_path: Path) -> None:
@@ -104,24 +124,24 @@ def test_profile_from_a_log_serves_the_next(new: Kernel, tmp_path: Path) -> None
     one.mkdir()
     two.mkdir()
     with Lab(scenario(PF), one) as lab, lab.guest(new) as g:
-        g.ok("load dyndbg=+p", seconds=120)
+        g.ok("load dyndbg=+p")
         lab.until({"self": START})
-        g.ok("unload", seconds=120)
+        g.ok("unload")
         g.off()
     log, profile = tmp_path / "console.log", tmp_path / "hardware.toml"
     log.write_text(g.console().replace("\r\n", "\n"))
-    with fwpages("profile", str(log), "-o", str(profile)) as made:
-        assert said(made)[2] == 0
+    with Fwpages(tmp_path, "profile", str(log), "-o", str(profile)) as made:
+        assert made.done()[0] == 0
     text = f'[device]\nprofile = "{profile}"\n[[step]]\ndo = "open"\n'
     with Lab(text, two) as lab, lab.guest(new) as g:
-        g.ok("load dyndbg=+p", seconds=120)
+        g.ok("load dyndbg=+p")
         lab.until({"self": START})
         lab.agree(g)
-        g.ok("unload", seconds=120)
+        g.ok("unload")
         lab.clean(g)
         g.off()
     # the second device says of itself what the first one said
     again = tmp_path / "again.log"
     again.write_text(g.console().replace("\r\n", "\n"))
-    with fwpages("profile", str(again), "--name", "hardware") as made:
-        assert said(made)[0] == profile.read_text()
+    with Fwpages(tmp_path, "profile", str(again), "--name", "hardware") as made:
+        assert made.done()[1] == profile.read_text()

@@ -51,9 +51,10 @@ def _findings() -> Rows:
 
 
 def _faults() -> Rows:
-    from fwpages.scenario.faults import FAULTS  # noqa: PLC0415
+    from fwpages.scenario.faults import EVERY_FAULT, FAULTS  # noqa: PLC0415
 
-    return [(name, words) for name, (words, _) in FAULTS.items()]
+    wire = {False: " (with --link queue)", True: ""}
+    return [(name, words + wire[name in FAULTS]) for name, (words, _) in EVERY_FAULT.items()]
 
 
 def _offences() -> Rows:
@@ -91,6 +92,12 @@ def _assumptions() -> Rows:
     ]
 
 
+def _questions() -> Rows:
+    from fwpages.explore.questions import QUESTIONS  # noqa: PLC0415
+
+    return [(q.id, f"{q.number}: {q.title}: {q.argued}") for q in QUESTIONS]
+
+
 _LISTS: dict[str, Callable[[], Rows]] = {
     "scenarios": _scenarios,
     "worlds": _worlds,
@@ -103,6 +110,7 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "designs": _designs,
     "properties": _properties,
     "assumptions": _assumptions,
+    "questions": _questions,
 }
 
 

@@ -46,7 +46,10 @@ FAULTS: Mapping[str, Rule] = MappingProxyType(
         ),
         "take-twice": Rule("an answer names a page twice", m.TAKE, m.first_page(m.twice), ("returned-twice",)),
         "take-twice-kept": Rule(
-            "an answer names a page twice, and firmware keeps the one that it stands for", m.TAKE, m.twice_kept, ("returned-twice",)
+            "an answer names a page twice, and firmware keeps the one that it stands for",
+            m.TAKE,
+            m.twice_kept,
+            ("returned-twice",),
         ),
         "take-again": Rule(
             "an answer names a page that came back",

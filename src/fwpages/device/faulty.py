@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from fwpages.device.firmware import Firmware
 from fwpages.device.functions import FunctionSpec
 from fwpages.device.io import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Tick, Want
-from fwpages.device.state import EqContext
+from fwpages.device.state import EqContext, Phase
 from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.message import Command, PageArray, encode_answer
 from fwpages.prm.opcodes import Opcode
@@ -184,6 +184,11 @@ class FaultyFirmware:
         return self.inner.mode
 
     @property
+    def phase(self) -> Phase:
+        """Where the session of the firmware inside is."""
+        return self.inner.phase
+
+    @property
     def eqs(self) -> Mapping[int, EqContext]:
         """The event queues of the firmware inside."""
         return self.inner.eqs
@@ -203,7 +208,16 @@ class FaultyFirmware:
 
     def clone(self) -> FaultyFirmware:
         """A faulty firmware of its own."""
-        return replace(self, inner=self.inner.clone(), seen=dict(self.seen))
+        return FaultyFirmware(
+            self.inner.clone(),
+            self.faults,
+            self.rules,
+            dict(self.seen),
+            self.took,
+            self.held_back,
+            self.last_returned,
+            self.last_disabled,
+        )
 
     def key(self) -> bytes:
         """The inner key, how far each fault is, and what it needs to know."""

@@ -42,7 +42,8 @@ class Firmware:
     named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
     count. With ``switch_at_init`` the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no
     firmware is known to, but the manual does not say. ``boot_function`` is the number by which firmware names the
-    supplier's own function before that; none other than 0 was ever seen. ValueError where the functions contradict each other.
+    supplier's own function before that; none other than 0 was ever seen. ValueError where the functions contradict
+    each other.
 
     Effects of a command come in the order offences, completion, page requests.
     """

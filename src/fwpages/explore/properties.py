@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from fwpages.device import Completed, FirmwareError, Phase, Submitted
+from fwpages.explore.conduct import blamed, doubt_left, offence, out_of_turn, reopen_failed, untold
 from fwpages.explore.world import World
 from fwpages.host import CustodyError, Finding, PageRequest, Send
 from fwpages.prm.identity import FunctionType
@@ -264,21 +265,6 @@ def _finds(*names: str) -> Test:
     return test
 
 
-def _reopen_failed(w: World) -> Seen:
-    """An open fails in which no fault struck, after one in which some did."""
-    failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
-    can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
-    return f"open failed: {failed[0]}" if failed and can and 0 < w.hurt < w.session else None
-
-
-def _offence(w: World) -> Seen:
-    """What firmware holds against the driver; not that it named a function by the mode that was agreed upon."""
-    offences = w.offences if w.sound else []
-    if not w.rules.assume["switch_at_set_cap"]:
-        offences = [o for o in offences if o.name not in ("identity-mode", "unknown-function")]
-    return f"{offences[0].name}: {offences[0].detail}" if offences else None
-
-
 # -- points to be reached ---------------------------------------------------------------------------------------------
 
 
@@ -346,7 +332,11 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {
         "custody": Property("no page that firmware holds is free on the driver's side", _custody),
         "agreement": Property("at rest, both sides name the same pages for every function", _agreement),
-        "no-offence": Property("with no fault, the driver breaks no rule of the device", _offence, of_step=True),
+        "no-offence": Property("with no fault, the driver breaks no rule of the device", offence, of_step=True),
+        "out-of-turn": Property("a fault is no reason to break the device's rules", out_of_turn, of_step=True),
+        "blamed": Property("the device is blamed, and nothing went wrong", blamed, of_step=True),
+        "untold": Property("a user waits for the end of an operation that is over", untold),
+        "doubt-left": Property("at rest, all is answered and the driver does not know who holds what", doubt_left),
         "counter-negative": Property("a page counter is below zero", _negative),
         "counter-left": Property("at rest, a counter counts pages that are not out", _counter_left),
         "miscounted": Property("at rest, the driver counts other pages than it lists", _miscounted),
@@ -364,9 +354,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "not-found": Property(
             "a page that was given cannot be found", _finds("page-not-found", "warn-no-root"), of_step=True
         ),
-        "reopen-failed": Property(
-            "an open fails because of what an earlier session left", _reopen_failed, of_step=True
-        ),
+        "reopen-failed": Property("an open fails because of what an earlier session left", reopen_failed, of_step=True),
         "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
         "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),
         "busy": Property("an operation has not ended", _busy),

@@ -42,6 +42,10 @@ STANDARD = (
     "silent-leak",
     "reopen-failed",
     "lost",
+    "out-of-turn",
+    "blamed",
+    "untold",
+    "doubt-left",
 )
 STANDARD_ENDS = ("operations-end", "agree-again")
 

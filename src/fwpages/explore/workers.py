@@ -8,6 +8,8 @@ of the level. A worker that dies costs its shard again.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -100,13 +102,15 @@ def sharded(spec: Spec, pool: Pool) -> Expander:
     packer, _ = prepared(spec)
 
     def expander(level: list[Keyed], _: Callable[[bytes], bool]) -> Iterator[list[Arc]]:
-        count = -(-len(level) // SHARD)
+        count = _parts(len(level))
         members: list[dict[bytes, list[int]]] = [{} for _ in range(count)]
         for n, (key, state) in enumerate(level):
             # only the first state comes as it is
             data = packer.pack([packer.root]) if isinstance(state, World) else state[0]
             members[bucket(key, count)].setdefault(data, []).append(n)
-        shards = [Shard(spec, tuple((d, _places(level, ns)) for d, ns in m.items()), count) for m in members if m]
+        # the next level is rarely more than twice as large: what is packed together then goes to one shard
+        ahead = _parts(2 * len(level))
+        shards = [Shard(spec, tuple((d, _places(level, ns)) for d, ns in m.items()), ahead) for m in members if m]
         found: dict[int, list[Arc]] = {}
         for m, expanded in zip((m for m in members if m), pool(shards), strict=True):
             order = (n for ns in m.values() for n in ns)
@@ -118,6 +122,17 @@ def sharded(spec: Spec, pool: Pool) -> Expander:
             yield [_filled(arc, looked_at.get(arc.key)) for arc in found.pop(n)]
 
     return expander
+
+
+def _parts(states: int) -> int:
+    """How many shards a level of so many states is cut into: a power of two, so that a larger number splits each part.
+
+    Were it otherwise, each pack of the level before would be sent to nearly every shard, and be unpacked there.
+    """
+    count = 1
+    while states > SHARD * count:
+        count *= 2
+    return count
 
 
 def _places(level: list[Keyed], numbers: list[int]) -> tuple[int, ...]:
@@ -146,7 +161,7 @@ def processes(count: int) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")
 
     def fresh() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=context)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_follow)
 
     workers = [fresh() for _ in range(count)]
     try:
@@ -154,6 +169,18 @@ def processes(count: int) -> Iterator[Pool]:
     finally:
         for worker in workers:
             worker.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow() -> None:
+    """A worker ends with its coordinator, also with one that was killed: by itself it would wait for work for ever."""
+    coordinator = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if coordinator is not None:
+            coordinator.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(

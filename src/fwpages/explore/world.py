@@ -8,7 +8,9 @@ the event queue first. A time-out is a choice: free when nothing else is under w
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TypeAlias
 
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, faulty
@@ -73,7 +75,13 @@ class World:
 
     def clone(self) -> World:
         """A world of its own in the same state."""
-        return replace(self, driver=self.driver.clone(), firmware=self.firmware.clone(), log=[])
+        new = copy(self)
+        new.driver, new.firmware, new.log = self.driver.clone(), self.firmware.clone(), []
+        return new
+
+    def __copy__(self) -> World:
+        # a third of the time of dataclasses.replace, and made for every transition of a search
+        return World(*_values(self))
 
     @property
     def quiet(self) -> bool:
@@ -146,6 +154,9 @@ class World:
         if isinstance(x, Answered):
             return rank[x.id], x.session == self.session, _answer(x.answer)
         return (x.session == self.session, x.event) if isinstance(x, PageRequest) else "lost"
+
+
+_values = attrgetter(*(f.name for f in fields(World)))
 
 
 def _command(c: Command) -> object:

@@ -16,7 +16,8 @@ class Ring:
     """One event queue. ``produced`` and ``consumed`` count entries since it was made, 24 bits of the latter count.
 
     ``armed``: the next entry raises the interrupt, once. ``overrun``: an entry found no room; the queue takes none
-    from then on, as the entries that the driver would read are not those that were raised.
+    from then on, as the entries that the driver would read are not those that were raised. ``ended``: TEARDOWN_HCA
+    took it away. Its own completion still goes there, and what the driver rings after it is no offence.
     """
 
     context: EqContext
@@ -24,6 +25,12 @@ class Ring:
     consumed: int = 0
     armed: bool = False
     overrun: bool = False
+    ended: bool = False
+
+    @property
+    def takes_commands(self) -> bool:
+        """Completions of commands go here."""
+        return bool(self.context.mask >> EventType.COMMAND & 1)
 
     @property
     def waiting(self) -> int:
@@ -55,7 +62,17 @@ class Rings:
     @property
     def commands(self) -> int | None:
         """The queue that takes completions of commands, if there is one."""
-        return next((n for n, r in self._rings.items() if r.context.mask >> EventType.COMMAND & 1), None)
+        return next((n for n, r in self._rings.items() if r.takes_commands and not r.ended), None)
+
+    @property
+    def last_commands(self) -> int | None:
+        """That queue, or the one that TEARDOWN_HCA took away: the completion of TEARDOWN_HCA goes there."""
+        ended = (n for n, r in self._rings.items() if r.takes_commands and r.ended)
+        return next(ended, None) if self.commands is None else self.commands
+
+    def takes(self, eqn: int) -> bool:
+        """There is a queue of this number, and events may be written to it."""
+        return eqn in self._rings and not self._rings[eqn].ended
 
     def add(self, eqs: Mapping[int, EqContext]) -> None:
         """Queues that the firmware has made since; one that took over a number is a new one."""
@@ -63,9 +80,12 @@ class Rings:
             if n not in self._rings or self._rings[n].context is not context:
                 self._rings[n] = Ring(context)
 
-    def drop(self, eqs: Mapping[int, EqContext]) -> None:
-        """Queues that the firmware has no more."""
-        self._rings = {n: r for n, r in self._rings.items() if n in eqs}
+    def drop(self, eqs: Mapping[int, EqContext], *, torn: bool = False) -> None:
+        """Queues that the firmware has no more. With ``torn`` TEARDOWN_HCA took them: they have ended, and are kept."""
+        if not torn:
+            self._rings = {n: r for n, r in self._rings.items() if n in eqs}
+        for n, ring in self._rings.items():
+            ring.ended = n not in eqs
 
     def post(self, eqn: int, entry: bytes) -> bool:
         """Write this 64-byte entry with its owner bit, and interrupt where the queue is armed.
@@ -85,11 +105,12 @@ class Rings:
     def doorbell(self, eqn: int, index: int, *, arm: bool) -> bool:
         """The driver has consumed up to ``index``, and wants to hear of more where it arms.
 
-        False, and nothing changed, for an index of entries that were never written, or were consumed before.
+        False, and nothing changed, for an index of entries that were never written, or were consumed before; of a
+        queue that has ended nothing is said.
         """
         ring = self._rings[eqn]
         if (index - ring.consumed) & INDEX_MASK > ring.waiting:
-            return False
+            return ring.ended
         ring.consumed = index
         if arm:
             ring.armed = True

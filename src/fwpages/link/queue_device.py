@@ -20,6 +20,7 @@ from fwpages.device import (
     FaultyFirmware,
     Firmware,
     Offence,
+    Phase,
     Raised,
     Reset,
     ResetDone,
@@ -40,6 +41,7 @@ from fwpages.prm.event import encode_page_request
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import ALIGNMENT, MAX_MESSAGE, of_answer
 from fwpages.prm.message import Answer, Command, decode_command
+from fwpages.prm.opcodes import Opcode
 from fwpages.prm.queue import (
     CMDQ_ENTRY,
     ENTRY_SIZE,
@@ -163,6 +165,11 @@ class QueueDevice:
         """When to call ``tick``; None when the firmware waits for nothing."""
         return self.firmware.deadline
 
+    def slot_of(self, number: int) -> int | None:
+        """The slot of the command that was handed to the firmware under this number and is not answered yet."""
+        entry = self._entries.get(number)
+        return None if entry is None else entry.slot
+
     def step(self, now: float) -> bool:
         """Execute one command that was handed over, or a software reset; False when there is none."""
         if self.segment.interface == NicInterface.SOFTWARE_RESET:
@@ -281,13 +288,23 @@ class QueueDevice:
         for e in effects:
             match e:
                 case Completed():
-                    # the command that makes the queue of completions, or takes it away, is completed without it
-                    self._complete(e, before if before in self.firmware.eqs else None)
+                    self._complete(e, self._told(e, before))
                 case Raised():
                     self._raise(e)
                 case _:
                     self._tell(e)
-        self.rings.drop(self.firmware.eqs)
+        # closing: TEARDOWN_HCA ends the queues that the driver has left, all at once
+        self.rings.drop(self.firmware.eqs, torn=self.firmware.phase is Phase.CLOSING)
+
+    def _told(self, e: Completed, before: int | None) -> int | None:
+        """The queue that hears of a completion; ``before`` took them until the firmware's last input.
+
+        The command that makes this queue, or takes it away, is completed without it. TEARDOWN_HCA takes it away too
+        and is completed by it: Linux, which shuts down with its queues in place, waits for the event.
+        """
+        if e.answer.opcode == Opcode.TEARDOWN_HCA:
+            return self.rings.last_commands
+        return before if before in self.firmware.eqs else None
 
     def _complete(self, e: Completed, eqn: int | None) -> None:
         entry = self._entries.pop(e.id, None) or self._stale.pop(e.id, None)
@@ -318,7 +335,7 @@ class QueueDevice:
 
     def _raise(self, e: Raised) -> None:
         self._tell(e)
-        if e.eqn in self.rings:
+        if self.rings.takes(e.eqn):
             self._post(e.eqn, encode_page_request(e.event))
         else:
             self.unheard += 1

@@ -209,9 +209,9 @@ class QueueHost:
         return rows
 
     def _by_event(self, e: Send) -> bool:
-        """A queue for completions is there and will be when this command is done."""
+        """A queue for completions is there, and the command does not take it away; TEARDOWN_HCA is its last."""
         ring = self._commands
-        if ring is None or e.command.opcode == Opcode.TEARDOWN_HCA:
+        if ring is None:
             return False
         return e.command.opcode != Opcode.DESTROY_EQ or e.command["eq_number"] != ring.eqn
 

@@ -85,8 +85,7 @@ class ServedDevice:
 
     def slot_of(self, x: Seen) -> int:
         """The slot of the command queue that a submitted command lies in; 0 for anything else."""
-        entry = self.queue._entries.get(x.id) if isinstance(x, Submitted) else None
-        return entry.slot if entry is not None else 0
+        return (self.queue.slot_of(x.id) if isinstance(x, Submitted) else None) or 0
 
     def _interrupt(self, vector: int) -> None:
         self.endpoint.raise_interrupt(vector)

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from fwpages.device import Fault, ResetFunction, Want, faulty
+from fwpages.device import Fault, ResetFunction, Submitted, Want, faulty
 from fwpages.device.ethernet_capabilities import ethernet_pages
 from fwpages.device.full import FullFirmware
 from fwpages.link.queue_device import Seen
@@ -161,7 +161,8 @@ class Serving:
         self.seen.say(t, f"the virtual machine is gone: {reason}" if reason else "a virtual machine is here")
 
     def _watch(self, t: float, x: Seen) -> None:
-        if self._begun is None:
+        # the resets of a machine that starts are not its driver's doing
+        if self._begun is None and isinstance(x, Submitted):
             self._begun = t
         self.seen.watch(t, x, self.device.slot_of(x))
         self._stirred = True

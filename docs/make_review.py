@@ -1,0 +1,60 @@
+"""Make what the pages show of the whole review anew: ``python docs/make_review.py`` (a minute).
+
+A test says when it has to be done. The words around it stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from fwpages.explore.review import Answer, review
+from fwpages.explore.review_report import exceptions, markdown, show
+from fwpages.scenario.assumptions import ASSUMPTIONS
+
+DOCS = Path(__file__).parent
+
+
+def whole(text: str, answers: Sequence[Answer]) -> str:
+    """``review.md``: everything from the table of verdicts on."""
+    return text.partition("| # | question |")[0] + markdown(answers)
+
+
+def table(text: str, answers: Sequence[Answer]) -> str:
+    """``howto/review.md``: the first block of text."""
+    stream = io.StringIO()
+    show(answers, Console(file=stream, width=100))
+    shown = "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
+    return re.sub(r"(?<=^```text\n).*?(?=\n```$)", lambda _: shown, text, count=1, flags=re.MULTILINE | re.DOTALL)
+
+
+def assumptions(text: str, answers: Sequence[Answer]) -> str:
+    """``assumptions.md``: the row of each assumption that says which verdicts it turns over."""
+    for name in ASSUMPTIONS:
+        row = f"| turns over | {turns(answers, name)} |"
+        pattern = rf"(^## `{name}`\n.*?)^\| turns over \|[^\n]*"
+        text = re.sub(pattern, lambda m, row=row: m[1] + row, text, count=1, flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
+def turns(answers: Sequence[Answer], name: str) -> str:
+    """The questions whose verdict is another one when this assumption is turned, and the designs."""
+    out = []
+    for a in answers:
+        designs = [d for d, vs in a.verdicts.items() if any(v.changed[0][0] == name for v in exceptions(vs))]
+        if designs:
+            out.append(f"{a.question.number} ({', '.join(designs)})")
+    return "; ".join(out) or "nothing"
+
+
+PAGES = {"review.md": whole, "howto/review.md": table, "assumptions.md": assumptions}
+
+if __name__ == "__main__":
+    found = review(workers=2)
+    for name, made in PAGES.items():
+        page = DOCS / name
+        page.write_text(made(page.read_text("utf-8"), found), "utf-8")

@@ -1,0 +1,71 @@
+"""How a driver conducts itself: towards the device, towards its user, and in what it says of both.
+
+Tests for ``properties``: each hands back what it saw, or None.
+"""
+
+from __future__ import annotations
+
+from fwpages.device import ResetFunction, Submitted
+from fwpages.explore.world import World
+from fwpages.host import Blame, Finding
+from fwpages.prm.opcodes import Opcode
+
+#: what a driver may not be able to help once a fault has struck: what it was told of pages or of the mode was not so
+_MISLED = ("pages-missing", "disabled-with-pages", "unknown-function", "identity-mode")
+#: what a device can be blamed for without any fault: it departs from what is assumed, or crosses what the driver does
+_ODD = ("startup-identity", "give-crossed-release", "late-answer")
+
+
+def offence(w: World) -> str | None:
+    """What firmware holds against the driver; not that it named a function by the mode that was agreed upon."""
+    offences = w.offences if w.sound else []
+    if not w.rules.assume["switch_at_set_cap"]:
+        offences = [o for o in offences if o.name not in ("identity-mode", "unknown-function")]
+    return f"{offences[0].name}: {offences[0].detail}" if offences else None
+
+
+def out_of_turn(w: World) -> str | None:
+    """The same after a fault, but for what a driver does because of it.
+
+    A start-up goes on to ACCESS_REG when firmware said that it needs no boot pages, though it does.
+    """
+    if w.sound:
+        return None
+    misled = [x.command.opcode for x in w.said("device<") if isinstance(x, Submitted)] == [Opcode.ACCESS_REG]
+    offences = [o for o in w.offences if o.name not in _MISLED and not (misled and o.name == "wrong-state")]
+    return f"{offences[0].name}: {offences[0].detail}" if offences else None
+
+
+def blamed(w: World) -> str | None:
+    """A finding says that the device is at fault, and no fault has struck."""
+    if not w.sound or not w.rules.assume["switch_at_set_cap"]:
+        return None  # the other way of switching is a fault of the device by our host's rules
+    found = [f for f in w.said("driver>") if isinstance(f, Finding) and f.blame is Blame.DEVICE and f.name not in _ODD]
+    return f"{found[0].name}: {found[0].detail}" if found else None
+
+
+def untold(w: World) -> str | None:
+    """At rest, a user waits for the end of an operation that is not under way any more."""
+    busy = w.driver.view().busy if w.quiet else ()
+    waits = [what for what in w.awaited if what is not None and what not in busy] if w.quiet else []
+    return f"nobody will say how {w.rules.moment(waits[0])} ended" if waits else None
+
+
+def doubt_left(w: World) -> str | None:
+    """At rest, every command is answered, and the driver still does not know who holds what.
+
+    Where a function is reset, a GIVE may cross its release_all: then nobody can know.
+    """
+    if not w.quiet or any(isinstance(d.act, ResetFunction) for deeds in w.rules.plan.values() for d in deeds):
+        return None
+    view = w.driver.view()
+    if not view.open or view.waiting or w.driver.held() is not None:
+        return None
+    return "every command is answered, and the driver still has pages of which it does not know who holds them"
+
+
+def reopen_failed(w: World) -> str | None:
+    """An open fails in which no fault struck, after one in which some did."""
+    failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
+    can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
+    return f"open failed: {failed[0]}" if failed and can and 0 < w.hurt < w.session else None

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fwpages import cli
+from fwpages.explore import workers
+from fwpages.explore.designs import DESIGNS
+from fwpages.explore.properties import EVENTUALLY, PROPERTIES
+from fwpages.observe.audit import audit
+from fwpages.scenario.assumptions import ASSUMPTIONS
+from tests.explore.small import HEAD, LIFE, WORLDS, steps
+
+BROKEN = HEAD + steps(*LIFE) + '[expect]\nnever = ["late-return", "lost"]\nsometimes = ["open", "opened-again"]\n'
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with worlds, to be in."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (*WORLDS.items(), ("broken", BROKEN)):
+        (tmp_path / f"{name}.toml").write_text(text, "utf-8")
+    return tmp_path
+
+
+def explore(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, Any]]:
+    code = cli.invoke(["explore", *args, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """What is said to misuse."""
+    assert cli.invoke(["explore", *args]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    return " ".join(shown.err.split())
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_world_in_which_everything_holds(design: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = explore(capsys, "left.toml", "--design", design)
+    assert code == 0
+    assert (out["schema"], out["mode"], out["design"], out["world"]) == ("explore/1", "search", design, "left.toml")
+    assert (out["verdict"], out["complete"], out["stopped"]) == ("holds", True, "")
+    assert sum(out["levels"]) == out["states"]
+    assert out["depth"] == len(out["levels"]) - 1
+    assert [(p["kind"], p["name"], p["verdict"]) for p in out["properties"]] == [
+        ("always", "custody", "holds"),
+        ("sometimes", "closed", "reached"),
+    ]
+    assert out["assumptions"].keys() == ASSUMPTIONS.keys()
+
+
+@pytest.mark.usefixtures("world")
+def test_what_is_broken_has_its_steps_and_nothing_else_is_said_to_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = explore(capsys, "broken.toml")
+    assert code == 1
+    assert (out["verdict"], out["complete"]) == ("broken", True)
+    by_name = {p["name"]: p for p in out["properties"]}
+    late = by_name["late-return"]
+    assert (late["verdict"], late["seen"]) == ("broken", "pages of vf0 come back")
+    assert len(late["steps"]) == late["depth"]
+    assert late["steps"][0] == {"number": 1, "actor": "driver", "words": "open"}
+    for name in ("custody", "lost", "opened-again"):
+        assert by_name[name]["verdict"] == "open"
+        assert by_name[name]["why"] == "what follows a broken step was not tried"
+
+
+@pytest.mark.usefixtures("world")
+def test_people_get_a_chart_and_the_command_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["explore", "broken.toml", "--bound", "faults=0", "--bound", "host_pages_4k=off"]) == 1
+    shown = capsys.readouterr().out
+    assert "every order of events was tried, up to what is broken" in shown
+    assert "not reachable" not in shown
+    assert "GIVE 1 vf0" in shown
+    assert shown.rstrip().endswith("broken: late-return")
+    (again,) = re.findall(r"^fwpages (explore .*)$", shown, re.MULTILINE)
+    assert "--bound faults=0 --replay fwpages:f:" in again
+    assert cli.invoke(shlex.split(again)) == 1
+    shown = capsys.readouterr().out
+    assert "broken at the end: late-return: pages of vf0 come back" in shown
+
+
+@pytest.mark.usefixtures("world")
+def test_people_read_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["explore", "asks.toml"]) == 0
+    shown = capsys.readouterr().out
+    assert "complete, every order of events was tried" in shown
+    assert re.search(r"never +uncounted +not reachable", shown)
+    assert re.search(r"eventually +operations-end +holds", shown)
+    assert shown.rstrip().endswith("holds, within these bounds and assumptions")
+
+
+@pytest.mark.usefixtures("world")
+def test_an_unfinished_search_settles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = explore(capsys, "asks.toml", "--bound", "states=60")
+    assert code == 1
+    assert (out["verdict"], out["complete"]) == ("open", False)
+    assert re.match(r"more than bounds.states = 60 states: every order of up to \d+ steps was tried", out["stopped"])
+    assert {p["verdict"] for p in out["properties"]} == {"open"}
+    assert cli.invoke(["explore", "asks.toml", "--bound", "states=60"]) == 1
+    shown = capsys.readouterr().out
+    assert "not reachable" not in shown
+    assert "holds" not in shown
+    assert "not settled: more than bounds.states" in shown
+
+
+@pytest.mark.usefixtures("world")
+def test_a_point_that_is_never_reached_is_an_error_of_the_world(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (world / "pointless.toml").write_text(HEAD + steps("open") + '[expect]\nsometimes = ["taken"]\n', "utf-8")
+    code, out = explore(capsys, "pointless.toml")
+    assert (code, out["verdict"]) == (1, "missed")
+    assert cli.invoke(["explore", "pointless.toml"]) == 1
+    assert "the world never reaches its point: taken" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("world")
+def test_random_walks_find_things_and_prove_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = explore(capsys, "broken.toml", "--random", "60", "--seed", "3")
+    assert code == 1
+    assert (out["mode"], out["complete"], out["walks"], out["seed"], out["states"]) == ("random", False, 60, 3, None)
+    late = next(p for p in out["properties"] if p["name"] == "late-return")
+    assert explore(capsys, "broken.toml", "--replay", late["replay"])[1]["broken"] == {"late-return": late["seen"]}
+    code, out = explore(capsys, "left.toml", "--random", "5")
+    assert (code, out["verdict"]) == (0, "open")
+    assert cli.invoke(["explore", "left.toml", "--random", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing broken was met, which proves nothing" in shown
+    assert "holds" not in shown
+
+
+@pytest.mark.usefixtures("world")
+def test_a_replay_is_written_as_a_trace_and_as_a_picture(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = explore(capsys, "broken.toml", "--design", "merged")
+    replay = next(p["replay"] for p in out["properties"] if p["verdict"] == "broken")
+    files = ["--trace", "way.jsonl", "--svg", "way.svg"]
+    code, again = explore(capsys, "broken.toml", "--replay", replay, *files)
+    assert code == 1
+    assert (again["mode"], again["design"], again["unmet"], again["round"]) == ("replay", "merged", {}, None)
+    (session,) = audit(world / "way.jsonl").sessions
+    assert session.totals.held is not None
+    ET.parse(world / "way.svg")
+    assert "pages of vf0 come back" in (world / "way.svg").read_text("utf-8")
+    assert cli.invoke(["explore", "broken.toml", "--replay", replay, "--whole"]) == 1
+    assert "steps of the start-up" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("world")
+def test_a_replay_of_something_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = explore(capsys, "left.toml")
+    string = f"fwpages::{out['fingerprint']}:5:"
+    assert cli.invoke(["explore", "left.toml", "--replay", string]) == 0
+    assert "nothing is broken at the end" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("world")
+def test_workers_change_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore(capsys, "left.toml") == explore(capsys, "left.toml", "--workers", "2")
+
+
+def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(WORLDS["left"]))
+    code, out = explore(capsys, "-")
+    assert (code, out["world"]) == (0, "-")
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "Missing argument 'WORLD'"),
+        (["no-such"], "there is no world 'no-such'"),
+        (["left.toml", "--design", "bsd"], "'bsd' is not one of"),
+        (["left.toml", "--bound", "bogus=1"], "bound bogus: there is no such bound or assumption"),
+        (["left.toml", "--bound", "faults=many"], "bound faults: 'many'"),
+        (["left.toml", "--random", "5", "--replay", "x"], "--random and --replay exclude each other"),
+        (["left.toml", "--random", "5", "--workers", "2"], "--random and --workers exclude each other"),
+        (["left.toml", "--workers", "2", "--cluster", "tcp://x:1"], "--cluster and --workers exclude each other"),
+        (["left.toml", "--seed", "5"], "--seed goes with --random"),
+        (["left.toml", "--trace", "x"], "--trace goes with --replay"),
+        (["left.toml", "--svg", "x"], "--svg goes with --replay"),
+        (["left.toml", "--replay", "x"], "a replay string is DESIGN:SWITCHES:CHECK:STEPS:MOVES"),
+        (["left.toml", "--replay", "fwpages::00000000:0:"], "the string was made for a world 00000000"),
+        (["left.toml", "--random", "0"], "--random"),
+        (["left.toml", "--workers", "0"], "--workers"),
+    ],
+)
+def test_misuse_is_said(args: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert says in refused(capsys, *args)
+
+
+@pytest.mark.usefixtures("world")
+def test_a_string_and_options_that_contradict_it(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = explore(capsys, "left.toml")
+    string = f"fwpages::{out['fingerprint']}:5:"
+    assert "made for --design fwpages, not posted" in refused(
+        capsys, "left.toml", "--replay", string, "--design", "posted"
+    )
+    said = refused(capsys, "left.toml", "--replay", string, "--bound", "host_pages_4k=off")
+    assert "made with another host_pages_4k" in said
+
+
+def test_a_file_that_cannot_be_written(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = explore(capsys, "left.toml")
+    string = f"fwpages::{out['fingerprint']}:5:"
+    for option in ("--trace", "--svg"):
+        said = refused(capsys, "left.toml", "--replay", string, option, "no/such/file")
+        assert f"{option} no/such/file: No such file or directory" in said
+
+
+@pytest.mark.usefixtures("world")
+def test_workers_that_do_not_work(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "dask.distributed", None)
+    assert "pip install 'fwpages[cluster]'" in refused(capsys, "left.toml", "--cluster", "tcp://127.0.0.1:1")
+    assert workers.TRIES == 3
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("designs", DESIGNS), ("properties", [*PROPERTIES, *EVENTUALLY]), ("assumptions", ASSUMPTIONS)],
+)
+def test_what_there_is_is_listed(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["list", what, "--json"]) == 0
+    assert [e["name"] for e in json.loads(capsys.readouterr().out)[what]] == list(names)
+
+
+def test_worlds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["list", "worlds"]) == 0
+    assert capsys.readouterr().out
