@@ -175,6 +175,23 @@ def test_time_begins_with_the_first_command(stages: list[Stage]) -> None:
     assert d.event(1) is not None
 
 
+def test_a_moment_stays_due_until_it_is_looked_at(stages: list[Stage]) -> None:
+    """A server wakes a little late, and asks then whether something is due."""
+    stage = Stage(steps('do = "open"', 'do = "request"\nfunction = "vf0"\npages = 1\nat = 5.0'))
+    stages.append(stage)
+    d = stage.driver()
+    d.up()
+    stage.serving.tick()
+    due = stage.serving.deadline
+    assert due == 105.0
+    stage.clock.now = 105.25
+    assert stage.serving.deadline == due
+    stage.serving.tick()
+    assert d.event(1) is not None
+    stage.serving.tick()
+    assert stage.serving.deadline != due, "nor is it due for ever"
+
+
 def test_wait(stages: list[Stage]) -> None:
     stage = Stage(steps('do = "open"', 'do = "wait"\nseconds = 3', 'do = "request"\nfunction = "vf0"\npages = 1'))
     stages.append(stage)

@@ -14,7 +14,7 @@ from tests.sensitivity.verdict import CLEAN, Clean, Verdicts
 
 HOST = "src/fwpages/host"
 ASK = [sys.executable, "-m", "tests.sensitivity.ask"]
-WORLDS = ["migration", "guard", "early-release", "early-give", "give-timeout"]
+WORLDS = ["migration", "guard", "early-release", "counts", "give-timeout"]
 #: a TAKE names the supplier itself, whoever it is for
 NAMED = "fields = op.identity.fields"
 MISNAMED = "fields = (h.session.own if op.kind is ManagePages.TAKE else op.identity).fields"
@@ -58,9 +58,9 @@ def test_nothing_is_found_in_sources_that_are_not_broken(tree: Path) -> None:
             "pagepath.py",
             NAMED,
             MISNAMED,
-            "missed",
+            "broken",
             "early-release",
-            "disabled",
+            "blamed: take-short",
         ),
         (
             "pageanswers.py",
@@ -78,11 +78,33 @@ def test_nothing_is_found_in_sources_that_are_not_broken(tree: Path) -> None:
             "early-release",
             "early-end: disabling vf0 is done, firmware has 1 of vf0",
         ),
+        (
+            "pageanswers.py",
+            "            if not op.crossed:\n                h.ledger.settle(op.index)\n        elif",
+            "            pass\n        elif",
+            "broken",
+            "give-timeout",
+            "doubt-left",
+        ),
+        ("ledger.py", "(state == State.FREE) & (owner != 0)", "(owner != 0)", "broken", "migration", "blamed"),
+        ("control.py", "if s.failure and s.phase", "if s.failure or s.phase", "broken", "migration", "untold"),
+        ("session.py", "initialized: bool = False", "initialized: bool = True", "broken", "counts", "out-of-turn"),
         ("closing.py", "if not owing:", "if owing:", "broken", "guard", ""),
         ("session.py", "from enum import StrEnum", "from enum import NoEnum", "raised", "on import", "ImportError"),
         ("control.py", "    while _once(h):\n", "    while _once(h) or True:\n", "not ended", "migration", ""),
     ],
-    ids=["TAKE for another", "GIVE freed", "wait without offered", "not taken back", "no import", "no end"],
+    ids=[
+        "TAKE for another",
+        "GIVE freed",
+        "wait without offered",
+        "doubt kept",
+        "device blamed",
+        "unwound",
+        "torn down",
+        "not taken back",
+        "no import",
+        "no end",
+    ],
 )
 def test_a_slip_is_found(tree: Path, file: str, right: str, wrong: str, what: str, world: str, seen: str) -> None:
     path = tree / HOST / file

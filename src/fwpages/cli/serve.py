@@ -140,7 +140,8 @@ def _report(scenario: str, serving: Serving) -> ServeReport:
     if not seen.sessions:
         verdict = "no driver came"
     elif clean:
-        verdict = f"the driver behaved: {len(seen.sessions)} sessions, every page accounted for"
+        n = len(seen.sessions)
+        verdict = f"the driver behaved: {n} session{'s' if n > 1 else ''}, every page accounted for"
     else:
         open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed"]
         said = [*names, *open_, *serving.unfollowed, *([f"{left:,} pages left behind"] if left else [])]

@@ -95,6 +95,7 @@ class Serving:
             clock=clock,
         )
         self._clock = clock
+        self._looked = 0.0
         #: steps that the driver did not follow within ``PATIENCE``
         self.unfollowed: list[str] = []
         self._start_row()
@@ -132,7 +133,8 @@ class Serving:
         offset = self._clock() - self.device.now
         times = [self._not_before, *(e.until for e in self._expected)]
         times += [] if self._begun is None else [self._begun + (self.steps[n].at or 0.0) for n in self._waiting]
-        ahead = [t + offset for t in times if t > self.device.now]
+        # a time that has come stays due until ``tick`` has looked
+        ahead = [t + offset for t in times if t > self._looked]
         own = self.device.deadline
         return min([*ahead, *([] if own is None else [own])], default=None)
 
@@ -151,7 +153,7 @@ class Serving:
         own = self.device.deadline
         if own is not None and own <= self._clock():
             self.device.tick()
-        self._stirred = False
+        self._stirred, self._looked = False, self.device.now
         self._fire()
         while self._row and self._at_rest() and self._take(self._row[0]):
             self._row.pop(0)
