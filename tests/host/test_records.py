@@ -25,7 +25,7 @@ def test_a_record_is_opened_once_and_keeps_its_type() -> None:
 def test_an_announcement_moves_the_whole_record() -> None:
     records = table()
     row = records.open(VF, T.UNKNOWN)
-    records.count(row, "given", 500)
+    records.gave(row, 500)
     assert records.announce(VF, T.VF) is row
     assert (row.type, row.given) == (T.VF, 500)
     assert records.announce(OWN, T.SF).generation == 0
@@ -35,7 +35,7 @@ def test_an_announcement_moves_the_whole_record() -> None:
 def test_a_retired_name_opens_a_new_generation() -> None:
     records = table()
     first = records.announce(VF, T.VF)
-    records.count(first, "given", 5)
+    records.gave(first, 5)
     before = records.current
     records.retire(VF)
     assert first.retired
@@ -43,7 +43,7 @@ def test_a_retired_name_opens_a_new_generation() -> None:
     second = records.open(VF, T.UNKNOWN)
     assert (second.generation, second.type, second.retired) == (1, T.UNKNOWN, False)
     assert records.generations(VF) == (0, 1)
-    records.count(second, "given", 2)
+    records.gave(second, 2)
     assert records.outstanding(VF) == 7
     records.retire(OWN)  # which there is none of
     assert len(records.rows) == 2
@@ -53,8 +53,8 @@ def test_records_that_own_nothing_any_more_are_not_looked_through_again() -> Non
     records = table()
     for _ in range(50):
         row = records.announce(VF, T.VF)
-        records.count(row, "given", 3)
-        records.count(row, "returned", 3)
+        records.gave(row, 3)
+        records.came_back(row, "returned", 3)
         records.retire(VF)
     assert len(records.rows) == 50
     assert records.rows[-1].generation == 49
@@ -64,7 +64,7 @@ def test_records_that_own_nothing_any_more_are_not_looked_through_again() -> Non
 def test_a_renamed_record_takes_all_along() -> None:
     records = table()
     boot = records.open(func_id(0), T.SELF)
-    records.count(boot, "given", 37)
+    records.gave(boot, 37)
     records.rename(func_id(0), OWN, T.SELF)
     assert (boot.identity, boot.given, boot.type) == (OWN, 37, T.SELF)
     assert records.current == {OWN: 0}
@@ -77,7 +77,7 @@ def test_a_renamed_record_takes_all_along() -> None:
 def test_renaming_onto_a_name_that_has_a_past_is_its_next_generation() -> None:
     records = table()
     old = records.open(OWN, T.UNKNOWN)
-    records.count(old, "given", 1)
+    records.gave(old, 1)
     records.retire(OWN)
     boot = records.open(func_id(0), T.SELF)
     records.rename(func_id(0), OWN, T.SELF)
@@ -91,11 +91,11 @@ def test_renaming_onto_a_name_that_has_a_past_is_its_next_generation() -> None:
 def test_totals_and_peaks_follow_every_count() -> None:
     records = table()
     a, b = records.open(OWN, T.SELF), records.open(VF, T.VF)
-    records.count(a, "given", 10)
-    records.count(b, "given", 5)
-    records.count(a, "returned", 4)
-    records.count(b, "released", 5)
-    records.count(a, "discarded", 1)
+    records.gave(a, 10)
+    records.gave(b, 5)
+    records.came_back(a, "returned", 4)
+    records.came_back(b, "released", 5)
+    records.came_back(a, "discarded", 1)
     assert (records.out, records.peak) == (5, 15)
     assert (a.outstanding, a.peak, b.outstanding, b.peak) == (5, 10, 0, 5)
     assert records.owing() == [OWN]
@@ -115,13 +115,13 @@ def test_a_wait_is_for_functions_that_are_gone_or_not_known() -> None:
     other = records.announce(vhca_id(4), T.SF)
     nothing = records.announce(vhca_id(5), T.VF)
     for row in (alive, gone, stranger, other):
-        records.count(row, "given", 1)
+        records.gave(row, 1)
     for row in (gone, other, nothing):
         records.retire(row.identity)
     assert records.awaited({T.VF}) == [gone, stranger]
     assert records.awaited({T.VF, T.SF}) == [gone, stranger, other]
     again = records.announce(vhca_id(2), T.VF)
-    records.count(again, "given", 9)
+    records.gave(again, 9)
     assert records.awaited({T.VF}) == [stranger], "which pages of which life firmware returns is its own choice"
     records.retire(vhca_id(2))
     assert records.awaited({T.VF}) == [gone, stranger, again]
@@ -131,10 +131,10 @@ def test_a_function_that_its_number_tells_is_waited_for_until_it_is_announced() 
     """What was given to a function that is gone counts as its own in either mode."""
     records = table()
     gone = records.announce(func_id(1), T.VF)
-    records.count(gone, "given", 1)
+    records.gave(gone, 1)
     records.retire(func_id(1))
     late = records.open(func_id(1), T.VF)
-    records.count(late, "given", 1)
+    records.gave(late, 1)
     assert records.awaited({T.VF}) == [gone, late]
     assert records.announce(func_id(1), T.VF) is late
     assert records.awaited({T.VF}) == []
@@ -144,7 +144,7 @@ def test_owing_names_each_function_once_oldest_first() -> None:
     records = table()
     for who in (VF, OWN, VF):
         row = records.announce(who, T.VF)
-        records.count(row, "given", 2)
+        records.gave(row, 2)
         records.retire(who)
     assert records.owing() == [VF, OWN]
 
@@ -153,7 +153,7 @@ def test_a_copy_goes_its_own_way() -> None:
     records = table()
     row = records.open(OWN, T.SELF)
     other = records.copy()
-    records.count(row, "given", 3)
+    records.gave(row, 3)
     records.retire(OWN)
     assert (other.out, other.rows[0].given, other.rows[0].retired) == (0, 0, False)
     assert other.current == {OWN: 0}

@@ -33,6 +33,8 @@ def test_a_dense_space_is_a_shift(base: int, size: int, data: st.DataObject) -> 
     got = space.index(array(asked))
     assert got.dtype == np.int64
     assert got.tolist() == [model.get(a, -1) for a in asked]
+    for exact in (space.exact(array(asked)), space.exact_few(asked)):
+        assert (None if exact is None else [*exact]) == ([*got] if all(a in model for a in asked) else None)
     inside = [a for a in asked if a in model]
     assert space.address(space.index(array(inside))).tolist() == inside
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,10 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fwpages.pages import TagMap
 from fwpages.pages.space import Indices
+from fwpages.pages.tags import PART
 
 SIZE = 40
 some = st.lists(st.integers(0, SIZE - 1), max_size=25)
-tags = st.sampled_from([0, 1, 2, 7, 2**32 - 1])
+tags = st.sampled_from([0, 1, 2, 7, 70_000])
 
 
 def index(values: list[int]) -> Indices:
@@ -38,6 +41,25 @@ class TagMapMachine(RuleBasedStateMachine):
         assert moved.tolist() == sorted(i for i, t in self.model.items() if t == old)
         self.model |= dict.fromkeys(moved.tolist(), new)
 
+    @rule(bit=st.sampled_from([1, 2, 4]), bits=st.sampled_from([1, 3, 6]))
+    def clear(self, bit: int, bits: int) -> None:
+        before = {i: t for i, t in self.model.items() if t & bit}
+        where, counts = self.map.clear(bit, bits)
+        assert where.tolist() == sorted(before)
+        assert counts == Counter(before.values())
+        self.model |= {i: t & ~bits for i, t in before.items()}
+
+    @rule(where=some)
+    def put_each(self, where: list[int]) -> None:
+        self.map.put_each(index(where), np.array(where, np.uint32))
+        self.model |= {i: i for i in where}
+
+    @rule(where=some, tag=tags)
+    def only(self, where: list[int], tag: int) -> None:
+        expected = all(self.model.get(i, 0) == tag for i in where) and len(set(where)) == len(where)
+        assert self.map.only(index(where), tag) == expected
+        assert self.map.only_few(where, tag) == expected
+
     @rule(where=some)
     def firsts(self, where: list[int]) -> None:
         seen: set[int] = set()
@@ -63,9 +85,7 @@ class TagMapMachine(RuleBasedStateMachine):
         for got, model in ((self.map, self.model), *self.copies):
             alive = {i: t for i, t in model.items() if t}
             assert got.get(index(list(range(SIZE)))).tolist() == [model.get(i, 0) for i in range(SIZE)]
-            counts: dict[int, int] = {}
-            for t in alive.values():
-                counts[t] = counts.get(t, 0) + 1
+            counts = Counter(alive.values())
             assert got.counts() == counts
             for t in counts:
                 assert got.where(t).tolist() == sorted(i for i, mine in alive.items() if mine == t)
@@ -107,3 +127,18 @@ def test_firsts_of_many_pages_leaves_the_tags_alone() -> None:
     assert first[:50_000].all()
     assert not first[50_000:].any()
     assert m.counts() == {5: 50_000}
+
+
+def test_more_than_a_part_at_a_time() -> None:
+    m, size = TagMap(), 2 * PART + 7
+    m.reserve(size)
+    everywhere = np.arange(size, dtype=np.int64)
+    m.put(everywhere, 6)
+    m.put(everywhere[PART - 1 :: PART], 11)
+    assert m.where(11).tolist() == [PART - 1, 2 * PART - 1]
+    assert m.counts() == {6: size - 2, 11: 2}
+    assert m.replace(11, 5).tolist() == [PART - 1, 2 * PART - 1]
+    where, counts = m.clear(2, 3)
+    assert counts == {6: size - 2}
+    assert np.array_equal(where, np.setdiff1d(everywhere, [PART - 1, 2 * PART - 1]))
+    assert m.counts() == {4: size - 2, 5: 2}

@@ -6,8 +6,8 @@ said so is ``doubtful`` and stays out of reach until firmware returns it or a fe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,18 +31,19 @@ class CustodyError(AssertionError):
     """An invariant of the ledger does not hold: our own bug, never the device's."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Returned:
+class Returned(NamedTuple):
     """A TAKE's answer, page by page: what may be taken back, and what is refused, each with its reason.
 
     Arrays of shape (n,): ``good`` indices, the others addresses. ``foreign`` belong to another function, ``twice`` were
-    named before in this answer or have come back already, ``unknown`` were never given.
+    named before in this answer or have come back already, ``unknown`` were never given. ``owner`` is the record that
+    holds all that is good, where one look told so.
     """
 
     good: Indices
     foreign: Addresses
     twice: Addresses
     unknown: Addresses
+    owner: Record | None = None
 
     @property
     def refused(self) -> int:
@@ -51,21 +52,28 @@ class Returned:
 
 
 _NONE: Addresses = np.zeros(0, np.uint64)
+#: the bits of a tag that are its state, and the one of them that held and doubtful have in common
+_STATE, _OUT = 3, 2
+# as plain numbers: to look into an enum costs as much as to tag 50 pages
+_FREE, _OFFERED, _HELD, _DOUBTFUL = map(int, State)
+#: answers of so many pages are looked at one by one: arrays pay from there on
+FEW = 8
 
 
-def _tag(record: int, state: State) -> int:
-    return (record + 1) << 2 | state
+def _tag(record: int, state: int) -> int:
+    return (record + 1) * 4 + state
 
 
 class Ledger:
     """Owner and state of every block of a space. Methods that free blocks return their indices."""
 
-    __slots__ = ("_tags", "records", "space")
+    __slots__ = ("_tags", "few", "records", "space")
 
     def __init__(self, space: DenseSpace | SparseSpace, records: Records) -> None:
         self.space = space
         self.records = records
         self._tags = TagMap()
+        self.few = FEW
         self.extend()
 
     def extend(self) -> None:
@@ -87,27 +95,27 @@ class Ledger:
 
     def offer(self, record: Record, index: Indices) -> None:
         """free → offered: they are about to be named in a GIVE."""
-        self._tags.put(index, _tag(record.number, State.OFFERED))
+        self._tags.put(index, _tag(record.number, _OFFERED))
 
     def refuse(self, record: Record, index: Indices) -> Indices:
         """offered → free: firmware said no."""
-        self._tags.put(index, _tag(record.number, State.FREE))
+        self._tags.put(index, _tag(record.number, _FREE))
         return index
 
     def accept(self, record: Record, index: Indices) -> None:
         """offered → held: firmware said OK."""
-        self._tags.put(index, _tag(record.number, State.HELD))
-        self.records.count(record, "given", index.size)
+        self._tags.put(index, _tag(record.number, _HELD))
+        self.records.gave(record, index.size)
 
     def doubt(self, record: Record, index: Indices) -> None:
         """offered → doubtful: the GIVE was not answered, or crossed a release_all; firmware may own them."""
-        self._tags.put(index, _tag(record.number, State.DOUBTFUL))
-        self.records.count(record, "given", index.size)
+        self._tags.put(index, _tag(record.number, _DOUBTFUL))
+        self.records.gave(record, index.size)
 
     def doubt_held(self, identity: Identity) -> Indices:
         """held → doubtful, all of this function's: a TAKE was not answered, and it names no pages."""
         parts = [
-            self._tags.replace(_tag(n, State.HELD), _tag(n, State.DOUBTFUL))
+            self._tags.replace(_tag(n, _HELD), _tag(n, _DOUBTFUL))
             for n in self.records.generations(identity)
             if self.records.rows[n].outstanding
         ]
@@ -126,11 +134,13 @@ class Ledger:
 
     def check_return(self, identity: Identity, addresses: Addresses) -> Returned:
         """Sort the addresses that a TAKE's answer names; nothing is moved."""
+        now = self.records.current.get(identity)
+        if now is not None:
+            index = self._all_held(addresses, now)
+            if index is not None:
+                return Returned(index, _NONE, _NONE, _NONE, self.records.rows[now])
         index = self.space.index(addresses)
         tags = self._tags.get(index)
-        now = self.records.current.get(identity)
-        if now is not None and (tags == _tag(now, State.HELD)).all() and self._tags.firsts(index).all():
-            return Returned(index, _NONE, _NONE, _NONE)
         mine = np.array([n + 1 for n in self.records.generations(identity)], np.uint32)
         state, owner = tags & np.uint32(3), tags >> np.uint32(2)
         out = (state == State.HELD) | (state == State.DOUBTFUL)
@@ -144,9 +154,24 @@ class Ledger:
         unknown = ~(good | twice | foreign)
         return Returned(index[good], addresses[foreign], addresses[twice], addresses[unknown])
 
+    def _all_held(self, addresses: Addresses, number: int) -> Indices | None:
+        """The blocks, if this record holds every one of them and none is named twice: what firmware should answer."""
+        if addresses.size <= self.few and isinstance(self.space, DenseSpace):
+            few = self.space.exact_few(addresses.tolist())
+            good = few is not None and self._tags.only_few(few, _tag(number, _HELD))
+            return np.array(few, np.int64) if good else None
+        index = self.space.exact(addresses)
+        good = index is not None and self._tags.only(index, _tag(number, _HELD))
+        return index if good else None
+
     def take(self, returned: Returned) -> Indices:
         """held or doubtful → free: the good ones of a TAKE's answer, each credited to the record that owned it."""
-        return self._free(returned.good)
+        good, owner = returned.good, returned.owner
+        if owner is None:
+            return self._free(good)
+        self._tags.put(good, _tag(owner.number, _FREE))
+        self.records.came_back(owner, "returned", good.size)
+        return good
 
     def release_all(self, identity: Identity, unsure: Indices) -> Indices:
         """held and doubtful → free, all of this function's: firmware has let go of everything that it had.
@@ -158,33 +183,25 @@ class Ledger:
             row = self.records.rows[n]
             if row.outstanding:
                 doubtful = self.blocks(row, State.DOUBTFUL)
-                sure = doubtful[~np.isin(doubtful, unsure)]
-                self._tags.put(sure, _tag(n, State.FREE))
-                parts += [sure, self._tags.replace(_tag(n, State.HELD), _tag(n, State.FREE))]
-                self.records.count(row, "released", parts[-1].size + sure.size)
+                sure = doubtful[~np.isin(doubtful, unsure)] if doubtful.size else doubtful
+                self._tags.put(sure, _tag(n, _FREE))
+                parts += [sure, self._tags.replace(_tag(n, _HELD), _tag(n, _FREE))]
+                self.records.came_back(row, "released", parts[-1].size + sure.size)
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def discard(self) -> Indices:
         """held and doubtful → free, everybody's: a fence proved that the device can no longer touch them."""
-        parts = [np.zeros(0, np.int64)]
-        for tag in self._tags.counts():
-            if tag & 3 in (State.HELD, State.DOUBTFUL):
-                parts.append(self._tags.replace(tag, tag & ~3))
-                self.records.count(self.records.rows[(tag >> 2) - 1], "discarded", parts[-1].size)
-        return np.concatenate(parts)
+        index, counts = self._tags.clear(_OUT, _STATE)
+        for tag, pages in counts.items():
+            self.records.came_back(self.records.rows[(tag >> 2) - 1], "discarded", pages)
+        return index
 
     def _free(self, index: Indices) -> Indices:
         owners = self.owners(index)
-        if owners.size and (owners == owners[0]).all():
-            counts = [(int(owners[0]), owners.size)]
-            self._tags.put(index, int(owners[0]) << 2)
-        else:
-            numbers, sizes = np.unique(owners, return_counts=True)
-            counts = list(zip(numbers.tolist(), sizes.tolist(), strict=True))
-            for owner, _ in counts:
-                self._tags.put(index[owners == owner], owner << 2)
-        for owner, n in counts:
-            self.records.count(self.records.rows[owner - 1], "returned", n)
+        self._tags.put_each(index, owners << np.uint32(2))
+        for owner, pages in enumerate(np.bincount(owners).tolist()):
+            if pages:
+                self.records.came_back(self.records.rows[owner - 1], "returned", pages)
         return index
 
     def blocks(self, record: Record, state: State) -> Indices:
@@ -212,7 +229,7 @@ class Ledger:
     def copy(self, records: Records) -> Ledger:
         """A ledger of its own over ``records``, which must be a copy of this one's."""
         new = Ledger.__new__(Ledger)
-        new.space, new.records, new._tags = self.space.copy(), records, self._tags.copy()
+        new.space, new.records, new._tags, new.few = self.space.copy(), records, self._tags.copy(), self.few
         return new
 
     def state(self, names: Tags) -> bytes:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from fwpages.prm.identity import FunctionType, Identity
+
+#: how pages come back: named by a TAKE's answer, let go of by release_all, out of reach after a fence
+Back: TypeAlias = Literal["returned", "released", "discarded"]
 
 
 @dataclass(slots=True)
@@ -88,19 +92,28 @@ class Records:
         """Of the identity's records those that still own something: the others can have nothing more to return."""
         return tuple(n for n in self._by_identity.get(identity, ()) if self.rows[n].outstanding)
 
-    def count(self, row: Record, column: str, pages: int) -> None:
-        """Add to one of a record's cumulative counts; totals and peaks follow."""
-        setattr(row, column, getattr(row, column) + pages)
-        if column == "given":
+    def gave(self, row: Record, pages: int) -> None:
+        """More pages were handed over to this record's function."""
+        row.given += pages
+        out = row.outstanding
+        row.peak = max(row.peak, out)
+        if row.number not in self._by_identity.get(row.identity, ()):  # its name was used anew while a GIVE was out
             known = self._by_identity.get(row.identity, ())
-            if row.number not in known:  # its name was used anew while its first GIVE was out
-                self._by_identity[row.identity] = tuple(sorted((*known, row.number)))
-            self.out += pages
-            self.peak = max(self.peak, self.out)
-            row.peak = max(row.peak, row.outstanding)
+            self._by_identity[row.identity] = tuple(sorted((*known, row.number)))
+        self.out += pages
+        self.peak = max(self.peak, self.out)
+        self._shift(row.type, pages)
+
+    def came_back(self, row: Record, how: Back, pages: int) -> None:
+        """Pages of this record are out no longer."""
+        if how == "returned":
+            row.returned += pages
+        elif how == "released":
+            row.released += pages
         else:
-            self.out -= pages
-        self._shift(row.type, pages if column == "given" else -pages)
+            row.discarded += pages
+        self.out -= pages
+        self._shift(row.type, -pages)
 
     def _shift(self, kind: FunctionType, pages: int) -> None:
         out, peak = self.by_type.get(kind, (0, 0))

@@ -20,6 +20,9 @@ REGION_SHIFT = 15
 REGION_PAGES = 1 << REGION_SHIFT
 
 _OFFSET = np.uint64(PAGE_SIZE - 1)
+#: operands as arrays of no dimension: NumPy turns a number into one anew each time, which costs as much as 300 pages
+_SHIFT, _SIZE = np.array(PAGE_SHIFT, np.uint64), np.array(PAGE_SIZE, np.uint64)
+_ADDRESS, _INDEX = np.dtype(np.uint64), np.dtype(np.int64)
 
 
 class Space(Protocol):
@@ -32,6 +35,9 @@ class Space(Protocol):
     def index(self, addresses: Addresses) -> Indices:
         """The index of each address; -1 where it is not a page of this space or not 4 KiB aligned."""
 
+    def exact(self, addresses: Addresses) -> Indices | None:
+        """The index of each address; None where one is not a page of this space or not 4 KiB aligned."""
+
     def address(self, index: Indices) -> Addresses:
         """The address of each index, which must be one of this space's."""
 
@@ -42,30 +48,55 @@ class Space(Protocol):
 class DenseSpace:
     """``size`` pages from ``base`` on, one after the other; it grows at its end."""
 
-    __slots__ = ("base", "size")
+    __slots__ = ("_base", "base", "size")
 
     def __init__(self, base: int, size: int = 0) -> None:
         if base % PAGE_SIZE or base <= 0:
             raise ValueError(f"a base is a positive multiple of {PAGE_SIZE}, not {base:#x}")
         self.base = base
         self.size = size
+        self._base = np.array(base, np.uint64)
 
     def grow(self, pages: int) -> None:
         """``pages`` more at the end."""
         self.size += pages
 
+    def exact(self, addresses: Addresses) -> Indices | None:
+        """See ``Space``. An address below the base wraps to a huge offset."""
+        offset = addresses - self._base
+        page = offset >> _SHIFT
+        # comparing bytes costs less than a reduction, down to one page
+        if (page * _SIZE).tobytes() != offset.tobytes():
+            return None
+        if page.size and int(np.maximum.reduce(page)) >= self.size:
+            return None
+        return page.view(_INDEX)
+
+    def exact_few(self, addresses: list[int]) -> list[int] | None:
+        """``exact``, address by address: cheaper for a few."""
+        base, end = self.base, self.size << PAGE_SHIFT
+        index = []
+        for a in addresses:
+            offset = a - base
+            if not 0 <= offset < end or offset & (PAGE_SIZE - 1):
+                return None
+            index.append(offset >> PAGE_SHIFT)
+        return index
+
     def index(self, addresses: Addresses) -> Indices:
-        """See ``Space``. Two passes over the array; an address below the base wraps to a huge offset."""
-        offset = addresses - np.uint64(self.base)
+        """See ``Space``."""
+        exact = self.exact(addresses)
+        if exact is not None:
+            return exact
+        offset = addresses - self._base
         good = (offset < np.uint64(self.size << PAGE_SHIFT)) & ((offset & _OFFSET) == 0)
-        index = (offset >> np.uint64(PAGE_SHIFT)).astype(np.int64)
-        if not good.all():
-            index[~good] = -1
+        index = (offset >> _SHIFT).astype(np.int64)
+        index[~good] = -1
         return index
 
     def address(self, index: Indices) -> Addresses:
         """See ``Space``."""
-        return (index.astype(np.uint64) << np.uint64(PAGE_SHIFT)) + np.uint64(self.base)
+        return index.view(_ADDRESS) * _SIZE + self._base
 
     def copy(self) -> DenseSpace:
         """See ``Space``."""
@@ -109,6 +140,11 @@ class SparseSpace:
         if not good.all():
             index[~good] = -1
         return index
+
+    def exact(self, addresses: Addresses) -> Indices | None:
+        """See ``Space``."""
+        index = self.index(addresses)
+        return None if (index < 0).any() else index
 
     def address(self, index: Indices) -> Addresses:
         """See ``Space``."""
