@@ -23,16 +23,13 @@ class Field:
     bit: int
     width: int
     signed: bool = False
+    #: the first bit after the field, and all ones in its width
+    end: int = field(init=False, repr=False, compare=False)
+    mask: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def end(self) -> int:
-        """The first bit after the field."""
-        return self.bit + self.width
-
-    @property
-    def mask(self) -> int:
-        """All ones in the field's width."""
-        return (1 << self.width) - 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "end", self.bit + self.width)
+        object.__setattr__(self, "mask", (1 << self.width) - 1)
 
     def encode(self, value: int) -> int:
         """``value`` as the field's unsigned bits; LayoutError where it does not fit."""
@@ -40,12 +37,6 @@ class Field:
         if not low <= value <= high:
             raise LayoutError(f"{self.name} = {value:#x} does not fit {self.width} bits ({low:#x} to {high:#x})")
         return value & self.mask
-
-    def decode(self, bits: int) -> int:
-        """The field's unsigned bits as a value."""
-        if self.signed and bits >> (self.width - 1):
-            return bits - (1 << self.width)
-        return bits
 
 
 def _index(fields: tuple[Field, ...], name: str) -> Mapping[str, Field]:
@@ -70,6 +61,10 @@ class Layout:
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
     #: bytes that a buffer needs for every declared field to be in it
     least: int = field(init=False, repr=False, compare=False)
+    #: of each field: its name, the bits behind it in ``least`` bytes, its mask, and what to take off where it is negative
+    _table: tuple[tuple[str, int, int, int], ...] = field(init=False, repr=False, compare=False)
+    #: all bits of ``size`` bytes that no field has
+    _reserved: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", _index(self.fields, self.name))
@@ -77,6 +72,10 @@ class Layout:
         object.__setattr__(self, "least", least)
         if least > self.size:
             raise LayoutError(f"{self.name}: a field ends beyond its {self.size} bytes")
+        table = tuple((f.name, least * 8 - f.end, f.mask, (f.mask + 1) * f.signed) for f in self.fields)
+        object.__setattr__(self, "_table", table)
+        declared = sum(f.mask << (self.size * 8 - f.end) for f in self.fields)
+        object.__setattr__(self, "_reserved", ((1 << self.size * 8) - 1) ^ declared)
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
@@ -86,8 +85,11 @@ class Layout:
         if len(buf) < self.least:
             raise LayoutError(f"{self.name} needs {self.least} bytes, the buffer has {len(buf)}")
         word = int.from_bytes(buf[: self.least], "big")
-        top = self.least * 8
-        return {f.name: f.decode((word >> (top - f.end)) & f.mask) for f in self.fields}
+        out = {}
+        for name, shift, mask, wrap in self._table:
+            bits = (word >> shift) & mask
+            out[name] = bits - wrap if bits > mask >> 1 and wrap else bits
+        return out
 
     def pack(self, values: Mapping[str, int], size: int | None = None) -> bytes:
         """``size`` bytes (the layout's own size unless told) with these fields set and the rest zero.
@@ -122,9 +124,5 @@ class Layout:
     def reserved(self, buf: bytes | memoryview) -> bytes:
         """The first ``size`` bytes of ``buf`` with the declared fields cleared: what nobody has a name for."""
         head = bytes(buf[: self.size])
-        top = len(head) * 8
-        word = int.from_bytes(head, "big")
-        for f in self.fields:
-            if f.end <= top:
-                word &= ~(f.mask << (top - f.end))
-        return word.to_bytes(len(head), "big")
+        kept = int.from_bytes(head, "big") & (self._reserved >> 8 * (self.size - len(head)))
+        return kept.to_bytes(len(head), "big")
