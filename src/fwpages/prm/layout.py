@@ -38,6 +38,10 @@ class Field:
             raise LayoutError(f"{self.name} = {value:#x} does not fit {self.width} bits ({low:#x} to {high:#x})")
         return value & self.mask
 
+    def decode(self, bits: int) -> int:
+        """The field's unsigned bits as a value."""
+        return bits - (1 << self.width) if self.signed and bits >> (self.width - 1) else bits
+
 
 def _index(fields: tuple[Field, ...], name: str) -> Mapping[str, Field]:
     claimed, by_name = 0, dict[str, Field]()
