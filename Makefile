@@ -28,8 +28,10 @@ mutants: $(VENV)/mutants.stamp
 sensitivity: $(VENV)/mutants.stamp
 	$(BIN)/python -m tests.sensitivity $(SENSITIVITY)
 
+# what a page costs, beside Linux's own code where it can be built; BENCH="--case ledger --json"
 bench: $(VENV)/dev.stamp
-	$(BIN)/python bench/pages.py
+	-@$(MAKE) -s peer
+	$(BIN)/python -m bench $(BENCH)
 
 # Linux's own page allocator, to compare with: in a scratch folder, fetched and built once
 peer:

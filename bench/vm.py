@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tests.vm.guest import Guest, kernel
-from tests.vm.lab import PF, Lab, scenario
 
 from fwpages.device import Submitted
 from fwpages.prm.opcodes import ManagePages, Opcode
+from tests.vm.guest import Guest, kernel
+from tests.vm.lab import PF, Lab, scenario
 
 PAGES = 37 + 2000
 MANY = 50_000

@@ -160,18 +160,14 @@ def request_back_ignored(patch: Patch) -> None:
 
 def take_not_credited(patch: Patch) -> None:
     """What comes back is not counted as returned."""
-    real = Records.count
-    patch.setattr(
-        Records, "count", lambda self, row, column, n: real(self, row, column, 0 if column == "returned" else n)
-    )
+    real = Records.came_back
+    patch.setattr(Records, "came_back", lambda self, row, how, n: real(self, row, how, 0 if how == "returned" else n))
 
 
 def give_counted_twice(patch: Patch) -> None:
     """What is given is counted twice."""
-    real = Records.count
-    patch.setattr(
-        Records, "count", lambda self, row, column, n: real(self, row, column, 2 * n if column == "given" else n)
-    )
+    real = Records.gave
+    patch.setattr(Records, "gave", lambda self, row, n: real(self, row, 2 * n))
 
 
 def refused_pages_kept(patch: Patch) -> None:

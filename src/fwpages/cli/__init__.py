@@ -16,6 +16,7 @@ import click
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
+        "bench": "Measure what a page costs on this machine: ledger, page path, lives, wire, start.",
         "decode": "Explain one command, answer or event, field by field.",
         "explore": "Try every order of events of a small world: can this happen?",
         "list": "Show what there is: scenarios, worlds, profiles, findings, faults and more.",

@@ -63,6 +63,12 @@ def _offences() -> Rows:
     return [(name, f"the driver {words}") for name, words in OFFENCES.items()]
 
 
+def _cases() -> Rows:
+    from fwpages.bench.cases import CASES  # noqa: PLC0415
+
+    return [(c.name, c.what) for c in CASES]
+
+
 def _worlds() -> Rows:
     from fwpages.explore.library import load, names  # noqa: PLC0415
 
@@ -111,6 +117,7 @@ _LISTS: dict[str, Callable[[], Rows]] = {
     "properties": _properties,
     "assumptions": _assumptions,
     "questions": _questions,
+    "cases": _cases,
 }
 
 

@@ -65,7 +65,7 @@ class Layout:
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
     #: bytes that a buffer needs for every declared field to be in it
     least: int = field(init=False, repr=False, compare=False)
-    #: of each field: its name, the bits behind it in ``least`` bytes, its mask, and what to take off where it is negative
+    #: of each field: its name, the bits behind it in ``least`` bytes, its mask, what to take off where it is negative
     _table: tuple[tuple[str, int, int, int], ...] = field(init=False, repr=False, compare=False)
     #: all bits of ``size`` bytes that no field has
     _reserved: int = field(init=False, repr=False, compare=False)

@@ -1,0 +1,107 @@
+"""Rounds through the host's ledger: the memory pool, custody of each page, records. Every answer is checked in full."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwpages.bench.shape import Round, Shape
+from fwpages.host.ledger import Ledger
+from fwpages.host.memory import Pool
+from fwpages.host.records import Record, Records
+from fwpages.pages.space import Addresses, Indices
+from fwpages.prm.identity import FunctionType, Identity, vhca_id
+
+#: the vhca_id of the first function
+FIRST = 2
+_NOTHING: Indices = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A ledger with its memory, and the functions that pages are lent for."""
+
+    pool: Pool
+    ledger: Ledger
+    who: list[Identity]
+    rows: list[Record]
+
+    @classmethod
+    def of(cls, shape: Shape) -> Books:
+        """Memory for all pages of the shape, mapped and free."""
+        records = Records()
+        records.begin(1)
+        pool = Pool(1 << 32)
+        pool.add(shape.pages)
+        who = [vhca_id(FIRST + n) for n in range(shape.functions)]
+        return cls(pool, Ledger(pool.space, records), who, [records.open(w, FunctionType.VF) for w in who])
+
+    def give(self, shape: Shape) -> list[list[Addresses]]:
+        """Lend every page, the functions in turn; by function, what each command named."""
+        pool, ledger = self.pool, self.ledger
+        named: list[list[Addresses]] = [[] for _ in self.rows]
+        for _, pages in shape.turns():
+            for n, row in enumerate(self.rows):
+                index = pool.take(pages)
+                ledger.offer(row, index)
+                named[n].append(pool.space.address(index))
+                ledger.accept(row, index)
+        return named
+
+    def take(self, answers: list[list[Addresses]]) -> None:
+        """Take back what each answer names, the functions in turn."""
+        for turn in zip(*answers, strict=True):
+            for who, addresses in zip(self.who, turn, strict=True):
+                self.pool.put(self.ledger.take(self.ledger.check_return(who, addresses)))
+
+    def done(self) -> None:
+        """Nothing may be out: a round that lost a page has measured nothing."""
+        self.ledger.check()
+        if self.ledger.records.out:
+            raise AssertionError(f"{self.ledger.records.out} pages are still out after the round")
+
+
+def shuffled(named: list[list[Addresses]], shape: Shape) -> list[list[Addresses]]:
+    """The same pages in random order, in answers of the same sizes."""
+    chance = np.random.default_rng(1)
+    whole = [chance.permutation(np.concatenate(of)) for of in named]
+    return [[pages[at : at + n] for at, n in shape.turns()] for pages in whole]
+
+
+def give_and_take(shape: Shape) -> Round:
+    """Lend all, and take all back in random order."""
+    books = Books.of(shape)
+    start = time.perf_counter()
+    named = books.give(shape)
+    give = time.perf_counter() - start
+    answers = shuffled(named, shape)
+    start = time.perf_counter()
+    books.take(answers)
+    take = time.perf_counter() - start
+    books.done()
+    return {"give": give, "take": take, "both": give + take}
+
+
+def release_all(shape: Shape) -> Round:
+    """Everything lent, then let go of by one release_all for each function."""
+    books = Books.of(shape)
+    books.give(shape)
+    start = time.perf_counter()
+    for who in books.who:
+        books.pool.put(books.ledger.release_all(who, _NOTHING))
+    seconds = time.perf_counter() - start
+    books.done()
+    return {"release_all": seconds}
+
+
+def forced_close(shape: Shape) -> Round:
+    """Everything lent, then the device gone: a fence frees the pages of all functions."""
+    books = Books.of(shape)
+    books.give(shape)
+    start = time.perf_counter()
+    books.pool.put(books.ledger.discard())
+    seconds = time.perf_counter() - start
+    books.done()
+    return {"forced": seconds}

@@ -1,0 +1,106 @@
+"""Cases timed in rounds, the peers' rounds between them; and what is said of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from fwpages.bench.shape import Case, Round
+
+#: the fewest rounds that a median is taken of
+LEAST_ROUNDS = 5
+
+
+class Peer(Protocol):
+    """Somebody else's way of doing what a case does."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the results."""
+
+    def run(self, case: Case) -> Round | None:
+        """One round, in the case's unit; None where it has nothing of the kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One part of a case beside one peer (or none): medians of the rounds.
+
+    ``ns_per_page`` is None where a case has no pages or is not about time; ``value`` is the median in ``unit``
+    (seconds of the whole, or bytes) and ``spread`` its least and most, in the unit of the figure that is shown: ns per
+    page, bytes per page, or seconds. ``ratio`` is our median divided by the peer's.
+    """
+
+    case: str
+    part: str
+    pages: int
+    batch: int
+    functions: int
+    order: str
+    ns_per_page: float | None
+    bytes_per_page: float | None
+    seconds: float | None
+    spread: tuple[float, float]
+    peer: str | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ``bench --json`` prints."""
+
+    rounds: int
+    results: list[Result]
+    schema: str = "bench/1"
+
+
+Watch: TypeAlias = Callable[[Case], None]
+
+
+def timed(cases: Sequence[Case], rounds: int, peers: Sequence[Peer] = (), watch: Watch | None = None) -> list[Result]:
+    """Every case: one round that does not count, then ``rounds`` of ours, each followed by one of each peer."""
+    return [r for case in cases for r in _case(case, rounds, peers, watch)]
+
+
+def _case(case: Case, rounds: int, peers: Sequence[Peer], watch: Watch | None) -> Iterator[Result]:
+    ours: list[Round] = []
+    theirs: dict[str, list[Round]] = {}
+    for n in range(rounds + 1):
+        if watch is not None:
+            watch(case)
+        mine = case.run(case.shape)
+        others = {p.name: p.run(case) for p in peers}
+        if n:
+            ours.append(mine)
+            for name, other in others.items():
+                if other is not None:
+                    theirs.setdefault(name, []).append(other)
+    for part, order in case.parts.items():
+        compared = [(name, of) for name, of in theirs.items() if part in of[0]]
+        if not compared:
+            yield _result(case, part, order, ours, None, [])
+        for name, of in compared:
+            yield _result(case, part, order, ours, name, of)
+
+
+def _result(case: Case, part: str, order: str, ours: list[Round], peer: str | None, theirs: list[Round]) -> Result:
+    mine = [r[part] for r in ours]
+    value, pages = statistics.median(mine), case.shape.pages
+    scale = (1.0 if case.unit == "bytes" else 1e9) / pages if pages else 1.0
+    seconds = case.unit == "seconds"
+    return Result(
+        case.name,
+        part,
+        pages,
+        case.shape.batch,
+        case.shape.functions,
+        order,
+        value * scale if pages and seconds else None,
+        value * scale if not seconds else None,
+        value if seconds else None,
+        (min(mine) * scale, max(mine) * scale),
+        peer,
+        value / statistics.median(r[part] for r in theirs) if theirs else None,
+    )

@@ -1,0 +1,56 @@
+"""``fwpages bench``: what a page costs on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fwpages.bench.cases import chosen
+from fwpages.bench.report import table
+from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
+from fwpages.bench.shape import Case
+
+_COLUMNS = 120
+
+
+@click.command("bench", short_help="Measure what a page costs here: ledger, page path, lives, wire, start.")
+@click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this case, or those that begin so (ledger).")
+@click.option("--rounds", type=click.IntRange(LEAST_ROUNDS, 1000), default=LEAST_ROUNDS, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help='Print {"schema": "bench/1", …}.')
+def command(cases: tuple[str, ...], rounds: int, as_json: bool) -> int:
+    """Measure what a page costs on this machine, every check on. Medians of rounds; compare within one run.
+
+    `fwpages list cases` shows the cases. `make bench` in the project's sources runs them beside Linux's own allocator.
+    """
+    try:
+        asked = chosen(cases)
+    except ValueError as e:
+        raise click.UsageError(str(e)) from None
+    run(asked, rounds, (), as_json=as_json)
+    return 0
+
+
+def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: bool) -> list[Result]:
+    """Time the cases with a bar on a terminal, and print what came of it."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("", total=len(cases) * (rounds + 1))
+        results = timed(cases, rounds, peers, lambda case: bar.update(task, advance=1, description=case.name))
+    if as_json:
+        click.echo(msgspec.json.encode(Report(rounds, results)).decode())
+    else:
+        # a table cut off in a pipe is of no use
+        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table(results, rounds))
+    return results

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from fwpages.bench.sessions import life, page_path
+from fwpages.bench.shape import Shape
+
+
+@pytest.mark.parametrize("batch", [1, 7, 512, 5000])
+def test_every_page_goes_through_the_page_path_and_back(batch: int) -> None:
+    figures = page_path(Shape(1000, batch))
+    assert {*figures} == {"give", "take", "both"}
+    assert figures["both"] == figures["give"] + figures["take"]
+
+
+def test_a_life_has_the_pages_that_it_is_told() -> None:
+    assert life(Shape(10_000, 50_000))["life"] > 0
