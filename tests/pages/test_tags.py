@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -127,6 +128,17 @@ def test_firsts_of_many_pages_leaves_the_tags_alone() -> None:
     assert first[:50_000].all()
     assert not first[50_000:].any()
     assert m.counts() == {5: 50_000}
+
+
+def test_a_map_that_travelled_is_the_same_and_goes_on() -> None:
+    m = TagMap()
+    m.reserve(SIZE)
+    m.put(index([3, 4]), 7)
+    other: TagMap = pickle.loads(pickle.dumps(m))
+    other.put(index([4]), 9)
+    assert other.counts() == {7: 1, 9: 1}
+    assert other.only_few([3], 7)
+    assert m.counts() == {7: 2}
 
 
 def test_more_than_a_part_at_a_time() -> None:

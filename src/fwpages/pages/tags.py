@@ -167,6 +167,10 @@ class TagMap:
         """A map of its own with the same tags."""
         return TagMap(self._tags.copy())
 
+    def __reduce__(self) -> tuple[type[TagMap], tuple[Tags]]:
+        # a view of memory cannot be pickled: it is made anew
+        return TagMap, (self._tags,)
+
     def used(self) -> Tags:
         """The tags up to the last that is not 0: what growing ahead left behind is not in it."""
         used = np.flatnonzero(self._tags)
