@@ -69,6 +69,15 @@ def test_a_whole_life_in_the_order_of_the_protocol(offer: bool, mode: Mode, ecpf
     assert (row.identity, row.type, row.given, row.returned) == (own, FunctionType.SELF, 8, 8)
 
 
+def test_each_event_queue_is_made_for_its_events_and_as_long_as_linux_makes_it() -> None:
+    """Commands; changes of a vport and of a function's state; page requests. 16 KiB, 512 KiB, 16 KiB."""
+    f = Fake().open()
+    made = [s.command for s in f.sent if s.command.opcode == Opcode.CREATE_EQ]
+    assert [c["event_bitmask_0"] for c in made] == [1 << 0x0A, 1 << 0x0D | 1 << 0x0F, 1 << 0x0B]
+    assert [c["log_eq_size"] for c in made] == [8, 13, 8]
+    assert [c.pas.size for c in made] == [4, 128, 4]
+
+
 @pytest.mark.parametrize("mode", ["auto", "vhca_id", "func_id"])
 def test_the_mode_that_is_wanted(mode: str) -> None:
     f = Fake().open(mode)  # type: ignore[arg-type]  # the Literal's words

@@ -7,7 +7,7 @@ from fwpages.host import CustodyError, DisableVport
 from fwpages.host.ledger import State
 from fwpages.host.pagepath import Origin, Request
 from fwpages.prm.identity import vhca_id
-from tests.host.fake import VF0, VF1, Fake
+from tests.host.fake import SF0, SPF0, VF0, VF1, Fake
 
 VF = vhca_id(0x31)
 
@@ -109,6 +109,21 @@ def test_a_key_tells_which_of_two_functions_that_are_gone_has_which_pages() -> N
             f.run()
         for vport in (1, 2):
             f.feed(DisableVport(vport))
+            f.run()
+        keys.append(f.host.key())
+    assert keys[0] != keys[1]
+
+
+def test_a_key_tells_whose_pages_are_whose_where_records_in_between_are_of_the_past() -> None:
+    keys = []
+    for numbers in ((0x31, 0x32), (0x32, 0x31)):
+        f = Fake().open()
+        f.enable(VF0, SPF0, VF1, SF0)
+        for info in (SPF0, SF0):
+            f.feed(DisableVport(info.vport))
+            f.run()
+        for number in numbers:
+            f.request(number, 10)
             f.run()
         keys.append(f.host.key())
     assert keys[0] != keys[1]

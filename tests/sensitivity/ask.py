@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from tests.sensitivity.verdict import CLEAN, Clean, Verdict, Verdicts
+from tests.sensitivity.verdict import CLEAN, LEAST, TRIED, Clean, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from fwpages.explore.spec import Spec
@@ -26,11 +26,12 @@ def main() -> None:
 @click.option("--seed", default=1, help="Of the walks.")
 @click.option("--every", is_flag=True, help="Under each assumption set.")
 @click.option("--world", "names", multiple=True, help="Only this world (may be repeated).")
-def clean(seed: int, every: bool, names: tuple[str, ...]) -> None:
+@click.option("--tried", default=TRIED, show_default=True, help="Walks that tell how often each point is reached.")
+def clean(seed: int, every: bool, names: tuple[str, ...], tried: int) -> None:
     """Write what the worlds are on unbroken sources."""
     from tests.sensitivity import worlds  # noqa: PLC0415
 
-    found = worlds.clean(_chosen(worlds.standard(every=every), names), seed)
+    found = worlds.clean(_chosen(worlds.standard(every=every), names), seed, tried)
     Path(CLEAN).write_bytes(msgspec.json.encode(found))
 
 
@@ -38,7 +39,8 @@ def clean(seed: int, every: bool, names: tuple[str, ...]) -> None:
 @click.option("--seed", default=1, help="Of the walks.")
 @click.option("--every", is_flag=True, help="Under each assumption set.")
 @click.option("--walks/--no-walks", default=True, help="Walk at random too.")
-def broken(seed: int, every: bool, walks: bool) -> None:
+@click.option("--least", default=LEAST, show_default=True, help="Processor time that walks have in any case, in s.")
+def broken(seed: int, every: bool, walks: bool, least: float) -> None:
     """Print what the worlds see that is not so on unbroken sources."""
     known = msgspec.json.decode(Path(CLEAN).read_bytes(), type=Clean)
     try:
@@ -49,7 +51,7 @@ def broken(seed: int, every: bool, walks: bool) -> None:
         search = walk = Verdict("raised", 0.0, 0, "on import", f"{type(e).__name__}: {e}")
     else:
         search = worlds.searched(specs, known)
-        spare = max(2.0, search.seconds, known.seconds)
+        spare = max(least, search.seconds, known.seconds)
         walk = worlds.walked(specs, known, seed, spare) if walks else Verdict("holds", 0.0, 0)
     click.echo(msgspec.json.encode(Verdicts(search, walk)))
 

@@ -13,11 +13,9 @@ from coverage import CoverageData
 from tests.mutants.copies import called
 from tests.mutants.draw import Mutant
 from tests.mutants.run import broken
-from tests.sensitivity.verdict import Verdict, Verdicts, executed
+from tests.sensitivity.verdict import LEAST, Verdict, Verdicts, executed
 
 ASK = [sys.executable, "-m", "tests.sensitivity.ask"]
-#: the least processor time that random walks are given beside a search, in seconds
-LEAST = 2.0
 
 
 @dataclass(frozen=True)

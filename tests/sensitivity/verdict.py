@@ -9,6 +9,10 @@ import msgspec
 
 #: the file of ``Clean`` in a copy
 CLEAN = "clean.json"
+#: the least processor time that random walks are given beside a search, in seconds
+LEAST = 2.0
+#: walks on unbroken sources, which tell how often a world's points are reached
+TRIED = 40
 
 
 class CleanWorld(msgspec.Struct, frozen=True):

@@ -18,10 +18,10 @@ from tests.sensitivity.verdict import Clean, CleanWorld, Verdict
 
 #: walks in each world before the next world's turn
 WALKS = 4
-#: walks on unbroken sources, which tell how often a world's points are reached
-TRIED = 40
 #: a point is missed by walks where it is less likely than this that they do not come to it on unbroken sources
 DOUBT = 0.001
+#: processor time that a search may take beyond ten times what it takes on unbroken sources, in seconds
+SPARE = 0.2
 
 
 class Endless(BaseException):
@@ -56,7 +56,7 @@ def standard(*, every: bool = False) -> dict[str, Spec]:
     return found
 
 
-def clean(specs: Mapping[str, Spec], seed: int) -> Clean:
+def clean(specs: Mapping[str, Spec], seed: int, tried: int) -> Clean:
     """What is to be compared with: on unbroken sources, where every world holds."""
     worlds = {}
     for name, spec in specs.items():
@@ -65,16 +65,16 @@ def clean(specs: Mapping[str, Spec], seed: int) -> Clean:
         if not outcome.holds:
             raise RuntimeError(f"{name} does not hold on unbroken sources: {outcome.broken}, missed {outcome.missed}")
         seconds = time.process_time() - start
-        worlds[name] = CleanWorld(outcome.states, outcome.transitions, seconds, _shares(spec, seed))
+        worlds[name] = CleanWorld(outcome.states, outcome.transitions, seconds, _shares(spec, seed, tried))
     return Clean(dict(sorted(worlds.items(), key=lambda w: w[1].states)))
 
 
-def _shares(spec: Spec, seed: int) -> dict[str, float]:
+def _shares(spec: Spec, seed: int, tried: int) -> dict[str, float]:
     """How many of the walks come to each point: of one that all come to a little less, of one that none does 0."""
     found: Counter[str] = Counter()
-    for n in range(TRIED):
+    for n in range(tried):
         found.update(random_walks(spec, 1, _seed(seed, n)).reached.keys())
-    return {point: found[point] / (TRIED + 1) for point in spec.rules().scenario.expect.sometimes}
+    return {point: found[point] / (tried + 1) for point in spec.rules().scenario.expect.sometimes}
 
 
 def _seed(seed: int, n: int) -> int:
@@ -88,7 +88,7 @@ def searched(specs: Mapping[str, Spec], known: Clean) -> Verdict:
     for n, (name, before) in enumerate(known.worlds.items(), 1):
         what, detail = "", ""
         try:
-            with bounded(10 * before.seconds + 2):
+            with bounded(10 * before.seconds + SPARE):
                 o = search(specs[name])
         except Endless:
             what = "not ended"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from fwpages.device import ResetFunction, Submitted
 from fwpages.explore.world import World
-from fwpages.host import Blame, Finding
-from fwpages.prm.opcodes import Opcode
+from fwpages.host import Blame, Close, Finding, HealthFatal, LinkLost, Reset
+from fwpages.prm.identity import FunctionType
+from fwpages.prm.opcodes import Opcode, Teardown
 
 #: what a driver may not be able to help once a fault has struck: what it was told of pages or of the mode was not so
 _MISLED = ("pages-missing", "disabled-with-pages", "unknown-function", "identity-mode")
@@ -69,3 +70,25 @@ def reopen_failed(w: World) -> str | None:
     failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
     can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
     return f"open failed: {failed[0]}" if failed and can and 0 < w.hurt < w.session else None
+
+
+def needless_reset(w: World) -> str | None:
+    """The driver wants the device reset, no fault has struck, and nobody told it of trouble or wants a fast close."""
+    if not w.sound or not w.rules.assume["switch_at_set_cap"]:
+        return None  # the other way of switching is a fault of the device by our host's rules
+    asked = [e.reason for e in w.said("driver>") if isinstance(e, Reset)]
+    told = any(isinstance(x, HealthFatal | LinkLost) for x in w.said("driver<"))
+    fast = any(isinstance(d.act, Close) and d.act.how is not Teardown.GRACEFUL for d in sum(w.rules.plan.values(), ()))
+    return f"a reset is asked for: {asked[0]}" if asked and not told and not fast else None
+
+
+def early_teardown(w: World) -> str | None:
+    """With no fault, the device is torn down while firmware has pages of a function that the e-switch knew."""
+    down = [x for x in w.said("device<") if isinstance(x, Submitted) and x.command.opcode == Opcode.TEARDOWN_HCA]
+    if not w.sound or not down:
+        return None
+    for name, spec in w.rules.specs.items():
+        who, pages = spec.identity(w.firmware.mode), w.firmware.inner.held(name)
+        if pages and who is not None and w.driver.counted_as(who) not in (None, FunctionType.UNKNOWN.value):
+            return f"{down[0].command}, and firmware has {pages} pages of {name}"
+    return None

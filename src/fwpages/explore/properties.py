@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from fwpages.device import Completed, FirmwareError, Phase, Submitted
-from fwpages.explore.conduct import blamed, doubt_left, offence, out_of_turn, reopen_failed, untold
+from fwpages.explore import conduct
 from fwpages.explore.world import World
 from fwpages.host import CustodyError, Finding, PageRequest, Send
 from fwpages.prm.identity import FunctionType
@@ -332,11 +332,15 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
     {
         "custody": Property("no page that firmware holds is free on the driver's side", _custody),
         "agreement": Property("at rest, both sides name the same pages for every function", _agreement),
-        "no-offence": Property("with no fault, the driver breaks no rule of the device", offence, of_step=True),
-        "out-of-turn": Property("a fault is no reason to break the device's rules", out_of_turn, of_step=True),
-        "blamed": Property("the device is blamed, and nothing went wrong", blamed, of_step=True),
-        "untold": Property("a user waits for the end of an operation that is over", untold),
-        "doubt-left": Property("at rest, all is answered and the driver does not know who holds what", doubt_left),
+        "no-offence": Property("with no fault, the driver breaks no rule of the device", conduct.offence, of_step=True),
+        "out-of-turn": Property("a fault is no reason to break the device's rules", conduct.out_of_turn, of_step=True),
+        "blamed": Property("the device is blamed, and nothing went wrong", conduct.blamed, of_step=True),
+        "needless-reset": Property("the device is reset, and nothing went wrong", conduct.needless_reset, of_step=True),
+        "early-teardown": Property("a teardown while its functions have pages", conduct.early_teardown, of_step=True),
+        "untold": Property("a user waits for the end of an operation that is over", conduct.untold),
+        "doubt-left": Property(
+            "at rest, all is answered and the driver does not know who holds what", conduct.doubt_left
+        ),
         "counter-negative": Property("a page counter is below zero", _negative),
         "counter-left": Property("at rest, a counter counts pages that are not out", _counter_left),
         "miscounted": Property("at rest, the driver counts other pages than it lists", _miscounted),
@@ -354,7 +358,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "not-found": Property(
             "a page that was given cannot be found", _finds("page-not-found", "warn-no-root"), of_step=True
         ),
-        "reopen-failed": Property("an open fails because of what an earlier session left", reopen_failed, of_step=True),
+        "reopen-failed": Property(
+            "an open fails because of what an earlier session left", conduct.reopen_failed, of_step=True
+        ),
         "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
         "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),
         "busy": Property("an operation has not ended", _busy),

@@ -46,6 +46,8 @@ STANDARD = (
     "blamed",
     "untold",
     "doubt-left",
+    "needless-reset",
+    "early-teardown",
 )
 STANDARD_ENDS = ("operations-end", "agree-again")
 
