@@ -38,23 +38,24 @@ class Books:
         who = [vhca_id(FIRST + n) for n in range(shape.functions)]
         return cls(pool, Ledger(pool.space, records), who, [records.open(w, FunctionType.VF) for w in who])
 
-    def give(self, shape: Shape) -> list[list[Addresses]]:
-        """Lend every page, the functions in turn; by function, what each command named."""
+    def give(self, shape: Shape) -> list[Addresses]:
+        """Lend every page, the functions in turn; what their commands named, by function."""
         pool, ledger = self.pool, self.ledger
-        named: list[list[Addresses]] = [[] for _ in self.rows]
-        for _, pages in shape.turns():
-            for n, row in enumerate(self.rows):
+        named = [np.zeros(shape.each, np.uint64) for _ in self.rows]
+        for at, pages in shape.turns():
+            for row, addresses in zip(self.rows, named, strict=True):
                 index = pool.take(pages)
                 ledger.offer(row, index)
-                named[n].append(pool.space.address(index))
+                addresses[at : at + pages] = pool.space.address(index)
                 ledger.accept(row, index)
         return named
 
-    def take(self, answers: list[list[Addresses]]) -> None:
-        """Take back what each answer names, the functions in turn."""
-        for turn in zip(*answers, strict=True):
-            for who, addresses in zip(self.who, turn, strict=True):
-                self.pool.put(self.ledger.take(self.ledger.check_return(who, addresses)))
+    def take(self, answers: list[Addresses], shape: Shape) -> None:
+        """Take back what the answers name, the functions in turn."""
+        pool, ledger = self.pool, self.ledger
+        for at, pages in shape.turns():
+            for who, addresses in zip(self.who, answers, strict=True):
+                pool.put(ledger.take(ledger.check_return(who, addresses[at : at + pages])))
 
     def done(self) -> None:
         """Nothing may be out: a round that lost a page has measured nothing."""
@@ -63,22 +64,16 @@ class Books:
             raise AssertionError(f"{self.ledger.records.out} pages are still out after the round")
 
 
-def shuffled(named: list[list[Addresses]], shape: Shape) -> list[list[Addresses]]:
-    """The same pages in random order, in answers of the same sizes."""
-    chance = np.random.default_rng(1)
-    whole = [chance.permutation(np.concatenate(of)) for of in named]
-    return [[pages[at : at + n] for at, n in shape.turns()] for pages in whole]
-
-
 def give_and_take(shape: Shape) -> Round:
     """Lend all, and take all back in random order."""
     books = Books.of(shape)
     start = time.perf_counter()
     named = books.give(shape)
     give = time.perf_counter() - start
-    answers = shuffled(named, shape)
+    chance = np.random.default_rng(1)
+    answers = [chance.permutation(addresses) for addresses in named]
     start = time.perf_counter()
-    books.take(answers)
+    books.take(answers, shape)
     take = time.perf_counter() - start
     books.done()
     return {"give": give, "take": take, "both": give + take}
