@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from fwpages.host.records import Records
+from dataclasses import fields
+
+from fwpages.host.records import Record, Records
 from fwpages.prm.identity import FunctionType, func_id, vhca_id
 
 T = FunctionType
@@ -160,3 +162,11 @@ def test_a_copy_goes_its_own_way() -> None:
     other.open(VF, T.VF)
     assert len(records.rows) == 1
     assert list(other) == other.rows
+
+
+def test_a_copy_has_every_field() -> None:
+    """It is written out field by field: one that is added must not be left behind."""
+    row = Record(1, 2, vhca_id(3), 4, T.SF, 5, 6, 7, 8, 9, announced=True, retired=True)
+    default = Record(0, 0, OWN, 0, T.VF)
+    assert all(getattr(row, f.name) != getattr(default, f.name) for f in fields(Record))
+    assert row.copy() == row

@@ -11,6 +11,9 @@ from fwpages.pages.space import Indices
 #: chunks are mapped in multiples of 2 MiB, one huge page of the IOMMU
 CHUNK = 512
 
+_INDEX = np.dtype(np.int64)
+_NOTHING: Indices = np.zeros(0, np.int64)
+
 
 class Pool:
     """A stack of free block indices over a dense space: the block given back last is given out first."""
@@ -49,8 +52,10 @@ class Pool:
 
     def take(self, pages: int) -> Indices:
         """``pages`` free blocks, which must be there."""
-        self._n -= pages
-        return self._free[self._n : self._n + pages][::-1].astype(np.int64)
+        end, start = self._n, self._n - pages
+        self._n = start
+        # one slice from the top down; before the first there is no index to stop at
+        return self._free[end - 1 : start - 1 if start else None : -1].astype(_INDEX) if pages else _NOTHING
 
     def put(self, index: Indices) -> None:
         """These blocks are free again."""

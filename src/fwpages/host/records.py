@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from fwpages.prm.identity import FunctionType, Identity
@@ -38,6 +38,13 @@ class Record:
     def outstanding(self) -> int:
         """Pages that firmware has or may have: held and doubtful together."""
         return self.given - self.returned - self.released - self.discarded
+
+    def copy(self) -> Record:
+        """A record of its own. Written out: the explorer copies some for every step."""
+        new = Record(self.number, self.session, self.identity, self.generation, self.type)
+        new.given, new.returned, new.released, new.discarded = self.given, self.returned, self.released, self.discarded
+        new.peak, new.announced, new.retired = self.peak, self.announced, self.retired
+        return new
 
 
 class Records:
@@ -97,9 +104,10 @@ class Records:
         row.given += pages
         out = row.outstanding
         row.peak = max(row.peak, out)
-        if row.number not in self._by_identity.get(row.identity, ()):  # its name was used anew while a GIVE was out
+        if out == pages:  # it had none: where its name was used anew while this GIVE was out, it had been left out
             known = self._by_identity.get(row.identity, ())
-            self._by_identity[row.identity] = tuple(sorted((*known, row.number)))
+            if row.number not in known:
+                self._by_identity[row.identity] = tuple(sorted((*known, row.number)))
         self.out += pages
         self.peak = max(self.peak, self.out)
         self._shift(row.type, pages)
@@ -188,7 +196,7 @@ class Records:
     def copy(self) -> Records:
         """A table of its own."""
         new = Records()
-        new.rows = [replace(r) for r in self.rows]
+        new.rows = [r.copy() for r in self.rows]
         new.session, new.current, new.out, new.peak = self.session, self.current, self.out, self.peak
         new._by_identity, new._generations = dict(self._by_identity), dict(self._generations)
         new.by_type = dict(self.by_type)
