@@ -6,14 +6,24 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fwpages.cli import invoke
+from fwpages.cli.serve import qemu_options
 from tests.link.vfio_client import HELLO, Wire, message
+from tests.sockets import short
 
 CODE = "import sys; from fwpages.cli import main; main()"
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """As pytest's, by a name that is short enough for sockets in it."""
+    with short(tmp_path) as folder:
+        yield folder
 
 
 def serve(*args: str) -> subprocess.Popen[str]:
@@ -67,13 +77,36 @@ def test_socket_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "another server is using it" in capsys.readouterr().err
 
 
+def test_path_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / ("s" * 107)
+    assert invoke(["serve", "--socket", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert f"{path}: {len(str(path))} bytes, and the name of a UNIX socket has at most 107" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_for_vfs() -> None:
+    options = "\n".join(qemu_options(Path("/tmp/s"), 2))
+    assert "-device pci-testdev,bus=rp0,addr=1 \\\n    -device pci-testdev,bus=rp0,addr=2 \\\n" in options
+
+
+def test_longer_than_a_socket_from_the_root_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name as it was given is good for QEMU too, started in the same folder."""
+    folder = tmp_path / ("d" * 107)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert '"path":"s"' in qemu_options(Path("s"))[-1]
+    monkeypatch.chdir("/")
+    assert '"path":"/s"' in qemu_options(Path("s"))[-1]
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
         (["no-such"], "there is no scenario"),
         (["--fault", "link-lost"], "a served device has none of these"),
         (["--fault", "nonsense"], "there is no fault"),
-        (["health-recovery"], "does not know how"),
+        (["--sriov", "bluefield3"], "an embedded CPU's"),
     ],
 )
 def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], words: str) -> None:

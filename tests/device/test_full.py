@@ -10,13 +10,13 @@ import pytest
 from fwpages.device import Completed, FunctionSpec, Offence, Profile, ProfileError, Submitted, parse, profile
 from fwpages.device.commands import RULES
 from fwpages.device.ethernet_capabilities import ethernet_pages
-from fwpages.device.full import FullFirmware
+from fwpages.device.full import FullFirmware, with_fdb
 from fwpages.device.other_commands import OTHER, makes
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import Opcode, QueryPages
+from fwpages.prm.opcodes import CapType, Opcode, QueryPages
 
 SMALL = msgspec.structs.replace(profile("connectx7"), boot_pages=0, init_pages=0)
 
@@ -157,3 +157,15 @@ def test_ethernet() -> None:
     # what the profile says by name is still the firmware's own business
     beyond = GENERAL.patch(now, {"log_max_eq": 15})
     assert feed(fw, Command(Opcode.SET_HCA_CAP, data=beyond))[1] == ["capability-not-offered"]
+
+
+def test_an_eswitch_has_the_table_of_the_nic() -> None:
+    pages = ethernet_pages()
+    more = with_fdb(pages)
+    for current in (False, True):
+        nic, fdb = more[CapType.FLOW_TABLE, current], more[CapType.ESWITCH_FLOW_TABLE, current]
+        assert fdb[0x40] >> 7, "ft_support"
+        assert (fdb[0x40:0x80], fdb[0x80:], len(fdb)) == (nic[0x40:0x80], bytes(CAP_PAGE - 0x80), CAP_PAGE)
+    assert with_fdb({}) == {}
+    own = {**pages, (8, False): b"a device's own"}
+    assert with_fdb(own)[8, False] == b"a device's own"

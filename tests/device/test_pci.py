@@ -21,6 +21,7 @@ from fwpages.device.pci_config import (
     PciIdentity,
     identity_of,
 )
+from fwpages.device.pci_sriov import CONTROL, MOST_VFS, NUM_VFS, OFFSET, SRIOV, STRIDE, VF_BAR, VF_DEVICE_ID
 
 ENABLE, MASK_ALL = 0x8000, 0x4000
 
@@ -48,6 +49,38 @@ def on(pci: PciFunction) -> PciFunction:
 
 def unmask(pci: PciFunction, vector: int, masked: int = 0) -> list[object]:
     return list(pci.bar_write(MSIX_TABLE + 16 * vector + 12, masked.to_bytes(4, "little")))
+
+
+def test_virtual_functions() -> None:
+    """The capability says how many, where, and how big; none of that can be changed, switching them on can."""
+    pci = PciFunction(PciIdentity(CONNECTX7), vfs=3)
+    assert word(pci, SRIOV, 4) == 0x00010010, "SR-IOV, version 1, the last"
+    assert [word(pci, SRIOV + at) for at in (0x0C, 0x0E, 0x14, 0x16, 0x1A)] == [3, 3, OFFSET, STRIDE, VF_DEVICE_ID]
+    pci.config_write(SRIOV + 0x24, b"\xff" * 8)
+    assert word(pci, SRIOV + 0x24, 8) == (1 << 64) - VF_BAR + 0xC
+    write(pci, NUM_VFS, 2)
+    write(pci, CONTROL, 0xFFFF)
+    write(pci, SRIOV + 0x0E, 0xFFFF)
+    assert [word(pci, at) for at in (NUM_VFS, CONTROL, SRIOV + 0x0E)] == [2, 0b1001, 3]
+    pci.reset()
+    assert [word(pci, at) for at in (NUM_VFS, CONTROL)] == [0, 0]
+
+
+def test_extended_capabilities_can_be_hidden() -> None:
+    pci = PciFunction(PciIdentity(CONNECTX7), vfs=1)
+    pci.show_extended(shown=False)
+    assert pci.config_read(0, CONFIG_SIZE)[0x100:] == bytes(CONFIG_SIZE - 0x100)
+    assert pci.config_read(0xFE, 4) == pci.config_read(SRIOV, 2) + b"\0\0"
+    assert word(pci, 0) == 0x15B3
+    pci.show_extended(shown=True)
+    assert word(pci, SRIOV) == 0x0010
+    assert word(PciFunction(PciIdentity(CONNECTX7)), SRIOV, 4) == 0, "none without VFs"
+
+
+@pytest.mark.parametrize("vfs", [-1, MOST_VFS + 1])
+def test_as_many_virtual_functions_as_there_are_devices_on_a_bus(vfs: int) -> None:
+    with pytest.raises(ValueError, match="1 to 31 virtual functions"):
+        PciFunction(PciIdentity(CONNECTX7), vfs=vfs)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from fwpages.device.full import FullFirmware
 from fwpages.link.bus import BusError
 from fwpages.link.queue_device import Seen
 from fwpages.link.vfio_user_device import ServedDevice
+from fwpages.link.vfio_user_trouble import syndrome_of
 from fwpages.link.wire_offences import WireOffence
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.message import Command
@@ -116,6 +117,112 @@ def test_reset_by_configuration_space_and_by_message(bench: Bench, driver: Drive
         driver.ok(Opcode.ENABLE_HCA)
         assert bench.firmware.phase == "starting"
     assert bench.device.endpoint.resets == 2
+
+
+def queue_again(d: Driver, nic_interface: int = 0) -> None:
+    """The queue's address anew, with what goes into ``nic_interface``."""
+    d.write(BAR, 0x10, bytes(4))
+    d.write(BAR, 0x14, (0x10000 | nic_interface << 8).to_bytes(4, "big"))
+
+
+def nic_interface(d: Driver) -> int:
+    return d.read(BAR, 0x16, 1)[0] & 7
+
+
+def test_fatal_state_until_the_driver_resets_firmware(bench: Bench, driver: Driver) -> None:
+    own = driver.up()
+    before = len(bench.seen)
+    bench.device.fail("syndrome 0x10")
+    assert driver.read(BAR, 0x23D, 1) == b"\x10"
+    assert driver.read(BAR, 0x238, 1) == b"\x80", "rfr"
+    assert driver.read(BAR, 0x1FC, 4) == b"\x40\0\0\0", "a reset by software is supported, and it is not initializing"
+    beats = {driver.read(BAR, 0x1010, 4) for _ in range(2)}
+    assert len(beats) == 2, "the counter goes on: the syndrome says it"
+    # nothing is executed and nothing asked for
+    driver.write(BAR, 0x18, b"\0\0\0\1")
+    bench.device.stir(Want("self", 10))
+    driver.arm(driver.eqns[1], 1, driver.uar)
+    assert (driver.event(1), len(bench.seen)) == (None, before)
+    queue_again(driver, 7)
+    assert bench.firmware.held("self") == 0
+    assert nic_interface(driver) == 1
+    assert driver.read(BAR, 0x23C, 4) == bytes(4), "the reset clears the health buffer"
+    # what a driver still rings that is letting go of everything is not heard
+    driver.write(BAR, 0x18, b"\0\0\0\1")
+    assert bench.wrong == []
+    queue_again(driver)
+    assert driver.up() == own
+    assert bench.wrong == []
+
+
+@pytest.mark.parametrize("by_message", [True, False])
+def test_fatal_state_ends_with_a_function_level_reset(bench: Bench, driver: Driver, by_message: bool) -> None:
+    driver.up()
+    bench.device.fail("firmware internal error")
+    assert driver.read(BAR, 0x23D, 1) == b"\1"
+    if by_message:
+        driver.reset()
+    else:
+        driver.write(CONFIG, 0x68, b"\0\x80")
+        driver.set_up()
+    assert not bench.device.stopped
+    driver.up()
+    assert bench.wrong == []
+
+
+def test_lost_link(bench: Bench, driver: Driver) -> None:
+    own = driver.up()
+    before = len(bench.seen)
+    bench.device.lose()
+    for index, at, n in ((BAR, 0x230, 4), (BAR, 0x4000, 16), (CONFIG, 0, 4)):
+        assert driver.read(index, at, n) == b"\xff" * n
+    driver.write(BAR, 0x18, b"\0\0\0\1")
+    driver.write(CONFIG, 0x04, b"\0\0")
+    bench.device.stir(Want("self", 10))
+    assert len(bench.seen) == before
+    assert bench.firmware.held("self") == 6 + 4465, "nobody has proven anything"
+    bench.device.restore()
+    assert bench.firmware.held("self") == 0
+    assert driver.read(CONFIG, 0x04, 2) == b"\2\0", "the BAR answers, bus mastering is off"
+    assert nic_interface(driver) == 1
+    driver.write(BAR, 0x18, b"\0\0\0\1")
+    driver.arm(driver.eqns[1], 1, driver.uar)
+    assert bench.wrong == []
+    driver.set_up()
+    assert driver.up() == own
+    assert bench.wrong == []
+
+
+def test_client_gone_while_the_link_is_lost(bench: Bench) -> None:
+    d = Driver(bench.device)
+    d.up()
+    bench.device.lose()
+    d.close()
+    d = Driver(bench.device)
+    assert d.read(CONFIG, 0, 2).hex() == "b315"
+    d.up()
+    d.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "syndrome"),
+    [("firmware internal error", 1), ("syndrome 0x8, whatever", 8), ("Synd 0x10: hot", 16), ("syndrome 0x0", 1)],
+)
+def test_syndrome_of_a_reason(reason: str, syndrome: int) -> None:
+    assert syndrome_of(reason) == syndrome
+
+
+def test_virtual_functions_are_seen_from_the_machines_start_on() -> None:
+    """QEMU hides what it finds of SR-IOV when it sets the device up, which is before the first reset."""
+    device = ServedDevice(FullFirmware(profile("connectx7")), profile("connectx7"), vfs=2)
+    for _ in range(2):
+        d = Driver(device)
+        assert d.read(CONFIG, 0x100, 4) == bytes(4)
+        d.reset()
+        assert d.read(CONFIG, 0x100, 4) == bytes.fromhex("10000100")
+        d.write(CONFIG, 0x68, b"\0\x80")
+        assert d.read(CONFIG, 0x100, 4) == bytes.fromhex("10000100"), "and after a reset by its driver too"
+        d.close()
 
 
 def test_client_gone_and_back(bench: Bench) -> None:

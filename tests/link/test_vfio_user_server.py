@@ -260,8 +260,9 @@ def test_no_such_folder(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_path_too_long(shelf: Shelf, tmp_path: Path) -> None:
-    with pytest.raises(SocketError):
+    with pytest.raises(SocketError, match="at most 107"):
         Server(tmp_path / ("s" * 200), shelf)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_socket_of_a_successor_is_left(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Driver:
         self.ask(message(1, HELLO))
         self.ask(dma_map(0, RAM), [os.dup(self.ram)])
         self.ask(set_irqs(0, 4), [os.dup(fd) for fd in self.irqs])
-        self._set_up()
+        self.set_up()
 
     def ask(self, data: bytes, fds: list[int] | None = None) -> bytes:
         out, left = b"", list(fds or [])
@@ -61,9 +61,10 @@ class Driver:
     def reset(self) -> None:
         """A function-level reset, with the registers set up again as the constructor does."""
         self.ask(message(13))
-        self._set_up()
+        self.set_up()
 
-    def _set_up(self) -> None:
+    def set_up(self) -> None:
+        """Memory space, bus mastering, MSI-X, and where the command queue is."""
         self.write(CONFIG, 0x04, (6).to_bytes(2, "little"))
         self.write(CONFIG, 0xA2, (0x8000).to_bytes(2, "little"))
         self.write(BAR, 0x10, bytes(4))

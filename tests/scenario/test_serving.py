@@ -2,89 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from io import StringIO
-
 import pytest
 
 from fwpages.device import Fault, Want
 from fwpages.observe.audit import audit
-from fwpages.observe.trace import TraceWriter
+from fwpages.prm.opcodes import Opcode
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.serving import PATIENCE, Serving
-from fwpages.scenario.topology import device_profile
-from tests.link.vfio_driver import Driver
-
-HEAD = """
-[device]
-profile = "connectx7"
-init_pages = 20
-[[function]]
-name = "vf0"
-type = "vf"
-vhca_id = 0x31
-pages = 8
-"""
-START = 37 + 20
-
-
-def steps(*rows: str) -> str:
-    return HEAD + "".join(f"[[step]]\n{row}\n" for row in rows)
-
-
-def request(name: str, pages: int) -> str:
-    return f'do = "request"\nfunction = "{name}"\npages = {pages}'
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Stage:
-    """A served scenario with its driver."""
-
-    def __init__(self, text: str, **options: object) -> None:
-        plan = load("test", text=text)
-        self.clock, self.stream, self.said = Clock(), StringIO(), list[str]()
-        p = device_profile(plan)
-        self.writer = TraceWriter(self.stream, device=p.name, supplier=p.supplier)
-        self.serving = Serving(
-            plan,
-            tap=self.writer,
-            on_event=lambda _, words: self.said.append(words),
-            clock=self.clock,
-            **options,  # type: ignore[arg-type]
-        )
-        self.drivers: list[Driver] = []
-
-    def driver(self) -> Driver:
-        self.drivers.append(Driver(self.serving))
-        return self.drivers[-1]
-
-    def held(self, name: str) -> int:
-        return self.serving.seen.inner.held(name)
-
-    def later(self, seconds: float) -> None:
-        """Time passes; whoever has a deadline is woken, as the server's loop does."""
-        end = self.clock.now + seconds
-        while (due := self.serving.deadline) is not None and due <= end:
-            self.clock.now = max(self.clock.now, due)
-            self.serving.tick()
-        self.clock.now = end
-        self.serving.tick()
-
-
-@pytest.fixture
-def stages() -> Iterator[list[Stage]]:
-    made: list[Stage] = []
-    yield made
-    for stage in made:
-        for d in stage.drivers:
-            d.close()
+from tests.scenario.stage import START, Stage, request, steps
 
 
 def test_steps_in_their_row(stages: list[Stage]) -> None:
@@ -252,6 +177,28 @@ def test_every_client_lives_it_anew(stages: list[Stage]) -> None:
         assert stage.held("self") == 0
 
 
+def test_driver_enables_a_function_itself(stages: list[Stage]) -> None:
+    """Its life begins with ENABLE_HCA and ends with DISABLE_HCA, and steps may come after that."""
+    row = 'do = "request"\nfunction = "vf0"\npages = 3\nafter = "enable vf0"'
+    stage = Stage(steps('do = "open"', row), sriov=True)
+    stages.append(stage)
+    assert stage.serving.vfs == 1
+    d = stage.driver()
+    d.up()
+    d.ok(Opcode.ENABLE_HCA, function_id=1)
+    assert [e.num_pages for e in (d.event(1), d.event(1)) if e] == [8, 3]
+    d.give(0x31, 11)
+    d.ok(Opcode.DISABLE_HCA, function_id=1)
+    event = d.event(1)
+    assert event is not None
+    assert event.num_pages == -11
+    assert d.take(0x31, 11) == 11
+    assert [words for words in stage.said if words.startswith("the driver")][1:] == [
+        "the driver enables vf0",
+        "the driver disables vf0",
+    ]
+
+
 def test_offences_have_their_names(stages: list[Stage]) -> None:
     stage = Stage(steps('do = "open"'))
     stages.append(stage)
@@ -278,8 +225,6 @@ def test_faults(stages: list[Stage]) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ('do = "health"', "does not know how"),
-        ('do = "lose-link"', "does not know how"),
         ('do = "request"\nfunction = "vf9"\npages = 1', "fits none of vf0, self"),
         ('do = "enable"\nfunction = "self"', "fits none of vf0"),
     ],
@@ -287,6 +232,14 @@ def test_faults(stages: list[Stage]) -> None:
 def test_steps_that_cannot_be_served(row: str, words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
         Serving(load("test", text=steps(row)))
+
+
+@pytest.mark.parametrize("index", [None, 31])
+def test_sriov_needs_vfs_that_fit_on_a_bus(index: int | None) -> None:
+    vf = f'[[function]]\nname = "vf"\ntype = "vf"\nvhca_id = 2\nindex = {index}\n'
+    text = '[device]\nprofile = "connectx7"\n' + (vf if index else "") + '[[step]]\ndo = "open"\n'
+    with pytest.raises(ScenarioError, match="an index up to 30"):
+        Serving(load("test", text=text), sriov=True)
 
 
 def test_link_faults_cannot_be_served() -> None:

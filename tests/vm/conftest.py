@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sockets import short
 from tests.vm.guest import Kernel, MissingError, kernel, qemu
 
 #: seconds that one test may take
@@ -18,6 +19,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     here = Path(__file__).parent
     asked = (Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args)
     return None if any(path == here or here in path.parents for path in asked) else True
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """As pytest's, by a name that is short enough for sockets in it."""
+    with short(tmp_path) as folder:
+        yield folder
 
 
 def _kernel(which: str) -> Kernel:

@@ -84,10 +84,19 @@ class Said:
 class Guest:
     """QEMU with the device at ``socket_path``. A context manager: at its end the machine is off, whatever happened.
 
-    With ``iommu`` the device reaches only the pages that its driver maps, one by one.
+    With ``iommu`` the device reaches only the pages that its driver maps, one by one. ``vfs``: so many places for VFs.
     """
 
-    def __init__(self, k: Kernel, socket_path: Path, folder: Path, *, memory: int = 1024, iommu: bool = False) -> None:
+    def __init__(
+        self,
+        k: Kernel,
+        socket_path: Path,
+        folder: Path,
+        *,
+        memory: int = 1024,
+        iommu: bool = False,
+        vfs: int = 0,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "console.log"
         self._errors = folder / "qemu.log"
@@ -108,6 +117,7 @@ class Guest:
             "-chardev", f"socket,id=port,path={port}", "-serial", "chardev:port",
             *(["-device", "intel-iommu,intremap=off,caching-mode=on"] if iommu else []),
             "-device", "pcie-root-port,id=rp0,slot=1",
+            *(word for n in range(1, vfs + 1) for word in ("-device", f"pci-testdev,bus=rp0,addr={n}")),
             "-device", f'{{"driver":"vfio-user-pci","bus":"rp0","socket":{{"type":"unix","path":"{socket_path}"}}}}',
         ]  # fmt: skip
         with self._errors.open("w") as errors:

@@ -151,7 +151,8 @@ class Lab:
     def guest(self, k: Kernel, **options: Any) -> Guest:
         """Start a machine with this device; it has booted when this returns."""
         self._machines += 1
-        g = Guest(k, self.folder / "device", self.folder / f"machine{self._machines}", **options)
+        folder = self.folder / f"machine{self._machines}"
+        g = Guest(k, self.folder / "device", folder, vfs=self.serving.vfs, **options)
         try:
             g.ready()
         except BaseException:

@@ -15,7 +15,7 @@ import msgspec
 
 from fwpages.cli.files import written
 from fwpages.link.vfio_user import Server
-from fwpages.link.vfio_user_socket import SocketError
+from fwpages.link.vfio_user_socket import MOST_PATH, SocketError
 from fwpages.observe.trace import TraceWriter
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.faults import fault
@@ -46,10 +46,18 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
 @click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Shuffle the order in which firmware returns pages.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME[@N][xTIMES]", help="Let something go wrong, as in run.")
+@click.option("--sriov", is_flag=True, help="Let the driver find the scenario's VFs, and switch them on.")
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
 def command(
-    scenario: str, path: Path, once: bool, seed: int | None, faults: tuple[str, ...], trace: Path | None, as_json: bool
+    scenario: str,
+    path: Path,
+    once: bool,
+    seed: int | None,
+    faults: tuple[str, ...],
+    sriov: bool,
+    trace: Path | None,
+    as_json: bool,
 ) -> int:
     """Be the device of SCENARIO (a name from `fwpages list scenarios`, a TOML file, or - for standard input).
 
@@ -63,9 +71,8 @@ def command(
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
                 writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
-            serving = Serving(
-                plan, seed=seed, faults=[fault(f) for f in faults], tap=writer, on_event=_teller(err=as_json)
-            )
+            wrong = [fault(f) for f in faults]
+            serving = Serving(plan, seed=seed, faults=wrong, tap=writer, on_event=_teller(err=as_json), sriov=sriov)
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
                 writer.end()
@@ -88,22 +95,28 @@ def _teller(*, err: bool) -> Callable[[float, str], None]:
 def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
     with Server(path, serving) as server, _stopped_by_signals(server):
         click.echo(f"serving {path}; start the machine with\n", err=err)
-        click.echo("\n".join(qemu_options(path)) + "\n", err=err)
+        click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
         while not server.stopped:
             server.step(None)
             if once and server.clients and not server.busy:
                 break
 
 
-def qemu_options(path: Path) -> list[str]:
-    """The options of QEMU (10.1 or newer) that give a machine this device: its memory has to be shareable."""
+def qemu_options(path: Path, vfs: int = 0) -> list[str]:
+    """The options of QEMU (10.1 or newer) that give a machine this device: its memory has to be shareable.
+
+    Where a VF would be there has to be something with a configuration space (``fwpages.device.pci_sriov``).
+    """
+    whole = os.path.abspath(path)
+    name = whole if len(os.fsencode(whole)) <= MOST_PATH else str(path)
     device = msgspec.json.encode(
-        {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": os.path.abspath(path)}}
+        {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": name}}
     ).decode()
     return [
         "  qemu-system-x86_64 -M q35,memory-backend=ram -m 1G \\",
         "    -object memory-backend-memfd,id=ram,size=1G,share=on \\",
         "    -device pcie-root-port,id=rp0,slot=1 \\",
+        *(f"    -device pci-testdev,bus=rp0,addr={n} \\" for n in range(1, vfs + 1)),
         f"    -device '{device}' ...",
     ]
 
@@ -127,7 +140,8 @@ def _stopped_by_signals(server: Server) -> Iterator[None]:
 
 def _session(s: ServedSession) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(s)
-    return {**row, **{what: s.total(what) for what in ("given", "returned", "released", "held")}, "clean": s.clean}
+    totals = {what: s.total(what) for what in ("given", "returned", "released", "held")}
+    return {**row, **totals, "dropped": s.dropped, "clean": s.clean}
 
 
 def _report(scenario: str, serving: Serving) -> ServeReport:
@@ -136,14 +150,14 @@ def _report(scenario: str, serving: Serving) -> ServeReport:
     offences = [{"session": n, "name": o.name, "detail": o.detail} for n, o in seen.offences]
     clean = not offences and all(s.clean for s in seen.sessions) and not serving.unfollowed
     names = sorted({str(o["name"]) for o in offences})
-    left = sum(s.total("held") for s in seen.sessions)
+    left = sum(s.total("held") for s in seen.sessions if not s.dropped)
     if not seen.sessions:
         verdict = "no driver came"
     elif clean:
         n = len(seen.sessions)
         verdict = f"the driver behaved: {n} session{'s' if n > 1 else ''}, every page accounted for"
     else:
-        open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed"]
+        open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed" and not s.dropped]
         said = [*names, *open_, *serving.unfollowed, *([f"{left:,} pages left behind"] if left else [])]
         verdict = f"the driver did not behave: {', '.join(said)}"
     return ServeReport(
@@ -165,7 +179,8 @@ def _show(report: ServeReport) -> None:
     for s in report.sessions:
         click.echo(
             f"session {s['number']}: {s['mode']}, {s['end']}, {s['commands']} commands, {s['requests']} page requests, "
-            f"{s['given']:,} given, {s['returned']:,} returned, {s['released']:,} released, {s['held']:,} left"
+            f"{s['given']:,} given, {s['returned']:,} returned, {s['released']:,} released, "
+            f"{s['held']:,} {'dropped' if s['dropped'] else 'left'}"
         )
     for o in report.offences:
         click.echo(f"offence in session {o['session']}: {o['name']}: {o['detail']}")

@@ -22,6 +22,25 @@ from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode
 _OPEN = (Phase.STARTING, Phase.WORKING, Phase.CLOSING)
 
 
+#: bytes of a capability page that describe its first flow table (``flow_table_prop_layout``): what the NIC receives in
+#: ``flow_table_nic_cap``, the FDB in ``flow_table_eswitch_cap``
+_FIRST_TABLE = slice(0x40, 0x80)
+
+
+def with_fdb(pages: dict[tuple[int, bool], bytes]) -> dict[tuple[int, bool], bytes]:
+    """These pages, with an e-switch whose table can do what that of the NIC can, where they say nothing of it.
+
+    Without one Linux enables no VF ("FDB is not supported").
+    """
+    more = {}
+    for current in (False, True):
+        nic = pages.get((CapType.FLOW_TABLE, current))
+        if nic is not None:
+            table = nic[_FIRST_TABLE]
+            more[int(CapType.ESWITCH_FLOW_TABLE), current] = (bytes(_FIRST_TABLE.start) + table).ljust(CAP_PAGE, b"\0")
+    return more | pages
+
+
 class FullFirmware(Firmware):
     """As ``Firmware``; and ``pages`` are capability pages as a device gave them, by (type, current).
 

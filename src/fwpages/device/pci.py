@@ -50,17 +50,18 @@ class PciFunction:
     """One function with ``vectors`` MSI-X vectors.
 
     With ``client_masks`` whoever carries the accesses keeps the vector table itself, as QEMU does, and never writes it
-    here: then the table does not hold an interrupt back. Accesses must lie within their region.
+    here: then the table does not hold an interrupt back. With ``vfs`` it has SR-IOV. Accesses must lie within their
+    region.
     """
 
-    def __init__(self, identity: PciIdentity, vectors: int = 64, *, client_masks: bool = False) -> None:
+    def __init__(self, identity: PciIdentity, vectors: int = 64, *, client_masks: bool = False, vfs: int = 0) -> None:
         if not 1 <= vectors <= MOST_VECTORS:
             raise ValueError(f"1 to {MOST_VECTORS} vectors, not {vectors}")
         place = MsixPlace(vectors, MSIX_TABLE, MSIX_PENDING)
         self.identity = identity
         self.vectors = vectors
         self._client_masks = client_masks
-        self._config = ConfigSpace(identity, BAR_SIZE, place)
+        self._config = ConfigSpace(identity, BAR_SIZE, place, vfs)
         self._msix = MsixTable(place)
 
     @property
@@ -89,6 +90,10 @@ class PciFunction:
             return [FunctionReset()]
         return self._due()
 
+    def show_extended(self, *, shown: bool) -> None:
+        """Extended capabilities are seen, or read as zeros."""
+        self._config.extended = shown
+
     def owns(self, offset: int) -> bool:
         """This offset of BAR 0 is this object's to answer for."""
         return self._msix.owns(offset)
@@ -115,6 +120,10 @@ class PciFunction:
         """As after power-on."""
         self._config.reset()
         self._msix.reset()
+
+    def stop_master(self) -> None:
+        """Bus mastering is off until the driver turns it on again."""
+        self._config.write(COMMAND, (self._config.word(COMMAND) & ~BUS_MASTER).to_bytes(2, "little"))
 
     def _due(self) -> list[PciEffect]:
         if not (self.msix_enabled and self.bus_master):

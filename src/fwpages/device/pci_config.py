@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fwpages.device.pci_sriov import registers
 from fwpages.device.profiles import Profile
 
 CONFIG_SIZE = 4096
+#: extended capabilities begin here
+EXTENDED = 256
 VENDOR_MELLANOX = 0x15B3
 
 COMMAND, STATUS = 0x04, 0x06
@@ -59,9 +62,13 @@ class MsixPlace:
 
 
 class ConfigSpace:
-    """4096 bytes with a mask of what may be written and of what a written 1 clears."""
+    """4096 bytes with a mask of what may be written and of what a written 1 clears.
 
-    def __init__(self, identity: PciIdentity, bar_size: int, msix: MsixPlace) -> None:
+    With ``vfs`` it has a capability for so many virtual functions. While ``extended`` is off, extended capabilities
+    read as zeros.
+    """
+
+    def __init__(self, identity: PciIdentity, bar_size: int, msix: MsixPlace, vfs: int = 0) -> None:
         if bar_size & (bar_size - 1) or bar_size < 4096:
             raise ValueError(f"a BAR has a power of two of bytes, not {bar_size:#x}")
         self._initial = bytearray(CONFIG_SIZE)
@@ -70,6 +77,9 @@ class ConfigSpace:
         self._header(identity, bar_size)
         self._express()
         self._msix(msix)
+        for register in registers(vfs) if vfs else ():
+            self._put(*register)
+        self.extended = True
         self._bytes = bytearray(self._initial)
 
     def _put(self, offset: int, size: int, value: int, writable: int = 0, clears: int = 0) -> None:
@@ -118,7 +128,8 @@ class ConfigSpace:
 
     def read(self, offset: int, length: int) -> bytes:
         """These bytes."""
-        return bytes(self._bytes[offset : offset + length])
+        end = offset + length if self.extended else min(offset + length, EXTENDED)
+        return bytes(self._bytes[offset:end]).ljust(length, b"\0")
 
     def word(self, offset: int) -> int:
         """The 16-bit register at this offset."""

@@ -21,7 +21,9 @@ VECTORS = 64
 
 
 class ServedDevice:
-    """``firmware`` behind a PCI function with this profile's identity. Its memory is the present client's.
+    """``firmware`` behind a PCI function with this profile's identity, which has SR-IOV where there are ``vfs``.
+
+    Its memory is the present client's.
 
     ``watch`` is told of what the firmware and the driver do, with the seconds since the start; ``on_client`` of a
     client that came (an empty text), or went and why; ``on_refusal`` of messages that were refused.
@@ -36,10 +38,11 @@ class ServedDevice:
         on_client: Callable[[float, str], None] | None = None,
         on_refusal: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        vfs: int = 0,
     ) -> None:
         self._clock, self._start = clock, clock()
         self._on_client, self._on_refusal = on_client, on_refusal
-        self.pci = PciFunction(identity_of(profile), VECTORS, client_masks=True)
+        self.pci = PciFunction(identity_of(profile), VECTORS, client_masks=True, vfs=vfs)
         self.memory = GuestMemory()
         self.irqs = Interrupts(VECTORS)
         self.gate = MasterGate(self.pci, self.memory)
@@ -59,20 +62,27 @@ class ServedDevice:
 
     @property
     def deadline(self) -> float | None:
-        """When the firmware wants to be woken (seconds of ``clock``)."""
+        """When the firmware wants to be woken (seconds of ``clock``); never while it does nothing."""
         due = self.queue.deadline
-        return None if due is None else due + self._start
+        return None if due is None or self.stopped else due + self._start
+
+    @property
+    def stopped(self) -> bool:
+        """It is in a fatal state, or its link is gone: the firmware executes nothing and asks for nothing."""
+        return self.endpoint.trouble.stopped
 
     def connected(self) -> Session:
         """A client came: its device is as after power-on."""
         if self._on_client is not None:
             self._on_client(self.now, "")
+        self.endpoint.begin()
         return Session(self.endpoint, self.memory, self.irqs, self._on_refusal)
 
     def disconnected(self, reason: str) -> None:
         """It is gone, and its memory with it: the device loses its power."""
         if self._on_client is not None:
             self._on_client(self.now, reason)
+        self.endpoint.trouble.lost = False
         self.endpoint.reset()
 
     def tick(self) -> None:
@@ -80,8 +90,21 @@ class ServedDevice:
         self.queue.tick(self.now)
 
     def stir(self, x: Want | ResetFunction) -> None:
-        """Something happens inside the device."""
-        self.queue.stir(self.now, x)
+        """Something happens inside the device; nothing does while it is ``stopped``."""
+        if not self.stopped:
+            self.queue.stir(self.now, x)
+
+    def fail(self, reason: str) -> None:
+        """Firmware reports a fatal state, until somebody resets the device. ``reason`` may name a syndrome."""
+        self.endpoint.trouble.report(reason)
+
+    def lose(self) -> None:
+        """The link is gone, until ``restore``."""
+        self.endpoint.lose()
+
+    def restore(self) -> None:
+        """The link is back, and the device has been reset."""
+        self.endpoint.restore()
 
     def slot_of(self, x: Seen) -> int:
         """The slot of the command queue that a submitted command lies in; 0 for anything else."""

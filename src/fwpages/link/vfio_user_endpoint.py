@@ -11,6 +11,7 @@ from fwpages.link.bus import Bus, BusError
 from fwpages.link.queue_device import QueueDevice
 from fwpages.link.vfio_user_messages import MessageError
 from fwpages.link.vfio_user_session import BAR0, CONFIG
+from fwpages.link.vfio_user_trouble import Trouble
 
 #: bytes of one access to BAR 0: a processor's widest store; nobody has reason for more
 MOST_ACCESS = 64
@@ -40,7 +41,10 @@ class MasterGate:
 
 
 class PciEndpoint:
-    """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` tells the time."""
+    """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` tells the time.
+
+    ``trouble`` is what is wrong with the device as a whole.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class PciEndpoint:
     ) -> None:
         self._pci, self._device = pci, device
         self._signal, self._clock = signal, clock
+        self.trouble = Trouble(device.segment)
         self.resets = 0
 
     def size(self, region: int) -> int:
@@ -58,45 +63,71 @@ class PciEndpoint:
         return {BAR0: BAR_SIZE, CONFIG: CONFIG_SIZE}.get(region, 0)
 
     def read(self, region: int, offset: int, length: int) -> bytes:
-        """What a driver reads. All ones where BAR 0 does not answer."""
+        """What a driver reads. All ones where BAR 0, or the whole device, does not answer."""
+        if region != CONFIG and length > MOST_ACCESS:
+            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {length} bytes")
+        if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
+            return b"\xff" * length
         if region == CONFIG:
             return self._pci.config_read(offset, length)
-        if length > MOST_ACCESS:
-            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {length} bytes")
-        if not self._pci.memory_space:
-            return b"\xff" * length
         if self._pci.owns(offset):
             return self._pci.bar_read(offset, length)
-        return self._device.read(offset, length)
+        return self.trouble.reads(offset, self._device.read(offset, length))
 
     def write(self, region: int, offset: int, data: bytes) -> None:
         """What a driver writes, and whatever follows from it at once: commands are executed, interrupts sent."""
+        if region != CONFIG and len(data) > MOST_ACCESS:
+            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {len(data)} bytes")
+        if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
+            return
         if region == CONFIG:
             self.perform(self._pci.config_write(offset, data))
-            return
-        if len(data) > MOST_ACCESS:
-            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {len(data)} bytes")
-        if not self._pci.memory_space:
-            return
-        if self._pci.owns(offset):
+        elif self._pci.owns(offset):
             self.perform(self._pci.bar_write(offset, data))
-        else:
+        elif self.trouble.hears(offset):
             self._device.write(offset, data)
             self.run()
 
+    def begin(self) -> None:
+        """A client is about to look at the device.
+
+        QEMU hides SR-IOV where it finds it (``vfio_add_ext_cap``), and passes on what it has not found: extended
+        capabilities are there from the reset on with which the machine starts.
+        """
+        self._pci.show_extended(shown=False)
+
     def reset(self) -> None:
-        """A function-level reset, by message or by the driver's own write."""
+        """A function-level reset by message, as with every start of a machine."""
+        self._pci.show_extended(shown=True)
         self._pci.reset()
         self._reset_device()
+
+    def lose(self) -> None:
+        """The link is gone."""
+        self.trouble.lost = True
+
+    def restore(self) -> None:
+        """The link is back, and the device has been reset by the loss.
+
+        Its configuration space is as a platform leaves it that has found the device again: set up, bus mastering off.
+        QEMU keeps a command register of its own and would not learn of a reset that no driver asked for.
+        """
+        self.trouble.lost = False
+        self._pci.stop_master()
+        self._reset_device()
+        self.trouble.idle()
 
     def raise_interrupt(self, vector: int) -> None:
         """What the command queue calls to interrupt the driver."""
         self.perform(self._pci.interrupt(vector))
 
     def run(self) -> None:
-        """Execute what the driver handed over."""
+        """Execute what the driver handed over. It may be a reset, of a device in a fatal state too."""
+        fatal = self.trouble.fatal
         while self._device.pending:
             self._device.step(self._clock())
+        if fatal and not self.trouble.fatal:
+            self.trouble.idle()
 
     def perform(self, effects: list[PciEffect]) -> None:
         """Carry out what the PCI function says."""
@@ -109,4 +140,5 @@ class PciEndpoint:
 
     def _reset_device(self) -> None:
         self.resets += 1
+        self.trouble.clear()
         self._device.reset(self._clock())

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from fwpages.link.vfio_user_messages import MAX_FDS
 
+#: bytes of a UNIX socket's name: ``sun_path`` of ``struct sockaddr_un`` without its last, which is 0 (unix(7))
+MOST_PATH = 107
+
 
 class SocketError(OSError):
     """The socket cannot be made at this path; the text says why."""
@@ -36,6 +39,9 @@ class Listener:
         self._inode = self.path.lstat().st_ino
 
     def _claim(self) -> None:
+        length = len(os.fsencode(self.path))
+        if length > MOST_PATH:
+            raise SocketError(f"{self.path}: {length} bytes, and the name of a UNIX socket has at most {MOST_PATH}")
         lock = self.path.with_name(self.path.name + ".lock")
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -17,6 +17,8 @@ from fwpages.prm.opcodes import ManagePages, Opcode
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
 End: TypeAlias = Literal["open", "closed", "reset", "gone"]
+#: a fatal state was reported, or the link was lost
+Trouble: TypeAlias = Literal["health", "lost"]
 #: offences that are kept, the first of them: more would only repeat themselves
 MOST_OFFENCES = 1000
 
@@ -47,6 +49,8 @@ class ServedSession:
     functions: dict[str, FunctionPages] = field(default_factory=dict)
     #: when the driver had its queue for page requests (seconds since ``begun``)
     up: float | None = None
+    #: what the scenario let happen to the whole device: a reset is the right answer then
+    trouble: Trouble | None = None
 
     def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
         """The figure over all functions."""
@@ -54,8 +58,13 @@ class ServedSession:
 
     @property
     def clean(self) -> bool:
-        """It was closed, and nothing was left behind."""
-        return self.end == "closed" and not self.total("held")
+        """It was closed, and nothing was left behind; or a device in trouble was reset, and dropped what it had."""
+        return self.dropped or (self.end == "closed" and not self.total("held"))
+
+    @property
+    def dropped(self) -> bool:
+        """What the functions held at the end went with the reset that trouble calls for."""
+        return self.trouble is not None and self.end == "reset"
 
 
 #: something worth telling: seconds since the start, and what happened in words
@@ -74,6 +83,8 @@ class Observer:
         self.offences: list[tuple[int, Offence | WireOffence]] = []
         self.moments: set[str] = set()
         self.commands = 0
+        #: when the latest came
+        self.last_command = 0.0
         self._flying: dict[int, tuple[int, Command, int]] = {}
         specs = self.inner.specs
         self._names = {
@@ -123,12 +134,30 @@ class Observer:
             self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
         self.say(t, f"session {s.number} is over: {words}, {s.total('held'):,} pages dropped")
 
+    def troubled(self, t: float, what: Trouble, reason: str) -> None:
+        """The scenario lets this happen to the device of the open session."""
+        s = self.session
+        if s is None:
+            return
+        s.trouble = what
+        if self.tap is not None:
+            self.tap.link(t, s.number, what, reason)
+        words = "firmware reports a fatal state" if what == "health" else "the link is lost"
+        self.say(t, f"{words} ({reason}); {self._held(s)}")
+
+    def back(self, t: float) -> None:
+        """The link that was lost is there again."""
+        if self.tap is not None and self.sessions:
+            self.tap.link(t, self.sessions[-1].number, "back")
+        self.say(t, "the link is back")
+
     def _name(self, number: int, ec: int | bool) -> str:
         mode = self.inner.mode
         return self._names[mode].get((number, bool(ec) and mode is Mode.FUNC_ID), f"{number:#x}")
 
     def _submitted(self, t: float, x: Submitted, slot: int) -> None:
         self.commands += 1
+        self.last_command = t
         if x.command.opcode == Opcode.ENABLE_HCA and self.inner.phase is Phase.OFF:
             self.sessions.append(ServedSession(len(self.sessions) + 1, t))
             self.say(t, f"session {len(self.sessions)}: the driver opens the device")
@@ -161,10 +190,19 @@ class Observer:
                 s.up = t - s.begun
                 self.moments.add("open")
                 self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
+            case Opcode.ENABLE_HCA | Opcode.DISABLE_HCA if self.inner.phase is Phase.WORKING:
+                self._switched(t, c)
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 s.end, s.ended = "closed", t
                 self.moments.add("close")
                 self.say(t, f"session {s.number} is closed, {s.total('held'):,} pages left")
+
+    def _switched(self, t: float, c: Command) -> None:
+        """The driver's e-switch enabled a function, or disabled it."""
+        spec = self.inner.meant(c)
+        name, verb = spec.name if spec is not None else "?", "enable" if c.opcode == Opcode.ENABLE_HCA else "disable"
+        self.moments.add(f"{verb} {name}")
+        self.say(t, f"the driver {verb}s {name}")
 
     def _held(self, s: ServedSession) -> str:
         parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
@@ -192,7 +230,8 @@ class Observer:
             f = s.functions.get(spec.name)
             if f is not None:
                 f.held, f.peak = held, max(f.peak, held)
-                f.released = f.given - f.returned - held
+                # firmware that lies about what it returns has not released anything
+                f.released = max(0, f.given - f.returned - held)
 
     def _raised(self, t: float, x: Raised) -> None:
         name = self._name(x.event.number, x.event.ec)

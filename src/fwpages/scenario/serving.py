@@ -4,6 +4,10 @@ The row of steps begins anew with each client. A step that only the driver can t
 takes page requests, ``close`` until it has closed the device. A function that a scenario enables begins its life by
 itself (it asks for its pages), and gives them back when it is disabled: the driver need not have an e-switch. ``at``
 counts seconds from the driver's first command.
+
+``health`` lasts until the driver resets the device. ``lose-link`` lasts for the ``wait`` steps that follow it in the
+file, or ``LOST_FOR``; the device loses all that it has, so that it comes back as after a reset. While either lasts,
+nothing happens inside the device.
 """
 
 from __future__ import annotations
@@ -12,16 +16,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 import msgspec
 
-from fwpages.device import Fault, ResetFunction, Submitted, Want, faulty
+from fwpages.device import Fault, FunctionSpec, Profile, ResetFunction, Submitted, Want, faulty
 from fwpages.device.ethernet_capabilities import ethernet_pages
-from fwpages.device.full import FullFirmware
+from fwpages.device.full import FullFirmware, with_fdb
+from fwpages.device.pci_sriov import MOST_VFS
 from fwpages.link.queue_device import Seen
 from fwpages.link.tap import Tap
 from fwpages.link.vfio_user_device import ServedDevice
 from fwpages.link.vfio_user_session import Session
+from fwpages.prm.identity import FunctionType
 from fwpages.scenario.assumptions import under
 from fwpages.scenario.faults import split
 from fwpages.scenario.format import (
@@ -44,6 +51,14 @@ from fwpages.scenario.topology import device_profile, functions
 #: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
 #: processor that shares its host with others gives 50,000 pages in a few seconds
 PATIENCE = 60.0
+#: seconds without a command after which a driver counts as done with loading: to hit it there, let ``health`` or
+#: ``lose-link`` come ``at`` a time or ``after`` something
+QUIET = 3.0
+#: seconds for a driver to reset a device in a fatal state. Linux notices within some two seconds (``poll_health``), but
+#: first ends what it is doing: a command of its load or unload that is not answered takes 60 s
+RESET_PATIENCE = 2 * PATIENCE
+#: seconds that a link is lost for where the scenario does not say
+LOST_FOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,8 @@ class Expected:
 class Serving:
     """A served device that lives a scenario. Give it to ``fwpages.link.vfio_user.Server``.
 
-    ``on_event`` is told in words what happens, with the seconds since this was made. ScenarioError for a step or a
-    fault that a served device cannot have.
+    ``on_event`` is told in words what happens, with the seconds since this was made. With ``sriov`` the driver finds
+    the scenario's VFs and may switch them on by itself. ScenarioError for what a served device cannot have.
     """
 
     def __init__(
@@ -71,6 +86,7 @@ class Serving:
         tap: Tap | None = None,
         on_event: OnEvent | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sriov: bool = False,
     ) -> None:
         scenario = under(scenario)
         profile = device_profile(scenario)
@@ -83,7 +99,9 @@ class Serving:
         self.steps = scenario.step
         self._pages = {spec.name: spec.pages for spec in specs}
         self._plan = [self._resolve(n, step) for n, step in enumerate(self.steps)]
-        firmware = FullFirmware(profile, specs, pages=profile.capability_pages or ethernet_pages())
+        self.vfs = _vfs(profile, specs) if sriov else 0
+        pages = profile.capability_pages or ethernet_pages()
+        firmware = FullFirmware(profile, specs, pages=with_fdb(pages) if sriov else pages)
         self.firmware = faulty(firmware, of_device) if of_device else firmware
         self.seen = Observer(self.firmware, tap, on_event)
         self.device = ServedDevice(
@@ -93,6 +111,7 @@ class Serving:
             on_client=self._client,
             on_refusal=lambda words: self.seen.say(self.device.now, f"refused: {words}"),
             clock=clock,
+            vfs=self.vfs,
         )
         self._clock = clock
         self._looked = 0.0
@@ -101,8 +120,6 @@ class Serving:
         self._start_row()
 
     def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
-        if isinstance(step, HealthStep | LoseStep):
-            raise ScenarioError(f"step[{n}] ({_tag(step)}): a served device does not know how")
         pattern = getattr(step, "function", None)
         if pattern is None:
             return ()
@@ -117,6 +134,11 @@ class Serving:
         self._waiting = [n for n, step in enumerate(self.steps) if step.triggered]
         self._expected: list[Expected] = []
         self._not_before = 0.0
+        #: when trouble comes at the latest, whether the driver is at rest or not
+        self._stir_by: float | None = None
+        #: until when the link is lost; until when the driver should have reset a device in a fatal state
+        self._lost_until: float | None = None
+        self._reset_until: float | None = None
         self._session = 0
         self._begun: float | None = None
         self._commands = self.seen.commands
@@ -132,6 +154,7 @@ class Serving:
             return self._clock()
         offset = self._clock() - self.device.now
         times = [self._not_before, *(e.until for e in self._expected)]
+        times += [t for t in (self._lost_until, self._reset_until) if t is not None]
         times += [] if self._begun is None else [self._begun + (self.steps[n].at or 0.0) for n in self._waiting]
         # a time that has come stays due until ``tick`` has looked
         ahead = [t + offset for t in times if t > self._looked]
@@ -146,6 +169,7 @@ class Serving:
     def disconnected(self, reason: str) -> None:
         """It is gone."""
         self.seen.over(self.device.now, "gone", reason)
+        self._lost_until = self._reset_until = None
         self.device.disconnected(reason)
 
     def tick(self) -> None:
@@ -154,6 +178,7 @@ class Serving:
         if own is not None and own <= self._clock():
             self.device.tick()
         self._stirred, self._looked = False, self.device.now
+        self._restore()
         self._fire()
         while self._row and self._at_rest() and self._take(self._row[0]):
             self._row.pop(0)
@@ -183,7 +208,7 @@ class Serving:
 
     def _at_rest(self) -> bool:
         now, inner = self.device.now, self.seen.inner
-        if now < self._not_before:
+        if now < self._not_before or not self._recovered():
             return False
         left = []
         for e in self._expected:
@@ -196,6 +221,24 @@ class Serving:
                 self.unfollowed.append(f"{e.function}: {held:,} pages held, {e.held:,} expected")
         self._expected = left
         return not left
+
+    def _recovered(self) -> bool:
+        """No reset is waited for (any more)."""
+        if self._reset_until is None:
+            return True
+        if self.device.stopped and self.device.now < self._reset_until:
+            return False
+        if self.device.stopped:
+            self.unfollowed.append("health: the driver has not reset the device")
+        self._reset_until = None
+        return True
+
+    def _restore(self) -> None:
+        """The link comes back when its time has come."""
+        if self._lost_until is not None and self.device.now >= self._lost_until:
+            self._lost_until = None
+            self.device.restore()
+            self.seen.back(self.device.now)
 
     def _fire(self) -> None:
         """The triggered steps whose moment has come."""
@@ -222,18 +265,51 @@ class Serving:
                 return True
             case CloseStep():
                 return self._session > 0 and seen.sessions[self._session - 1].end != "open"
-        if not seen.open:
+        if not seen.open or (self.device.stopped and not isinstance(step, WaitStep)):
             return False
         if step.only is not None and step.only != seen.inner.mode:
             return True
         if isinstance(step, WaitStep):
             self._not_before = self.device.now + step.seconds
             return True
+        if isinstance(step, HealthStep | LoseStep):
+            if not step.triggered and not self._quiet():
+                return False
+            self._break(n, step)
         for name in self._plan[n]:
             self._do(step, name)
         if not step.settle:
             self._expected.clear()
+            self._reset_until = None
         return True
+
+    def _quiet(self) -> bool:
+        """The driver has nothing to do (or never rests); where not, time is what is waited for."""
+        now, last = self.device.now, self.seen.last_command
+        if self._stir_by is None:
+            self._stir_by = now + PATIENCE
+        self._not_before = min(last + QUIET, self._stir_by)
+        if now < self._not_before:
+            return False
+        self._stir_by = None
+        return True
+
+    def _break(self, n: int, step: HealthStep | LoseStep) -> None:
+        now = self.device.now
+        self._expected.clear()
+        if isinstance(step, HealthStep):
+            self._reset_until = now + RESET_PATIENCE
+            self.device.fail(step.reason)
+            self.seen.troubled(now, "health", step.reason)
+        else:
+            self._lost_until = now + (self._waits_after(n) or LOST_FOR)
+            self.device.lose()
+            self.seen.troubled(now, "lost", step.reason)
+
+    def _waits_after(self, n: int) -> float:
+        """Seconds that the row waits right after this step."""
+        waits = takewhile(lambda s: isinstance(s, WaitStep) and not s.triggered, self.steps[n + 1 :])
+        return sum(s.seconds for s in waits if isinstance(s, WaitStep))
 
     def _do(self, step: Step, name: str) -> None:
         held = self.seen.inner.held(name)
@@ -252,6 +328,16 @@ class Serving:
         self._expected = [e for e in self._expected if e.function != name]
         self._expected.append(Expected(name, held, self.device.now + PATIENCE))
         self.device.stir(x)
+
+
+def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:
+    """VFs of the SR-IOV capability: up to the last that the scenario has."""
+    if p.ecpf:
+        raise ScenarioError(f"{p.name} is an embedded CPU's: SR-IOV is served for a PF only")
+    last = max((f.function_id for f in specs if f.type is FunctionType.VF), default=0)
+    if not 1 <= last <= MOST_VFS:
+        raise ScenarioError(f"SR-IOV needs functions of type vf in the scenario, with an index up to {MOST_VFS - 1}")
+    return last
 
 
 def _tag(step: Step) -> str:
