@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Linux's page allocator, timed round by round: one line in, one line out, so that another process's rounds can lie
- * between. Built by bench/linux_rounds.py against the library that `make peer` leaves in build/linux-pagealloc.
+ * between. Each round has a process of its own, warmed up. Built by bench/linux_rounds.py against the library that
+ * `make peer` leaves in build/linux-pagealloc.
  *
  * in:  CASE PAGES BATCH FUNCTIONS     CASE is one of take, release, forced
  * out: GIVE BACK BYTES                 nanoseconds to give all and to have all back, bytes that the allocator had
@@ -16,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include "oracle.h"
 
 #define OWN 1
@@ -71,49 +74,70 @@ static void requests(oracle_t *o, uint64_t each, uint64_t batch, int functions, 
 		}
 }
 
-int main(void)
+/* gives all and has all back; what is not to be timed is a warm-up, in which pages come back last given, first */
+static void life(const char *what, uint64_t pages, uint64_t batch, int functions, int timed)
 {
-	char what[16];
-	unsigned long pages, batch;
-	int functions;
+	oracle_t *o = device(pages, functions);
+	uint64_t each = pages / functions, before = live(o), bytes;
+	struct oracle_counters c;
+	double start, given, back;
 
-	while (scanf("%15s %lu %lu %d", what, &pages, &batch, &functions) == 4) {
-		oracle_t *o = device(pages, functions);
-		uint64_t each = pages / functions, before = live(o), bytes;
-		struct oracle_counters c;
-		double start, given, back;
-
-		start = now();
-		requests(o, each, batch, functions, 1);
-		given = now() - start;
-		bytes = live(o) - before;
-		for (int f = 0; f < functions; f++) {
-			if (oracle_fw_held(o, FIRST + f) != each)
-				die("not all was given");
+	start = now();
+	requests(o, each, batch, functions, 1);
+	given = now() - start;
+	bytes = live(o) - before;
+	for (int f = 0; f < functions; f++) {
+		if (oracle_fw_held(o, FIRST + f) != each)
+			die("not all was given");
+		if (timed)
 			oracle_fw_shuffle(o, FIRST + f);
+	}
+	start = now();
+	if (!timed || !strcmp(what, "take")) {
+		requests(o, each, batch, functions, -1);
+	} else if (!strcmp(what, "release")) {
+		for (int f = 0; f < functions; f++) {
+			oracle_event(o, FIRST + f, RELEASE_ALL, 0);
+			oracle_run_work(o, -1);
 		}
-		start = now();
-		if (!strcmp(what, "take")) {
-			requests(o, each, batch, functions, -1);
-		} else if (!strcmp(what, "release")) {
-			for (int f = 0; f < functions; f++) {
-				oracle_event(o, FIRST + f, RELEASE_ALL, 0);
-				oracle_run_work(o, -1);
-			}
-		} else if (!strcmp(what, "forced")) {
-			oracle_set_dev_state(o, 1);
-			oracle_set_cmd_down(o, 1);
-			oracle_reclaim_startup_pages(o);
-		} else {
-			die("no such case");
-		}
-		back = now() - start;
-		oracle_get_counters(o, &c);
-		if (c.fw_pages)
-			die("pages are left");
-		oracle_destroy(o);
+	} else if (!strcmp(what, "forced")) {
+		oracle_set_dev_state(o, 1);
+		oracle_set_cmd_down(o, 1);
+		oracle_reclaim_startup_pages(o);
+	} else {
+		die("no such case");
+	}
+	back = now() - start;
+	oracle_get_counters(o, &c);
+	if (c.fw_pages)
+		die("pages are left");
+	oracle_destroy(o);
+	if (timed) {
 		printf("%.0f %.0f %lu\n", given, back, (unsigned long)bytes);
 		fflush(stdout);
+	}
+}
+
+int main(void)
+{
+	char line[128], what[16];
+	unsigned long pages, batch;
+	int functions, status;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		pid_t child;
+
+		if (sscanf(line, "%15s %lu %lu %d", what, &pages, &batch, &functions) != 4)
+			die("a line is CASE PAGES BATCH FUNCTIONS");
+		/* in a process of its own: what an allocator looks like after pages came back at random slows the next round */
+		child = fork();
+		if (!child) {
+			life(what, pages, batch, functions, 0);
+			life(what, pages, batch, functions, 1);
+			_exit(0);
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child || status)
+			die("a round failed");
 	}
 	return 0;
 }

@@ -41,7 +41,8 @@ class Books:
     def give(self, shape: Shape) -> list[Addresses]:
         """Lend every page, the functions in turn; what their commands named, by function."""
         pool, ledger = self.pool, self.ledger
-        named = [np.zeros(shape.each, np.uint64) for _ in self.rows]
+        # touched beforehand: what the system does at the first write to a page of memory is not ours to time
+        named = [np.ones(shape.each, np.uint64) for _ in self.rows]
         for at, pages in shape.turns():
             for row, addresses in zip(self.rows, named, strict=True):
                 index = pool.take(pages)

@@ -15,7 +15,8 @@ from fwpages.bench.report import table
 from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
 from fwpages.bench.shape import Case
 
-_COLUMNS = 120
+#: of a table that is not on a terminal: without peers, and with them
+_COLUMNS, _WIDE = 100, 120
 
 
 @click.command("bench", short_help="Measure what a page costs here: ledger, page path, lives, wire, start.")
@@ -52,5 +53,5 @@ def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: b
         click.echo(msgspec.json.encode(Report(rounds, results)).decode())
     else:
         # a table cut off in a pipe is of no use
-        Console(width=None if sys.stdout.isatty() else _COLUMNS).print(table(results, rounds))
+        Console(width=None if sys.stdout.isatty() else _WIDE if peers else _COLUMNS).print(table(results, rounds))
     return results

@@ -14,7 +14,7 @@ import numpy as np
 from fwpages.host.records import Record, Records
 from fwpages.pages import DenseSpace, SparseSpace, TagMap
 from fwpages.pages.space import Addresses, Indices
-from fwpages.pages.tags import Mask, Tags
+from fwpages.pages.tags import Found, Mask, Tags
 from fwpages.prm.identity import Identity
 
 
@@ -119,7 +119,7 @@ class Ledger:
             for n in self.records.generations(identity)
             if self.records.rows[n].outstanding
         ]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
     def settle(self, index: Indices) -> None:
         """doubtful → held, those that still are: a late answer says that firmware has them."""
@@ -173,23 +173,25 @@ class Ledger:
         self.records.came_back(owner, "returned", good.size)
         return good
 
-    def release_all(self, identity: Identity, unsure: Indices) -> Indices:
+    def release_all(self, identity: Identity, unsure: Indices) -> Found:
         """held and doubtful → free, all of this function's: firmware has let go of everything that it had.
 
         Not so the ``unsure``, which a GIVE names that is not answered: firmware may come to have them after this.
         """
-        parts = []
+        parts: list[Found] = []
         for n in self.records.generations(identity):
             row = self.records.rows[n]
             if row.outstanding:
                 doubtful = self.blocks(row, State.DOUBTFUL)
-                sure = doubtful[~np.isin(doubtful, unsure)] if doubtful.size else doubtful
+                sure = doubtful[~np.isin(doubtful, unsure)]
                 self._tags.put(sure, _tag(n, _FREE))
-                parts += [sure, self._tags.replace(_tag(n, _HELD), _tag(n, _FREE))]
-                self.records.came_back(row, "released", parts[-1].size + sure.size)
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+                held = self._tags.replace(_tag(n, _HELD), _tag(n, _FREE))
+                self.records.came_back(row, "released", held.size + sure.size)
+                parts += [sure.astype(np.uint32), held]
+        parts = [p for p in parts if p.size]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else np.zeros(0, np.uint32)
 
-    def discard(self) -> Indices:
+    def discard(self) -> Found:
         """held and doubtful → free, everybody's: a fence proved that the device can no longer touch them."""
         index, counts = self._tags.clear(_OUT, _STATE)
         for tag, pages in counts.items():

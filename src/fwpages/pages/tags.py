@@ -13,6 +13,8 @@ from fwpages.pages.space import Indices
 #: tags of pages: shape (n,), dtype uint32
 Tags = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
+#: indices in half the space, to be kept rather than to look something up with: shape (n,), dtype uint32
+Found = npt.NDArray[np.uint32]
 
 
 #: tags that are worked on at a time: with what is made of them they stay in the second-level cache
@@ -20,13 +22,15 @@ PART = 1 << 15
 _ALL = (1 << 32) - 1
 
 
-def _places(hit: Mask, start: int) -> Indices:
-    """Where ``hit`` is true, counted from ``start``."""
-    return np.arange(start, start + hit.size) if hit.all() else np.flatnonzero(hit) + start
+def _places(hit: Mask, start: int, *, whole: bool) -> Found:
+    """Where ``hit`` is true, counted from ``start``; ``whole`` where it is everywhere."""
+    if whole:
+        return np.arange(start, start + hit.size, dtype=np.uint32)
+    return (np.flatnonzero(hit) + start).astype(np.uint32)
 
 
-def _joined(parts: list[Indices]) -> Indices:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+def _joined(parts: list[Found]) -> Found:
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint32)
 
 
 def _named(counts: npt.NDArray[np.int64]) -> dict[int, int]:
@@ -80,30 +84,39 @@ class TagMap:
         """Tag each of these as ``tags`` says, shape (n,)."""
         self._tags[index] = tags
 
-    def replace(self, old: int, new: int) -> Indices:
+    def replace(self, old: int, new: int) -> Found:
         """Give ``new`` to every page tagged ``old``; returns which those were, ascending."""
         found = []
         for start, part in self._parts():
             hit = part == old
             if hit.any():
-                found.append(_places(hit, start))
-                np.putmask(part, hit, new)
+                whole = bool(hit.all())
+                found.append(_places(hit, start, whole=whole))
+                if whole:
+                    part[:] = new
+                else:
+                    np.putmask(part, hit, new)
         return _joined(found)
 
-    def clear(self, bit: int, bits: int) -> tuple[Indices, dict[int, int]]:
+    def clear(self, bit: int, bits: int) -> tuple[Found, dict[int, int]]:
         """Take ``bits`` out of every tag that has ``bit``: which pages, ascending, and how many of each tag."""
-        found, counts = [], np.zeros(self._width(), np.int64)
+        found, counts, keep = [], np.zeros(self._width(), np.int64), np.uint32(~bits & _ALL)
         for start, part in self._parts():
             hit = (part & bit) != 0
             if hit.any():
-                found.append(_places(hit, start))
-                counts += np.bincount(part * hit, minlength=counts.size)
-                np.bitwise_and(part, ~bits & _ALL, out=part, where=hit)
+                whole = bool(hit.all())
+                found.append(_places(hit, start, whole=whole))
+                counts += np.bincount(part if whole else part[hit], minlength=counts.size)
+                if whole:
+                    np.bitwise_and(part, keep, out=part)
+                else:
+                    np.bitwise_and(part, keep, out=part, where=hit)
         return _joined(found), _named(counts)
 
     def where(self, tag: int) -> Indices:
         """The indices tagged so, ascending."""
-        return _joined([_places(part == tag, start) for start, part in self._parts()])
+        parts = [np.flatnonzero(part == tag) + start for start, part in self._parts()]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def counts(self) -> dict[int, int]:
         """How many pages carry each tag; those of nobody are left out."""
