@@ -10,6 +10,7 @@ from fwpages.host.ledger import CustodyError, Ledger, State
 from fwpages.host.records import Records
 from fwpages.pages import PAGE_SIZE, DenseSpace, SparseSpace
 from fwpages.pages.space import Addresses, Indices
+from fwpages.pages.tags import Tags
 from fwpages.prm.identity import FunctionType, Identity, func_id, vhca_id
 
 BASE = 1 << 32
@@ -50,7 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         #: block → state, record number (the last one where it is free, -1 where there never was one)
         self.blocks: dict[int, tuple[State, int]] = {self.first + n: (State.FREE, -1) for n in range(BLOCKS)}
         self.offers: list[tuple[int, list[int]]] = []
-        self.copies: list[tuple[Ledger, bytes]] = []
+        self.copies: list[tuple[Ledger, Tags, bytes]] = []
 
     def owner(self, block: int) -> Identity:
         return self.records.rows[self.blocks[block][1]].identity
@@ -178,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
             most = max([len(records.rows), *(r + 1 for _, r in self.blocks.values())])
             names = np.arange(most + 1, dtype=np.uint32)
             new = self.ledger.copy(records)
-            self.copies.append((new, new.state(names)))
+            self.copies.append((new, names, new.state(names)))
 
     # -- what holds at all times ----------------------------------------------------------------------------------
 
@@ -204,9 +205,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.records.outstanding(who) == len(self.of(who, State.HELD, State.DOUBTFUL))
         owing = {self.owner(b) for b in self.blocks if self.blocks[b][0] in (State.HELD, State.DOUBTFUL)}
         assert set(self.records.owing()) == owing
-        for other, state_then in self.copies:
+        for other, names, state_then in self.copies:
             other.check()
-            names = np.arange(len(other.records.rows) + 1, dtype=np.uint32)
             assert other.state(names) == state_then
 
 
