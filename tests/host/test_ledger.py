@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fwpages.host.ledger import CustodyError, Ledger, State
+from fwpages.host.ledger import FEW, CustodyError, Ledger, State
 from fwpages.host.records import Records
 from fwpages.pages import PAGE_SIZE, DenseSpace, SparseSpace
 from fwpages.pages.space import Addresses, Indices
@@ -38,8 +38,8 @@ def array(values: list[int]) -> Addresses:
 class LedgerMachine(RuleBasedStateMachine):
     """A ledger beside a dictionary: block → state and record. Firmware may say anything at any time."""
 
-    @initialize(sparse=st.booleans())
-    def start(self, sparse: bool) -> None:
+    @initialize(sparse=st.booleans(), few=st.sampled_from([0, FEW, 1 << 30]))
+    def start(self, sparse: bool, few: int) -> None:
         self.records = Records()
         self.records.begin(1)
         space: DenseSpace | SparseSpace = DenseSpace(BASE, BLOCKS)
@@ -47,6 +47,8 @@ class LedgerMachine(RuleBasedStateMachine):
             space = SparseSpace()
             space.cover(array([BASE]))
         self.ledger = Ledger(space, self.records)
+        # every answer by arrays, small ones page by page, all of them: no difference
+        self.ledger.few = few
         self.first = int(space.index(array([BASE]))[0])
         #: block → state, record number (the last one where it is free, -1 where there never was one)
         self.blocks: dict[int, tuple[State, int]] = {self.first + n: (State.FREE, -1) for n in range(BLOCKS)}
