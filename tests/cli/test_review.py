@@ -71,16 +71,18 @@ def test_some_are_asked_once_each_in_the_order_of_the_line(
 @pytest.mark.usefixtures("asked")
 def test_formats(answers: list[Answer], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is printed is what a file gets."""
+    some = [a for a in answers if a.question.id in ("types", "give-timeout", "guard")]
+    asking = [a.question.id for a in some]
     texts = {
-        "json": msgspec.json.encode(report(answers)).decode() + "\n",
-        "markdown": markdown(answers),
-        "mail": mail(answers),
+        "json": msgspec.json.encode(report(some)).decode() + "\n",
+        "markdown": markdown(some),
+        "mail": mail(some),
     }
     for form, text in texts.items():
-        assert run("--format", form) == 0
+        assert run(*asking, "--format", form) == 0
         assert capsys.readouterr().out == text
         target = tmp_path / form
-        assert run("--format", form, "-o", str(target)) == 0
+        assert run(*asking, "--format", form, "-o", str(target)) == 0
         assert capsys.readouterr().out == ""
         assert target.read_text("utf-8") == text
     assert run("-o", str(tmp_path / "table")) == 0
@@ -166,4 +168,4 @@ def test_a_host_that_frees_what_firmware_owns(
 
     monkeypatch.setattr(pageanswers, "doubt", frees)
     assert run("give-timeout", "--design", "fwpages") == 1
-    assert "firmware has 1 pages of self that the driver let go of" in " ".join(capsys.readouterr().out.split())
+    assert "firmware has 1 page of self that the driver let go of" in " ".join(capsys.readouterr().out.split())

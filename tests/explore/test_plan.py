@@ -18,8 +18,8 @@ def test_every_user_has_a_row_of_its_own() -> None:
     assert {lane: [d.words for d in deeds] for lane, deeds in found.items()} == {
         "driver": ["open", "close"],
         "eswitch": ["enable vf0", "disable vf0"],
-        "vf0": ["vf0 wants +2 pages", "reset of vf0"],
-        "self": ["self wants +1 pages"],
+        "vf0": ["vf0 wants 2 pages", "reset of vf0"],
+        "self": ["self wants 1 page"],
     }
     assert [d.act for d in found["eswitch"]] == [EnableVport(1), DisableVport(1)]
     assert [d.awaits for d in found["driver"]] == ["open", "close"]
@@ -76,3 +76,14 @@ def test_nor_can_anybody_wait() -> None:
 def test_a_function_that_is_not_there() -> None:
     with pytest.raises(ScenarioError, match=r"step\[0\]\.function: 'vf9' fits none of vf0"):
         lanes("enable vf9")
+
+
+@pytest.mark.parametrize("moment", ["opened", "enable vf7", "", "request", "reset vf0"])
+def test_a_moment_that_never_comes_is_refused(moment: str) -> None:
+    """Else a step is never taken for want of a letter, and what it would have done is not reachable."""
+    with pytest.raises(
+        ScenarioError, match=r"step\[1\]\.after: .* never happens; there are open, close, request self, en"
+    ):
+        made(
+            HEAD + '[[step]]\ndo = "open"\n' + f'[[step]]\ndo = "enable"\nfunction = "vf0"\nafter = "{moment}"\n'
+        ).rules()

@@ -106,7 +106,7 @@ def test_types() -> None:
     w = rest()
     assert see("wrong-type", but(w, counted_as=lambda who: "sf")) == "pages of vf0, a vf, are counted as sf"
     assert see("wrong-type", but(w, counted_as=lambda who: "unknown")) is None
-    assert see("uncounted", but(w, counted_as=lambda who: None)) == "1 pages of vf0 are counted under no type"
+    assert see("uncounted", but(w, counted_as=lambda who: None)) == "1 page of vf0: counted under no type"
     assert see("early-give", but(w, counted_as=lambda who: "unknown")) == "vf0 has 1 pages"
     assert see("early-give", w) is None
 
@@ -141,7 +141,7 @@ def test_a_command_that_is_read_otherwise_than_meant() -> None:
     meant = but(w, view=lambda: view(w, mode=Mode.FUNC_ID))
     said = see("misnamed", meant)
     assert said is not None
-    assert "was read as vf0" in said
+    assert "is one for vf0 to firmware" in said
 
 
 def test_requests_of_old_sessions() -> None:

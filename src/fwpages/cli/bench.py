@@ -21,7 +21,9 @@ _COLUMNS, _WIDE = 100, 120
 
 @click.command("bench", short_help="Measure what a page costs here: ledger, page path, lives, wire, start.")
 @click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this case, or those that begin so (ledger).")
-@click.option("--rounds", type=click.IntRange(LEAST_ROUNDS, 1000), default=LEAST_ROUNDS, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(LEAST_ROUNDS, 1000), default=LEAST_ROUNDS, show_default=True, help="Of each case."
+)
 @click.option("--json", "as_json", is_flag=True, help='Print {"schema": "bench/1", …}.')
 def command(cases: tuple[str, ...], rounds: int, as_json: bool) -> int:
     """Measure what a page costs on this machine, every check on. Medians of rounds; compare within one run.

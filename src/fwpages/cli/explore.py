@@ -86,6 +86,8 @@ def command(
     that nothing broken was met.
     """
     given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
+    if trace is not None and trace == picture:
+        raise click.UsageError(f"--trace and --svg both name {trace}")
     _together(given, {"--seed": seed, "--trace": trace, "--svg": picture})
     try:
         text = sys.stdin.read() if world == "-" else None
@@ -161,14 +163,15 @@ def _replay(
         with written("--trace", trace) as stream:
             record(its, path, stream)
     if picture is not None:
-        title = "; ".join(f"{name}: {what}" for name, what in report.broken.items())
+        wrong = {} if report.fine else report.broken | report.unmet
+        title = "; ".join(f"{name}: {what}" for name, what in wrong.items())
         with written("--svg", picture) as stream:
             stream.write(svg(steps, title or f"{its.name}, driven by {its.design}", whole=whole))
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
         show_replay(report, Console(), steps, whole=whole)
-    return 1 if report.broken else 0
+    return 0 if report.fine else 1
 
 
 def _steps(spec: Spec, path: tuple[int, ...]) -> Sequence[Step]:

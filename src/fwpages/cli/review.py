@@ -15,6 +15,7 @@ from fwpages.explore.designs import DESIGNS
 from fwpages.explore.questions import QUESTIONS, Question, question
 from fwpages.explore.review import Answer, review
 from fwpages.explore.review_report import mail, markdown, ours_holds, report, show
+from fwpages.observe.views import readable
 
 _COLUMNS = 120
 
@@ -40,7 +41,7 @@ def command(questions: tuple[str, ...], designs: tuple[str, ...], workers: int, 
     asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
     answers = _watched(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
     if output is None:
-        _print(answers, form, Console())
+        _print(answers, form, readable(Console()))
     else:
         with written("-o", output) as stream:
             _print(answers, form, Console(file=stream, width=_COLUMNS))

@@ -112,9 +112,9 @@ def command(
         show(report, console)
         console.print()
         for line in _asides(result):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
         style = "bold green" if clean else "bold red"
-        console.print(verdict, style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(verdict, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
     return 0 if clean else 1
 
 

@@ -13,7 +13,7 @@ from fwpages.device import Reset as DeviceReset
 from fwpages.explore.driver import Input as DriverInput
 from fwpages.explore.driver import NotQueued, Run
 from fwpages.explore.rules import NOT_QUEUED
-from fwpages.explore.world import Act, World
+from fwpages.explore.world import MANY_FRUITLESS, Act, World
 from fwpages.host import (
     Aborted,
     Answered,
@@ -154,7 +154,8 @@ def _device(w: World, n: int, fault: str | None) -> bool:
         effects = effects or w.firmware.strike(again, w.now, x)
     effects = w.firmware.feed(w.now, x) if effects is None else effects
     if send.command.opcode == Opcode.MANAGE_PAGES and send.command.op_mod == ManagePages.TAKE:
-        w.fruitless = w.fruitless + 1 if w.firmware.inner.total == before else 0
+        # counted no further than anybody asks: more of the same is the same state, and so a loop is seen
+        w.fruitless = min(w.fruitless + 1, MANY_FRUITLESS) if w.firmware.inner.total == before else 0
     return _from_device(w, effects, send)
 
 
@@ -178,6 +179,7 @@ def _from_device(w: World, effects: list[Effect], send: Send | None) -> bool:
                 _completed(w, send, e.answer)
             case Raised():
                 w.inbox = (*w.inbox, PageRequest(w.session, e.event))
+                _happened(w, f"request {w.name(e.event.function(w.firmware.mode))}")
             case ResetDone():
                 return _feed(w, Fenced(Proof.FUNCTION_LEVEL_RESET))
             case Completed() | Offence():
@@ -329,6 +331,9 @@ def _feed(w: World, x: DriverInput) -> bool:
 
 def _ended(w: World, what: str) -> None:
     w.awaited = tuple(None if a == what else a for a in w.awaited)
-    moment = w.rules.moment(what)
+    _happened(w, w.rules.moment(what))
+
+
+def _happened(w: World, moment: str) -> None:
     if moment in w.rules.heard:
         w.moments |= {moment}

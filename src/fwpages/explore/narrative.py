@@ -13,6 +13,7 @@ from fwpages.device import Reset as DeviceReset
 from fwpages.explore.driver import NotQueued, Run
 from fwpages.explore.replay import Walked
 from fwpages.explore.rules import WORLD_FAULTS
+from fwpages.explore.words import many, wants
 from fwpages.explore.world import Act, World
 from fwpages.host import (
     Aborted,
@@ -127,7 +128,7 @@ def words(w: World, act: Act) -> str:
         case ("lost",):
             return "finds the device gone"
         case ("thread", str(name)):
-            return f"thread {name} goes on"
+            return f"thread `{name}` goes on"
         case _:
             return "time passes" if w.quiet else "time runs out while something is under way"
     return f"{does}; {fault[0]}: {fault_words(str(fault[0]))}" if fault else does
@@ -198,7 +199,7 @@ def _link(what: object) -> Message | None:
         case Tick():
             return Message("host", "host", "time runs out", "note")
         case Run(thread=name):
-            return Message("host", "host", f"thread {name} goes on", "note")
+            return Message("host", "host", f"thread `{name}` goes on", "note")
         case _:
             return None
 
@@ -209,7 +210,7 @@ def _did(w: World, what: object) -> Message | None:
         case Send(command=c):
             return Message(_part(c), "firmware", _command(w, c))
         case Unmap(iova=iova, pages=n):
-            return Message("pages", "pages", f"unmaps {_many(n)} at {iova:#x}", "note")
+            return Message("pages", "pages", f"unmaps {many(n, 'page')} at {iova:#x}", "note")
         case Reset(reason=reason):
             return Message("host", "firmware", f"reset: {reason}", "note")
         case Done(what=name, ok=ok, detail=detail):
@@ -237,7 +238,7 @@ def _inside(w: World, what: object) -> Message | None:
 
 def _inner(x: Want | ResetFunction | DeviceReset) -> str:
     if isinstance(x, Want):
-        return f"{x.function} wants {_many(x.pages)}" if x.pages > 0 else f"{x.function} lets go of {_many(-x.pages)}"
+        return wants(x.function, x.pages)
     return f"reset of {x.function}" if isinstance(x, ResetFunction) else "reset: everything is dropped"
 
 
@@ -279,7 +280,7 @@ def _answer(a: Answer) -> str:
     if not a.ok:
         return f"{name}: {status_words(a.status)}"
     if a.opcode == Opcode.MANAGE_PAGES and a.pas.size:
-        return f"{name}: OK, {_many(a.pas.size)} back"
+        return f"{name}: OK, {many(a.pas.size, 'page')} back"
     if a.opcode == Opcode.QUERY_PAGES:
         return f"{name}: {a['num_pages']} for function {a['function_id']:#x}"
     return f"{name}: OK"
@@ -296,7 +297,3 @@ def _request(w: World, r: PageRequest) -> str:
 
 def _named(w: World, number: int, *, ec: bool) -> Identity:
     return named(w.firmware.mode, number, ec)
-
-
-def _many(n: int) -> str:
-    return f"{n} page{'' if n == 1 else 's'}"

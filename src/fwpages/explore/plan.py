@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from fwpages.device import FunctionSpec, ResetFunction, Want
+from fwpages.explore.words import wants
 from fwpages.host import Close, DisableVport, EnableVport, HealthFatal, LinkLost, Open, VportInfo
 from fwpages.host import Input as HostInput
 from fwpages.prm.identity import Mode
@@ -24,6 +25,7 @@ from fwpages.scenario.format import (
     Step,
     WaitStep,
 )
+from fwpages.scenario.topology import check_moments
 
 _HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": Teardown.FORCE}
 
@@ -52,6 +54,7 @@ def plan(scenario: Scenario, pairs: tuple[tuple[FunctionSpec, VportInfo], ...]) 
     """
     lanes: dict[str, list[Deed]] = {"driver": [], "eswitch": []}
     vports = {spec.name: info.vport for spec, info in pairs}
+    check_moments(scenario, vports)
     for n, step in enumerate(scenario.step):
         if step.at is not None or step.command is not None or isinstance(step, WaitStep):
             raise ScenarioError(f"step[{n}]: a world has no clock: say `after`, or leave the moment open")
@@ -79,7 +82,7 @@ def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]
             ]
         case RequestStep():
             found = _fitting(n, step.function, [*vports, "self"])
-            return [(f, _deed(step, f"{f} wants {step.pages:+} pages", Want(f, step.pages), None)) for f in found]
+            return [(f, _deed(step, wants(f, step.pages), Want(f, step.pages), None)) for f in found]
         case ResetStep():
             return [
                 (f, _deed(step, f"reset of {f}", ResetFunction(f), None))

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from fwpages.device import Completed, FirmwareError, Phase, Submitted
 from fwpages.explore import conduct
-from fwpages.explore.world import World
+from fwpages.explore.words import many
+from fwpages.explore.world import MANY_FRUITLESS, World
 from fwpages.host import CustodyError, Finding, PageRequest, Send
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -22,8 +23,6 @@ from fwpages.prm.opcodes import ManagePages, Opcode
 Seen: TypeAlias = str | None
 Test: TypeAlias = Callable[[World], Seen]
 
-#: TAKEs that may bring nothing in a row: more than any world's deadlines leave room for
-MOST_FRUITLESS = 8
 _PAGE_COMMANDS = (Opcode.MANAGE_PAGES, Opcode.QUERY_PAGES)
 
 
@@ -50,7 +49,8 @@ def _custody(w: World) -> Seen:
         free = w.driver.is_free(pages)
         if free.any():
             first = int(pages[free][0])
-            return f"firmware has {int(free.sum())} pages of {w.name(who)} that the driver let go of, {first:#x} first"
+            pages_of = f"{many(int(free.sum()), 'page')} of {w.name(who)}"
+            return f"firmware has {pages_of} that the driver let go of, {first:#x} first"
     return None
 
 
@@ -118,7 +118,7 @@ def _miscounted(w: World) -> Seen:
     if not w.quiet or held is None:
         return None
     listed, counted = sum(p.size for p in held.values()), w.driver.view().counters["total"]
-    return None if listed == counted else f"{listed} pages are listed, {counted} are counted"
+    return None if listed == counted else f"its lists have {many(listed, 'page')}, its counter says {counted}"
 
 
 def _wrong_type(w: World) -> Seen:
@@ -140,7 +140,7 @@ def _uncounted(w: World) -> Seen:
     for name, spec in w.rules.specs.items():
         who = spec.identity(w.firmware.mode)
         if who is not None and w.firmware.inner.held(name) and w.driver.counted_as(who) is None:
-            return f"{w.firmware.inner.held(name)} pages of {name} are counted under no type"
+            return f"{many(w.firmware.inner.held(name), 'page')} of {name}: counted under no type"
     return None
 
 
@@ -188,10 +188,8 @@ def _forgotten(w: World) -> Seen:
 
 
 def _fruitless(w: World) -> Seen:
-    most = MOST_FRUITLESS
-    return (
-        f"{w.fruitless} TAKEs in a row brought nothing back, and there is no end to it" if w.fruitless > most else None
-    )
+    words = f"{w.fruitless} TAKEs in a row brought nothing back, more than any deadline leaves room for"
+    return words if w.fruitless == MANY_FRUITLESS else None
 
 
 # -- the mode ---------------------------------------------------------------------------------------------------------
@@ -216,7 +214,11 @@ def _misnamed(w: World) -> Seen:
             meant, read = w.meant(mode, c), w.meant(w.firmware.mode, c)
             refused = [o.name for o in w.offences if o.name in ("identity-mode", "unknown-function")]
             if (refused and c.opcode == Opcode.MANAGE_PAGES) or (meant != read and _accepted(w)):
-                return f"{c} for {meant} was read as {read}" + (f" and refused: {refused[0]}" if refused else "")
+                modes = f"the driver names functions by {mode}, firmware by {w.firmware.mode}"
+                said = f", which refused it ({refused[0]})" if refused else ""
+                if meant == read:
+                    return f"{c} for {meant} was sent to firmware{said}"
+                return f"{c} for {meant} is one for {read} to firmware{said}: {modes}"
     return None
 
 

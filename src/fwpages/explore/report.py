@@ -10,13 +10,15 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from fwpages.explore.expand import Tests, seen
+from fwpages.explore.expand import USER, Tests, freedom, seen
+from fwpages.explore.moves import moves, take
 from fwpages.explore.narrative import narrate
 from fwpages.explore.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.random_walks import LONGEST, Walks
 from fwpages.explore.replay import encode, walk
 from fwpages.explore.search import Broken, Outcome, Path
 from fwpages.explore.spec import Spec
+from fwpages.explore.world import World
 
 #: how a property is meant
 Kind: TypeAlias = Literal["always", "never", "eventually", "sometimes"]
@@ -86,6 +88,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_":
 
     ``broken`` are the properties that do not hold there, ``unmet`` the *eventually* that the state is not content with,
     each with what was seen. ``round``: the state is the one after that step again, so it can go on like this for ever.
+    ``never``: which of the ``unmet`` cannot come any more, as it goes round or nothing that must happen is left.
     """
 
     schema_: str = "explore/1"
@@ -99,6 +102,12 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_":
     broken: dict[str, str]
     unmet: dict[str, str]
     round: int | None
+    never: list[str]
+
+    @property
+    def fine(self) -> bool:
+        """Nothing is broken at its end: no property, and no *eventually* that can never be met any more."""
+        return not self.broken and not self.never
 
 
 def searched(outcome: Outcome) -> ExploreReport:
@@ -154,14 +163,23 @@ def replayed(spec: Spec, path: Path) -> ReplayReport:
     worlds = [spec.build(), *(x.after for x in walk(spec, path))]
     end, keys = worlds[-1], [w.key() for w in worlds]
     goals = {name: PROPERTIES[EVENTUALLY[name].property].test(end) for name in spec.scenario.expect.eventually}
+    unmet = {name: what for name, what in goals.items() if what is not None}
     first = keys.index(keys[-1])
+    round_ = first < len(path)
     return ReplayReport(
         steps=_steps(spec, path),
         broken=dict((*seen(tests.bad_steps, end), *seen(tests.bad_states, end))),
-        unmet={name: what for name, what in goals.items() if what is not None},
-        round=first if first < len(path) else None,
+        unmet=unmet,
+        round=first if round_ else None,
+        never=[name for name in unmet if round_ or _at_rest(end, users_act=EVENTUALLY[name].users_act)],
         **_head(spec),
     )
+
+
+def _at_rest(w: World, *, users_act: bool) -> bool:
+    """Nothing is left that has to happen; where ``users_act`` users do what they have to do."""
+    most = USER if users_act else 0
+    return all(take(w, act) is None for act in moves(w) if freedom(w, act) <= most)
 
 
 def _head(spec: Spec) -> dict[str, Any]:
@@ -196,12 +214,15 @@ def _properties(
 
 def _broken(spec: Spec, kind: Kind, words: str, b: Broken) -> PropertyReport:
     steps = _steps(spec, b.path + b.loop)
+    what = None
+    if kind == "eventually" and b.path:
+        what = PROPERTIES[EVENTUALLY[b.property].property].test(list(walk(spec, b.path))[-1].after)
     return PropertyReport(
         name=b.property,
         kind=kind,
         words=words,
         verdict="broken",
-        seen=b.seen,
+        seen=f"{b.seen}: {what}" if what else b.seen,
         depth=len(b.path),
         steps=steps[: len(b.path)],
         loop=steps[len(b.path) :],

@@ -271,4 +271,6 @@ def show(answers: Sequence[Answer], console: Console) -> None:
                 title = f"{a.question.number} {a.question.title}{_under(v)}"
                 console.print(Text(f"{title}: fwpages: {words(v)}: {v.seen}", style="bold red"))
                 if v.replay:
-                    console.print(f"fwpages explore {_arguments(v)}", markup=False, highlight=False, soft_wrap=True)
+                    console.print(
+                        f"fwpages explore {_arguments(v)}", markup=False, emoji=False, highlight=False, soft_wrap=True
+                    )

@@ -12,6 +12,7 @@ from rich.text import Text
 from fwpages.explore.chart import chart
 from fwpages.explore.narrative import Step
 from fwpages.explore.report import ExploreReport, PropertyReport, ReplayReport
+from fwpages.explore.words import many
 from fwpages.observe.views import readable
 
 #: the steps of a walk by its replay string
@@ -36,7 +37,7 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
             if row.loop:
                 since = f"step {row.depth} again" if row.depth else "the first state again"
                 _say(
-                    console, f"the last {_many(len(row.loop), 'step')} can go on for ever: the state is that of {since}"
+                    console, f"the last {many(len(row.loop), 'step')} can go on for ever: the state is that of {since}"
                 )
             _say(console, f"{command} --replay {row.replay}")
     console.print()
@@ -46,12 +47,15 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
 def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *, whole: bool = False) -> None:
     """Print the walk and how things stand at its end."""
     console = readable(console)
-    _say(console, f"{report.world}, driven by {report.design}: {_many(len(report.steps), 'step')}", "bold")
+    _say(console, f"{report.world}, driven by {report.design}: {many(len(report.steps), 'step')}", "bold")
     console.print(chart(steps, whole=whole))
     for name, what in report.broken.items():
         _say(console, f"broken at the end: {name}: {what}", "bold red")
     for name, what in report.unmet.items():
-        _say(console, f"not so far: {name}: {what}", "yellow")
+        if name in report.never:
+            _say(console, f"not, and nothing will change it: {name}: {what}", "bold red")
+        else:
+            _say(console, f"not so far: {name}: {what}", "yellow")
     if report.round is not None:
         _say(console, f"the state is the one after step {report.round} again: it can go on like this for ever")
     if not (report.broken or report.unmet):
@@ -76,11 +80,15 @@ def verdict(report: ExploreReport) -> str:
 
 def _tried(report: ExploreReport) -> list[str]:
     if report.mode == "random":
-        walks = _many(report.walks or 0, "random walk")
-        most = f"the longest of {_many(report.depth, 'step')}"
-        return [f"{walks} with seed {report.seed}, {_many(report.transitions, 'step')}, {most}", report.stopped]
-    tried = (
-        f"{_many(report.states or 0, 'state')}, {_many(report.transitions, 'transition')}, {report.depth} steps deep"
+        walks = many(report.walks or 0, "random walk")
+        most = f"the longest of {many(report.depth, 'step')}"
+        return [f"{walks} with seed {report.seed}, {many(report.transitions, 'step')}, {most}", report.stopped]
+    tried = ", ".join(
+        (
+            many(report.states or 0, "state"),
+            many(report.transitions, "transition"),
+            f"{many(report.depth, 'step')} deep",
+        )
     )
     if not report.complete:
         return [f"{tried}: not complete", report.stopped]
@@ -107,13 +115,13 @@ def _table(report: ExploreReport) -> Table:
 def _says(row: PropertyReport) -> str:
     match row.verdict, row.kind:
         case "broken", "eventually":
-            return f"not always: after {_many(row.depth or 0, 'step')} {row.seen}"
+            return f"not always: after {many(row.depth or 0, 'step')} {row.seen}"
         case "broken", "never":
-            return f"reached in {_many(row.depth or 0, 'step')}"
+            return f"reached in {many(row.depth or 0, 'step')}"
         case "broken", _:
-            return f"broken in {_many(row.depth or 0, 'step')}"
+            return f"broken in {many(row.depth or 0, 'step')}"
         case "reached", _:
-            return f"reached in {_many(row.depth or 0, 'step')}"
+            return f"reached in {many(row.depth or 0, 'step')}"
         case "missed", _:
             return "never reached: the world does not come to its point"
         case "open", "sometimes":
@@ -127,8 +135,5 @@ def _says(row: PropertyReport) -> str:
 
 
 def _say(console: Console, words: str, style: str = "") -> None:
-    console.print(words, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    """The words as they are: to Rich ``:A:`` is the name of an emoji, and a replay string may have it."""
+    console.print(words, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)

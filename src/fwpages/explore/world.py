@@ -29,6 +29,8 @@ from fwpages.host import (
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command
 
+#: so many TAKEs in a row that brought nothing are more than any world's deadlines leave room for
+MANY_FRUITLESS = 9
 #: what can be done next, as a tuple that says it without the objects that it is about: ``("device", 12)``
 Act: TypeAlias = tuple[str | int, ...]
 #: who was told or said what, in order: ``("driver<", input)``, ``("driver>", effect)``, ``("device<", …)``

@@ -51,7 +51,7 @@ from fwpages.scenario.format import (
     Step,
     WaitStep,
 )
-from fwpages.scenario.topology import device_profile, functions
+from fwpages.scenario.topology import check_moments, device_profile, functions
 
 MODE_BIT = "icm_mng_function_id_mode"
 #: steps of the link after which a device is called restless, and life goes on without waiting for it to come to rest:
@@ -123,7 +123,7 @@ class Life:
         for n, step in enumerate(scenario.step):
             if isinstance(step, OpenStep) and step.mode == "vhca_id" and not profile.max.get(MODE_BIT):
                 raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
-        self._check_moments()
+        check_moments(scenario, self.names)
         self._plan = [self._resolve(n, step) for n, step in enumerate(scenario.step)]
         config = Config(profile.supplier, bounds=scenario.bounds.bounds())
         of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
@@ -144,14 +144,6 @@ class Life:
         self._books: list[Books] = []
         self._failed: list[Done] = []
         self._skipped: list[str] = []
-
-    def _check_moments(self) -> None:
-        """Every ``after`` names what can happen; ScenarioError otherwise."""
-        verbs = ("enable", "disable", "request")
-        possible = ["open", "close", "request self", *(f"{verb} {name}" for name in self.names for verb in verbs)]
-        for n, step in enumerate(self.scenario.step):
-            if step.after is not None and step.after not in possible:
-                raise ScenarioError(f"step[{n}].after: {step.after!r} never happens; there are {', '.join(possible)}")
 
     def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
         """The functions that a step is about, in the file's order; ScenarioError where there are none."""

@@ -46,7 +46,7 @@ from fwpages.scenario.format import (
     WaitStep,
 )
 from fwpages.scenario.served import Observer, OnEvent
-from fwpages.scenario.topology import device_profile, functions
+from fwpages.scenario.topology import check_moments, device_profile, functions
 
 #: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
 #: processor that shares its host with others gives 50,000 pages in a few seconds
@@ -98,6 +98,7 @@ class Serving:
             raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
         self.steps = scenario.step
         self._pages = {spec.name: spec.pages for spec in specs}
+        check_moments(scenario, self._pages)
         self._plan = [self._resolve(n, step) for n, step in enumerate(self.steps)]
         self.vfs = _vfs(profile, specs) if sriov else 0
         pages = profile.capability_pages or ethernet_pages()

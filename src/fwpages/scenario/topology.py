@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
@@ -94,3 +96,12 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
             )
         )
     return tuple(out)
+
+
+def check_moments(scenario: Scenario, names: Iterable[str]) -> None:
+    """Every ``after`` names what can happen with functions of these names; ScenarioError otherwise."""
+    possible = ["open", "close", "request self"]
+    possible += [f"{verb} {name}" for name in names for verb in ("enable", "disable", "request")]
+    for n, step in enumerate(scenario.step):
+        if step.after is not None and step.after not in possible:
+            raise ScenarioError(f"step[{n}].after: {step.after!r} never happens; there are {', '.join(possible)}")
