@@ -40,7 +40,7 @@ class Stack:
         """Put these on top, in this order."""
         end = self._head + self.size
         if end + index.size > self._buffer.size:
-            new = np.empty(max(self.size + index.size, self.size * 5 // 4), np.int32)
+            new = np.empty(max(self.size + index.size, self.size * 2), np.int32)
             new[: self.size] = self.content
             self._buffer, self._head, end = new, 0, self.size
         self._buffer[end : end + index.size] = index

@@ -66,7 +66,7 @@ class Pool:
 
     def _room(self, size: int) -> None:
         if size > self._free.size:
-            new = np.zeros(max(size, self._free.size * 5 // 4), np.uint32)
+            new = np.zeros(max(size, self._free.size * 2), np.uint32)
             new[: self._n] = self._free[: self._n]
             self._free = new
 

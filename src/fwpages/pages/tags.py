@@ -45,26 +45,33 @@ class TagMap:
     Tags are small numbers: counting them takes 8 bytes for each up to the greatest.
     """
 
-    __slots__ = ("_positions", "_tags", "_view")
+    __slots__ = ("_positions", "_room", "_tags", "_view")
 
     def __init__(self, tags: Tags | None = None) -> None:
-        self._tags: Tags = np.zeros(0, np.uint32) if tags is None else tags
-        #: the same memory, of which single tags are read four times as fast
-        self._view = self._tags.data
+        #: the memory, of which the first ``size`` are in use
+        self._room: Tags = np.zeros(0, np.uint32) if tags is None else tags
+        self._use(self._room.size)
         #: 0, 1, 2 …: as many as were needed at once
         self._positions: Tags = np.zeros(0, np.uint32)
 
+    def _use(self, size: int) -> None:
+        self._tags = self._room[:size]
+        #: the same memory, of which single tags are read four times as fast
+        self._view = self._tags.data
+
     @property
     def size(self) -> int:
-        """How many indices there is room for."""
+        """Indices run from 0 to ``size`` - 1."""
         return self._tags.size
 
     def reserve(self, size: int) -> None:
-        """Room for ``size`` indices; the new ones are tagged 0. Grows by at least a quarter, to copy seldom."""
-        if size > self._tags.size:
-            new = np.zeros(max(size, self._tags.size * 5 // 4), np.uint32)
+        """Room for ``size`` indices; the new ones are tagged 0. Doubles, to copy seldom: memory not used costs none."""
+        if size > self._room.size:
+            new = np.zeros(max(size, self._room.size * 2), np.uint32)
             new[: self._tags.size] = self._tags
-            self._tags, self._view = new, new.data
+            self._room = new
+        if size > self._tags.size:
+            self._use(size)
 
     def get(self, index: Indices) -> Tags:
         """The tag of each page; 0 for an index of -1."""
