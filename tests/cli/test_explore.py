@@ -126,9 +126,9 @@ def test_a_point_that_is_never_reached_is_an_error_of_the_world(
 
 @pytest.mark.usefixtures("world")
 def test_random_walks_find_things_and_prove_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = explore(capsys, "broken.toml", "--random", "60", "--seed", "3")
+    code, out = explore(capsys, "broken.toml", "--random", "15", "--seed", "3")
     assert code == 1
-    assert (out["mode"], out["complete"], out["walks"], out["seed"], out["states"]) == ("random", False, 60, 3, None)
+    assert (out["mode"], out["complete"], out["walks"], out["seed"], out["states"]) == ("random", False, 15, 3, None)
     late = next(p for p in out["properties"] if p["name"] == "late-return")
     assert explore(capsys, "broken.toml", "--replay", late["replay"])[1]["broken"] == {"late-return": late["seen"]}
     code, out = explore(capsys, "left.toml", "--random", "5")

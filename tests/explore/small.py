@@ -8,7 +8,7 @@ from functools import cache
 from fwpages.explore.driver import Driver
 from fwpages.explore.moves import moves, take
 from fwpages.explore.replay import walk
-from fwpages.explore.search import Path, search
+from fwpages.explore.search import Outcome, Path, search
 from fwpages.explore.spec import Spec
 from fwpages.explore.world import World
 from fwpages.scenario import load
@@ -75,9 +75,14 @@ def small(name: str, design: str = "fwpages", *, eager: bool = True) -> Spec:
 
 
 @cache
+def found(name: str, design: str = "fwpages") -> Outcome:
+    """All that there is to find in a small world."""
+    return search(small(name, design))
+
+
 def way(name: str, point: str, design: str = "fwpages") -> Path:
     """A shortest way to a point of a small world."""
-    return search(small(name, design)).reached[point]
+    return found(name, design).reached[point]
 
 
 def at(name: str, point: str, design: str = "fwpages", *, before: int = 0) -> World:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from hypothesis import given, settings
@@ -273,22 +273,24 @@ class TestText:
         assert wrap("日本語", 4) == ["日本", "語"]
 
 
-WORDS = st.lists(st.from_regex(r"[a-z]{1,9}", fullmatch=True), max_size=25).map(" ".join)
+LETTERS = partial(st.text, "abcdefghijklmnopqrstuvwxyz", min_size=1)
+NAME = LETTERS(max_size=9)
+WORDS = st.lists(NAME, max_size=25).map(" ".join)
 SAID = st.builds(Message, st.sampled_from(PARTS), st.sampled_from(PARTS), WORDS, st.sampled_from(("ok", "bad", "note")))
 STEPS = st.lists(
     st.builds(
         Step,
         st.integers(1, 999),
-        st.from_regex(r"[a-z]{1,8}", fullmatch=True),
+        LETTERS(max_size=8),  # as many as there is room for
         WORDS,
         st.lists(SAID, max_size=4).map(tuple),
         st.dictionaries(
-            st.from_regex(r"[a-z]{1,9}", fullmatch=True),
+            NAME,
             st.tuples(st.integers(0, 99), st.none() | st.integers(0, 99)),
             max_size=4,
         ),
-        st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.integers(-99, 99), max_size=4),
-        st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True), WORDS, max_size=3),
+        st.dictionaries(NAME, st.integers(-99, 99), max_size=4),
+        st.dictionaries(NAME, WORDS, max_size=3),
     ),
     max_size=4,
 )

@@ -18,7 +18,7 @@ somewhere = st.tuples(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(somewhere)
 def test_a_way_is_its_string(where: tuple[str, str, int, int]) -> None:
     name, design, seed, most = where
@@ -35,7 +35,7 @@ def test_a_way_is_its_string(where: tuple[str, str, int, int]) -> None:
     assert len(text) < 60 + 3 * len(path)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(somewhere, st.data())
 def test_a_damaged_string_is_refused_or_another_way(where: tuple[str, str, int, int], data: st.DataObject) -> None:
     name, design, seed, most = where

@@ -95,9 +95,13 @@ def test_every_field_is_described() -> None:
 # -- mail -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_mail_is_plain_and_narrow(answers: list[Answer]) -> None:
-    for a in answers:
-        text = mail([a])
+@pytest.fixture(scope="module")
+def mails(answers: list[Answer]) -> list[tuple[Answer, str]]:
+    return [(a, mail([a])) for a in answers]
+
+
+def test_a_mail_is_plain_and_narrow(mails: list[tuple[Answer, str]]) -> None:
+    for a, text in mails:
         assert text.isascii(), a.question.id
         assert "\t" not in text
         for line in text.split("\n"):
@@ -107,9 +111,8 @@ def test_a_mail_is_plain_and_narrow(answers: list[Answer]) -> None:
         assert not text.endswith("\n\n")
 
 
-def test_a_mail_says_what_was_argued_and_what_came_of_it(answers: list[Answer]) -> None:
-    for a in answers:
-        text = mail([a])
+def test_a_mail_says_what_was_argued_and_what_came_of_it(mails: list[tuple[Answer, str]]) -> None:
+    for a, text in mails:
         flat = " ".join(text.split())
         assert text.startswith(f"Question {a.question.number}: {a.question.title}\n---")
         assert a.question.argued in flat
@@ -127,10 +130,10 @@ def test_a_mail_says_what_was_argued_and_what_came_of_it(answers: list[Answer]) 
             assert f"fwpages explore {v.world} --replay" in flat
 
 
-def test_the_commands_in_a_mail_can_be_typed(answers: list[Answer]) -> None:
+def test_the_commands_in_a_mail_can_be_typed(mails: list[tuple[Answer, str]]) -> None:
     """One that is too long goes on in the next line, as a shell takes it."""
-    for a in answers:
-        joined = mail([a]).replace("\\\n", "")
+    for a, text in mails:
+        joined = text.replace("\\\n", "")
         for v in shown(a):
             assert re.search(rf"^ +fwpages explore {v.world} --replay +{re.escape(v.replay)}$", joined, re.MULTILINE)
 

@@ -6,12 +6,15 @@ from fwpages.explore.rules import NOT_QUEUED
 from fwpages.explore.search import search
 from fwpages.scenario import ScenarioError
 
-from .small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps
+from .small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
+
+#: for worlds with a thousand states in either model of Linux, the designs that are enough
+FEWER = {"asks": ("fwpages",), "unanswered": ("merged", "fwpages"), "timeout": ("posted", "fwpages")}
 
 
-@pytest.mark.parametrize(("name", "design"), [(n, d) for n in WORLDS for d in DESIGNS if n != "asks" or d == "fwpages"])
+@pytest.mark.parametrize(("name", "design"), [(n, d) for n in WORLDS for d in FEWER.get(n, DESIGNS)])
 def test_memory_mapped_at_once_changes_no_verdict(name: str, design: str) -> None:
-    quick, slow = (search(small(name, design, eager=eager)) for eager in (True, False))
+    quick, slow = found(name, design), search(small(name, design, eager=False))
     assert quick.complete
     assert slow.complete
     assert (quick.broken.keys(), quick.reached.keys(), quick.missed) == (

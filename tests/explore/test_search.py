@@ -7,36 +7,39 @@ from fwpages.explore.expand import seen
 from fwpages.explore.moves import moves, take
 from fwpages.explore.replay import walk
 from fwpages.explore.search import search
-from fwpages.explore.world import World
+from fwpages.explore.spec import Spec
 
-from .small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps
+from .small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
+
+POINTS = ("open", "given", "enabled", "disabled", "late-return")
 
 
-def brute(text: str, design: str, name: str) -> int:
-    """Steps of a shortest way to a point, by trying every order without telling states apart."""
-    spec = made(text, design)
-    root = spec.build()
-    test = [(n, t) for n, t in expanding.Tests(root.rules.scenario).points if n == name]
-    level: list[World] = [root]
+def brute(spec: Spec) -> dict[str, int]:
+    """Steps of a shortest way to each point, by trying every order without telling states apart."""
+    level = [spec.build()]
+    left = list(expanding.Tests(spec.scenario).points)
+    depths: dict[str, int] = {}
     for depth in range(1, 200):
         level = [x for w in level for act in moves(w) if (x := take(w, act)) is not None]
-        if any(seen(test, w) for w in level):
-            return depth
         assert len(level) < 20_000
-    raise AssertionError(name)
+        depths |= {name: depth for w in level for name, _ in seen(left, w)}
+        left = [(name, test) for name, test in left if name not in depths]
+        if not left:
+            return depths
+    raise AssertionError(left)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("point", ["open", "given", "enabled", "disabled", "late-return"])
-def test_the_first_way_is_a_shortest(point: str, design: str) -> None:
-    text = HEAD + steps(*LIFE) + f'[expect]\nsometimes = ["{point}"]\n'
-    path = search(made(text, design)).reached[point]
-    assert len(path) == brute(text, design, point)
+def test_the_first_way_is_a_shortest(design: str) -> None:
+    spec = made(HEAD + steps(*LIFE) + f"[expect]\nsometimes = {list(POINTS)}\n", design)
+    reached = search(spec).reached
+    assert reached.keys() == {*POINTS}
+    assert {name: len(path) for name, path in reached.items()} == brute(spec)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_second_search_finds_the_same(design: str) -> None:
-    assert search(small("life", design)) == search(small("life", design))
+    assert search(small("life", design)) == found("life", design)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -99,7 +102,7 @@ def test_it_stops_at_its_bound_and_says_so() -> None:
 
 
 def test_a_bound_that_is_just_enough_is_enough() -> None:
-    n = search(small("left")).states
+    n = found("left").states
     text = WORLDS["left"]
     assert search(made(text + f"[bounds]\nstates = {n}\n")).complete
     assert not search(made(text + f"[bounds]\nstates = {n - 1}\n")).complete or n < 2

@@ -14,11 +14,13 @@ from fwpages.explore.world import World
 
 from .small import DESIGNS, WORLDS, small, wander
 
+#: ours in each small world, and in turn one of the two models of Linux, whose keys are made by the same code
+WHERE = [(name, d) for n, name in enumerate(WORLDS) for d in ("fwpages", ("posted", "merged")[n % 2])]
 
-@pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("name", WORLDS)
+
+@pytest.mark.parametrize(("name", "design"), WHERE)
 def test_equal_keys_mean_equal_futures(name: str, design: str) -> None:
-    compared = compare(small(name, design), 350)
+    compared = compare(small(name, design), 450 if design == "fwpages" else 250)
     assert compared.unsound is None
     assert name in ("left", "timeout", "unmapped") or compared.again
 
@@ -26,7 +28,7 @@ def test_equal_keys_mean_equal_futures(name: str, design: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_and_in_the_worlds_of_the_package(name: str) -> None:
     design = DESIGNS[names().index(name) % 3]
-    assert compare(Spec(name, load(name), design), 150).unsound is None
+    assert compare(Spec(name, load(name), design), 100).unsound is None
 
 
 @settings(max_examples=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -268,8 +269,7 @@ class Linux:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def _counters(self) -> tuple[int, int, int]:
-        c = self.oracle.counters()
-        return c["alloc_failed"], c["give_dropped"], c["reclaim_discard"]
+        return _three(self.oracle.counters())
 
     def pages(self) -> dict[Identity, Addresses]:
         """The pages that Linux tracks, by function, each array ascending."""
@@ -296,10 +296,10 @@ class Linux:
 
     def look(self) -> Look:
         """What Linux counts; what it counts for no type is unknown. Linux and its firmware must agree."""
-        c, now = self.oracle.counters(), self._counters()
+        c = self.oracle.counters()
         by_type = dict(zip(TYPES, c["page_counters"], strict=False))
         by_type[FunctionType.UNKNOWN] = c["fw_pages"] - sum(by_type.values())
-        failed, dropped, discard = (a - b for a, b in zip(now, self._before, strict=True))
+        failed, dropped, discard = (a - b for a, b in zip(_three(c), self._before, strict=True))
         by_function = {who: int(pages.size) for who, pages in self.agree().items()}
         return Look(by_function, {k: n for k, n in by_type.items() if n}, failed, dropped, discard)
 
@@ -307,3 +307,7 @@ class Linux:
         """The page commands since the last time."""
         out, self.said = self.said, []
         return out
+
+
+def _three(c: dict[str, Any]) -> tuple[int, int, int]:
+    return c["alloc_failed"], c["give_dropped"], c["reclaim_discard"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("cosmic_ray", reason="needs the extra mutants")
 
 from tests.mutants.copies import ROOT
-from tests.mutants.draw import ROOMS, annotated, draw
+from tests.mutants.draw import PACKAGE, ROOMS, annotated, draw
 from tests.mutants.run import files_of
 
 
@@ -23,12 +24,17 @@ def test_annotations_are_found_in_arguments_results_and_variables() -> None:
     ]
 
 
-def test_a_seed_draws_the_same_mutants_each_at_a_place_of_its_own() -> None:
-    mutants, sizes = draw(ROOT, ("pages", "prm"), 7, 20)
-    assert [str(m) for m in draw(ROOT, ("pages", "prm"), 7, 20)[0]] == [str(m) for m in mutants]
+def test_a_seed_draws_the_same_mutants_each_at_a_place_of_its_own(tmp_path: Path) -> None:
+    """Of two rooms with a module each, as to find every mutation of the whole takes seconds."""
+    for module in ("pages/tags.py", "prm/status.py"):
+        (tmp_path / PACKAGE / module).parent.mkdir(parents=True)
+        shutil.copy(ROOT / PACKAGE / module, tmp_path / PACKAGE / module)
+    mutants, sizes = draw(tmp_path, ("pages", "prm"), 7, 20)
+    assert [str(m) for m in draw(tmp_path, ("pages", "prm"), 7, 20)[0]] == [str(m) for m in mutants]
     assert len({(m.path, m.spec.start_pos, m.spec.end_pos) for m in mutants}) == len(mutants) == 20
     assert list(sizes) == ["pages", "prm"]
-    assert [str(m) for m in draw(ROOT, ("pages", "prm"), 8, 20)[0]] != [str(m) for m in mutants]
+    assert all(sizes.values())
+    assert [str(m) for m in draw(tmp_path, ("pages", "prm"), 8, 20)[0]] != [str(m) for m in mutants]
 
 
 @pytest.mark.parametrize("room", ROOMS)

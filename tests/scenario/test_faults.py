@@ -107,21 +107,21 @@ def accounted(result: LifeResult) -> None:
             assert not b.outstanding or any(f.name == "not-fenced" for f in b.findings)
 
 
-@pytest.mark.parametrize("mode", MODES)
+#: a fault's first opportunity in one mode and its fourth in the other; over the queue it is the other way round
+ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (4, "func_id"))
+
+
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_alone(name: str, mode: WantedMode) -> None:
+def test_each_fault_alone(name: str) -> None:
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
     extra = [Fault("teardown-refused")] if name == "not-fenced" else []
-    struck = 0
-    for at in (1, 4):
+    for at, mode in ALONE:
         result = live([Fault(name, at), *extra], mode, scenario)
         accounted(result)
+        assert name in result.faults or (at, mode) != ALONE[0], "the fault never took effect"
         if name in result.faults:
-            struck += 1
             words, finders = FAULTS[name]
             assert not finders or named(result) & set(finders), (words, at, named(result))
-    only = "vhca_id" if name.startswith(("mode-not", "vhca-id")) else None
-    assert struck or only not in (None, mode), "the fault never took effect"
 
 
 #: faults that make requests out of nowhere: for ever would be a device that never rests
@@ -148,10 +148,10 @@ def test_a_device_that_never_rests_is_closed_all_the_same(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("chunk", range(8))
 def test_pairs_of_faults(chunk: int) -> None:
-    """Every pair, at moments and in modes that a fixed seed draws."""
+    """Pairs, moments and modes that a fixed seed draws; ``make soak`` has ever others."""
     draw = random.Random(chunk)
     pairs = list(itertools.combinations(sorted(n for n in FAULTS if n != "request-storm"), 2))[chunk::8]
-    for a, b in draw.sample(pairs, 25):
+    for a, b in draw.sample(pairs, 12):
         faults = [Fault(a, draw.randint(1, 8)), Fault(b, draw.randint(1, 8))]
         result = live(faults, draw.choice(MODES))
         accounted(result)

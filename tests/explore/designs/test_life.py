@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import product
 
 import pytest
 
@@ -12,12 +13,15 @@ from fwpages.host import Close, DisableVport, EnableVport, FunctionsChanged, Ope
 from fwpages.prm.identity import Mode
 from tests.explore.designs.life import Life, T
 
+#: the mode, whether as ECPF, the size of a page, and the seed by which what is on its way is shuffled, in one mode
+KINDS: list[tuple[str, bool, int, int | None]] = [
+    *product(("func_id", "auto", "not offered"), (False, True), (12, 16), (None,)),
+    *product(("auto",), (False, True), (12,), (1, 2)),
+]
 
-@pytest.mark.parametrize("mode", ["func_id", "auto", "not offered"])
-@pytest.mark.parametrize("ecpf", [False, True])
-@pytest.mark.parametrize("shift", [12, 16])
+
+@pytest.mark.parametrize(("mode", "ecpf", "shift", "seed"), KINDS)
 @pytest.mark.parametrize("name", sorted(DESIGNS))
-@pytest.mark.parametrize("seed", [None, 1, 2])
 def test_whole_life(name: str, shift: int, ecpf: bool, mode: str, seed: int | None) -> None:
     life = Life(name, ecpf=ecpf, offered=mode != "not offered", shift=shift, seed=seed)
     for _ in range(2):
