@@ -53,6 +53,6 @@ def read_trace(name: str) -> list[Line]:
 
 @pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
-    """The whole review (about 50 s on two cores, once in a run: its workers share it)."""
+    """The whole review: 45 s of one core, once in a run, whose processes share them."""
     folder = tmp_path_factory.getbasetemp()
     return settled(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
