@@ -31,6 +31,13 @@ def said(lab: Lab, g: Guest, words: str) -> None:
     lab.wait(lambda: words in g.console())
 
 
+def in_time(held: dict[str, int]) -> int:
+    """All that was given before is there; of the request that the trouble struck in, what the driver answered first."""
+    assert held | {"vf1": 0} == {"self": START, "vf0": 300, "vf1": 0}
+    assert held.get("vf1", 0) in (0, 50)
+    return held.get("vf1", 0)
+
+
 def ended(lab: Lab, g: Guest, trouble: str) -> None:
     """It recovered by itself, and what it had given is accounted for on both sides; then it is unloaded."""
     said(lab, g, "health recovery succeeded")
@@ -39,7 +46,7 @@ def ended(lab: Lab, g: Guest, trouble: str) -> None:
     lab.agree(g)
     first = lab.serving.seen.sessions[0]
     assert (first.trouble, first.end, first.dropped) == (trouble, "reset", True)
-    assert {name: f.held for name, f in first.functions.items()} == {"self": START, "vf0": 300}
+    late = in_time({name: f.held for name, f in first.functions.items()})
     g.ok("unload")
     lab.wait(lambda: lab.session.end == "closed")
     assert lab.held() == {}
@@ -50,7 +57,8 @@ def ended(lab: Lab, g: Guest, trouble: str) -> None:
     trace = lab.folder / "trace.jsonl"
     trace.write_text(lab.text())
     one, two = audit(trace).sessions
-    assert (one.totals.given, one.totals.discarded, one.totals.held) == (START + 300, START + 300, 0)
+    given = START + 300 + late
+    assert (one.totals.given, one.totals.discarded, one.totals.held) == (given, given, 0)
     assert (two.totals.given, two.totals.returned) == (START, START)
     assert [f.name for f in one.findings] == (["link-lost"] if trouble == "lost" else [])
     assert not two.findings
@@ -76,7 +84,7 @@ def test_lost_link(new: Kernel, tmp_path: Path) -> None:
         said(lab, g, "Fatal error 1 detected")
         said(lab, g, "PCI slot is unavailable")
         lab.wait(lambda: g.pages()["fw_pages_total"] == 0)
-        assert lab.held() == {"self": START, "vf0": 300}
+        in_time(lab.held())
         assert lab.serving.device.stopped
         ended(lab, g, "lost")
 
