@@ -8,6 +8,7 @@ at the end list and count the same pages. What the question asks about is then l
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from functools import cache
 
 import msgspec
@@ -180,8 +181,8 @@ def test_firmware_that_switches_later(peer: Peer, answers: list[Answer]) -> None
 # -- what cannot ------------------------------------------------------------------------------------------------------
 
 
-def walks(name: str, function: str = "", **assume: bool) -> list[list[Walked]]:
-    """Ways at random through the question's world."""
+def walks(name: str, function: str = "", **assume: bool) -> Iterator[list[Walked]]:
+    """Ways at random through the question's world, each walked when it is its turn."""
     scenario = load(name)
     if function:
         scenario = only(scenario, function)
@@ -191,7 +192,7 @@ def walks(name: str, function: str = "", **assume: bool) -> list[list[Walked]]:
         scenario = msgspec.structs.replace(scenario, step=steps)
     known: dict[str, Switch] = {k: k for k in Switch.__args__}  # type: ignore[attr-defined]  # a Literal's
     spec = Spec(name, scenario, "merged", {known[k]: v for k, v in assume.items()})
-    return [list(walk(spec, wander(spec, seed, 300)[0])) for seed in SEEDS]
+    return (list(walk(spec, wander(spec, seed, 300)[0])) for seed in SEEDS)
 
 
 def met(way: list[Walked], *points: str) -> bool:
@@ -223,7 +224,7 @@ def test_walks_to_the_point(peer: Peer, answers: list[Answer], name: str, points
     v = verdict(answers, name)
     assert v.settled
     assert not v.reachable
-    ways = walks(name)
+    ways = list(walks(name))
     reached = 0
     for way in ways:
         p = played(peer, way)

@@ -107,7 +107,7 @@ def accounted(result: LifeResult) -> None:
             assert not b.outstanding or any(f.name == "not-fenced" for f in b.findings)
 
 
-#: a fault's first opportunity in one mode and its fourth in the other; over the queue it is the other way round
+#: a fault's first opportunity in one mode and its fourth in the other
 ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (4, "func_id"))
 
 

@@ -49,35 +49,24 @@ def _without_details(books: Books) -> Books:
     return replace(books, findings=tuple(replace(f, detail="") for f in books.findings))
 
 
-#: a fault's first opportunity in one mode and its fourth in the other; ``test_faults.py`` has them the other way round
-ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "func_id"), (4, "vhca_id"))
-#: where that is too long, with 5,000 events in each, or never: a device switches modes once
-ONCE: dict[str, tuple[tuple[int, WantedMode], ...]] = {
-    "request-storm": ((1, "func_id"),),
-    "mode-not-switched": ((1, "vhca_id"),),
-}
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_alone(name: str) -> None:
+    """At its first opportunity, in FUNC_ID mode where there is one; ``test_faults.py`` has others."""
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
     extra = [Fault("teardown-refused")] if name == "not-fenced" else []
-    struck = 0
-    for at, mode in ONCE.get(name, ALONE):
-        direct, queued, link = both(scenario, mode, [Fault(name, at), *extra])
-        accounted(queued)
-        assert link.wire_offences == []
-        struck += name in queued.faults
-        if name in UNHEARD and name in direct.faults:
-            assert named(direct) - named(queued) == {"request-without-eq"}
-            assert link.device.unheard == 1
-            continue
-        if name == "take-long":
-            # the addresses beyond the room for the answer are not even in the bytes
-            assert [_without_details(b) for b in queued.sessions] == [_without_details(b) for b in direct.sessions]
-            continue
+    mode: WantedMode = "vhca_id" if name.startswith(("mode-not", "vhca-id")) else "func_id"
+    direct, queued, link = both(scenario, mode, [Fault(name), *extra])
+    accounted(queued)
+    assert name in queued.faults, "the fault never took effect"
+    assert link.wire_offences == []
+    if name in UNHEARD:
+        assert named(direct) - named(queued) == {"request-without-eq"}
+        assert link.device.unheard == 1
+    elif name == "take-long":
+        # the addresses beyond the room for the answer are not even in the bytes
+        assert [_without_details(b) for b in queued.sessions] == [_without_details(b) for b in direct.sessions]
+    else:
         assert queued == direct
-    assert struck, "the fault never took effect"
 
 
 @pytest.mark.parametrize("name", ["give-too-late", "take-next-session", "answer-twice", "link-lost", "take-twice"])
