@@ -11,6 +11,7 @@ from fwpages.prm.identity import FunctionType, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario import Life, Scenario, ScenarioError, load, names
+from fwpages.scenario.faults import fault
 from fwpages.scenario.format import BoundsTable, Step
 from fwpages.scenario.topology import device_profile
 from tests.link.test_direct import Watch
@@ -247,6 +248,14 @@ def test_a_link_that_is_lost_and_a_session_that_is_left_open() -> None:
     assert still.sessions[0].end == "open"
     assert still.clean
     assert still.mapped > 0
+
+
+def test_a_session_is_told_of_once_however_often_the_next_one_cannot_begin() -> None:
+    again = 'do = "open"'
+    life = Life(scenario('do = "enable"\nfunction = "vf0"', again, again), faults=(fault("link-lost-for-good"),))
+    result = life.run()
+    assert [b.session for b in result.sessions] == [1]
+    assert [f.name for f in result.sessions[0].findings] == ["link-lost", "not-fenced"]
 
 
 # -- the same again ---------------------------------------------------------------------------------------------------

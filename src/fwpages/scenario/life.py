@@ -141,7 +141,8 @@ class Life:
         self._on_step = on_step
         self._moments: set[str] = set()
         self._waiting = [n for n, step in enumerate(scenario.step) if step.triggered]
-        self._books: list[Books] = []
+        # by session: an open that is refused for want of a fence ends in the session before it, which is told of once
+        self._books: dict[int, Books] = {}
         self._failed: list[Done] = []
         self._skipped: list[str] = []
 
@@ -256,18 +257,21 @@ class Life:
             if not e.ok:
                 self._failed.append(replace(e, what=what))
             if e.what == "close" or (e.what == "open" and not e.ok):
-                self._books.append(books(self.link.host))
+                self._note(books(self.link.host))
         elif isinstance(e, Raised):
             name = self._by_identity.get((e.event.number, e.event.ec), "self")
             self._moments.add(f"request {name}")
 
+    def _note(self, of: Books) -> None:
+        self._books[of.session] = of
+
     def _result(self) -> LifeResult:
         host = self.link.host
         if host.session.phase is not Phase.ENDED:
-            self._books.append(books(host))
+            self._note(books(host))
         steps = (f"step[{n}] ({_tag(self.scenario.step[n])})" for n in self._waiting)
         return LifeResult(
-            tuple(self._books),
+            tuple(self._books.values()),
             tuple(self.link.offences),
             tuple(self._failed),
             (*steps, *(f"fault {text(f)}" for f in self.link.missed)),
