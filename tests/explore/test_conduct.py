@@ -41,7 +41,7 @@ def test_a_reset_needs_a_fault_trouble_or_a_fast_close() -> None:
 
 def test_a_teardown_waits_for_the_pages_of_functions_that_the_e_switch_knew() -> None:
     w = replace(rest(), log=[DOWN])
-    assert early_teardown(w) == "TEARDOWN_HCA, and firmware has 1 pages of vf0"
+    assert early_teardown(w) == "TEARDOWN_HCA, and firmware has 1 page of vf0"
     for counter in (None, "unknown"):
         other = Says(w.driver, counted_as=lambda _, counter=counter: counter)
         assert early_teardown(replace(w, driver=other)) is None  # type: ignore[arg-type]  # it has what a driver has

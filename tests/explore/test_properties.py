@@ -107,7 +107,7 @@ def test_types() -> None:
     assert see("wrong-type", but(w, counted_as=lambda who: "sf")) == "pages of vf0, a vf, are counted as sf"
     assert see("wrong-type", but(w, counted_as=lambda who: "unknown")) is None
     assert see("uncounted", but(w, counted_as=lambda who: None)) == "1 page of vf0: counted under no type"
-    assert see("early-give", but(w, counted_as=lambda who: "unknown")) == "vf0 has 1 pages"
+    assert see("early-give", but(w, counted_as=lambda who: "unknown")) == "vf0 has 1 page"
     assert see("early-give", w) is None
 
 

@@ -90,7 +90,7 @@ def test_marks_and_differences_have_their_classes() -> None:
     assert [c.findtext(f"{SVG}text") for c in classed(root, "same")] == ["a 1"]
     assert [c.findtext(f"{SVG}text") for c in classed(root, "differs")] == ["b: firmware has 2, books say 1"]
     assert [c.findtext(f"{SVG}title") for c in classed(root, "open")] == [
-        "a: firmware has 1 pages, the driver's books do not know"
+        "a: firmware has 1 page, the driver's books do not know"
     ]
     assert len(classed(root, "alarm")) == 1
 

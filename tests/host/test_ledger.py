@@ -244,7 +244,7 @@ def test_a_record_that_disagrees_with_the_owner_array_is_found() -> None:
         broken.check()
     broken = ledger.copy(records.copy())
     broken.records.out += 1
-    with pytest.raises(CustodyError, match="2 pages are out by the records, 3 in sum"):
+    with pytest.raises(CustodyError, match="2 pages out by the records, 3 in sum"):
         broken.check()
 
 

@@ -225,7 +225,7 @@ def test_pages_given_before_the_log_begins_are_noted_not_blamed(tmp_path: Path) 
     cut = next(i for i, line in enumerate(dmesg()) if "page request for func 0x5, npages 100" in line)
     s = only(audit_lines(tmp_path, dmesg()[cut:]))
     assert (s.mode, s.end, s.findings) == ("vhca_id", "closed", [])
-    assert "vhca:0x5: 2495 pages came back that were given before the input begins" in s.notes
+    assert "vhca:0x5: 2,495 pages came back that were given before the input begins" in s.notes
 
 
 def test_a_byte_cut_never_raises_and_never_blames(tmp_path: Path) -> None:

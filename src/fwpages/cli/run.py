@@ -19,6 +19,7 @@ from fwpages.observe.accounts import Session
 from fwpages.observe.result import report_of
 from fwpages.observe.trace import TraceWriter
 from fwpages.observe.views import show
+from fwpages.pages.words import many
 from fwpages.scenario import Life, LifeResult, Scenario, ScenarioError, load
 from fwpages.scenario.faults import EVERY_FAULT, fault
 from fwpages.scenario.format import Step
@@ -160,16 +161,12 @@ def _asides(result: LifeResult) -> list[str]:
 def _verdict(result: LifeResult, sessions: list[Session], *, clean: bool) -> str:
     given = sum(s.totals.given or 0 for s in sessions)
     held = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
-    what = f"{_many(len(sessions), 'session')}, {_many(result.commands, 'command')}, {given:,} pages given"
+    what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {many(given)} given"
     if clean:
         return f"clean: {what}, every one accounted for"
-    wrong = _many(sum(len(s.findings) for s in sessions), "finding")
-    return f"not clean: {what}, {held:,} not back, {wrong}, {_many(len(result.failed), 'failed operation')}"
+    wrong = many(sum(len(s.findings) for s in sessions), "finding")
+    return f"not clean: {what}, {held:,} not back, {wrong}, {many(len(result.failed), 'failed operation')}"
 
 
 def _times(n: int) -> str:
     return "once" if n == 1 else f"{n:,} times"
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

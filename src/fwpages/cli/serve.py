@@ -17,6 +17,7 @@ from fwpages.cli.files import written
 from fwpages.link.vfio_user import Server
 from fwpages.link.vfio_user_socket import MOST_PATH, SocketError
 from fwpages.observe.trace import TraceWriter
+from fwpages.pages.words import many
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.faults import fault
 from fwpages.scenario.served import ServedSession
@@ -158,7 +159,7 @@ def _report(scenario: str, serving: Serving) -> ServeReport:
         verdict = f"the driver behaved: {n} session{'s' if n > 1 else ''}, every page accounted for"
     else:
         open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed" and not s.dropped]
-        said = [*names, *open_, *serving.unfollowed, *([f"{left:,} pages left behind"] if left else [])]
+        said = [*names, *open_, *serving.unfollowed, *([f"{many(left)} left behind"] if left else [])]
         verdict = f"the driver did not behave: {', '.join(said)}"
     return ServeReport(
         scenario=scenario,
@@ -178,7 +179,8 @@ def _show(report: ServeReport) -> None:
     click.echo()
     for s in report.sessions:
         click.echo(
-            f"session {s['number']}: {s['mode']}, {s['end']}, {s['commands']} commands, {s['requests']} page requests, "
+            f"session {s['number']}: {s['mode']}, {s['end']}, {many(s['commands'], 'command')}, "
+            f"{many(s['requests'], 'page request')}, "
             f"{s['given']:,} given, {s['returned']:,} returned, {s['released']:,} released, "
             f"{s['held']:,} {'dropped' if s['dropped'] else 'left'}"
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Mode, Vport, func_id, vhca_id
 
 K = TypeVar("K")
@@ -43,7 +44,7 @@ class FunctionSpec:
             if not 0 <= getattr(self, what) <= 0xFFFF:
                 raise ValueError(f"function {self.name}: {what} has 16 bits, not {getattr(self, what):#x}")
         if not 0 <= self.pages <= MOST_PAGES:
-            raise ValueError(f"function {self.name} wants 0 to {MOST_PAGES} pages, not {self.pages}")
+            raise ValueError(f"function {self.name} wants 0 to {many(MOST_PAGES)}, not {self.pages}")
 
     def identity(self, mode: Mode) -> Identity | None:
         """How page commands name it in ``mode``; None in FUNC_ID mode for an SPF, and for what nobody enables."""

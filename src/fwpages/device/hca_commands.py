@@ -6,6 +6,7 @@ from fwpages.device import appetite
 from fwpages.device.io import Offence
 from fwpages.device.offences import RefusedError
 from fwpages.device.state import Phase, State
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Teardown
@@ -76,7 +77,9 @@ def _disable(s: State, slot: int) -> None:
 def init_hca(s: State, c: Command) -> Answer:
     """The HCA works from now on; it needs its boot and init pages for that."""
     if s.startup_need:
-        raise RefusedError("pages-missing", f"{s.startup_need} {'boot' if s.booting else 'init'} pages are missing")
+        raise RefusedError(
+            "pages-missing", f"{many(s.startup_need, 'boot page' if s.booting else 'init page')} missing"
+        )
     s.phase = Phase.WORKING
     if s.current.get("icm_mng_function_id_mode"):
         s.mode = Mode.VHCA_ID

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fwpages.device import appetite
 from fwpages.device.offences import RefusedError
 from fwpages.device.state import Phase, State
+from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, QueryPages
@@ -60,7 +61,7 @@ def _give(s: State, c: Command, slot: int) -> None:
         raise RefusedError("empty-give", "input_num_entries 0")
     wanted = s.functions[slot].wanted if s.phase is Phase.WORKING else s.startup_need if slot == 0 else 0
     if n > wanted:
-        raise RefusedError("unrequested-give", f"{n} pages, {wanted} wanted")
+        raise RefusedError("unrequested-give", f"{many(n)}, {wanted} wanted")
     s.store.give(slot, c.pas)
     if s.phase is Phase.WORKING:
         appetite.given(s.functions[slot], n)

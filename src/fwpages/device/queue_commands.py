@@ -7,6 +7,7 @@ import numpy as np
 from fwpages.device.offences import RefusedError
 from fwpages.device.state import EqContext, State
 from fwpages.pages import PAGE_SHIFT, PAGE_SIZE
+from fwpages.pages.words import many
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.message import Answer, Command
 
@@ -52,7 +53,7 @@ def create_eq(s: State, c: Command) -> Answer:
     bits = c["log_page_size"] + PAGE_SHIFT
     pages = max(1, (EQE_SIZE << c["log_eq_size"]) >> bits)
     if pages != c.pas.size:
-        raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {pages} pages of {1 << bits} bytes")
+        raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {many(pages)} of {1 << bits} bytes")
     bad = c.pas[(c.pas == 0) | (c.pas & np.uint64(PAGE_SIZE - 1) != 0)]
     if bad.size:
         raise RefusedError("bad-address", f"address {int(bad[0]):#x} is not that of a page")

@@ -13,6 +13,7 @@ from fwpages.device.stack import Order, Stack
 from fwpages.pages import PAGE_SHIFT, PAGE_SIZE, SparseSpace, TagMap
 from fwpages.pages.space import REGION_SHIFT, Indices
 from fwpages.pages.tags import Mask
+from fwpages.pages.words import many
 from fwpages.prm.message import PageArray
 
 #: regions of 128 MiB that a store covers: 1 TiB of address space, at most 1 GiB of tags. Without a bound, one command
@@ -110,7 +111,7 @@ class Store:
         for slot, stack in enumerate(self._stacks):
             index = stack.content.astype(np.int64)
             if counts.pop(slot + 1, 0) != index.size or (self._tags.get(index) != slot + 1).any():
-                raise FirmwareError(f"slot {slot} of the store has {index.size} pages that its tags do not confirm")
+                raise FirmwareError(f"slot {slot} of the store has {many(index.size)} that its tags do not confirm")
         if counts:
             raise FirmwareError(f"the store has pages tagged for slots that do not exist: {counts}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fwpages.device import ResetFunction, Submitted
 from fwpages.explore.world import World
 from fwpages.host import Blame, Close, Finding, HealthFatal, LinkLost, Reset
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import Opcode, Teardown
 
@@ -90,5 +91,5 @@ def early_teardown(w: World) -> str | None:
     for name, spec in w.rules.specs.items():
         who, pages = spec.identity(w.firmware.mode), w.firmware.inner.held(name)
         if pages and who is not None and w.driver.counted_as(who) not in (None, FunctionType.UNKNOWN.value):
-            return f"{down[0].command}, and firmware has {pages} pages of {name}"
+            return f"{down[0].command}, and firmware has {many(pages)} of {name}"
     return None

@@ -13,7 +13,7 @@ from fwpages.device import Reset as DeviceReset
 from fwpages.explore.driver import NotQueued, Run
 from fwpages.explore.replay import Walked
 from fwpages.explore.rules import WORLD_FAULTS
-from fwpages.explore.words import many, wants
+from fwpages.explore.words import wants
 from fwpages.explore.world import Act, World
 from fwpages.host import (
     Aborted,
@@ -30,6 +30,7 @@ from fwpages.host import (
     Unmap,
 )
 from fwpages.link.faults import LINK_FAULTS
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, named
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, opcode_name
@@ -210,7 +211,7 @@ def _did(w: World, what: object) -> Message | None:
         case Send(command=c):
             return Message(_part(c), "firmware", _command(w, c))
         case Unmap(iova=iova, pages=n):
-            return Message("pages", "pages", f"unmaps {many(n, 'page')} at {iova:#x}", "note")
+            return Message("pages", "pages", f"unmaps {many(n)} at {iova:#x}", "note")
         case Reset(reason=reason):
             return Message("host", "firmware", f"reset: {reason}", "note")
         case Done(what=name, ok=ok, detail=detail):
@@ -280,7 +281,7 @@ def _answer(a: Answer) -> str:
     if not a.ok:
         return f"{name}: {status_words(a.status)}"
     if a.opcode == Opcode.MANAGE_PAGES and a.pas.size:
-        return f"{name}: OK, {many(a.pas.size, 'page')} back"
+        return f"{name}: OK, {many(a.pas.size)} back"
     if a.opcode == Opcode.QUERY_PAGES:
         return f"{name}: {a['num_pages']} for function {a['function_id']:#x}"
     return f"{name}: OK"

@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 from fwpages.device import Completed, FirmwareError, Phase, Submitted
 from fwpages.explore import conduct
-from fwpages.explore.words import many
 from fwpages.explore.world import MANY_FRUITLESS, World
 from fwpages.host import CustodyError, Finding, PageRequest, Send
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -49,7 +49,7 @@ def _custody(w: World) -> Seen:
         free = w.driver.is_free(pages)
         if free.any():
             first = int(pages[free][0])
-            pages_of = f"{many(int(free.sum()), 'page')} of {w.name(who)}"
+            pages_of = f"{many(int(free.sum()))} of {w.name(who)}"
             return f"firmware has {pages_of} that the driver let go of, {first:#x} first"
     return None
 
@@ -71,7 +71,7 @@ def _disagreement(w: World) -> Seen:
     for name in sorted(ours.keys() | firmwares.keys()):
         a, b = ours.get(name, set()), firmwares.get(name, set())
         if a != b:
-            return f"{name}: {len(a)} pages by the driver's books, {len(b)} with firmware"
+            return f"{name}: {many(len(a))} by the driver's books, {len(b)} with firmware"
     return None
 
 
@@ -118,7 +118,7 @@ def _miscounted(w: World) -> Seen:
     if not w.quiet or held is None:
         return None
     listed, counted = sum(p.size for p in held.values()), w.driver.view().counters["total"]
-    return None if listed == counted else f"its lists have {many(listed, 'page')}, its counter says {counted}"
+    return None if listed == counted else f"its lists have {many(listed)}, its counter says {counted}"
 
 
 def _wrong_type(w: World) -> Seen:
@@ -140,7 +140,7 @@ def _uncounted(w: World) -> Seen:
     for name, spec in w.rules.specs.items():
         who = spec.identity(w.firmware.mode)
         if who is not None and w.firmware.inner.held(name) and w.driver.counted_as(who) is None:
-            return f"{many(w.firmware.inner.held(name), 'page')} of {name}: counted under no type"
+            return f"{many(w.firmware.inner.held(name))} of {name}: counted under no type"
     return None
 
 
@@ -183,8 +183,8 @@ def _forgotten(w: World) -> Seen:
         return None
     if not w.kept and (view.busy or w.driver.deadline is not None):
         return None
-    asks = [f"{spec.name} {inner.asks(spec.name)}" for spec in inner.specs if inner.asks(spec.name)]
-    return f"asked for and never answered: {', '.join(asks)} pages" if asks else None
+    asks = [f"{many(inner.asks(spec.name))} for {spec.name}" for spec in inner.specs if inner.asks(spec.name)]
+    return f"asked for and never answered: {', '.join(asks)}" if asks else None
 
 
 def _fruitless(w: World) -> Seen:
@@ -242,7 +242,7 @@ def _silent_leak(w: World) -> Seen:
         return None
     left = w.firmware.holds()
     if left:
-        return f"closed without a word, firmware has {sum(p.size for p in left.values())} pages"
+        return f"closed without a word, firmware has {many(sum(p.size for p in left.values()))}"
     held = w.driver.held()
     if held is None or held:
         return "closed without a word, the driver's books have pages"
@@ -256,7 +256,7 @@ def _lost(w: World) -> Seen:
     held = w.driver.held()
     if not held:
         return None
-    return f"{sum(p.size for p in held.values())} pages are with nobody, and the driver keeps them"
+    return f"{many(sum(p.size for p in held.values()))} with nobody, and the driver keeps them"
 
 
 def _finds(*names: str) -> Test:
@@ -299,7 +299,7 @@ def _early_give(w: World) -> Seen:
         who = spec.identity(w.firmware.mode)
         known = who is not None and w.driver.counted_as(who) not in (None, FunctionType.UNKNOWN.value)
         if who is not None and not known and w.firmware.inner.held(name):
-            return f"{name} has {w.firmware.inner.held(name)} pages"
+            return f"{name} has {many(w.firmware.inner.held(name))}"
     return None
 
 

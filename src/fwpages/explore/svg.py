@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from fwpages.explore.chart import NAMES, UNKNOWN, Row, Share, clean, rows, standing, wrap
 from fwpages.explore.narrative import PARTS, Message, Part, Step
+from fwpages.pages.words import many
 
 #: where things are from left to right; what is said, is mostly said to firmware, so the free room is before it
 _NUMBER, _ACTOR, _PANEL, _RIGHT = 58, 66, 772, 1180
@@ -258,4 +259,4 @@ def _chips(group: ET.Element, shares: Sequence[Share], y: float) -> float:
 
 def _in_full(share: Share) -> str:
     books = UNKNOWN if share.books is None else f"books say {share.books:,}"
-    return f"{share.name}: firmware has {share.firmware:,} pages, the driver's {books}"
+    return f"{share.name}: firmware has {many(share.firmware)}, the driver's {books}"

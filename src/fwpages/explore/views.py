@@ -12,8 +12,8 @@ from rich.text import Text
 from fwpages.explore.chart import chart
 from fwpages.explore.narrative import Step
 from fwpages.explore.report import ExploreReport, PropertyReport, ReplayReport
-from fwpages.explore.words import many
 from fwpages.observe.views import readable
+from fwpages.pages.words import many
 
 #: the steps of a walk by its replay string
 Steps = Callable[[str], Sequence[Step]]

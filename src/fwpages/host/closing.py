@@ -11,6 +11,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.pagepath import Origin, enqueue
 from fwpages.host.session import Program, Reclaim, Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, Teardown
@@ -124,7 +125,7 @@ def give_up(h: Host, who: Identity) -> None:
         Blame.DEVICE,
         who,
         left,
-        f"after TEARDOWN_HCA {left} pages did not come back: no progress for "
+        f"after TEARDOWN_HCA {many(left)} did not come back: no progress for "
         f"{h.config.bounds.reclaim_progress:g} s, or refused",
         "a device reset",
     )

@@ -10,6 +10,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.io import End, Fenced, HealthFatal, LinkLost, Reset, Scope
 from fwpages.host.pagepath import PagePath
 from fwpages.host.session import Phase
+from fwpages.pages.words import many
 
 if TYPE_CHECKING:
     from fwpages.host.machine import Host
@@ -26,7 +27,7 @@ def happened(h: Host, x: HealthFatal | LinkLost | Fenced) -> None:
         ask(h, f"fatal health syndrome: {x.reason}", "reset")
     else:
         out = h.left()
-        h.find("link-lost", Blame.LINK, pages=out, detail=f"{x.reason}; {out} pages were out", remedy="a device reset")
+        h.find("link-lost", Blame.LINK, pages=out, detail=f"{x.reason}; {many(out)} out", remedy="a device reset")
         ask(h, f"the link is lost: {x.reason}", "lost")
 
 
@@ -61,7 +62,7 @@ def _fenced(h: Host, x: Fenced) -> None:
     pageanswers.doubt(h)
     pages = h.ledger.discard()
     if pages.size:
-        h.note(f"{pages.size} pages discarded: {x.proof}")
+        h.note(f"{many(pages.size)} discarded: {x.proof}")
     h.flights = {}
     h.path = PagePath()
     s.fence = None
@@ -84,7 +85,7 @@ def not_fenced(h: Host) -> None:
         "not-fenced",
         Blame.LINK,
         pages=left,
-        detail=f"no proof of a reset in {h.config.bounds.fence:g} s; {left} pages stay out of reach",
+        detail=f"no proof of a reset in {h.config.bounds.fence:g} s; {many(left)} left out of reach",
         remedy="a device reset",
     )
     if h.reopen is not None:

@@ -15,6 +15,7 @@ from fwpages.host.records import Record, Records
 from fwpages.pages import DenseSpace, SparseSpace, TagMap
 from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.tags import Found, Mask, Tags
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 
 
@@ -226,7 +227,7 @@ class Ledger:
 
         total = sum(row.outstanding for row in self.records)
         if total != self.records.out:
-            raise CustodyError(f"{total} pages are out by the records, {self.records.out} in sum")
+            raise CustodyError(f"{many(total)} out by the records, {self.records.out} in sum")
 
     def copy(self, records: Records) -> Ledger:
         """A ledger of its own over ``records``, which must be a copy of this one's."""

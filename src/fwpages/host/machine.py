@@ -44,6 +44,7 @@ from fwpages.host.startup import STARTUP
 from fwpages.host.state import check_host, state_key
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Teardown, opcode_name
@@ -182,7 +183,7 @@ class Host:
             self.find(
                 "stale-page-request",
                 Blame.LINK,
-                detail=f"a page request of session {x.session} ({x.event.num_pages} pages for function "
+                detail=f"a page request of session {x.session} ({many(x.event.num_pages)} for function "
                 f"{x.event.number:#x}) came in session {self.session.number}, {self.session.phase}; it is ignored",
             )
             return
@@ -192,7 +193,7 @@ class Host:
     def _mapped(self, x: Mapped) -> None:
         if (x.iova, x.pages) != self.pool.asked:
             raise Misuse(
-                f"mapped: {x.pages} pages at {x.iova:#x}, but {self.pool.asked} (address, pages) was asked for"
+                f"mapped: {many(x.pages)} at {x.iova:#x}, but {self.pool.asked} (address, pages) was asked for"
             )
         self.pool.asked = None
         over = self.session.phase in (Phase.FENCING, Phase.ENDED)  # nothing is given any more

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fwpages.host.findings import Blame
 from fwpages.host.pagepath import PAGE_SLOT, Origin, PageOp, pop, served
 from fwpages.host.session import Flight
+from fwpages.pages.words import many
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import ManagePages
 from fwpages.prm.status import status_words
@@ -43,7 +44,7 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
                 Blame.DEVICE,
                 op.identity,
                 op.asked,
-                f"a GIVE of {op.asked} pages was out when firmware released all of the function's pages: it may or may "
+                f"a GIVE of {many(op.asked)} was out when firmware released all of the function's pages: it may or may "
                 "not have these",
                 "a TAKE that names them, or a device reset",
             )
@@ -57,7 +58,7 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
             Blame.DEVICE,
             op.identity,
             op.asked,
-            f"GIVE of {op.asked} pages: {status_words(answer.status)}, syndrome {answer.syndrome:#x}",
+            f"GIVE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}",
             "firmware asks again if it still needs them",
         )
     if late:
@@ -79,7 +80,7 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
             Blame.DEVICE,
             op.identity,
             op.asked,
-            f"TAKE of {op.asked} pages: {status_words(answer.status)}, syndrome {answer.syndrome:#x}; they stay held",
+            f"TAKE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}; they stay held",
             "the close, or a device reset, gets them back",
         )
         good = 0
@@ -99,7 +100,7 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
             Blame.DEVICE,
             op.identity,
             op.asked - answer["output_num_entries"],
-            f"firmware asked to have {op.asked} pages taken back and returned {answer['output_num_entries']}",
+            f"firmware asked to have {many(op.asked)} taken back and returned {answer['output_num_entries']}",
         )
     if good == op.asked:
         served(h.path, op.identity, op.asked)
@@ -116,7 +117,7 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
             "count-over-asked",
             Blame.DEVICE,
             op.identity,
-            detail=f"TAKE of {op.asked} pages answered with a count of {count} and {answer.pas.size} addresses",
+            detail=f"TAKE of {many(op.asked)} answered with a count of {count} and {answer.pas.size} addresses",
         )
         count = min(op.asked, answer.pas.size)
     addresses = answer.pas[:count]
@@ -135,7 +136,7 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
                     Blame.DEVICE,
                     op.identity,
                     pages.size,
-                    f"TAKE named {pages.size} pages {words}, the first {int(pages[0]):#x}; refused, the rest counts",
+                    f"TAKE named {many(pages.size)} {words}, the first {int(pages[0]):#x}; refused, the rest counts",
                 )
     h.pool.put(h.ledger.take(returned))
     return int(returned.good.size)
@@ -173,6 +174,6 @@ def overdue(h: Host, why: str, blame: Blame) -> None:
         blame,
         op.identity,
         pages,
-        f"{op.kind.name} of {op.asked} pages: {why}; {pages} pages are doubtful, slot {PAGE_SLOT} stays taken{waiting}",
+        f"{op.kind.name} of {many(op.asked)}: {why}; {many(pages)} doubtful, slot {PAGE_SLOT} stays taken{waiting}",
         "a late answer, or a device reset",
     )

@@ -14,6 +14,7 @@ import numpy as np
 from fwpages.host.findings import Blame
 from fwpages.host.session import Phase
 from fwpages.pages.space import Indices
+from fwpages.pages.words import many
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.message import Command
@@ -101,7 +102,7 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
         h.find(
             "request-without-eq",
             Blame.DEVICE,
-            detail=f"a page request for function {event.number:#x}, {event.num_pages} pages, came while no event "
+            detail=f"a page request for function {event.number:#x}, {many(event.num_pages)}, came while no event "
             f"queue for page requests existed (session {s.phase}); it is ignored",
         )
         return
@@ -114,7 +115,7 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
             Blame.DEVICE,
             who,
             event.num_pages,
-            f"firmware asks for {event.num_pages} pages, more than the {h.config.bounds.memory} that are lent in all; "
+            f"firmware asks for {many(event.num_pages)}, more than the {h.config.bounds.memory} that are lent in all; "
             "it was told that they cannot be given",
         )
         s.alloc_failed += event.num_pages
@@ -132,7 +133,7 @@ def enqueue(h: Host, who: Identity, pages: int, origin: Origin) -> None:
             Blame.HOST,
             who,
             abs(pages),
-            f"{bound} page requests wait already, no room for one of {pages} pages",
+            f"{bound} page requests wait already, no room for one of {many(pages)}",
             "firmware was told that nothing comes" if pages > 0 else "firmware keeps the pages and may ask again",
         )
         if pages > 0:
@@ -208,7 +209,7 @@ def _give(h: Host, who: Identity, request: Request, pages: int) -> bool:
     short = h.pool.shortfall(pages)
     if short:
         if h.pool.space.size + short > h.config.bounds.memory:
-            cannot_give(h, f"the bound of {h.config.bounds.memory} pages lent in all is reached")
+            cannot_give(h, f"the bound of {many(h.config.bounds.memory)} lent in all is reached")
             return True
         h.map(short)
         return False
@@ -239,7 +240,7 @@ def cannot_give(h: Host, why: str) -> None:
     who = next(iter(path.queues))
     request = pop(path, who)
     h.session.alloc_failed += request.pages
-    h.find("alloc-failed", Blame.HOST, who, request.pages, f"{request.pages} pages cannot be given: {why}")
+    h.find("alloc-failed", Blame.HOST, who, request.pages, f"{many(request.pages)} cannot be given: {why}")
     if request.origin is Origin.STARTUP:
         h.fail(f"{request.pages} start-up pages cannot be given: {why}")
     else:

@@ -11,6 +11,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.pagepath import Origin, enqueue, type_of
 from fwpages.host.session import Program, Refused, Step
 from fwpages.pages import PAGE_SIZE
+from fwpages.pages.words import many
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.identity import FunctionType, Mode, named, vhca_id
@@ -96,7 +97,7 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
                 Blame.DEVICE,
                 who,
                 -pages,
-                f"QUERY_PAGES({which.name.lower()}) wants {-pages} pages back, {held} are out; {back} are asked for",
+                f"QUERY_PAGES({which.name.lower()}) wants {many(-pages)} back, {held} are out; {back} are asked for",
             )
         pages = -back
     elif pages > h.config.bounds.memory:
@@ -105,9 +106,9 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
             Blame.DEVICE,
             who,
             pages,
-            f"QUERY_PAGES({which.name.lower()}) wants {pages} pages, {h.config.bounds.memory} are lent in all",
+            f"QUERY_PAGES({which.name.lower()}) wants {many(pages)}, {h.config.bounds.memory} are lent in all",
         )
-        h.fail(f"the device wants {pages} {which.name.lower()} pages")
+        h.fail(f"the device wants {many(pages, f'{which.name.lower()} page')}")
         return
     if pages:
         enqueue(h, who, pages, Origin.STARTUP if pages > 0 else Origin.EVENT)

@@ -11,6 +11,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.io import Misuse, VportInfo
 from fwpages.host.records import Record
 from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait
+from fwpages.pages.words import many
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
 from fwpages.prm.layout import LayoutError
@@ -201,10 +202,10 @@ def _give_up(h: Host, w: Wait, left: int) -> None:
         Blame.DEVICE,
         rows[0][0].identity,
         left,
-        f"{w.what}: {left} pages did not come back in time: {names}{more}",
+        f"{w.what}: {many(left)} did not come back in time: {names}{more}",
         "firmware returning them, a function reset, or the close",
     )
-    h.done(w.what, ok=False, detail=f"{left} pages are still out")
+    h.done(w.what, ok=False, detail=f"{many(left)} still out")
 
 
 ENABLE = Program(

@@ -49,6 +49,7 @@ from fwpages.host import (
 from fwpages.host import Input as HostInput
 from fwpages.link.faults import LinkFaults
 from fwpages.link.tap import Tap
+from fwpages.pages.words import many
 
 #: virtual seconds from a command to its answer, about what Linux was seen to need under emulation
 LATENCY = 0.0005
@@ -288,7 +289,7 @@ class Direct:
         for who, pages in self.firmware.holds().items():
             free = int(np.count_nonzero(self.host.is_free(pages)))
             if free:
-                raise CustodyError(f"firmware holds {pages.size} pages for {who}, the host says that {free} are free")
+                raise CustodyError(f"firmware holds {many(pages.size)} for {who}, the host says that {free} are free")
 
     def agree(self) -> None:
         """Host and firmware name the same set of pages for each function. Raises CustodyError."""
@@ -299,7 +300,7 @@ class Direct:
         for who in mine.keys() | theirs.keys():
             a, b = mine.get(who, _NONE), theirs.get(who, _NONE)
             if a.size != b.size or not np.array_equal(np.sort(a), np.sort(b)):
-                raise CustodyError(f"{who}: the host says that firmware holds {a.size} pages, firmware holds {b.size}")
+                raise CustodyError(f"{who}: the host says that firmware holds {many(a.size)}, firmware holds {b.size}")
 
 
 _NONE = np.zeros(0, np.uint64)

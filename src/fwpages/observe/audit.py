@@ -34,6 +34,7 @@ from fwpages.observe.seen import (
 from fwpages.observe.session import Session
 from fwpages.observe.trace import TraceReader
 from fwpages.pages.space import Addresses
+from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import decode_command
@@ -216,7 +217,7 @@ class Audit:
 
     def _event(self, v: Event) -> None:
         if (s := self._stale(v)) is not None:
-            detail = f"a page request of session {v.session}: {v.request.num_pages} pages"
+            detail = f"a page request of session {v.session}: {many(v.request.num_pages)}"
             s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
             return
         self._session(v).requests.happened(v)

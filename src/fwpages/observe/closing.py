@@ -10,6 +10,7 @@ from fwpages.observe.accounts import Session as Report
 from fwpages.observe.fences import Why
 from fwpages.observe.seen import Unanswered
 from fwpages.observe.session import Session
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -121,7 +122,7 @@ def _left(s: Session, end: End) -> None:
             left[r.identity] = left.get(r.identity, 0) + r.outstanding
     for who, n in left.items():
         blame, why = _whose(s, who, end)
-        s.fault("pages-left", blame, s.last, who, n, f"{n} pages of {who}: {why}")
+        s.fault("pages-left", blame, s.last, who, n, f"{many(n)} of {who}: {why}")
 
 
 def _whose(s: Session, who: Identity, end: End) -> tuple[Blame, str]:
@@ -171,7 +172,7 @@ def _begun_before(s: Session) -> None:
     for line in s.tally.lines.values() if s.by_lines else ():
         s.note(f"{line.who}: seen here: given {line.given}, released {line.released}")
     for who, n in s.pages.before.items():
-        s.note(f"{who}: {n} pages came back that were given before the input begins")
+        s.note(f"{who}: {many(n)} came back that were given before the input begins")
 
 
 def _seen_here(s: Session) -> None:

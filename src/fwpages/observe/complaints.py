@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fwpages.host.findings import Blame
 from fwpages.observe.faults import Fault
 from fwpages.observe.seen import Place, Said, Unanswered, What
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.opcodes import Opcode, opcode_name
 from fwpages.prm.status import status_words
@@ -119,7 +120,7 @@ class Complaints:
             return
         mine = next((n for w, n in done if w == number), None)
         if mine is not None:
-            detail = f"{v.text}: the dump of that GIVE says {mine} pages"
+            detail = f"{v.text}: the dump of that GIVE says {many(mine)}"
             self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
             return
         detail = f"{v.text}: no dump of that GIVE is in the log"
@@ -167,7 +168,7 @@ class Complaints:
         told = s.requests.released.pop(who, None)
         n = s.requests.release(who) if told is None else told
         if n != pages and s.began and not s.lossy and not any(p.who == who for p in s.pending.values()):
-            detail = f"{v.text}: by its commands the function had {n} pages"
+            detail = f"{v.text}: by its commands the function had {many(n)}"
             self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
 
     # -- complaints
@@ -350,7 +351,7 @@ class Complaints:
             return
         out = s.custody.records.out
         if (self.left is not None and self.left != out) or (self.left is None and not out):
-            words = f"the driver counts {self.left or 0} pages left, its commands add up to {out}"
+            words = f"the driver counts {many(self.left or 0)} left, its commands add up to {out}"
             by = "".join(f"; {kind.value} {n}" for kind, n in self._left_by.items())
             self._tell("counters-disagree", Blame.HOST, at.place, detail=words + by)
 

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from fwpages.pages import PAGE_SIZE
+from fwpages.pages.words import many
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.commands import Shape, form_of
 from fwpages.prm.event import EQE_SIZE, EventType, event_layout
@@ -176,7 +177,7 @@ def _counted(kind: str, opcode: int, fields: list[Value], count: int, pas: PageA
     if kind == "command" and op_mod != ManagePages.GIVE:
         return [f"{pas.size} addresses, which only a GIVE has"] if pas.size else []
     if pas.size < count or (kind == "command" and pas.size > count):
-        notes.append(f"the count says {count} pages, here are {pas.size} addresses")
+        notes.append(f"the count says {many(count)}, here are {pas.size} addresses")
     named = pas[:count]
     bad = int(np.count_nonzero((named == 0) | (named % np.uint64(PAGE_SIZE) != 0)))
     if bad:
@@ -259,5 +260,5 @@ def _request(pages: int, *, release_all: bool, ec: bool) -> str:
     if release_all:
         return f"firmware has let go of everything that the function{side} held; no command follows"
     if pages < 0:
-        return f"firmware wants {-pages} pages of the function{side} taken back"
-    return f"firmware asks for {pages} pages for the function{side}"
+        return f"firmware wants {many(-pages)} of the function{side} taken back"
+    return f"firmware asks for {many(pages)} for the function{side}"

@@ -8,6 +8,7 @@ from fwpages.host.findings import Blame
 from fwpages.observe import accounts
 from fwpages.observe.findings import REMEDIES
 from fwpages.observe.seen import Place
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 
 #: findings of one name about one function that are listed one by one; the rest are counted in the last
@@ -85,7 +86,7 @@ class Faults:
         detail = f.detail
         if i in self._more:
             count, pages = self._more[i]
-            detail += f" (and {count} more like it" + (f", {pages} pages)" if pages else ")")
+            detail += f" (and {count} more like it" + (f", {many(pages)})" if pages else ")")
         return finding(replace(f, detail=detail))
 
 

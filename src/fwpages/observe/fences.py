@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from fwpages.host.findings import Blame
 from fwpages.observe.accounts import End
 from fwpages.observe.seen import LinkChanged, Place
+from fwpages.pages.words import many
 
 if TYPE_CHECKING:
     from fwpages.observe.session import Session
@@ -62,7 +63,7 @@ class Fences:
             return  # nothing is done over the link any more but to reset the device
         self._lost = True
         out = self.s.custody.records.out
-        self.s.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{out} pages were out{words}")
+        self.s.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{many(out)} out{words}")
 
     def _reset(self, v: LinkChanged, words: str) -> None:
         """The host asks for a reset: whatever is out has no answer any more that could be waited for."""
@@ -95,12 +96,12 @@ class Fences:
         for who in s.custody.records.owing():
             if who not in s.unsure and not s.pages.last_take.get(who, 1):
                 n = s.custody.records.outstanding(who)
-                detail = f"{n} pages did not come back: the last TAKE of the close was refused or brought nothing"
+                detail = f"{many(n)} did not come back: the last TAKE of the close was refused or brought nothing"
                 s.fault("pages-not-returned", Blame.DEVICE, place, who, n, detail)
 
     def _not_fenced(self, place: Place) -> None:
         out = self.s.custody.records.out
-        self.s.fault("not-fenced", Blame.LINK, place, pages=out, detail=f"a reset was asked for; {out} pages were out")
+        self.s.fault("not-fenced", Blame.LINK, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
 
     def _fence(self, v: LinkChanged, words: str) -> None:
         s = self.s
@@ -110,7 +111,7 @@ class Fences:
         s.life.queues.clear()
         self.fenced, self.asked = True, None
         n = s.custody.discard()
-        s.note(f"fenced{words}; {n} pages discarded")
+        s.note(f"fenced{words}; {many(n)} discarded")
 
     def settle(self, why: Why) -> None:
         """Nothing more comes of this session: a reset that nothing has proven was none."""

@@ -10,6 +10,7 @@ from fwpages.host.findings import Blame
 from fwpages.observe.custody import Offer
 from fwpages.observe.seen import Completed, Holes, Place
 from fwpages.pages.space import Addresses
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
@@ -152,7 +153,7 @@ class PageCommands:
             p.faulty = True
             first = int(offer.twice[0])
             detail = (
-                f"{p}: {offer.twice.size} pages, the first {first:#x}, already with {s.custody.owners_of(offer.twice)}"
+                f"{p}: {many(offer.twice.size)}, the first {first:#x}, already with {s.custody.owners_of(offer.twice)}"
             )
             s.fault("given-twice", Blame.HOST, p.place, who, int(offer.twice.size), detail)
         if self.leftovers.size:
@@ -160,7 +161,7 @@ class PageCommands:
             again = pas[np.isin(pas, self.leftovers)]
             if again.size:
                 detail = (
-                    f"{p}: {again.size} pages, the first {int(again[0]):#x}, left with firmware by an earlier session"
+                    f"{p}: {many(again.size)}, the first {int(again[0]):#x}, left with firmware by an earlier session"
                 )
                 s.fault("given-twice", Blame.HOST, p.place, who, int(again.size), detail)
                 self.leftovers = np.setdiff1d(self.leftovers, again)
@@ -206,7 +207,7 @@ class PageCommands:
                 s.custody.doubt(offer)
             if not s.lossy:
                 n = int(offer.index.size)
-                detail = f"{p} of {n} pages was out when release_all came: firmware may or may not have them"
+                detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
                 s.fault("give-crossed-release", Blame.DEVICE, place, who, n, detail)
         elif p.doubted is not None:
             s.custody.settle(p.doubted)
@@ -226,7 +227,7 @@ class PageCommands:
             # what was set aside for the answer and not written is zero, and 0 is no page
             pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
         if n > p.asked or (n > pas.size and not v.holes):
-            detail = f"{p} of {p.asked} pages answered with a count of {n} and {pas.size} addresses"
+            detail = f"{p} of {many(p.asked)} answered with a count of {n} and {pas.size} addresses"
             s.fault("count-over-asked", Blame.DEVICE, v.place, who, n, detail)
         pas = pas[: min(n, p.asked)]
         known = _known(pas.size, v.holes)
@@ -256,7 +257,7 @@ class PageCommands:
             self.before[who] = self.before.get(who, 0) + n
         else:
             owners = f", given to {s.custody.owners_of(pages)}" if name == "returned-foreign" else ""
-            detail = f"{p} named {n} pages {words}, the first {int(pages[0]):#x}{owners}"
+            detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
             s.fault(name, Blame.DEVICE, place, who, n, detail)
 
     def _doubt_waiting(self, who: Identity) -> bool:

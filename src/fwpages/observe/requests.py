@@ -9,6 +9,7 @@ import numpy as np
 from fwpages.host.findings import Blame
 from fwpages.observe.seen import Event, Place
 from fwpages.observe.waits import BOUNDS
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import QueryPages
@@ -39,13 +40,13 @@ class Requests:
         s, r = self.s, v.request
         s.last, s.used = v.place, True
         if s.closed:
-            detail = f"a page request of {r.num_pages} pages came after the close"
+            detail = f"a page request of {many(r.num_pages)} came after the close"
             s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
             return
         if s.fences.asked is not None:
             return  # whatever it says, the reset makes it void
         if s.began and not s.log and not s.lossy and not s.life.listening:
-            detail = f"a page request for function {r.number:#x}, {r.num_pages} pages: no event queue could carry it"
+            detail = f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
             s.fault("request-without-eq", Blame.DEVICE, v.place, detail=detail)
             return
         s.pages.named_by_device.add((r.number, r.ec))
@@ -61,7 +62,7 @@ class Requests:
     def _asked(self, who: Identity, pages: int, place: Place) -> None:
         if pages > BOUNDS.memory:
             self._absurd.add(who)
-            detail = f"firmware asks for {pages} pages, more than the {BOUNDS.memory} that are lent in all"
+            detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
             self.s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
         elif pages < 0:
             self._owe(who, -pages)
@@ -109,11 +110,11 @@ class Requests:
         s, which = self.s, QueryPages(c.op_mod).name.lower()
         held = s.custody.records.outstanding(who)
         if pages > BOUNDS.memory:
-            detail = f"{p} wants {pages} pages, {BOUNDS.memory} are lent in all"
+            detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
             s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
         elif pages < 0:
             if -pages > held and s.began and not s.lossy:
-                detail = f"{p} wants {-pages} {which} pages back, {held} are out"
+                detail = f"{p} wants {many(-pages, f'{which} page')} back, {held} are out"
                 s.fault("absurd-count", Blame.DEVICE, place, who, -pages, detail)
             self._owe(who, min(-pages, held))
 
@@ -134,7 +135,7 @@ class Requests:
         if not owed or p.asked > owed[0]:
             return
         if named < p.asked and not p.crossed and not self.s.lossy:
-            detail = f"firmware asked to have {p.asked} pages taken back and returned {named}"
+            detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
             self.s.fault("take-short", Blame.DEVICE, place, who, p.asked - named, detail)
         owed[0] = owed[0] - p.asked if good == p.asked else 0
         if not owed[0]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fwpages.observe.accounts import Count, Function
 from fwpages.observe.naming import Naming
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode
 
 #: requests waiting for their GIVE or TAKE that are remembered
@@ -153,7 +154,9 @@ class Tally:
         """Nothing more comes: marks the lines whose figures are not sure, and says why."""
         reasons = []
         for r in self._requests:
-            what = f"{r.pages} pages were asked for" if r.pages > 0 else f"firmware wanted {-r.pages} pages taken back"
+            what = (
+                f"firmware asked for {many(r.pages)}" if r.pages > 0 else f"firmware wanted {many(-r.pages)} taken back"
+            )
             reasons.append((r.number, f"{what} for function {r.number:#x}, and no line says what came of it"))
         reasons += [
             (n, f"firmware released all pages of function {n:#x}, no line says how many") for n in self.releasing

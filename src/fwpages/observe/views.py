@@ -10,6 +10,7 @@ from rich.text import Text
 
 from fwpages.observe.accounts import Count, Finding, Function, Report, Session, Totals
 from fwpages.observe.explain import Message, Pages
+from fwpages.pages.words import many
 
 #: width of a report that goes to a file or a pipe
 PIPE_WIDTH = 100
@@ -161,4 +162,4 @@ def show_messages(messages: list[Message], console: Console) -> None:
 def _page_list(pages: Pages) -> str:
     runs = ", ".join(r.first if r.count == 1 else f"{r.first} and {r.count - 1} after it" for r in pages.runs)
     more = f", and {pages.more_runs} runs more" if pages.more_runs else ""
-    return f"{pages.count:,} pages: {runs}{more}" if pages.count else "no pages"
+    return f"{many(pages.count)}: {runs}{more}" if pages.count else "no pages"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fwpages.host import Bounds
 from fwpages.host.findings import Blame
 from fwpages.observe.seen import Place
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 
 if TYPE_CHECKING:
@@ -69,5 +70,5 @@ class Waits:
         rows = s.custody.records.awaited([w.kind])
         names = ", ".join(f"{r.identity} {r.outstanding}" for r in rows[:8])
         more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-        detail = f"the last function of type {w.kind.value} is gone, and {left} pages did not come back: {names}{more}"
+        detail = f"the last function of type {w.kind.value} is gone, and {many(left)} did not come back: {names}{more}"
         s.fault("wait-timeout", Blame.DEVICE, place, rows[0].identity, left, detail)

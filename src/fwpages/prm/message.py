@@ -13,6 +13,7 @@ from typing import NewType, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fwpages.pages.words import many
 from fwpages.prm.commands import CAP_PAGE, Shape, form_of
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
@@ -62,7 +63,7 @@ class Command:
     def __str__(self) -> str:
         words = [f"{k}={v:#x}" for k, v in self.fields.items() if v]
         if self.pas.size:
-            words.append(f"{self.pas.size} pages")
+            words.append(many(self.pas.size))
         return " ".join([opcode_name(self.opcode) + op_mod_suffix(self.opcode, self.op_mod), *words])
 
     @property

@@ -11,6 +11,7 @@ from fwpages.host import Proof
 from fwpages.link.queue_device import Seen
 from fwpages.link.tap import Tap
 from fwpages.link.wire_offences import WireOffence
+from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -132,7 +133,7 @@ class Observer:
         s.end, s.ended = end, t
         if self.tap is not None:
             self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
-        self.say(t, f"session {s.number} is over: {words}, {s.total('held'):,} pages dropped")
+        self.say(t, f"session {s.number} is over: {words}, {many(s.total('held'))} dropped")
 
     def troubled(self, t: float, what: Trouble, reason: str) -> None:
         """The scenario lets this happen to the device of the open session."""
@@ -195,7 +196,7 @@ class Observer:
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 s.end, s.ended = "closed", t
                 self.moments.add("close")
-                self.say(t, f"session {s.number} is closed, {s.total('held'):,} pages left")
+                self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
 
     def _switched(self, t: float, c: Command) -> None:
         """The driver's e-switch enabled a function, or disabled it."""
@@ -206,7 +207,7 @@ class Observer:
 
     def _held(self, s: ServedSession) -> str:
         parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
-        return f"{s.total('held'):,} pages held ({', '.join(parts)})" if parts else "no pages held"
+        return f"{many(s.total('held'))} held ({', '.join(parts)})" if parts else "no pages held"
 
     def _pages(self, t: float, s: ServedSession, c: Command, taken: int) -> None:
         name = self._name(c["function_id"], c["embedded_cpu_function"])
@@ -214,10 +215,10 @@ class Observer:
         match c.op_mod:
             case ManagePages.GIVE:
                 f.given += c.pas.size
-                words = f"{c.pas.size:,} pages for {name}"
+                words = f"{many(c.pas.size)} for {name}"
             case ManagePages.TAKE:
                 f.returned += taken
-                words = f"{taken:,} pages back from {name}"
+                words = f"{many(taken)} back from {name}"
             case _:
                 words = f"the driver cannot give pages for {name}"
         self.look(s)
@@ -243,5 +244,5 @@ class Observer:
         if self.tap is not None:
             self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
         n = x.event.num_pages
-        asks = f"asks for {n:,} pages for" if n > 0 else f"gives back {-n:,} pages of"
+        asks = f"asks for {many(n)} for" if n > 0 else f"gives back {many(-n)} of"
         self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {name}")

@@ -28,6 +28,7 @@ from fwpages.link.queue_device import Seen
 from fwpages.link.tap import Tap
 from fwpages.link.vfio_user_device import ServedDevice
 from fwpages.link.vfio_user_session import Session
+from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.scenario.assumptions import under
 from fwpages.scenario.faults import split
@@ -219,7 +220,7 @@ class Serving:
             if now < e.until and self.seen.open:
                 left.append(e)
             elif self.seen.open:
-                self.unfollowed.append(f"{e.function}: {held:,} pages held, {e.held:,} expected")
+                self.unfollowed.append(f"{e.function}: {many(held)} held, {e.held:,} expected")
         self._expected = left
         return not left
 

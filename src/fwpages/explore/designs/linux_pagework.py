@@ -10,6 +10,7 @@ import numpy as np
 from fwpages.explore.designs import linux_pages as tree
 from fwpages.explore.designs.linux_types import EEXIST, EINVAL, ENOMEM, ENXIO, EREMOTEIO, Reply, Wait
 from fwpages.host import Blame
+from fwpages.pages.words import many
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -40,10 +41,16 @@ def give(d: Linux, _: Any, number: int, ec: bool, n: int, event: bool) -> Any:
     length = (_FIXED + 8 * n + (1 << 31)) % (1 << 32) - (1 << 31)
     key = tree.key_of(d, number, ec=ec)
     if length < 0:
-        d.find("vzalloc-failed", Blame.HOST, key, n, f"no memory for a command of {length} bytes")
+        d.find("vzalloc-failed", Blame.HOST, key, n, f"no memory for a command of {many(length, 'byte')}")
         return _failed(d, ENOMEM, number, ec, event)
     if length < _FIXED + 8 * max(n, 0):
-        d.find("heap-overrun", Blame.HOST, key, n, f"a command for {n} pages is written into {length} bytes")
+        d.find(
+            "heap-overrun",
+            Blame.HOST,
+            key,
+            n,
+            f"a command for {many(n)} is written into {many(length, 'byte')}",
+        )
         return Wait("crash", "nothing: memory was overwritten")
     kind = tree.type_of(d, number, ec=ec) if d.choices.cached else None
     d.push("give-fill", number, ec, n, event, kind, ())

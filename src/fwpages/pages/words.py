@@ -1,0 +1,8 @@
+"""Counts in sentences: every room tells people of so many pages."""
+
+from __future__ import annotations
+
+
+def many(n: int, what: str = "page") -> str:
+    """``1 page``, ``2,000 pages``, ``1 boot page``: the plural of ``what`` has an s."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
