@@ -117,6 +117,11 @@ def prefixed(lines: Lines, style: str) -> Lines:
     return [_stamped(line, PREFIXES[style]) for line in lines]
 
 
+def later(lines: Lines, seconds: float) -> Lines:
+    """The same, so much later on the same machine."""
+    return [_stamped(line, lambda t: f"[{t + seconds:12.6f}] ") for line in lines]
+
+
 def as_journal(lines: Lines) -> Lines:
     """journalctl -o json."""
     out = []

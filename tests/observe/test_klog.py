@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from fwpages.observe.accounts import Report, Session
 from fwpages.observe.audit import Audit, audit
 from fwpages.observe.inputs import Source
-from fwpages.observe.klog import KernelLog, clock
+from fwpages.observe.klog import KernelLog
+from fwpages.observe.printed import clock
 from tests.observe import logs
 from tests.observe.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
 
@@ -166,15 +167,16 @@ def test_the_callers_of_printk_tell_dumps_apart(tmp_path: Path) -> None:
 
 
 def test_two_loads_in_one_log_are_two_sessions(tmp_path: Path) -> None:
-    report = audit_lines(tmp_path, dmesg() + dmesg())
+    both = dmesg() + logs.later(dmesg(), 100)
+    report = audit_lines(tmp_path, both)
     assert [_same(s) for s in report.sessions] == [True, True]
-    lines = audit_lines(tmp_path, logs.without_dumps(dmesg() + dmesg()))
+    lines = audit_lines(tmp_path, logs.without_dumps(both))
     assert [(s.end, s.clean, s.totals.given) for s in lines.sessions] == [("closed", True, 2666)] * 2
 
 
 def test_a_load_that_never_closed_is_followed_by_another(tmp_path: Path) -> None:
     cut = next(i for i, line in enumerate(dmesg()) if "TEARDOWN_HCA" in line) - 1
-    first, second = audit_lines(tmp_path, dmesg()[:cut] + dmesg()).sessions
+    first, second = audit_lines(tmp_path, dmesg()[:cut] + logs.later(dmesg(), 100)).sessions
     assert (first.end, first.clean) == ("reset", False)
     assert {(f.name, f.blame, f.function, f.pages) for f in first.findings} == {
         ("pages-left", "host", "vhca:0x5", 2545),
@@ -188,6 +190,14 @@ def test_a_machine_started_anew_ends_what_was_open(tmp_path: Path) -> None:
     boot = "[    0.000000] Linux version 7.2.13 (debian-kernel@lists.debian.org)"
     first, second = audit_lines(tmp_path, [*dmesg()[:cut], boot, *dmesg()]).sessions
     assert (first.end, first.findings) == ("open", [])
+    assert _same(second)
+
+
+def test_a_clock_that_starts_anew_tells_of_a_new_start_of_the_machine(tmp_path: Path) -> None:
+    cut = next(i for i, line in enumerate(dmesg()) if "TEARDOWN_HCA" in line) - 1
+    first, second = audit_lines(tmp_path, dmesg()[:cut] + dmesg()).sessions
+    assert (first.end, first.findings) == ("open", [])
+    assert "the clock went back from 7 s to 4 s: the machine was started anew" in first.notes
     assert _same(second)
 
 

@@ -125,6 +125,8 @@ class Audit:
                 self._session(v).note(v.text)
             case Restarted():
                 for device in self._devices.values():
+                    if device.session is not None and v.detail:
+                        device.session.note(v.detail)
                     self._finish(device, "restart")
 
     def report(self) -> Report:

@@ -24,7 +24,7 @@ from fwpages.prm.queue import (
     mailboxes_for,
 )
 
-_CALLER = re.compile(r"\[\s*([TC]\d+)\]")
+_CALLER = re.compile(r"(?:\[\s*|,caller=)([TC]\d+)\b")
 
 #: devices times slots that can be in the middle of a dump at a time
 MAX_OPEN = 256

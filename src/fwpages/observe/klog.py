@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-
-import msgspec
+from collections.abc import Generator, Iterable, Iterator
 
 from fwpages.observe.dump import Dumps, caller_of
 from fwpages.observe.inputs import EXPECTED, InputError, Source, looks_binary
-from fwpages.observe.phrases import said, understand
-from fwpages.observe.seen import Event, Lost, Place, Restarted, Said, Seen, What
+from fwpages.observe.phrases import Statement, said, understand
+from fwpages.observe.printed import (
+    LEEWAY,
+    Doubles,
+    bare,
+    clock,
+    dropped_before,
+    journal,
+    lost,
+    notable,
+    repeated,
+    restart,
+)
+from fwpages.observe.seen import Event, Lost, Place, Remark, Restarted, Said, Seen, What
 from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.opcodes import Opcode
 
 #: `mlx5_core 0000:03:00.0 ens1f0np0: give_pages:467:(pid 100): the message`, as dev_dbg, dev_warn and dev_info write it
 _NAMED = re.compile(
@@ -27,31 +38,16 @@ _DUMP = re.compile(
     r"(?:cmd\[(?P<slot>\d+)\]: )?(?:(?P<edge>start|end) dump$|"
     r"dump command (?P<data>data )?.*?\((?P<opcode>0x[0-9a-fA-F]+)\) (?P<way>INPUT|OUTPUT))"
 )
-_LOST = re.compile(
-    r"(\d+) (?:callbacks|messages) suppressed|(\d+) (?:printk )?messages (?:dropped|lost)"
-    r"|[Mm]issed (\d+) kernel messages"
-    r"|[Ss]uppressed (\d+) messages|(\d+) messages? .*lost due to rate-limiting"
-)
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
 
-_SECONDS = re.compile(r"\[\s*(\d+\.\d+)(?:\s*<\s*\d+\.\d+>)?\]")
-_CLOCKS = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]?\d*(?:Z|[+-]\d\d:?\d\d)?"
-    r"|\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]"
-    r"|\[(\w{3}[ \d]\d \d\d:\d\d)\]"
-    r"|\w{3} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
-    r"|\[\s*(\+\d+\.\d+)\]"
-    r"|\[<\s*(\d+\.\d+)>\]"
-)
-
-
-def clock(prefix: str) -> float | str | None:
-    """The time in a line's prefix: seconds since the start where they are given, else the clock as it stands there."""
-    if m := _SECONDS.search(prefix):
-        return float(m[1])
-    if m := _CLOCKS.search(prefix):
-        return next((g for g in m.groups() if g), m[0])
-    return None
+#: whose a WARN is: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
+_WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
+#: what only a driver says that takes pages back
+_RECLAIMING = frozenset({What.TAKING, What.RECLAIM_FAILED, What.GAVE_UP})
+#: digits of an offset in a dump, at most
+_OFFSET = 8
+#: times that a line is believed to have been repeated
+_MOST_REPEATED = 10_000
 
 
 class KernelLog:
@@ -61,29 +57,43 @@ class KernelLog:
         self._source = source
         self._dumps = Dumps(source.name)
         self._json = source.peek().lstrip().startswith(b"{")
+        self._doubles = Doubles()
+        self._told = False
+        #: the last message and the number of its line
+        self._last = (0, "")
+        self._clock: float = 0
+        self._devices: set[str] = set()
+        #: who took pages back last, and in which process
         self._taking: str | None = None
-        self._found = False
+        self._taking_in: dict[str, str] = {}
+        #: counters that a WARN told, until it is known of which device
+        self._counters: list[tuple[Place, Statement, str]] = []
 
     def read(self) -> Iterator[Seen]:
         """What it says, in order."""
         source = self._source
+        encoding = _wide(source.peek())
         binary = looks_binary(source.peek())
         for first, lines in source.batches():
             for number, raw in enumerate(lines, first):
                 line = raw.rstrip()
-                if self._json:
-                    line = _journal(line)
-                if line[-37:-35] == b": " and line[-9:-8] == b" " and (found := self._words(number, line)) is not None:
-                    if found:
-                        yield from found
+                found = self._words(number, line) if line[-37:-35] == b": " and b"**" not in line else None
+                if found is None:
+                    line = bare(journal(line) if self._json else line)
+                    if b"messages dropped" in line:
+                        line = yield from self._dropped(number, line)
+                    found = self._words(number, line)
+                if found is not None:
+                    yield from found
                 elif b"mlx5" in line or b"(pid " in line or b"FW pages counter" in line:
-                    yield from self._statement(number, line.decode("utf-8", "replace"))
-                elif _rare(line):
-                    yield from self._rare(number, line.decode("utf-8", "replace"))
+                    yield from self._message(number, line)
+                elif notable(line):
+                    yield from self._notice(number, line.decode("utf-8", "replace"))
         yield from self._dumps.finish()
+        yield from self._count(None)
         place = Place(source.name, source.lines)
-        if not self._found:
-            why = "is no text" if binary else "says nothing of mlx5_core"
+        if not self._devices:
+            why = encoding or ("is no text" if binary else "says nothing of mlx5_core")
             raise InputError(f"{source.name} {why}{': ' + source.broken if source.broken else ''}; {EXPECTED}")
         if source.broken:
             yield Lost(place=place, device="", name="log-truncated", detail=source.broken, harmless=True)
@@ -96,15 +106,23 @@ class KernelLog:
 
         None where it is no dump line after all.
         """
+        if line[-37:-35] != b": " or line[-9:-8] != b" ":
+            return None
         head = line[:-37]
         at = head.rfind(b" ") + 1
+        if len(head) - at > _OFFSET:
+            # `7,1,5000,-;010:` and `MESSAGE=010:`, where no blank stands before it
+            at = max(head.rfind(b";"), head.rfind(b"=")) + 1
         try:
             data = bytes.fromhex(line[-35:].decode("ascii"))
             offset = int(head[at:], 16)
         except ValueError:
             return None
-        if len(data) != 16 or len(head) - at < 3:
+        if len(data) != 16 or len(head) - at < 3 or (len(head) - at > 3 and head[at : at + 1] == b"0"):
+            # the driver writes offsets as %03x: others write more zeros
             return None
+        if self._doubles.found and self._doubles.dumped(line):
+            return ()
         slot = None
         if head[at - 3 : at] == b"]: ":
             begin = head.rfind(b"cmd[", 0, at)
@@ -112,20 +130,32 @@ class KernelLog:
             slot = int(number_of) if begin >= 0 and number_of.isdigit() else None
         return self._dumps.line(number, slot, offset, data, head)
 
+    def _message(self, number: int, line: bytes) -> Iterator[Seen]:
+        """A line of the driver's, or of a daemon's that repeats one."""
+        text = line.decode("utf-8", "replace")
+        again = repeated(text) if "message repeated " in text else None
+        if again is not None and again[1] is not None:
+            for _ in range(min(again[0], _MOST_REPEATED)):
+                yield from self._statement(number, again[1])
+        elif self._doubles.again(line):
+            named = _device_in(text)
+            if named is not None and not self._told:
+                self._told = True
+                words = "lines are in this log twice, with the same microseconds: the second of them are passed over"
+                yield Remark(place=Place(self._source.name, number), device=named["device"], text=words)
+        else:
+            yield from self._statement(number, text)
+            self._last = (number, text)
+
     def _statement(self, number: int, line: str) -> Iterator[Seen]:
-        # dynamic debug may put `mlx5_core:function:` in front: the last name in the line is the device's
-        named = list(_NAMED.finditer(line))
-        m = named[-1] if named else _BARE.search(line)
-        if m is None and "suppressed" in line:
-            yield from self._rare(number, line)
-            return
+        m = _device_in(line)
         if m is None:
-            counter = _COUNTER.search(line)
-            if counter and "WARN" not in line:
-                yield from self._counter(number, line, counter)
+            yield from self._nameless(number, line)
             return
-        self._found = True
+        if self._counters:
+            yield from self._count(None)
         device, rest = m["device"], m["rest"]
+        self._devices.add(device)
         place = Place(self._source.name, number, clock(line[: m.start()]))
         origin = _ORIGIN.match(rest)
         message = (rest[origin.end() :] if origin else rest).rstrip()
@@ -135,11 +165,37 @@ class KernelLog:
         statement = understand(origin["function"] if origin else None, message)
         if statement is not None:
             value = said(statement, place, device, message)
-            if value.what is What.TAKING:
+            if value.what in _RECLAIMING:
                 self._taking = device
+                if origin:
+                    self._taking_in[origin["pid"]] = device
+            begins = value.what is What.FIRMWARE or (value.what is What.REQUESTED and value.boot)
+            yield from self._time(place, begins=begins)
             yield value
             if (event := _event(value)) is not None:
                 yield event
+
+    def _nameless(self, number: int, line: str) -> Iterator[Seen]:
+        """A line about mlx5 that names no device."""
+        if "suppressed" in line:
+            yield from self._notice(number, line)
+            return
+        counter = _COUNTER.search(line)
+        statement = understand(None, counter[0]) if counter and "WARN" not in line else None
+        if counter and statement is not None:
+            place = Place(self._source.name, number, clock(line[: counter.start()]))
+            self._counters.append((place, statement, counter[0]))
+        elif self._counters and (warned := _WARNED.search(line)):
+            yield from self._count(warned["pid"])
+
+    def _time(self, place: Place, *, begins: bool) -> Iterator[Seen]:
+        """Where a load begins at an earlier time than the line before, the machine was started anew in between."""
+        if not isinstance(place.time, float):
+            return
+        if begins and place.time < self._clock - LEEWAY:
+            words = f"the clock went back from {self._clock:.0f} s to {place.time:.0f} s: the machine was started anew"
+            yield Restarted(place=place, detail=words)
+        self._clock = place.time
 
     def _headline(self, place: Place, device: str, message: str, line: str) -> Iterator[Seen]:
         m = _DUMP.match(message)
@@ -147,6 +203,8 @@ class KernelLog:
             return
         slot = None if m["slot"] is None else int(m["slot"])
         caller = caller_of(line)
+        begins = m["opcode"] is not None and int(m["opcode"], 16) == Opcode.ENABLE_HCA and m["way"] == "INPUT"
+        yield from self._time(place, begins=begins)
         if m["edge"] == "start":
             yield from self._dumps.start(place, device, slot, caller)
         elif m["edge"] == "end":
@@ -162,35 +220,54 @@ class KernelLog:
                 caller=caller,
             )
 
-    def _counter(self, number: int, line: str, m: re.Match[str]) -> Iterator[Seen]:
-        """A WARN names no device: it is the one that took pages back last."""
-        statement = understand(None, m[0])
-        if statement is not None and self._taking is not None:
-            place = Place(self._source.name, number, clock(line[: m.start()]))
-            yield said(statement, place, self._taking, m[0])
+    def _count(self, pid: str | None) -> Iterator[Seen]:
+        """A WARN names no device: it is the one whose pages that process, or else anybody, took back last."""
+        counters, self._counters = self._counters, []
+        only = next(iter(self._devices)) if len(self._devices) == 1 else None
+        device = self._taking_in.get(pid or "") or self._taking or only or "mlx5_core"
+        for place, statement, text in counters:
+            self._devices.add(device)
+            yield said(statement, place, device, text)
 
-    def _rare(self, number: int, line: str) -> Iterator[Seen]:
+    def _dropped(self, number: int, line: bytes) -> Generator[Seen, None, bytes]:
+        """A notice of lost lines in front of a line: returns the line."""
+        cut = dropped_before(line)
+        if cut is None:
+            return line
+        place = Place(self._source.name, number, clock(line[:80].decode("utf-8", "replace")))
+        yield Lost(place=place, device="", name="log-lines-lost", detail=cut[0])
+        return cut[1]
+
+    def _notice(self, number: int, line: str) -> Iterator[Seen]:
         place = Place(self._source.name, number, clock(line[:80]))
-        if "Linux version " in line or "-- Boot " in line or "-- Reboot" in line:
+        if restart(line):
             yield Restarted(place=place)
-            return
-        m = _LOST.search(line)
-        # the limit on callbacks is on the driver's complaints; dumps and debug lines have none
-        harmless = "callbacks suppressed" in line
-        if m is not None and (not harmless or "mlx5" in line):
-            yield Lost(place=place, device="", name="log-lines-lost", detail=m[0], harmless=harmless)
+        elif (again := repeated(line)) is not None:
+            before, text = self._last
+            for _ in range(min(again[0], _MOST_REPEATED) if before == number - 1 else 0):
+                yield from self._statement(number, text)
+            self._last = (number, text)
+        elif (detail := lost(line)) is not None:
+            # the limit on callbacks is on the driver's complaints; dumps and debug lines have none
+            harmless = "callbacks suppressed" in line
+            if not harmless or "mlx5" in line:
+                yield Lost(place=place, device="", name="log-lines-lost", detail=detail, harmless=harmless)
 
 
-def _rare(line: bytes) -> bool:
-    """One of the lines of others that tell of lost lines, or of a new start."""
-    return (
-        b"essages " in line
-        or b"suppressed" in line
-        or b"Missed " in line
-        or b"Linux version " in line
-        or b"-- Boot " in line
-        or b"-- Reboot" in line
-    )
+def _device_in(line: str) -> re.Match[str] | None:
+    """The part of a line that names a device and what is said of it.
+
+    Dynamic debug may put `mlx5_core:function:` in front: the last name in the line is the device's.
+    """
+    named = list(_NAMED.finditer(line))
+    return named[-1] if named else _BARE.search(line)
+
+
+def _wide(sample: bytes) -> str:
+    """Why it is no text that can be read, where it is UTF-16 (as PowerShell's ``>`` writes)."""
+    if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "is UTF-16: make UTF-8 of it (iconv -f UTF-16 -t UTF-8)"
+    return ""
 
 
 def _event(value: Said) -> Event | None:
@@ -199,17 +276,3 @@ def _event(value: Said) -> Event | None:
         return None
     request = PageRequestEvent(value.number & 0xFFFF, value.pages, release_all=value.what is What.RELEASE_REQUEST)
     return Event(place=value.place, device=value.device, request=request, ec_known=False)
-
-
-def _journal(line: bytes) -> bytes:
-    """A line of ``journalctl -o json`` as plain text."""
-    try:
-        entry = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return line
-    if not isinstance(entry, dict) or not isinstance(entry.get("MESSAGE"), str):
-        return b""
-    micros = str(entry.get("__MONOTONIC_TIMESTAMP") or entry.get("_SOURCE_MONOTONIC_TIMESTAMP") or "")
-    stamp = f"[{int(micros) / 1e6:.6f}] " if micros.isdigit() else ""
-    message: str = entry["MESSAGE"]
-    return (stamp + message).encode()

@@ -165,6 +165,7 @@ class Remark(Seen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restarted(Seen):
-    """The machine was started anew: what was open is no more. Concerns every device."""
+    """The machine was started anew: what was open is no more. Concerns every device. ``detail``: what tells it."""
 
     device: str = field(default="")
+    detail: str = ""
