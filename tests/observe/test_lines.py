@@ -186,8 +186,8 @@ def test_reclaiming_failed(tmp_path: Path) -> None:
             ),
             "command-not-sent",
             "host",
-            None,
-            None,
+            "func:0x3",
+            64,
         ),
         (("free_4k:300:(pid 9): page not found",), "returned-never-given", "device", None, 1),
         (

@@ -35,35 +35,47 @@ def close(s: Session, why: Why) -> Report:
         functions = s.tally.functions(known=s.began and not s.blind and not s.tally.broken)
         peak: Count = s.tally.peak
         peaks = None
+        _left_by_lines(s, end)
     else:
         functions = _by_ledger(s)
         peak = s.custody.records.peak
         peaks = {kind: most for kind, (_, most) in s.custody.records.by_type.items()}
         _left(s, end)
-    if s.log and s.faults.damage() >= MAX_DAMAGE and (n := s.faults.drop_inferred()):
-        s.note(f"{n} findings are left out: so many lines are missing that dumps may be taken for others")
+    untold = s.complaints.untold
+    if s.log and (untold or s.faults.damage() >= MAX_DAMAGE) and (n := s.faults.drop_inferred()):
+        lines = "lines are missing that nothing tells of" if untold else "so many lines are missing"
+        s.note(f"{many(n, 'finding')} left out: {lines}, and dumps may be taken for others")
     _notes(s, end)
     peak = None if any(f.given is None or f.peak is None for f in functions) else peak
     findings = s.faults.rows()
-    totals = total(functions, peak=peak) if functions or not s.blind else UNKNOWN
-    left = (totals.held or 0) + (totals.doubtful or 0)
+    told = bool(functions) or not (s.blind or _silent(s))
+    totals = total(functions, peak=peak) if told else UNKNOWN
+    sums = by_type(functions, peaks)
+    figures = counters(
+        functions,
+        fw_pages_alloc_failed=None,
+        fw_pages_give_dropped=s.give_dropped if known else None,
+        fw_pages_reclaim_discard=s.reclaim_discard if known and not s.by_lines else None,
+    )
+    left = any(f.held or f.doubtful for f in functions)
     return Report(
         device=s.device,
         mode=s.naming.mode.value,
         end=end,
         clean=not findings and (end == "open" or not left),
         totals=totals,
-        by_type=by_type(functions, peaks),
-        counters=counters(
-            functions,
-            fw_pages_alloc_failed=None,
-            fw_pages_give_dropped=s.give_dropped if known else None,
-            fw_pages_reclaim_discard=s.reclaim_discard if known and not s.by_lines else None,
-        ),
+        by_type=sums if told else dict.fromkeys(sums, UNKNOWN),
+        counters=figures if told else dict.fromkeys(figures),
         functions=functions,
         findings=findings,
         notes=s.notes,
     )
+
+
+def _silent(s: Session) -> bool:
+    """Nothing in the input would tell of pages: that none are seen says nothing."""
+    begins = s.began and (s.dumped or not s.log)
+    return not s.tally.used and not begins
 
 
 def _under_way(s: Session, end: End) -> None:
@@ -114,7 +126,12 @@ def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Fu
 
 def _left(s: Session, end: End) -> None:
     """Pages that are out though the session is over, by function, with whom to blame."""
-    if end not in ("closed", "reset") or s.blind or s.ambiguous or s.fences.asked is not None:
+    if (
+        (end not in ("closed", "reset") and s.complaints.seized is None)
+        or s.blind
+        or s.ambiguous
+        or s.fences.asked is not None
+    ):
         return
     left: dict[Identity, int] = {}
     for r in s.custody.records:
@@ -125,7 +142,22 @@ def _left(s: Session, end: End) -> None:
         s.fault("pages-left", blame, s.last, who, n, f"{many(n)} of {who}: {why}")
 
 
+def _left_by_lines(s: Session, end: End) -> None:
+    """The same where lines alone count: how many came back by a TAKE is then not known, at most what was asked."""
+    if s.blind or s.tally.broken or (s.complaints.seized is None and end != "reset"):
+        return
+    for r in s.tally.lines.values():
+        least = r.given - r.released - r.asked
+        if least <= 0 or r.unsure:
+            continue
+        blame, why = _whose(s, r.who, end)
+        number = many(least) if r.out is not None else f"at least {many(least)}"
+        s.fault("pages-left", blame, s.last, r.who, r.out, f"{number} of {r.who}: {why}")
+
+
 def _whose(s: Session, who: Identity, end: End) -> tuple[Blame, str]:
+    if s.complaints.seized is not None:
+        return Blame.DEVICE, "the device was in error, and the driver freed them without asking for them"
     if end == "reset":
         return Blame.HOST, "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen"
     if any(p.who == who and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):

@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING
 
 from fwpages.host.findings import Blame
 from fwpages.observe.faults import Fault
-from fwpages.observe.seen import Place, Said, Unanswered, What
+from fwpages.observe.refusals import Refusals
+from fwpages.observe.seen import Place, Said, What
 from fwpages.pages.words import many
-from fwpages.prm.identity import FunctionType, Identity, Mode
-from fwpages.prm.opcodes import Opcode, opcode_name
-from fwpages.prm.status import status_words
+from fwpages.prm.identity import FunctionType, Identity, Mode, func_id
 
 if TYPE_CHECKING:
     from fwpages.observe.fences import Why
     from fwpages.observe.session import Session
-
-#: errors of the kernel's that say what became of a command
-ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
-
-_PAGE_OPS = {0: "cant-give", 1: "give", 2: "take"}
 
 
 class Complaints:
@@ -36,8 +30,15 @@ class Complaints:
         self._left_at: Said | None = None
         self.gave_up: Said | None = None
         self._last_init: int | None = None
-        #: a refusal or time-out that the next line says more about
-        self._open: Said | None = None
+        self.refusals = Refusals(session, self._who)
+        #: the device is in error; and what the driver took back since then, by itself
+        self.dead: Said | None = None
+        self.seized: Said | None = None
+        #: a GIVE's line named nothing; requests have come since; such lines come twice
+        self._bare = self._asked = False
+        self._twice: bool | None = None
+        #: a line shows that others are missing which nothing else tells of
+        self.untold = False
 
     def hear(self, v: Said) -> None:
         """One line."""
@@ -67,6 +68,11 @@ class Complaints:
             return None
         if v.mode is Mode.VHCA_ID and s.naming.mode is Mode.FUNC_ID:
             self._switched(v)
+        elif v.mode is Mode.FUNC_ID and s.naming.mode is Mode.VHCA_ID and not (s.commands or s.lossy):
+            self._tell("mode-mismatch", Blame.HOST, v.place, detail=f"{v.text}: but the session is in VHCA_ID mode")
+        if v.ec is None and s.naming.mode is Mode.FUNC_ID:
+            known = s.tally.called(v.number)
+            return None if len(known) > 1 else known[0] if known else func_id(v.number)
         return s.naming.name(v.number, bool(v.ec))
 
     def _switched(self, v: Said) -> None:
@@ -82,13 +88,14 @@ class Complaints:
     # -- lines about pages
 
     def _requested(self, v: Said) -> None:
-        self.s.used = True
+        self.s.used = self._asked = True
         if not v.boot:
             self._last_init = v.number
         if v.number is not None and v.pages:
             self.s.tally.requested(v.number, v.pages)
 
     def _request(self, v: Said) -> None:
+        self._asked = True
         if v.number is not None and v.pages:
             self.s.tally.requested(v.number, v.pages)
 
@@ -98,7 +105,12 @@ class Complaints:
 
     def _gave(self, v: Said) -> None:
         s = self.s
+        if self._repeats(v):
+            return
         served = s.tally.serve(v.number, v.pages, take=False)
+        if not s.tally.used and not s.commands and v.ec is not None and v.number == 0:
+            # the boot pages are the supplier's own: their ec bit tells whether it is an ECPF
+            s.naming.ecpf = v.ec
         who = self._who(v)
         pages = v.pages
         if who is None and served is not None:
@@ -111,6 +123,16 @@ class Complaints:
             s.tally.broken = f"{v.text!r} ({where}) names no function, and no single request fits it"
         if s.commands and not s.ambiguous and v.number is not None and v.pages is not None:
             self._confirm_give(v, v.number, v.pages)
+
+    def _repeats(self, v: Said) -> bool:
+        """Linux 3.11 says ``err 0`` twice for each GIVE; whether this kernel does, the first GIVE tells."""
+        if v.number is not None or v.pages is not None or self.s.commands:
+            return False
+        if self._twice is None and self._bare:
+            self._twice = not self._asked
+        self._bare = not self._bare
+        self._asked = False
+        return bool(self._twice) and not self._bare
 
     def _confirm_give(self, v: Said, number: int, pages: int) -> None:
         """A dump has told it already: the line is only compared."""
@@ -129,20 +151,21 @@ class Complaints:
 
     def _taking(self, v: Said) -> None:
         s = self.s
-        served = s.tally.serve(v.number, v.pages, take=True)
-        who = self._who(v)
         if s.commands and not s.ambiguous:
             if self._expected is not None:
                 self._no_take()
-            self._expected = v if who is not None else None
-        s.used = True
-        if who is None and served is not None:
-            who = s.naming.name(served.number, ec=False)
-        if who is not None:
-            s.tally.take(who, v.pages or 0, solicited=served is not None)
+            self._expected = v if v.number is not None else None
+        if self.dead is not None and not s.commands:
+            self.seized = self.seized or v
             return
-        for row in list(s.tally.lines.values()):
-            s.tally.take(row.who, v.pages or 0, solicited=False)
+        served = s.tally.serve(v.number, v.pages, take=True)
+        who = self._who(v)
+        s.used = True
+        if who is None and served is not None and v.number is None:
+            who = s.naming.name(served.number, ec=False)
+        rows = [who] if who is not None else s.tally.called(v.number)
+        for row in rows:
+            s.tally.take(row, v.pages or 0, solicited=served is not None and (who is not None or v.number is not None))
 
     def took(self, who: Identity | None) -> None:
         """The dump of a TAKE was seen."""
@@ -151,11 +174,16 @@ class Complaints:
 
     def _no_take(self) -> None:
         v, self._expected = self._expected, None
-        if v is not None:
-            who = self._who(v)
-            detail = f"{v.text}: no dump of that TAKE is in the log"
-            self._tell("log-lines-lost", Blame.LOG, v.place, who, detail=detail)
-            self.s.lose(who, detail)
+        if v is None:
+            return
+        if self.dead is not None:
+            # the driver asks nothing of a device in error, and frees the pages as they are
+            self.seized = self.seized or v
+            return
+        who = self._who(v)
+        detail = f"{v.text}: no dump of that TAKE is in the log"
+        self._tell("log-lines-lost", Blame.LOG, v.place, who, detail=detail)
+        self.s.lose(who, detail)
 
     def _released(self, v: Said) -> None:
         s, who, pages = self.s, self._who(v), v.pages or 0
@@ -170,46 +198,22 @@ class Complaints:
         if n != pages and s.began and not s.lossy and not any(p.who == who for p in s.pending.values()):
             detail = f"{v.text}: by its commands the function had {many(n)}"
             self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
+            # dumps are missing, and nothing has told so: what the others seem to tell is not to be trusted
+            self.untold = True
+            s.lose(None, detail)
 
     # -- complaints
 
-    def _give_failed(self, v: Said) -> None:
-        s = self.s
-        served = s.tally.serve(v.number, v.pages, take=False)
-        who, pages = self._who(v), v.pages
-        if who is None and served is not None:
-            who = s.naming.name(served.number, ec=False)
-        opened, self._open = self._open, None
-        if s.commands:
-            return
-        s.used = True
-        why = f"; {opened.text}" if opened else ""
-        if v.err == ETIMEDOUT:
-            detail = f"{v.text}{why}: the driver frees these pages, but firmware may have them"
-            self._tell("give-unanswered", Blame.DEVICE, v.place, who, pages, detail)
-            if who is not None and pages:
-                s.tally.give(who, pages, doubtful=True)
-            return
-        s.give_dropped += pages or 0
-        if v.err in (ECANCELED, EBUSY):
-            self._tell("command-not-sent", Blame.HOST, v.place, who, pages, f"{v.text}{why}")
-            return
-        self._tell("give-refused", Blame.DEVICE, v.place, who, pages, f"{v.text}{why}")
-
     def _reclaim_failed(self, v: Said) -> None:
         s = self.s
-        opened, self._open = self._open, None
         if s.commands:
             self.gave_up = self.gave_up or v
-            return
-        who = self._who(v)
-        if who is not None:
+        elif (v.number is not None or "(" in v.text) and self.refusals.taking:
             # the line before it has told the error; this one tells whose pages stay
+            self.refusals.flush(v.err)
             self.gave_up = v
-            return
-        why = f"{v.text}{'; ' + opened.text if opened else ''}"
-        name = "take-unanswered" if v.err == ETIMEDOUT else "take-refused"
-        self._tell(name, Blame.DEVICE, v.place, detail=why)
+        else:
+            self.refusals.reclaim_failed(v)
 
     def _gave_up(self, v: Said) -> None:
         self.gave_up = v
@@ -221,74 +225,20 @@ class Complaints:
             self.left = v.pages
         self._left_at = self._left_at or v
 
-    def _refused(self, v: Said) -> None:
-        self._flush()
-        if not self.s.commands and v.opcode is not None:
-            self._open = v
-
-    def _flush(self) -> None:
-        """No line told more about a refusal: it stands for itself."""
-        v, self._open = self._open, None
-        if v is None or v.opcode is None:
-            return
-        s, page_op = self.s, v.opcode == Opcode.MANAGE_PAGES
-        kind = _PAGE_OPS.get(v.op_mod or 0, "command") if page_op and v.op_mod is not None else "command"
-        if v.what is What.REFUSED and v.opcode not in frozenset(Opcode) - {Opcode.ACCESS_REG, Opcode.QUERY_ISSI}:
-            s.benign[opcode_name(v.opcode)] = s.benign.get(opcode_name(v.opcode), 0) + 1
-            return
-        name = f"{kind}-refused" if v.what is What.REFUSED else "command-unanswered"
-        if name == "cant-give-refused":
-            name = "command-refused"
-        status = f" ({status_words(v.status)})" if v.status is not None else ""
-        self._tell(name, Blame.DEVICE, v.place, detail=f"{v.text}{status if 'status' not in v.text else ''}")
-
-    def _no_done(self, v: Said) -> None:
-        """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
-        for p in list(self.s.pending.values()):
-            if p.opcode == v.opcode and v.slot in (None, p.slot):
-                self.s.unanswered(Unanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text))
-
-    def _timeout(self, v: Said) -> None:
-        s = self.s
-        if not s.commands and not s.pending and not s.overdue:
-            self._refused(v)
-            return
-        self._no_done(v)
-        if any(p.opcode == v.opcode for p in s.overdue.values()):
-            s.confirm(v.opcode)
-            return
-        # a data dump of an unanswered command looks like an answer of zeros
-        last = s.pages.unconfirmed[-1][0] if v.opcode == Opcode.MANAGE_PAGES and s.pages.unconfirmed else None
-        who = None if last is None else s.naming.name(last, ec=False)
-        name = "give-unanswered" if who is not None else "command-unanswered"
-        self._tell(name, Blame.DEVICE, v.place, who, detail=v.text)
-        if v.opcode == Opcode.MANAGE_PAGES:
-            s.lose(who, f"{v.text}: which pages firmware has is not known")
-
-    def _late(self, v: Said) -> None:
-        if not self.s.faults.has("late-answer"):
-            self._tell("late-answer", Blame.DEVICE, v.place, detail=v.text)
-
     def _simple(self, name: str, blame: Blame) -> Callable[[Said], None]:
         def tell(v: Said) -> None:
             self._tell(name, blame, v.place, self._who(v), v.pages, v.text)
 
         return tell
 
-    def _alloc_failed(self, v: Said) -> None:
-        self._simple("alloc-failed", Blame.HOST)(v)
-
-    def _notify_failed(self, v: Said) -> None:
-        if not self.s.commands:
-            self._simple("command-refused", Blame.DEVICE)(v)
-
-    def _not_sent(self, v: Said) -> None:
-        self._simple("command-not-sent", Blame.HOST)(v)
+    def _request_dropped(self, v: Said) -> None:
+        self._simple("request-dropped", Blame.HOST)(v)
 
     def _pending(self, v: Said) -> None:
         self._simple("pages-pending", Blame.DEVICE)(v)
 
     def _device_error(self, v: Said) -> None:
+        self.dead = self.dead or v
         if not self.s.faults.has("device-error"):
             self._simple("device-error", Blame.DEVICE)(v)
 
@@ -308,18 +258,21 @@ class Complaints:
     def closed(self, why: Why) -> bool:
         """Lines alone tell that the driver took everything back, or at least said what it could not."""
         s = self.s
-        if s.commands or s.blind:
+        if s.commands or s.blind or self.seized is not None:
             return False
         if self.left is not None or (self.gave_up is not None and self.gave_up.what is not What.NO_TEARDOWN):
             return True
         return s.tally.swept_out() or (why == "next" and s.tally.sweeping)
 
+    def settle(self) -> None:
+        """Nothing more comes: what a TAKE's line announced did not."""
+        if (self.s.closed or self.dead is not None) and self._expected is not None:
+            self._no_take()
+
     def finish(self) -> None:
         """What can only be said once nothing more comes."""
         s = self.s
-        self._flush()
-        if s.closed and self._expected is not None:
-            self._no_take()
+        self.refusals.flush()
         if s.commands:
             self._compare_left()
         elif self.left or self.gave_up is not None:
@@ -361,7 +314,7 @@ _HEARD: dict[What, Callable[[Complaints, Said], None]] = {
     What.REQUEST: Complaints._request,
     What.RELEASE_REQUEST: Complaints._release_request,
     What.GAVE: Complaints._gave,
-    What.GIVE_FAILED: Complaints._give_failed,
+    What.GIVE_FAILED: lambda c, v: c.refusals.give_failed(v),
     What.TAKING: Complaints._taking,
     What.RELEASED: Complaints._released,
     What.LEFT: Complaints._left,
@@ -369,13 +322,14 @@ _HEARD: dict[What, Callable[[Complaints, Said], None]] = {
     What.RECLAIM_FAILED: Complaints._reclaim_failed,
     What.NOT_FOUND: Complaints._not_found,
     What.OVER_ASKED: Complaints._over_asked,
-    What.ALLOC_FAILED: Complaints._alloc_failed,
-    What.NOTIFY_FAILED: Complaints._notify_failed,
-    What.REFUSED: Complaints._refused,
-    What.TIMEOUT: Complaints._timeout,
-    What.NO_DONE: Complaints._no_done,
-    What.NOT_SENT: Complaints._not_sent,
-    What.LATE: Complaints._late,
+    What.ALLOC_FAILED: lambda c, v: c.refusals.alloc_failed(v),
+    What.NOTIFY_FAILED: lambda c, v: c.refusals.notify_failed(v),
+    What.REFUSED: lambda c, v: c.refusals.refused(v),
+    What.TIMEOUT: lambda c, v: c.refusals.timeout(v),
+    What.NO_DONE: lambda c, v: c.refusals.no_done(v),
+    What.NOT_SENT: lambda c, v: c.refusals.refused(v),
+    What.LATE: lambda c, v: c.refusals.late(v),
+    What.REQUEST_DROPPED: Complaints._request_dropped,
     What.PENDING: Complaints._pending,
     What.DEVICE_ERROR: Complaints._device_error,
     What.NO_TEARDOWN: Complaints._no_teardown,

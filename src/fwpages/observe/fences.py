@@ -130,6 +130,9 @@ class Fences:
             return "forced"
         if self._end is not None:
             return self._end
+        s.complaints.settle()
+        if s.complaints.seized is not None and not s.closed:
+            return "lost"
         if s.closed or s.complaints.closed(why) or (s.denied and not s.enabled):
             return "closed"
         if self._lost:

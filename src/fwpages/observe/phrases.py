@@ -64,13 +64,16 @@ _PHRASES: list[tuple[str, What, str]] = [
         r"reclaim_pages err \((?P<err>-?\d+)\) " + _FUNC + r"=0x(?P<number>[0-9a-f]+) ec_func=0x(?P<ec>[0-9a-f]+)",
     ),
     (
-        "failed reclaiming pages",
+        "failed recl",
         What.RECLAIM_FAILED,
-        r"failed reclaiming pages(?:: err (?P<err>-?\d+)| \((?P<err2>-?\d+)\))?",
+        r"failed recl(?:aim|iam)ing pages(?:: err (?P<err>-?\d+)| \((?P<err2>-?\d+)\))?"
+        r"(?: for func id 0x(?P<number>[0-9a-f]+))?$",
     ),
     ("page not found", What.NOT_FOUND, r"page not found"),
+    ("unknown DMA address", What.NOT_FOUND, r"FW reported unknown DMA address"),
     ("driver asked", What.OVER_ASKED, r"fw returned (?P<pages>-?\d+), driver asked (?P<asked>-?\d+)"),
-    ("failed to allocate page", What.ALLOC_FAILED, r"failed to allocate pages?(?: request)?$"),
+    ("failed to allocate pages request", What.REQUEST_DROPPED, r"failed to allocate pages request$"),
+    ("failed to allocate page", What.ALLOC_FAILED, r"failed to allocate pages?$"),
     ("failed dma mapping page", What.ALLOC_FAILED, r"failed dma mapping page"),
     ("failed to track", What.ALLOC_FAILED, r"failed to track allocated page"),
     ("vzalloc failed", What.ALLOC_FAILED, r"vzalloc failed"),
@@ -105,6 +108,7 @@ _PHRASES: list[tuple[str, What, str]] = [
     ("Skipping wait for vf pages", What.DEVICE_ERROR, r"Skipping wait for vf pages stage"),
     ("health compromised", What.DEVICE_ERROR, r"device's health compromised"),
     ("Fatal error", What.DEVICE_ERROR, r"Fatal error \d+ detected"),
+    ("pci channel state", What.DEVICE_ERROR, r".*Enter, pci channel state = [23]$"),
     ("PCI slot is unavailable", What.DEVICE_ERROR, r"PCI slot is unavailable"),
     ("skip cleanup", What.NO_TEARDOWN, r"tear_down_hca failed, skip cleanup"),
 ]
@@ -138,6 +142,8 @@ def understand(function: str | None, message: str) -> Statement | None:
             return Statement(what, m.groupdict())
     if function == "give_pages" and (m := _BARE.match(message)):
         return Statement(What.GAVE, m.groupdict())
+    if function == "mlx5_error_sw_reset" and message == "start":
+        return Statement(What.DEVICE_ERROR, {})
     return None
 
 

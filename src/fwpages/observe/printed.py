@@ -138,7 +138,10 @@ class Doubles:
         self._fine = self._fine or stamp[-3:] != b"000"
         t, message, last = float(stamp), line[at:], self._last
         self._last = message
-        if self._fine and self._known(message) and t > self._latest - LEEWAY:
+        if t < self._latest - LEEWAY:
+            # another log begins here, or the machine was started anew
+            self._now, self._before = {message}, set()
+        elif self._fine and self._known(message):
             self._within = self._within or not (self.found or message == last)
             self.found = True
             return True

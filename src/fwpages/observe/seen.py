@@ -108,6 +108,7 @@ class What(StrEnum):
     NOT_FOUND = "page not found"
     OVER_ASKED = "more returned than asked"
     ALLOC_FAILED = "no memory"
+    REQUEST_DROPPED = "no room for a request"
     NOTIFY_FAILED = "CANT_GIVE failed"
     REFUSED = "command refused"
     TIMEOUT = "command timed out"

@@ -114,6 +114,8 @@ class Session:
         self.refusing = False
         #: commands, events or lines about pages have been seen
         self.used = False
+        #: any command was seen, not only lines about pages
+        self.dumped = False
         #: MANAGE_PAGES itself was seen, not only lines about it
         self.commands = False
         self.give_dropped = 0
@@ -174,7 +176,7 @@ class Session:
 
     def submitted(self, v: Submitted) -> None:
         """A command was handed over."""
-        self.last, self.used = v.place, True
+        self.last, self.used, self.dumped = v.place, True, True
         if len(v.message) < 8:
             detail = f"a command of {len(v.message)} bytes"
             self.fault("command-malformed", Blame.HOST, v.place, detail=detail)

@@ -65,6 +65,10 @@ class Tally:
         """The function's line, a new one where it has none."""
         return self.lines.setdefault(who, Line(who))
 
+    def called(self, number: int | None) -> list[Identity]:
+        """The functions that a line can mean: with this number, or any where it tells none."""
+        return [who for who in self.lines if number is None or who.number == number]
+
     def requested(self, number: int, pages: int) -> None:
         """Pages were asked for; one request at a time is served, in order."""
         if pages:
