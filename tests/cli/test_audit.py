@@ -1,0 +1,99 @@
+"""``fwpages audit``: the report of several inputs on a screen and as JSON, and what the exit code tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fwpages.cli import invoke
+from fwpages.observe.accounts import Report
+from fwpages.observe.audit import audit
+from tests.observe.lives import Life, pages
+from tests.observe.logs import DMESG, FUNC, VHCA, write, write_trace
+
+
+@pytest.fixture
+def leaking(tmp_path: Path) -> Path:
+    """A life that ends with pages left."""
+    return write_trace(tmp_path, Life().opened().closed([pages(0x100, 10)]).lines)
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str]:
+    code = invoke(["audit", *map(str, args)])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return code, out
+
+
+def test_as_json_it_is_what_the_python_interface_returns(capsys: pytest.CaptureFixture[str], leaking: Path) -> None:
+    inputs = (VHCA, DMESG, leaking)
+    code, out = run(capsys, "--json", *inputs)
+    assert msgspec.json.decode(out, type=Report) == audit(*inputs)
+    assert (code, out.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_one_bad_input_among_good_ones_is_1(capsys: pytest.CaptureFixture[str], leaking: Path, at: int) -> None:
+    """Wherever it stands, and whether or not it is JSON; the good ones are told too."""
+    inputs = [FUNC, VHCA]
+    inputs.insert(at, leaking)
+    for args in ((), ("--json",)):
+        assert run(capsys, *args, *inputs)[0] == 1
+    assert run(capsys, FUNC, VHCA)[0] == 0
+    heads = [line for line in run(capsys, *inputs)[1].splitlines() if " mode, " in line]
+    assert [("clean" in head) for head in heads] == [n != at for n in range(3)]
+
+
+def test_a_finding_says_whose_fault_which_pages_and_what_would_help(
+    capsys: pytest.CaptureFixture[str], leaking: Path
+) -> None:
+    (finding,) = audit(leaking).sessions[0].findings
+    lines = run(capsys, leaking)[1].splitlines()
+    at = next(n for n, line in enumerate(lines) if finding.name in line)
+    assert f"{finding.name} ({finding.blame})" in lines[at]
+    assert f"{finding.function}" in lines[at]
+    assert f"{finding.pages} pages" in lines[at]
+    rest = " ".join(" ".join(lines[at + 1 :]).split())
+    assert finding.detail in rest
+    assert f"resolved by: {finding.remedy}" in rest
+
+
+def test_what_is_wrong_with_the_input_as_a_whole_is_1_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A log in which the kernel says that it kept complaints of the driver to itself, and no session."""
+    lines = ["mlx5_core 0000:01:00.0: enabling device", "mlx5_core: 7 callbacks suppressed"]
+    path = write(tmp_path, (f"[    1.00000{n}] {line}" for n, line in enumerate(lines)))
+    report = audit(path)
+    assert report.findings
+    assert not report.sessions
+    code, out = run(capsys, path)
+    assert (code, report.findings[0].name in out) == (1, True)
+    assert run(capsys, "--json", path)[0] == 1
+
+
+def test_an_open_session_is_told_as_open_and_is_no_finding(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Pages that are out while the driver is at work are where they belong."""
+    path = write_trace(tmp_path, Life().opened().lines)
+    code, out = run(capsys, "--json", path)
+    (session,) = json.loads(out)["sessions"]
+    assert (code, session["end"], session["totals"]["held"]) == (0, "open", 30)
+    assert "open: clean" in run(capsys, path)[1]
+
+
+def test_a_report_in_a_pipe_is_plain_and_100_columns_wide(capsys: pytest.CaptureFixture[str], leaking: Path) -> None:
+    out = run(capsys, DMESG, leaking)[1]
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("args", [(), ("--json",)])
+def test_an_input_that_cannot_be_used_silences_the_good_ones(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    """Nothing half is printed, and the message is about that input."""
+    bad = tmp_path / "none"
+    assert invoke(["audit", *args, str(VHCA), str(bad)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, f"{bad}: no such file" in err) == ("", True)

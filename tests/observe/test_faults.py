@@ -1,0 +1,98 @@
+"""Findings while they are gathered: bounded in number, and nothing of what was found is lost by that."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fwpages.host.findings import Blame
+from fwpages.observe.faults import MAX_ALIKE, MAX_NAMED, Fault, Faults, finding
+from fwpages.observe.findings import REMEDIES
+from fwpages.observe.seen import Place
+from fwpages.prm.identity import func_id, vhca_id
+
+AT = Place("t.jsonl", 9, 0.25)
+A, B = vhca_id(0x31), vhca_id(0x32)
+
+
+def _fault(name: str = "returned-twice", blame: Blame = Blame.DEVICE, **rest: object) -> Fault:
+    return Fault(name, blame, AT, **rest)  # type: ignore[arg-type]  # the fields of a Fault by name
+
+
+def _lost() -> Fault:
+    return _fault("log-lines-lost", Blame.LOG)
+
+
+def _filled(*faults: Fault) -> Faults:
+    gathered = Faults()
+    for f in faults:
+        gathered.add(f)
+    return gathered
+
+
+def test_a_finding_says_everything_and_what_helps() -> None:
+    shown = finding(_fault(function=A, pages=3, detail="TAKE named 3 pages"))
+    assert (shown.name, shown.blame, shown.function, shown.pages) == ("returned-twice", "device", "vhca:0x31", 3)
+    assert (shown.detail, shown.remedy) == ("TAKE named 3 pages", REMEDIES["returned-twice"])
+    assert shown.at == {"file": "t.jsonl", "line": 9, "time": 0.25}
+    assert (finding(_lost()).function, finding(_lost()).pages) == (None, None)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.sampled_from(["returned-twice", "bad-address"]), st.integers(1, 9)), max_size=60))
+def test_no_finding_and_no_page_is_lost_to_the_bound(told: list[tuple[str, int]]) -> None:
+    rows = _filled(*(_fault(name, function=A, pages=n, detail="d") for name, n in told)).rows()
+    for name in ("returned-twice", "bad-address"):
+        mine, pages = [r for r in rows if r.name == name], [n for x, n in told if x == name]
+        assert [r.pages for r in mine] == pages[:MAX_ALIKE]
+        more = pages[MAX_ALIKE:]
+        words = f"d (and {len(more)} more like it, {sum(more)} pages)" if more else "d"
+        assert [r.detail for r in mine[-1:]] == [words] * bool(mine)
+        assert all(r.detail == "d" for r in mine[:-1])
+
+
+def test_where_no_pages_are_told_none_are_summed() -> None:
+    rows = _filled(*[_lost()] * (MAX_ALIKE + 2)).rows()
+    assert rows[-1].detail == " (and 2 more like it)"
+
+
+def test_each_function_has_its_own_share() -> None:
+    rows = _filled(*[_fault(function=who) for who in (A, B) for _ in range(MAX_ALIKE)]).rows()
+    assert [r.function for r in rows] == ["vhca:0x31"] * MAX_ALIKE + ["vhca:0x32"] * MAX_ALIKE
+    assert not any("more like it" in r.detail for r in rows)
+
+
+def test_a_name_is_bounded_over_all_functions() -> None:
+    many = _filled(*(_fault(function=vhca_id(n), pages=1) for n in range(MAX_NAMED + 3)), _lost())
+    assert len(many) == MAX_NAMED + 1
+    assert many.rows()[MAX_NAMED - 1].detail.endswith("(and 3 more like it, 3 pages)")
+
+
+def test_it_tells_whether_there_is_one_about_a_function() -> None:
+    gathered = _filled(_fault(function=A))
+    assert gathered.has("returned-twice")
+    assert gathered.has("returned-twice", A)
+    assert not gathered.has("returned-twice", B)
+    assert not gathered.has("returned-foreign")
+
+
+def test_a_function_that_is_called_otherwise_keeps_its_findings() -> None:
+    gathered = _filled(_fault(function=func_id(0)), _fault(function=B))
+    gathered.rename(func_id(0), A)
+    assert [r.function for r in gathered.rows()] == ["vhca:0x31", "vhca:0x32"]
+    assert gathered.has("returned-twice", A)
+
+
+def test_missing_lines_are_counted_beyond_the_bound() -> None:
+    assert _filled(_fault()).damage() == 0
+    assert _filled(*[_fault(), _lost()] * (2 * MAX_ALIKE)).damage() == 2 * MAX_ALIKE
+
+
+def test_what_was_inferred_can_be_forgotten_and_what_was_heard_or_lost_stays() -> None:
+    heard = _fault("give-refused", heard=True, detail="err -5")
+    gathered = _filled(_fault(), *[heard] * (MAX_ALIKE + 4), _fault("bad-address", Blame.HOST), _lost())
+    assert gathered.drop_inferred() == 2
+    assert [r.name for r in gathered.rows()] == ["give-refused"] * MAX_ALIKE + ["log-lines-lost"]
+    # the ones that were only counted are still counted in the last of their name
+    assert gathered.rows()[MAX_ALIKE - 1].detail == "err -5 (and 4 more like it)"
+    assert gathered.drop_inferred() == 0
