@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import sys
 import zlib
@@ -28,8 +27,68 @@ _BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 
 
+_GZIP = b"\x1f\x8b"
+#: bytes of a compressed file that are unpacked at a time
+_PIECE = 1 << 12
+
+
 class InputError(Exception):
     """This input cannot be audited: the caller's misuse. The text says what was expected."""
+
+
+class Unpacked:
+    """A gzip file as it is unpacked, several one after the other too.
+
+    Unlike the library's it hands out all that comes before the place where a file is damaged or cut.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._member: zlib._Decompress | None = None
+        self._rest = b""
+        self._failed: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        """At most this many bytes, none at the end. EOFError and zlib.error as the file deserves."""
+        while self._failed is None:
+            data = self._rest or self._raw.read(_PIECE)
+            self._rest = b""
+            if not data and self._member is None:
+                return b""
+            if not data:
+                self._failed = EOFError()
+            elif out := self._unpack(data, size):
+                return out
+        raise self._failed
+
+    def _unpack(self, data: bytes, size: int) -> bytes:
+        if self._member is None:
+            data = data.lstrip(b"\0")  # archives fill up with zeros
+            if not data:
+                return b""
+            if not _GZIP.startswith(data[:2]):
+                self._failed = zlib.error("what follows its end is no gzip")
+                return b""
+            self._member = zlib.decompressobj(wbits=31)
+        before = self._member.copy()
+        try:
+            out = self._member.decompress(data, size)
+        except zlib.error as e:
+            self._failed = e
+            return _until_failure(before, data)
+        self._rest = self._member.unconsumed_tail or self._member.unused_data
+        if self._member.eof:
+            self._member = None
+        return out
+
+
+def _until_failure(member: zlib._Decompress, data: bytes) -> bytes:
+    """What a damaged piece holds before its damage."""
+    out = bytearray()
+    with contextlib.suppress(zlib.error):
+        for i in range(len(data)):
+            out += member.decompress(data[i : i + 1])
+    return bytes(out)
 
 
 @dataclass
@@ -40,7 +99,7 @@ class Source:
     """
 
     name: str
-    stream: IO[bytes]
+    stream: IO[bytes] | Unpacked
     sample: bytes = b""
     broken: str = ""
     cut: bool = False
@@ -78,7 +137,7 @@ class Source:
             return self.stream.read(size)
         except EOFError:
             self.broken = "the compressed file ends too early"
-        except (zlib.error, gzip.BadGzipFile) as e:
+        except zlib.error as e:
             self.broken = f"the compressed file is damaged ({e})"
         except OSError as e:
             self.broken = f"reading failed ({e.strerror or e})"
@@ -120,9 +179,7 @@ def open_source(path: str | Path) -> Source:
         raise InputError(f"{name}: no such file; {EXPECTED}") from None
     except (OSError, ValueError) as e:
         raise InputError(f"{name} cannot be read ({getattr(e, 'strerror', None) or e})") from None
-    stream: IO[bytes] = buffered
-    if magic[:2] == b"\x1f\x8b":
-        stream = gzip.GzipFile(fileobj=buffered)  # type: ignore[assignment]
+    stream: IO[bytes] | Unpacked = Unpacked(buffered) if magic[:2] == _GZIP else buffered
     packed = next((how for start, how in _PACKED.items() if magic.startswith(start)), None)
     source = Source(name, stream, _owned=owned)
     if packed:
