@@ -127,16 +127,19 @@ class Records:
         out, peak = self.by_type.get(kind, (0, 0))
         self.by_type[kind] = out + pages, max(peak, out + pages)
 
-    def _retype(self, row: Record, kind: FunctionType) -> None:
+    def retype(self, row: Record, kind: FunctionType) -> None:
+        """The record is of another type than was known: what it has, and the most that it had, counts there."""
         self._shift(row.type, -row.outstanding)
         row.type = kind
         self._shift(kind, row.outstanding)
+        out, peak = self.by_type[kind]
+        self.by_type[kind] = out, max(peak, row.peak)
 
     def announce(self, identity: Identity, kind: FunctionType) -> Record:
         """The e-switch learned what this identity is: its record, with all that it counted, moves to ``kind``."""
         row = self.open(identity, kind)
         row.announced = True
-        self._retype(row, kind)
+        self.retype(row, kind)
         return row
 
     def retire(self, identity: Identity) -> None:
@@ -153,9 +156,11 @@ class Records:
             return
         row = self.rows[number]
         row.identity = new
-        self._retype(row, kind)
+        self.retype(row, kind)
         self._by_identity[new] = (*self._with_pages(new), number)
         self._by_identity[old] = tuple(n for n in self._by_identity[old] if n != number)
+        # the old name is as it was before this record had it
+        self._generations[old] -= 1
         row.generation = self._next_generation(new)
         self.current = {who: n for who, n in self.current.items() if who != old} | {new: number}
 

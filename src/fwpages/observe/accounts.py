@@ -95,7 +95,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "sche
         return not self.findings and all(s.clean for s in self.sessions)
 
 
-_COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
+COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
 
 #: the counters' names in debugfs (``mlx5/<pci address>/pages/``) by type; the own function has none of its own
 DEBUGFS = {
@@ -112,7 +112,7 @@ def total(functions: Iterable[Function], peak: Count | Literal["sum"] = "sum") -
     """Column by column; a column with an unknown count in it is unknown. ``peak`` replaces the sum of peaks."""
     rows = list(functions)
     sums: dict[str, Count] = {}
-    for name in _COLUMNS:
+    for name in COLUMNS:
         values = [getattr(f, name) for f in rows]
         sums[name] = None if None in values else sum(values)
     if peak != "sum":

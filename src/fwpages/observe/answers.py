@@ -37,16 +37,22 @@ class Answers:
     def stray(self, v: Completed) -> None:
         """An answer to a command that nobody waits for."""
         s = self.s
-        if v.key in self._done and len(self._strays) < MAX_DONE:
+        if v.key in self._done:
             detail = "an answer to a command that was answered before, or whose slot is gone; nothing is taken from it"
-            self._strays.append(("late-answer", v.place, detail))
+            self._stray("late-answer", v.place, detail)
         elif s.log or not s.began:
             self.passed_over += 1
-        elif s.numbered and len(self._strays) < MAX_DONE:
-            self._strays.append(("answer-unasked", v.place, "no command of this number was sent"))
+        elif s.numbered:
+            self._stray("answer-unasked", v.place, "no command of this number was sent")
         else:
             detail = "an answer to a command that is not in the trace"
             s.missing(Lost(place=v.place, device=v.device, name="log-lines-lost", detail=detail))
+
+    def _stray(self, name: str, place: Place, detail: str) -> None:
+        if len(self._strays) < MAX_DONE:
+            self._strays.append((name, place, detail))
+        else:
+            self.passed_over += 1
 
     def none_to(self, p: Pending) -> None:
         """The trace goes on as if this had been answered or given up, and has neither line."""

@@ -42,7 +42,7 @@ from fwpages.prm.opcodes import Opcode
 
 __all__ = ["Audit", "InputError", "audit"]
 
-#: page addresses that sessions left behind, never fenced, which later ones are compared with
+#: page addresses that closed sessions left behind, never fenced, which later ones are compared with
 MAX_LEFTOVERS = 8 << 20
 
 
@@ -159,8 +159,7 @@ class Audit:
         report = self._done[device.slot] = close(s, why)
         if report.end == "closed" and s.custody.records.out and not s.lossy:
             left = s.custody.left()
-            before = left if device.leftovers is None else np.union1d(device.leftovers, left)
-            device.leftovers = before[:MAX_LEFTOVERS]
+            device.leftovers = np.union1d(s.pages.leftovers, left)[:MAX_LEFTOVERS]
         elif s.fences.fenced:
             device.leftovers = None
         elif device.leftovers is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fwpages.host.findings import Blame
 from fwpages.host.ledger import State
 from fwpages.host.records import Record
-from fwpages.observe.accounts import UNKNOWN, Count, End, Function, by_type, counters, total
+from fwpages.observe.accounts import COLUMNS, UNKNOWN, Count, End, Function, by_type, counters, total
 from fwpages.observe.accounts import Session as Report
 from fwpages.observe.fences import Why
 from fwpages.observe.seen import Unanswered
@@ -74,8 +74,7 @@ def close(s: Session, why: Why) -> Report:
 
 def _silent(s: Session) -> bool:
     """Nothing in the input would tell of pages: that none are seen says nothing."""
-    begins = s.began and (s.dumped or not s.log)
-    return not s.tally.used and not begins
+    return not s.began or (s.log and not (s.dumped or s.tally.used))
 
 
 def _under_way(s: Session, end: End) -> None:
@@ -100,7 +99,18 @@ def _under_way(s: Session, end: End) -> None:
 
 def _by_ledger(s: Session) -> list[Function]:
     counts = s.custody.ledger.counts()
-    return [_function(s, r, counts) for r in s.custody.records]
+    rows = [_function(s, r, counts) for r in s.custody.records]
+    if s.began:
+        return rows
+    known = {f.identity for f in rows}
+    seen = dict.fromkeys(w for w in (*s.pages.last_take, *s.pages.before, *s.unsure) if str(w) not in known)
+    return rows + [_unknown(s, who) for who in seen]
+
+
+def _unknown(s: Session, who: Identity) -> Function:
+    """A function that was there before the input begins, and of which nothing but that is known."""
+    nothing: dict[str, Count] = dict.fromkeys(COLUMNS)
+    return Function(identity=str(who), generation=0, type=s.naming.type_of(who), **nothing)
 
 
 def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Function:

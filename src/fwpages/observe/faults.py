@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from fwpages.host.findings import Blame
 from fwpages.observe import accounts
@@ -15,6 +17,8 @@ from fwpages.prm.identity import Identity
 MAX_ALIKE = 16
 #: findings of one name, whatever the function
 MAX_NAMED = 1024
+
+_Key: TypeAlias = tuple[str, Identity | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +36,25 @@ class Fault:
 
 
 class Faults:
-    """A bounded list of faults; beyond the bounds they are counted and their pages summed."""
+    """A bounded list of faults; beyond the bounds they are counted and their pages summed, by name and function."""
 
     def __init__(self) -> None:
         self._rows: list[Fault] = []
-        self._alike: dict[tuple[str, Identity | None], int] = {}
-        self._named: dict[str, int] = {}
-        self._more: dict[int, tuple[int, int]] = {}
-        self._last: dict[str, int] = {}
+        self._alike: Counter[_Key] = Counter()
+        self._named: Counter[str] = Counter()
+        #: what is not listed: how many, and their pages
+        self._more: dict[_Key, tuple[int, int]] = {}
 
     def add(self, fault: Fault) -> None:
         """One more."""
         key = (fault.name, fault.function)
-        n, named = self._alike.get(key, 0), self._named.get(fault.name, 0)
-        if n >= MAX_ALIKE or named >= MAX_NAMED:
-            at = self._last[fault.name]
-            count, pages = self._more.get(at, (0, 0))
-            self._more[at] = (count + 1, pages + (fault.pages or 0))
+        if self._alike.get(key, 0) >= MAX_ALIKE or self._named[fault.name] >= MAX_NAMED:
+            key = key if key in self._alike else (fault.name, None)
+            count, pages = self._more.get(key, (0, 0))
+            self._more[key] = (count + 1, pages + (fault.pages or 0))
             return
-        self._alike[key], self._named[fault.name] = n + 1, named + 1
-        self._last[fault.name] = len(self._rows)
+        self._alike[key] += 1
+        self._named[fault.name] += 1
         self._rows.append(fault)
 
     def has(self, name: str, function: Identity | None = None) -> bool:
@@ -60,34 +63,44 @@ class Faults:
 
     def damage(self) -> int:
         """How often lines were found missing."""
-        more = sum(n for i, (n, _) in self._more.items() if self._rows[i].name == "log-lines-lost")
-        return self._named.get("log-lines-lost", 0) + more
+        lost = "log-lines-lost"
+        return self._named[lost] + sum(n for (name, _), (n, _) in self._more.items() if name == lost)
 
     def drop_inferred(self) -> int:
         """Forget what was inferred from commands about host, device or link; returns how much that was."""
-        kept = [(i, f) for i, f in enumerate(self._rows) if f.heard or f.blame is Blame.LOG]
+        kept = [f for f in self._rows if f.heard or f.blame is Blame.LOG]
         dropped = len(self._rows) - len(kept)
-        self._more = {new: self._more[i] for new, (i, _) in enumerate(kept) if i in self._more}
-        self._rows = [f for _, f in kept]
+        self._list(kept)
         return dropped
 
     def rename(self, old: Identity, new: Identity) -> None:
         """A function is called otherwise from now on."""
-        self._rows = [replace(f, function=new) if f.function == old else f for f in self._rows]
+        more, self._more = self._more, {}
+        for (name, who), (n, pages) in more.items():
+            key = (name, new if who == old else who)
+            count, total = self._more.get(key, (0, 0))
+            self._more[key] = (count + n, total + pages)
+        self._list([replace(f, function=new) if f.function == old else f for f in self._rows])
+
+    def _list(self, rows: list[Fault]) -> None:
+        self._rows = rows
+        self._alike = Counter((f.name, f.function) for f in rows)
+        self._named = Counter(f.name for f in rows)
+        self._more = {key: more for key, more in self._more.items() if key[0] in self._named}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def rows(self) -> list[accounts.Finding]:
-        """All of them in the shape of the report."""
-        return [self._row(i, f) for i, f in enumerate(self._rows)]
-
-    def _row(self, i: int, f: Fault) -> accounts.Finding:
-        detail = f.detail
-        if i in self._more:
-            count, pages = self._more[i]
-            detail += f" (and {count} more like it" + (f", {many(pages)})" if pages else ")")
-        return finding(replace(f, detail=detail))
+        """All of them in the shape of the report; the last of its kind, else of its name, tells of those not listed."""
+        last: dict[_Key | str, int] = {}
+        for i, f in enumerate(self._rows):
+            last[f.name, f.function] = last[f.name] = i
+        words = [""] * len(self._rows)
+        for (name, who), (count, pages) in self._more.items():
+            at = last.get((name, who), last[name])
+            words[at] += f" (and {count} more like it" + (f", {many(pages)})" if pages else ")")
+        return [finding(replace(f, detail=f.detail + more)) for f, more in zip(self._rows, words, strict=True)]
 
 
 def finding(f: Fault) -> accounts.Finding:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 
 from fwpages.observe.dump import Dumps, caller_of
 from fwpages.observe.inputs import EXPECTED, InputError, Source, looks_binary
-from fwpages.observe.phrases import Statement, said, understand
+from fwpages.observe.phrases import Statement, plausible, said, understand
 from fwpages.observe.printed import (
     LEEWAY,
     Doubles,
@@ -169,6 +169,10 @@ class KernelLog:
                 self._taking = device
                 if origin:
                     self._taking_in[origin["pid"]] = device
+            if not plausible(value):
+                detail = f"{message[:80]}: no driver says such numbers"
+                yield Lost(place=place, device=device, name="log-lines-lost", detail=detail)
+                return
             begins = value.what is What.FIRMWARE or (value.what is What.REQUESTED and value.boot)
             yield from self._time(place, begins=begins)
             yield value

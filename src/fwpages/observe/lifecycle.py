@@ -68,7 +68,7 @@ class Lifecycle:
         if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not self.is_own(c):
             self.s.naming.enable(func_id(c["function_id"], ec=bool(c["embedded_cpu_function"])), None)
         elif p.opcode == Opcode.ALLOC_SF:
-            self.s.naming.enable(func_id(c["function_id"]), FunctionType.SF)
+            self.s.naming.enable(self.s.naming.sf_name(c["function_id"]), FunctionType.SF)
 
     def answered(self, p: Pending, c: Command, a: Answer, v: Completed) -> None:
         """The device did it."""
@@ -84,9 +84,9 @@ class Lifecycle:
             case Opcode.QUERY_HCA_CAP:
                 self._queried_cap(p, c, a, v)
             case Opcode.ALLOC_SF:
-                self._announce(func_id(c["function_id"]), FunctionType.SF)
+                self._announce(self.s.naming.sf_name(c["function_id"]), FunctionType.SF)
             case Opcode.DEALLOC_SF:
-                self._gone(func_id(c["function_id"]), v.place)
+                self._gone(self.s.naming.sf_name(c["function_id"]), v.place)
             case Opcode.CREATE_EQ:
                 self.queues[a["eq_number"]] = _for_pages(c)
             case Opcode.DESTROY_EQ:
@@ -186,6 +186,7 @@ class Lifecycle:
         if old in s.unsure:
             s.unsure[new] = s.unsure.pop(old)
         s.pages.rename(old, new)
+        s.requests.rename(old, new)
         for p in [*s.pending.values(), *s.overdue.values()]:
             p.who = new if p.who == old else p.who
 
@@ -233,13 +234,15 @@ class Lifecycle:
             # nobody has used the mode yet: the session goes on in FUNC_ID mode
             self.set_mode = False
             s.naming.mode = Mode.FUNC_ID
-            s.custody.records.rename(vhca_id(s.naming.vhca), s.naming.own, FunctionType.SELF)
+            self._call(vhca_id(s.naming.vhca), s.naming.own, FunctionType.SELF)
 
     def _other_caps(self, c: Command, vhca: int, place: Place) -> None:
         """The capabilities of another function tell its vhca_id, and its number its type."""
         if c["function_id_type"]:
             return
-        s, who = self.s, func_id(c["function_id"], ec=bool(c["ec_vf_function"]))
+        s, number = self.s, c["function_id"]
+        sf = s.naming.sf_name(number)
+        who = sf if s.naming.enabled.get(sf) is FunctionType.SF else func_id(number, ec=bool(c["ec_vf_function"]))
         if (user := s.naming.user_of(vhca, who)) is not None:
             detail = f"{who} is said to have {vhca_id(vhca)}, which {user} has"
             s.fault("vhca-id-twice", Blame.DEVICE, place, vhca_id(vhca), detail=detail)
@@ -254,7 +257,7 @@ class Lifecycle:
         records = self.s.custody.records
         number = records.current.get(vhca_id(vhca))
         if number is not None:
-            records.rows[number].type = kind
+            records.retype(records.rows[number], kind)
 
 
 def _for_pages(c: Command) -> bool:

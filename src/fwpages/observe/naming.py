@@ -20,6 +20,8 @@ class Naming:
         self.sf = False
         #: vports that a command enabled, by the name that it used, with the type that it tells
         self.enabled: dict[Identity, FunctionType] = {}
+        #: the same, and every vhca_id that was learned, whatever has become of the function
+        self.met: set[Identity] = set()
         self._vhca_of: dict[Identity, int] = {}
         self._learned: dict[int, FunctionType] = {}
 
@@ -34,6 +36,12 @@ class Naming:
         """Whom a page command or event means."""
         return named(self.mode, number, ec)
 
+    def sf_name(self, number: int) -> Identity:
+        """The FUNC_ID name of a sub-function, which ALLOC_SF, DEALLOC_SF and the capabilities give without the ec bit:
+        those of an ECPF have it in page commands.
+        """
+        return func_id(number, ec=bool(self.ecpf))
+
     def is_own_hca(self, number: int, ec: int, id_type: int) -> bool:
         """ENABLE_HCA or DISABLE_HCA with these fields is about the function itself."""
         if id_type:
@@ -41,8 +49,12 @@ class Naming:
         return number == 0 and (bool(ec) or not self.ecpf)
 
     def knows(self, vhca: int) -> bool:
-        """This vhca_id is the own one or was learned from the capabilities of another function."""
-        return vhca == self.vhca or vhca in self._learned
+        """This vhca_id is the own one, or was at some time another function's, by its capabilities."""
+        return vhca == self.vhca or vhca_id(vhca) in self.met
+
+    def present(self, who: Identity) -> bool:
+        """A vport of this name is enabled now."""
+        return who in self.enabled or (who.mode is Mode.VHCA_ID and who.number in self._vhca_of.values())
 
     def type_of(self, who: Identity) -> FunctionType:
         """The type of a function; UNKNOWN where nothing has told it."""
@@ -65,6 +77,7 @@ class Naming:
     def enable(self, who: Identity, kind: FunctionType | None) -> None:
         """A vport was enabled, or a sub-function allocated, under its FUNC_ID name."""
         self.enabled[who] = kind or FunctionType.UNKNOWN
+        self.met.add(who)
 
     def user_of(self, vhca: int, who: Identity) -> str | None:
         """Another function than ``who`` (its FUNC_ID name) that has this vhca_id, in words; None where it is free."""
@@ -76,12 +89,14 @@ class Naming:
         """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
         kind = FunctionType.SPF if self.ecpf else FunctionType.UNKNOWN
         self.enabled[vhca_id(vhca)] = kind
+        self.met.add(vhca_id(vhca))
         return self._learned.setdefault(vhca, kind) if vhca != self.vhca else FunctionType.SELF
 
     def learn(self, who: Identity, vhca: int) -> FunctionType:
         """The capabilities of ``who`` (its FUNC_ID name) told its vhca_id; returns the type that it thus has."""
         kind = FunctionType.SELF if vhca == self.vhca else self.type_of_number(who)
         self._vhca_of[who] = vhca
+        self.met.add(vhca_id(vhca))
         self._learned[vhca] = kind
         return kind
 
@@ -95,12 +110,10 @@ class Naming:
         """A vport was disabled under its FUNC_ID name: returns its name in the mode that holds, and forgets it."""
         self.enabled.pop(who, None)
         vhca = self._vhca_of.pop(who, None)
-        if self.mode is Mode.FUNC_ID:
-            return who
         if vhca is None:
             return who
         self._learned.pop(vhca, None)
-        return vhca_id(vhca)
+        return who if self.mode is Mode.FUNC_ID else vhca_id(vhca)
 
     def gone_vhca(self, vhca: int) -> Identity:
         """The same for a vport named by its vhca_id."""

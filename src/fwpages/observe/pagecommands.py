@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwpages.host.findings import Blame
+from fwpages.host.ledger import Returned
 from fwpages.observe.custody import Offer
 from fwpages.observe.seen import Completed, Holes, Place
-from fwpages.pages.space import Addresses
+from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
@@ -48,6 +49,8 @@ class PageCommands:
         #: names that the device itself has used: a host that repeats one makes no mistake of its own
         self.named_by_device: set[tuple[int, bool]] = set()
         self._doubts: list[tuple[Place, Blame, int]] = []
+        #: pages that a GIVE named the wrong function for, and the right one
+        self._misnamed: list[tuple[Identity, Indices]] = []
         self._boot_next = False
 
     # -- QUERY_PAGES
@@ -105,7 +108,13 @@ class PageCommands:
         if s.naming.mode is Mode.VHCA_ID:
             self.named_by_vhca = True
         who = p.who = s.naming.name(number, ec)
-        if self.check_name(number, ec, p.place, Blame.HOST):
+        if c.op_mod in (ManagePages.GIVE, ManagePages.TAKE):
+            p.meant = s.requests.meant(p, who)
+        if p.meant is not None:
+            p.faulty = True
+            detail = f"{p} of {many(p.asked)} names {who}: firmware wants that of {p.meant}, and nothing of {who}"
+            s.fault("identity-mismatch", Blame.HOST, p.place, who, p.asked, detail)
+        elif self.check_name(number, ec, p.place, Blame.HOST):
             p.faulty = True
         if c.op_mod == ManagePages.GIVE:
             self._give(p, c, who, holes)
@@ -135,6 +144,8 @@ class PageCommands:
             s.lose(who, "its addresses are too scattered to be followed")
             return
         p.offer = offer
+        if p.meant is not None:
+            self._misnamed.append((p.meant, offer.index))
         self._judge_offer(p, who, offer)
 
     def _judge_offer(self, p: Pending, who: Identity, offer: Offer) -> None:
@@ -238,6 +249,7 @@ class PageCommands:
         returned = s.custody.check_return(who, pas)
         if returned.unknown.size and self._doubt_waiting(who):
             returned = s.custody.check_return(who, pas)
+        returned, excused = self._excuse(p, who, returned)
         reasons = (
             ("returned-foreign", "of another function", returned.foreign),
             ("returned-twice", "that came back before, or named twice", returned.twice),
@@ -247,7 +259,23 @@ class PageCommands:
             # a release_all has freed what a TAKE under way names: firmware says the same thing twice
             if pages.size and not (name == "returned-twice" and p.crossed):
                 self._judge_return(name, words, pages, p, who, v.place)
-        s.requests.served(p, who, n, s.custody.take(returned), v.place)
+        s.requests.served(p, who, n, s.custody.take(returned) + excused, v.place)
+
+    def _excuse(self, p: Pending, who: Identity, returned: Returned) -> tuple[Returned, int]:
+        """Pages that are another function's by the host's mistake alone come back from whom firmware knows to have
+        them: that is no fault of the device's. Returns what else was returned, and how many these were.
+        """
+        s = self.s
+        index = s.custody.space.index(returned.foreign)
+        if not index.size or not (self._misnamed or p.meant):
+            return returned, 0
+        excused = np.full(index.size, p.meant is not None)
+        for meant, given in self._misnamed:
+            if meant == who:
+                excused |= np.isin(index, given)
+        none = returned.foreign[:0]
+        n = s.custody.take(Returned(index[excused], none, none, none))
+        return returned._replace(foreign=returned.foreign[~excused]), n
 
     def _judge_return(self, name: str, words: str, pages: Addresses, p: Pending, who: Identity, place: Place) -> None:
         s, n = self.s, int(pages.size)
@@ -300,6 +328,10 @@ class PageCommands:
                 self.s.fault("identity-mismatch", blame, place, vhca_id(number), detail=detail)
                 return True
             suspect = number == 0 and naming.vhca not in (None, 0)
+        elif ec and naming.ecpf is False:
+            detail = f"{_name(number, ec)} on a supplier that is no embedded CPU's function"
+            self.s.fault("identity-mismatch", blame, place, func_id(number, ec=True), detail=detail)
+            return True
         else:
             suspect = number != 0 and number == naming.vhca and not ec
         if suspect and len(self._doubts) < MAX_DOUBTS:
@@ -321,7 +353,7 @@ class PageCommands:
         naming = self.s.naming
         if number == 0:
             return naming.mode is not Mode.VHCA_ID or naming.knows(0)
-        if naming.mode is not Mode.FUNC_ID or func_id(number) in naming.enabled:
+        if naming.mode is not Mode.FUNC_ID or func_id(number) in naming.met:
             return True
         supplier = naming.supplier
         return supplier is not None and number <= max(supplier.max_vfs, supplier.max_ec_vfs)

@@ -1,7 +1,8 @@
 """What mlx5_core's own lines say, in the words of Linux 3.x to 7.2.
 
-Each phrase is a pattern and what it states; groups with these names become fields: ``number``, ``ec``, ``mode``,
-``pages``, ``err``, ``opcode``, ``op_mod``. Wordings that do not name a function, or a mode, leave the field None.
+Each phrase is a pattern and what it states; its groups become the fields of ``Said`` of the same names (``dec`` is a
+``number`` in decimal, ``err2`` an ``err``, ``all`` and ``boot`` are flags, ``who`` a type in words). Wordings that do
+not name a function, or a mode, leave the field None.
 """
 
 from __future__ import annotations
@@ -113,6 +114,9 @@ _PHRASES: list[tuple[str, What, str]] = [
     ("skip cleanup", What.NO_TEARDOWN, r"tear_down_hca failed, skip cleanup"),
 ]
 
+#: characters of one line of the kernel's, at most
+MAX_MESSAGE = 1024
+
 _COMPILED = [(needle, what, re.compile(pattern)) for needle, what, pattern in _PHRASES]
 
 #: kernels whose give_pages says nothing but the error
@@ -137,6 +141,8 @@ class Statement:
 
 def understand(function: str | None, message: str) -> Statement | None:
     """What this message states; ``function`` is the driver's function that said it, where the line names it."""
+    if len(message) > MAX_MESSAGE:
+        return None
     for needle, what, pattern in _COMPILED:
         if needle in message and (m := pattern.match(message)):
             return Statement(what, m.groupdict())
@@ -145,6 +151,12 @@ def understand(function: str | None, message: str) -> Statement | None:
     if function == "mlx5_error_sw_reset" and message == "start":
         return Statement(What.DEVICE_ERROR, {})
     return None
+
+
+def plausible(v: Said) -> bool:
+    """The numbers of a line are such as a driver can mean: functions have 16 bits, all else has 32."""
+    rest = (v.pages, v.asked, v.err, v.opcode, v.status, v.slot)
+    return (v.number or 0) <= 0xFFFF and all(abs(n or 0) < 1 << 32 for n in rest)
 
 
 def said(statement: Statement, place: Place, device: str, text: str) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -101,8 +102,8 @@ def _toml(s: _Start, name: str) -> str:
     lines = [
         "# From a real driver's log: what the device said of itself at its start.",
         "# Assumed: max_vfs, which no command says.",
-        f'name = "{name}"',
-        f'description = "as {s.device} said of itself"',
+        f"name = {_quoted(name)}",
+        f"description = {_quoted(f'as {s.device} said of itself')}",
         f"boot_pages = {s.boot}",
         f"init_pages = {s.init}",
         f"vhca_id = {most['vhca_id']:#x}",
@@ -119,6 +120,11 @@ def _toml(s: _Start, name: str) -> str:
         if stripped:
             lines.append(f'"{_kind(kind)}.{"current" if is_current else "max"}" = "{stripped.hex()}"')
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A string as TOML writes it: what JSON escapes, TOML does too."""
+    return json.dumps(text)
 
 
 def _kind(number: int) -> str:

@@ -12,7 +12,7 @@ from fwpages.observe.waits import BOUNDS
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import QueryPages
+from fwpages.prm.opcodes import ManagePages, QueryPages
 
 if TYPE_CHECKING:
     from fwpages.observe.session import Pending, Session
@@ -32,6 +32,8 @@ class Requests:
         self._absurd: set[Identity] = set()
         #: what firmware wants taken back and has not got rid of, request by request
         self._owed: dict[Identity, list[int]] = {}
+        #: what it wants given and no GIVE has answered
+        self._wanted: dict[Identity, list[int]] = {}
 
     # -- by event
 
@@ -66,9 +68,35 @@ class Requests:
             self.s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
         elif pages < 0:
             self._owe(who, -pages)
+        else:
+            self._want(who, pages)
+
+    def _want(self, who: Identity, pages: int) -> None:
+        wanted = self._wanted.setdefault(who, [])
+        if pages and len(wanted) < MAX_OWED:
+            wanted.append(pages)
+
+    def meant(self, p: Pending, who: Identity) -> Identity | None:
+        """Whom a GIVE or TAKE is for that names ``who``, of whom firmware wants nothing: the only other function of
+        which it wants just so many. None where it may be ``who``.
+        """
+        s = self.s
+        give = p.op_mod == ManagePages.GIVE
+        asked = self._wanted if give else self._owed
+        mine = asked.get(who)
+        if mine:
+            if give:
+                _consume(mine, p.asked)
+            return None
+        others = [other for other, counts in asked.items() if counts and counts[0] == p.asked]
+        if len(others) != 1 or not s.began or s.lossy or s.holey or s.life.closing:
+            return None
+        del asked[others[0]][0]
+        return others[0]
 
     def cannot_give(self, p: Pending, who: Identity) -> None:
         """The host says that nothing comes."""
+        del self._wanted.get(who, [])[:1]
         if who in self._absurd:
             self._absurd.discard(who)
         else:
@@ -101,6 +129,7 @@ class Requests:
                 if p.offer is not None:
                     unsure.append(p.offer.index)
         self._owed.pop(who, None)
+        self._wanted.pop(who, None)
         return self.s.custody.release(who, np.concatenate(unsure))
 
     # -- at start-up
@@ -117,6 +146,8 @@ class Requests:
                 detail = f"{p} wants {many(-pages, f'{which} page')} back, {held} are out"
                 s.fault("absurd-count", Blame.DEVICE, place, who, -pages, detail)
             self._owe(who, min(-pages, held))
+        elif who.number == c["function_id"]:
+            self._want(who, pages)
 
     # -- taking back
 
@@ -145,5 +176,17 @@ class Requests:
         """A function is called otherwise from now on."""
         if old in self.released:
             self.released[new] = self.released.pop(old)
-        if old in self._owed:
-            self._owed[new] = self._owed.pop(old)
+        for table in (self._owed, self._wanted):
+            if old in table:
+                table[new] = table.pop(old) + table.get(new, [])
+
+
+def _consume(wanted: list[int], pages: int) -> None:
+    """These pages are on their way: for the request of just so many, else for the oldest ones."""
+    if pages in wanted:
+        wanted.remove(pages)
+        return
+    while wanted and pages > 0:
+        wanted[0], pages = wanted[0] - pages, pages - wanted[0]
+        if wanted[0] <= 0:
+            del wanted[0]

@@ -21,6 +21,7 @@ from fwpages.observe.seen import Completed, Lost, Place, Submitted, Unanswered
 from fwpages.observe.tally import Tally
 from fwpages.observe.waits import Waits
 from fwpages.pages.space import Indices
+from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Supplier
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, decode_answer, decode_command
@@ -37,7 +38,9 @@ PATIENCE = 60.0
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A command on its way. ``faulty``: the host did something wrong in it; ``crossed``: release_all came meanwhile."""
+    """A command on its way. ``faulty``: the host did something wrong in it; ``meant``: whom it should have named
+    instead of ``who``; ``crossed``: release_all came meanwhile.
+    """
 
     key: Hashable
     place: Place
@@ -49,6 +52,7 @@ class Pending:
     offer: Offer | None = None
     doubted: Indices | None = None
     asked: int = 0
+    meant: Identity | None = None
     faulty: bool = False
     crossed: bool = False
 
@@ -177,13 +181,13 @@ class Session:
     def submitted(self, v: Submitted) -> None:
         """A command was handed over."""
         self.last, self.used, self.dumped = v.place, True, True
-        if len(v.message) < 8:
-            detail = f"a command of {len(v.message)} bytes"
-            self.fault("command-malformed", Blame.HOST, v.place, detail=detail)
-            return
         opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
         p = Pending(v.key, v.place, opcode, op_mod, v.slot)
-        if opcode in COMMANDS or opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
+        if len(v.message) < 8:
+            p.faulty = True
+            detail = f"a command of {many(len(v.message), 'byte')}"
+            self.fault("command-malformed", Blame.HOST, v.place, detail=detail)
+        elif opcode in COMMANDS or opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
             try:
                 p.command = decode_command(v.message)
             except LayoutError as e:

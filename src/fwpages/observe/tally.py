@@ -134,9 +134,7 @@ class Tally:
         now = self.lines.pop(new, None)
         row.who = new
         if now is not None:
-            row.given += now.given
-            row.out = None if row.out is None or now.out is None else row.out + now.out
-            row.peak = row.out
+            _join(row, now)
         self.lines = {new: row, **self.lines}
 
     def swept_out(self) -> bool:
@@ -198,3 +196,16 @@ class Tally:
             doubtful=count(r.doubtful),
             peak=count(r.peak),
         )
+
+
+def _join(row: Line, other: Line) -> None:
+    """One function was counted under two names: what its two lines say together. Their peaks were at any times."""
+    row.given += other.given
+    row.released += other.released
+    row.doubtful += other.doubtful
+    row.asked += other.asked
+    row.swept += other.swept
+    row.returned = None if row.returned is None or other.returned is None else row.returned + other.returned
+    row.out = None if row.out is None or other.out is None else row.out + other.out
+    row.peak = (row.peak or other.peak) if 0 in (row.peak, other.peak) else None
+    row.unsure = row.unsure or other.unsure

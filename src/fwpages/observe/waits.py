@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fwpages.host import Bounds
 from fwpages.host.findings import Blame
+from fwpages.host.records import Record
 from fwpages.observe.seen import Place
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
@@ -47,7 +48,11 @@ class Waits:
         self._rows = []
 
     def _left(self, kind: FunctionType) -> int:
-        return sum(r.outstanding for r in self.s.custody.records.awaited([kind]))
+        return sum(r.outstanding for r in self._awaited(kind))
+
+    def _awaited(self, kind: FunctionType) -> list[Record]:
+        """What is out of functions that are gone; not of those that were enabled anew in the meantime."""
+        return [r for r in self.s.custody.records.awaited([kind]) if not self.s.naming.present(r.identity)]
 
     def look(self, place: Place) -> None:
         """Something was seen: pages have come back since, or it has taken too long."""
@@ -67,7 +72,7 @@ class Waits:
         s = self.s
         if s.lossy:
             return
-        rows = s.custody.records.awaited([w.kind])
+        rows = self._awaited(w.kind)
         names = ", ".join(f"{r.identity} {r.outstanding}" for r in rows[:8])
         more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
         detail = f"the last function of type {w.kind.value} is gone, and {many(left)} did not come back: {names}{more}"
