@@ -210,6 +210,8 @@ def _notes(s: Session, end: End) -> None:
 
 def _begun_before(s: Session) -> None:
     s.note("the input begins in the middle of this session: what was given before is not known, so no counts")
+    if not s.naming.told:
+        s.note("nothing tells in which mode functions are named: taken as FUNC_ID")
     _seen_here(s)
     for line in s.tally.lines.values() if s.by_lines else ():
         s.note(f"{line.who}: seen here: given {line.given}, released {line.released}")

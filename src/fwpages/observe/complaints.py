@@ -66,6 +66,7 @@ class Complaints:
         s = self.s
         if v.number is None:
             return None
+        s.naming.told = s.naming.told or v.mode is not None
         if v.mode is Mode.VHCA_ID and s.naming.mode is Mode.FUNC_ID:
             self._switched(v)
         elif v.mode is Mode.FUNC_ID and s.naming.mode is Mode.VHCA_ID and not (s.commands or s.lossy):

@@ -151,13 +151,14 @@ class Lifecycle:
             return
         caps = GENERAL.unpack(c.data) if len(c.data) >= GENERAL.least else {}
         self.set_mode = bool(caps.get("icm_mng_function_id_mode"))
+        self.s.naming.told = True
         self.set_release_all = bool(caps.get("release_all_pages"))
         if self.set_mode:
             self.switch()
 
     def switch(self) -> None:
         """VHCA_ID mode from here on: what was given at boot is now the own vhca_id's."""
-        self.s.naming.mode = Mode.VHCA_ID
+        self.s.naming.mode, self.s.naming.told = Mode.VHCA_ID, True
         if self.set_mode is None and not self.s.began:
             self._always_so()
         self._rename()
@@ -207,7 +208,7 @@ class Lifecycle:
         self.learn_own(caps["vhca_id"])
         if not c.op_mod & CAP_CURRENT:
             return
-        s.naming.sf, s.naming.sf_base = bool(caps["sf"]), caps["sf_base_id"]
+        s.naming.sf, s.naming.sf_base, s.naming.told = bool(caps["sf"]), caps["sf_base_id"], True
         self._compare_release_all(p, v.place, now=bool(caps["release_all_pages"]))
         now = bool(caps["icm_mng_function_id_mode"])
         if self.set_mode is None:

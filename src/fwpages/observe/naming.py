@@ -12,6 +12,8 @@ class Naming:
         self.supplier = supplier
         self.ecpf: bool | None = supplier.ecpf if supplier else None
         self.mode = Mode.FUNC_ID
+        #: something in the input has told the mode
+        self.told = False
         #: own vhca_id, from the general capabilities
         self.vhca: int | None = None
         #: the name under which the device answered, or was given pages, before any mode was negotiated

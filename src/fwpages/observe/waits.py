@@ -58,18 +58,22 @@ class Waits:
         """Something was seen: pages have come back since, or it has taken too long."""
         if not self._rows or not isinstance(place.time, (int, float)):
             return
-        still = []
+        still: list[Wait] = []
+        over: list[Wait] = []
         for w in self._rows:
             left = self._left(w.kind)
             if left and place.time >= min(w.progress, w.overall) - _ROUNDED and left >= w.left:
-                self._give_up(w, left, place)
+                over.append(replace(w, left=left))
             elif left:
                 moved = place.time + BOUNDS.wait_progress if left < w.left else w.progress
                 still.append(replace(w, left=left, progress=moved))
         self._rows = still
+        # several waits for the very same pages, which nobody knows the type of, are one matter
+        for w in {tuple(r.number for r in self._awaited(w.kind)): w for w in reversed(over)}.values():
+            self._give_up(w, place)
 
-    def _give_up(self, w: Wait, left: int, place: Place) -> None:
-        s = self.s
+    def _give_up(self, w: Wait, place: Place) -> None:
+        s, left = self.s, w.left
         if s.lossy:
             return
         rows = self._awaited(w.kind)
