@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fwpages.observe.audit import Audit, audit
 from fwpages.observe.inputs import Source
 from fwpages.observe.klog import KernelLog
 from fwpages.observe.printed import clock
+from fwpages.observe.tally import CUT
 from tests.observe import logs
 from tests.observe.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
 
@@ -380,18 +382,33 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     assert len(engine.report().sessions) == 3
 
 
-def _stopped_early(lines: Lines, blocks: int) -> Lines:
-    """A kernel that stops the dump of the 2489 init pages after so many mailboxes."""
-    asked = next(i for i, x in enumerate(lines) if "requested 2489 init pages" in x)
-    begin = next(i for i in range(asked, len(lines)) if "MANAGE_PAGES(0x108) INPUT" in lines[i])
-    end = next(i for i in range(begin, len(lines)) if "end dump" in lines[i])
-    last = begin + 1 + 5 + blocks * 38
-    return logs.without_slots(lines[:last] + lines[end:])
+_DATA = re.compile(r"cmd\[\d+\]: ([0-9a-f]{3,}): (\w{8}) \w{8} (\w{8}) ")
+_LENGTH = re.compile(r"cmd\[\d+\]: (?:000: 07000000 (\w{8})|030: \w{8} \w{8} (\w{8}))")
 
 
-def test_kernels_that_stop_a_long_dump_early(tmp_path: Path) -> None:
-    assert _same(only(audit_lines(tmp_path, _stopped_early(dmesg(), 39))))
-    s = only(audit_lines(tmp_path, _stopped_early(dmesg(), 35)))
-    assert [(f.name, f.function) for f in s.findings] == [("log-lines-lost", "vhca:0x5")]
-    by_name = {f.identity: f for f in s.functions}
-    assert (by_name["vhca:0x5"].given, by_name["vhca:0x31"]) == (None, TRUTH.functions[1])
+def _until(lines: Lines, blocks: Callable[[int], int]) -> Lines:
+    """Every dump without the mailboxes from ``blocks(length of the message)`` on."""
+    out, lengths, output = [], [0, 0], False
+    for line in lines:
+        if "dump command " in line:
+            output = line.endswith("OUTPUT")
+        if m := _LENGTH.search(line):
+            lengths[m[1] is None] = int(m[1] or m[2], 16)
+        m = _DATA.search(line)
+        if m is None or int(m[1], 16) < 64 + 576 * blocks(lengths[output]):
+            out.append(line)
+    return out
+
+
+def test_kernels_whose_dumps_count_their_heads_as_part_of_the_message(tmp_path: Path) -> None:
+    """Linux 3.11 and 4.9: whole, but for the last addresses. Pages are counted then, and nothing is lost."""
+    early = _until(dmesg(), lambda length: -(-max(0, length - 64) // 576))
+    s = only(audit_lines(tmp_path, early))
+    assert _same(s)
+    assert [n for n in s.notes if n.startswith("vhca:0x5: ")] == [f"vhca:0x5: {CUT}"]
+
+
+def test_mailboxes_that_no_kernel_leaves_out_are_lost(tmp_path: Path) -> None:
+    s = only(audit_lines(tmp_path, _until(dmesg(), lambda length: max(0, -(-(length - 16) // 512) - 2))))
+    assert ("log-lines-lost", "vhca:0x5") in [(f.name, f.function) for f in s.findings]
+    assert s.totals.given is None

@@ -10,6 +10,7 @@ from fwpages.observe.accounts import Session as Report
 from fwpages.observe.fences import Why
 from fwpages.observe.seen import Unanswered
 from fwpages.observe.session import Session
+from fwpages.observe.tally import CUT
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -27,7 +28,7 @@ def close(s: Session, why: Why) -> Report:
     s.answers.settle()
     s.pages.settle_names()
     s.complaints.finish()
-    known = s.began and not s.lossy
+    known = s.began and not s.uncounted
     if s.by_lines:
         for unserved in s.tally.settle():
             s.note(unserved)
@@ -38,8 +39,9 @@ def close(s: Session, why: Why) -> Report:
         _left_by_lines(s, end)
     else:
         functions = _by_ledger(s)
-        peak = s.custody.records.peak
-        peaks = {kind: most for kind, (_, most) in s.custody.records.by_type.items()}
+        followed = CUT not in s.unsure.values()
+        peak = s.custody.records.peak if followed else s.numbers.peak
+        peaks = {kind: most for kind, (_, most) in s.custody.records.by_type.items()} if followed else None
         _left(s, end)
     untold = s.complaints.untold
     if s.log and (untold or s.faults.damage() >= MAX_DAMAGE) and (n := s.faults.drop_inferred()):
@@ -99,7 +101,11 @@ def _under_way(s: Session, end: End) -> None:
 
 def _by_ledger(s: Session) -> list[Function]:
     counts = s.custody.ledger.counts()
+    counted = {f.identity: f for f in s.numbers.functions(known=s.began and not s.blind and not s.ambiguous)}
+    cut = {str(who) for who, why in s.unsure.items() if why == CUT}
+    many_lives = {str(r.identity) for r in s.custody.records if r.generation}
     rows = [_function(s, r, counts) for r in s.custody.records]
+    rows = [counted.get(f.identity, f) if f.identity in cut - many_lives else f for f in rows]
     if s.began:
         return rows
     known = {f.identity for f in rows}
@@ -147,6 +153,8 @@ def _left(s: Session, end: End) -> None:
     for r in s.custody.records:
         if r.outstanding and r.identity not in s.unsure:
             left[r.identity] = left.get(r.identity, 0) + r.outstanding
+    counted = s.numbers.lines.items()
+    left |= {who: line.out for who, line in counted if line.out and s.unsure.get(who) == CUT}
     for who, n in left.items():
         blame, why = _whose(s, who, end)
         s.fault("pages-left", blame, s.last, who, n, f"{many(n)} of {who}: {why}")
@@ -190,8 +198,8 @@ def _notes(s: Session, end: End) -> None:
         if s.began and not s.log:
             _seen_here(s)
     for who, why in s.unsure.items():
-        s.note(f"{who}: no counts: {why}")
-    if s.pages.unjudged:
+        s.note(f"{who}: {why}" if why == CUT else f"{who}: no counts: {why}")
+    if s.pages.unjudged and s.uncounted:
         s.note(f"{s.pages.unjudged} single pages look wrong, but lines are missing: they are not judged")
     if s.tally.broken and s.by_lines:
         s.note(f"no counts: {s.tally.broken}")

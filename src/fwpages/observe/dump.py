@@ -295,7 +295,8 @@ class Dumps:
         if opcode == Opcode.MANAGE_PAGES and message[7] == ManagePages.TAKE:
             asked = min(8 * int.from_bytes(message[12:16], "big"), MAX_MESSAGE)
         queue.append(_Sent(key, opcode, message[:16], dump.slot, asked))
-        yield Submitted(place=dump.place, device=dump.device, key=key, message=message, holes=holes, slot=dump.slot)
+        where, cut = dump.place, dump.cut()
+        yield Submitted(place=where, device=dump.device, key=key, message=message, holes=holes, slot=dump.slot, cut=cut)
 
     def _output(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Seen]:
         opcode = dump.opcode or 0
@@ -328,7 +329,13 @@ class Dumps:
             return
         delivery = entry["delivery_status"] if entry else 0
         yield Completed(
-            place=dump.place, device=dump.device, key=sent.key, message=message, holes=holes, delivery=delivery
+            place=dump.place,
+            device=dump.device,
+            key=sent.key,
+            message=message,
+            holes=holes,
+            cut=dump.cut(),
+            delivery=delivery,
         )
 
     # -- which command an answer belongs to

@@ -183,6 +183,7 @@ class Lifecycle:
         s = self.s
         s.custody.records.rename(old, new, kind)
         s.tally.rename(old, new)
+        s.numbers.rename(old, new)
         s.faults.rename(old, new)
         if old in s.unsure:
             s.unsure[new] = s.unsure.pop(old)

@@ -10,6 +10,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.ledger import Returned
 from fwpages.observe.custody import Offer
 from fwpages.observe.seen import Completed, Holes, Place
+from fwpages.observe.tally import CUT
 from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
@@ -135,7 +136,7 @@ class PageCommands:
         known = _known(pas.size, holes)
         if not known.all() or (holes and pas.size < n):
             pas = pas[known]
-            self._incomplete(p, who, "a GIVE's addresses are not all in the log")
+            self._incomplete(p, who, "a GIVE's addresses are not all in the log", cut=p.cut)
         if s.lossy:
             waiting = [q.offer.index for q in s.pending.values() if q.offer is not None]
             s.custody.evict(pas, np.concatenate(waiting) if waiting else np.zeros(0, np.int64))
@@ -177,8 +178,11 @@ class PageCommands:
                 s.fault("given-twice", Blame.HOST, p.place, who, int(again.size), detail)
                 self.leftovers = np.setdiff1d(self.leftovers, again)
 
-    def _incomplete(self, p: Pending, who: Identity, why: str) -> None:
+    def _incomplete(self, p: Pending, who: Identity, why: str, *, cut: bool) -> None:
         s = self.s
+        if cut:
+            s.unsure.setdefault(who, CUT)
+            return
         if not s.faults.has("log-lines-lost", who) and not s.faults.has("log-truncated"):
             s.fault("log-lines-lost", Blame.LOG, p.place, who, detail=f"{p}: {why}")
         s.lose(who, why)
@@ -211,6 +215,7 @@ class PageCommands:
             return
         if s.log:
             self.unconfirmed = [*self.unconfirmed[-63:], (who.number, p.asked)]
+            s.numbers.give(who, p.asked)
         if offer is None:
             return
         if p.crossed:
@@ -241,10 +246,12 @@ class PageCommands:
             detail = f"{p} of {many(p.asked)} answered with a count of {n} and {pas.size} addresses"
             s.fault("count-over-asked", Blame.DEVICE, v.place, who, n, detail)
         pas = pas[: min(n, p.asked)]
+        if s.log:
+            s.numbers.back(who, min(n, p.asked))
         known = _known(pas.size, v.holes)
         if not known.all() or (v.holes and pas.size < min(n, p.asked)):
             pas = pas[known]
-            self._incomplete(p, who, "the addresses that a TAKE returned are not all in the log")
+            self._incomplete(p, who, "the addresses that a TAKE returned are not all in the log", cut=v.cut)
         self.last_take[who] = int(pas.size)
         returned = s.custody.check_return(who, pas)
         if returned.unknown.size and self._doubt_waiting(who):

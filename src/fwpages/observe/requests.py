@@ -128,6 +128,9 @@ class Requests:
                 p.crossed = True
                 if p.offer is not None:
                     unsure.append(p.offer.index)
+        numbers = self.s.numbers
+        if who in numbers.lines:
+            numbers.release(who, numbers.lines[who].out or 0)
         self._owed.pop(who, None)
         self._wanted.pop(who, None)
         return self.s.custody.release(who, np.concatenate(unsure))

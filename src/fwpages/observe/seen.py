@@ -46,21 +46,29 @@ class Header(Seen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted(Seen):
-    """A command was handed to the device. ``key`` is what its answer is matched by; bytes in ``holes`` are unknown."""
+    """A command was handed to the device. ``key`` is what its answer is matched by; bytes in ``holes`` are unknown.
+
+    ``cut``: nothing is lost, this kernel's dumps leave the last mailboxes out.
+    """
 
     key: Hashable
     message: bytes
     slot: int | None = None
     holes: Holes = ()
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed(Seen):
-    """The device answered; ``delivery`` is the queue entry's delivery status, 0 where it arrived well."""
+    """The device answered; ``delivery`` is the queue entry's delivery status, 0 where it arrived well.
+
+    ``holes`` and ``cut`` as in ``Submitted``.
+    """
 
     key: Hashable
     message: bytes
     holes: Holes = ()
+    cut: bool = False
     delivery: int = 0
 
 

@@ -18,7 +18,7 @@ from fwpages.observe.naming import Naming
 from fwpages.observe.pagecommands import PageCommands
 from fwpages.observe.requests import Requests
 from fwpages.observe.seen import Completed, Lost, Place, Submitted, Unanswered
-from fwpages.observe.tally import Tally
+from fwpages.observe.tally import CUT, Tally
 from fwpages.observe.waits import Waits
 from fwpages.pages.space import Indices
 from fwpages.pages.words import many
@@ -39,7 +39,7 @@ PATIENCE = 60.0
 @dataclass(slots=True, eq=False)
 class Pending:
     """A command on its way. ``faulty``: the host did something wrong in it; ``meant``: whom it should have named
-    instead of ``who``; ``crossed``: release_all came meanwhile.
+    instead of ``who``; ``cut``: its dump leaves addresses out; ``crossed``: release_all came meanwhile.
     """
 
     key: Hashable
@@ -54,6 +54,7 @@ class Pending:
     asked: int = 0
     meant: Identity | None = None
     faulty: bool = False
+    cut: bool = False
     crossed: bool = False
 
     def overdue_at(self, place: Place) -> bool:
@@ -100,6 +101,8 @@ class Session:
         self.naming = Naming(supplier)
         self.custody = Custody()
         self.tally = Tally(self.naming)
+        #: what the commands' own counts add up to
+        self.numbers = Tally(self.naming)
         self.faults = Faults()
         self.notes: list[str] = []
         self.pending: dict[Hashable, Pending] = {}
@@ -160,6 +163,11 @@ class Session:
         return bool(self.blind or self.unsure or self.ambiguous)
 
     @property
+    def uncounted(self) -> bool:
+        """Lines are missing without which not even the counts are known."""
+        return bool(self.blind or self.ambiguous or any(why != CUT for why in self.unsure.values()))
+
+    @property
     def holey(self) -> bool:
         """Some lines of the input are missing, whether the accounts need them or not."""
         return self.faults.has("log-lines-lost") or self.faults.has("log-ambiguous")
@@ -173,8 +181,8 @@ class Session:
         """This function's pages, or with None anybody's, can no longer be followed."""
         if who is None:
             self.blind = self.blind or why
-        else:
-            self.unsure.setdefault(who, why)
+        elif self.unsure.get(who) in (None, CUT):
+            self.unsure[who] = why
 
     # -- what was seen
 
@@ -182,7 +190,7 @@ class Session:
         """A command was handed over."""
         self.last, self.used, self.dumped = v.place, True, True
         opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
-        p = Pending(v.key, v.place, opcode, op_mod, v.slot)
+        p = Pending(v.key, v.place, opcode, op_mod, v.slot, cut=v.cut)
         if len(v.message) < 8:
             p.faulty = True
             detail = f"a command of {many(len(v.message), 'byte')}"
@@ -300,6 +308,8 @@ class Session:
 
     def doubt(self, p: Pending) -> int | None:
         """Nobody knows what became of it: returns how many pages are now doubtful."""
+        if p.who is not None and self.unsure.get(p.who) == CUT:
+            self.lose(p.who, f"{p}: no answer, and the dumps do not tell all of its pages")
         if p.offer is not None and p.doubted is None:
             self.custody.doubt(p.offer)
             p.doubted = p.offer.index

@@ -1,4 +1,5 @@
-"""Counting by the driver's one-line messages, where a log has no command dumps.
+"""Counting without knowing the pages: by the driver's one-line messages, where a log has no command dumps, or by the
+commands' own counts, where a kernel's dumps leave addresses out.
 
 A line says how many pages a GIVE gave and how many a release_all let go; of a TAKE only that it was asked. So what
 was returned, and what is held, is not known once a function was asked to return pages.
@@ -14,6 +15,8 @@ from fwpages.observe.naming import Naming
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode
 
+#: why the pages of a function are counted, and not followed one by one
+CUT = "the dumps of such an old kernel leave out the last addresses: pages are counted, not followed one by one"
 #: requests waiting for their GIVE or TAKE that are remembered
 MAX_REQUESTS = 4096
 #: Linux takes back no more than this for one request
@@ -108,6 +111,13 @@ class Tally:
         else:
             row.swept += pages
         row.out = row.returned = self.out = None
+
+    def back(self, who: Identity, pages: int) -> None:
+        """A TAKE was answered with so many."""
+        row = self.line(who)
+        row.returned = None if row.returned is None else row.returned + pages
+        row.out = None if row.out is None else row.out - pages
+        self.out = None if self.out is None else self.out - pages
 
     def release(self, who: Identity, pages: int) -> None:
         """The driver freed what it had of this function: ``pages`` were out, so what came back before is known."""
