@@ -259,7 +259,7 @@ class PageCommands:
         returned, excused = self._excuse(p, who, returned)
         reasons = (
             ("returned-foreign", "of another function", returned.foreign),
-            ("returned-twice", "that came back before, or named twice", returned.twice),
+            ("returned-twice", "that it does not have (they came back before, stand there twice, or their GIVE was refused)", returned.twice),
             ("returned-never-given", "that nobody gave", returned.unknown),
         )
         for name, words, pages in reasons:
