@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fwpages.host import Bounds, Close, Fenced, Mapped, Open, PageRequest, Phase, Proof, Send, Tick, Unmap
+from fwpages.host import Blame, Bounds, Close, Fenced, Mapped, Open, PageRequest, Phase, Proof, Send, Tick, Unmap
 from fwpages.host.ledger import State
 from fwpages.host.pagepath import Origin, enqueue
 from fwpages.prm.event import PageRequestEvent
@@ -594,7 +594,8 @@ def test_a_release_all_that_crosses_a_give_leaves_its_pages_doubtful() -> None:
     assert states(f, VF) == {State.OFFERED: 6}
     f.answer(f.reply(send.command), send)
     assert states(f, VF) == {State.DOUBTFUL: 6}
-    assert f.finding("give-crossed-release").pages == 6
+    crossed = f.finding("give-crossed-release")
+    assert (crossed.pages, crossed.blame) == (6, Blame.LINK), "nobody did wrong: the two crossed on the way"
     f.request(0x31, -6)
     f.run()
     assert states(f, VF) == {}

@@ -307,6 +307,38 @@ def act(link: Direct, names: dict[str, int], mode: WantedMode, what: str, n: int
         link.stir(ResetFunction(name))
 
 
+def test_the_tap_is_told_of_what_comes_when_the_host_is_fed_with_it() -> None:
+    """Until then the host may do what it would not do after it: here it loses the link before it hears of a release."""
+    watch = Watch()
+    link = settled(joined(tap=watch), Open(), EnableVport(1))
+    link.stir(Want("vf0", 3))
+    link.run_until_idle()
+    before = len(watch.lines)
+    link.stir(ResetFunction("vf0"))
+    assert watch.lines[before:] == []
+    link.feed(LinkLost("unplugged"))
+    assert [words for words, _ in watch.lines[before:]] == ["link lost", "link reset"]
+    link.step()
+    assert [words for words, _ in watch.lines[before + 2 :]] == [f"event {watch.events[-1]}"]
+    link.run_until_idle()
+    link.check()
+
+
+def test_a_give_is_told_of_before_the_release_that_the_host_had_not_heard_of() -> None:
+    watch = Watch()
+    link = settled(joined(tap=watch), Open(), EnableVport(1))
+    link.stir(Want("vf0", 3))
+    link.run_until_idle()
+    before = len(watch.lines)
+    link.stir(Want("vf0", 1))
+    link.stir(ResetFunction("vf0"))
+    link.run_until_idle()
+    words = [words.split("(")[0].strip() for words, _ in watch.lines[before:]]
+    releases = [i for i, (line, _) in enumerate(watch.lines[before:]) if "release_all=True" in line]
+    assert words[:2] == ["event PageRequestEvent", "submit MANAGE_PAGES"]
+    assert releases == [2]
+
+
 #: what may be found although nobody did anything wrong: a release_all and a GIVE crossed, a function was reset
 #: between a request to take pages back and the TAKE
 HARMLESS = {"give-crossed-release", "take-short"}

@@ -30,6 +30,51 @@ def test_the_audit_of_a_runs_trace_agrees_with_its_books(
     assert [s["counters"]["fw_pages_total"] for s in audited] == [s["counters"]["fw_pages_total"] for s in books]
 
 
+#: a function is reset while the host has yet to hear of a page request before it, or before it hears of that reset the
+#: link is lost
+CROSSING = """
+device = {{ profile = "connectx5", boot_pages = 1, init_pages = 1 }}
+function = [{{ name = "v", type = "vf", vhca_id = 18, pages = 7 }}]
+step = [
+  {{ do = "open" }},
+  {{ do = "enable", function = "v" }},
+  {first},
+  {then},
+]
+"""
+REQUEST = '{ do = "request", function = "v", pages = 1, settle = false }'
+RESET = '{ do = "reset", function = "v", settle = false }'
+
+
+@pytest.mark.parametrize("link", ["direct", "queue"])
+@pytest.mark.parametrize(
+    ("first", "then", "findings", "counts"),
+    [
+        (REQUEST, RESET, ["give-crossed-release link"], {"released": 7, "discarded": 0, "doubtful": 1}),
+        (RESET, '{ do = "lose-link" }', ["link-lost link"], {"released": 0, "discarded": 9, "doubtful": 0}),
+    ],
+)
+def test_what_crosses_on_the_way_is_in_the_trace_as_the_host_took_it(
+    first: str,
+    then: str,
+    findings: list[str],
+    counts: dict[str, int],
+    link: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan, path = tmp_path / "crossing.toml", tmp_path / "run.jsonl"
+    plan.write_text(CROSSING.format(first=first, then=then))
+    invoke(["run", str(plan), "--link", link, "--trace", str(path), "--json"])
+    (mine,) = json.loads(capsys.readouterr().out)["sessions"]
+    invoke(["audit", str(path), "--json"])
+    (read,) = json.loads(capsys.readouterr().out)["sessions"]
+    assert [read[part] for part in PARTS] == [mine[part] for part in PARTS]
+    for s in mine, read:
+        assert [f"{f['name']} {f['blame']}" for f in s["findings"]] == findings
+        assert {name: s["totals"][name] for name in counts} == counts
+
+
 def test_offences_of_one_kind_are_told_once_for_each_function() -> None:
     books = Books(1, Mode.VHCA_ID, "closed", (), 0, {}, (), (), 0, 0, 0)
 

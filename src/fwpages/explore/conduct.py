@@ -14,8 +14,8 @@ from fwpages.prm.opcodes import Opcode, Teardown
 
 #: what a driver may not be able to help once a fault has struck: what it was told of pages or of the mode was not so
 _MISLED = ("pages-missing", "disabled-with-pages", "unknown-function", "identity-mode")
-#: what a device can be blamed for without any fault: it departs from what is assumed, or crosses what the driver does
-_ODD = ("startup-identity", "give-crossed-release", "late-answer")
+#: what a device can be blamed for without any fault: it departs from what is assumed, or answers after a time-out
+_ODD = ("startup-identity", "late-answer")
 
 
 def offence(w: World) -> str | None:

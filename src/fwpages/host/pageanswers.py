@@ -38,10 +38,11 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
             if not op.crossed:
                 h.ledger.settle(op.index)
         elif op.crossed:
+            # neither side did wrong: firmware let go of what it had, and the GIVE was out before the host heard of it
             h.ledger.doubt(record, op.index)
             h.find(
                 "give-crossed-release",
-                Blame.DEVICE,
+                Blame.LINK,
                 op.identity,
                 op.asked,
                 f"a GIVE of {many(op.asked)} was out when firmware released all of the function's pages: it may or may "

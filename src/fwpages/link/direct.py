@@ -1,13 +1,15 @@
 """A host and a firmware in one process: no wire, no threads, virtual time. DMA memory is addresses only.
 
 The runner owns the clock. It feeds inputs in the order in which they came about, events before the answer that the
-device gave after them, and moves time on only when nothing else is left to do.
+device gave after them, and moves time on only when nothing else is left to do. A tap is told of what comes from the
+device when the host is fed with it: in between, the host may have done something that it would not have done after it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -50,6 +52,7 @@ from fwpages.host import Input as HostInput
 from fwpages.link.faults import LinkFaults
 from fwpages.link.tap import Tap
 from fwpages.pages.words import many
+from fwpages.prm.message import Answer
 
 #: virtual seconds from a command to its answer, about what Linux was seen to need under emulation
 LATENCY = 0.0005
@@ -93,7 +96,8 @@ class Direct:
         self._on_event = on_event
         self._flying: dict[int, Send] = {}
         self._to_device: deque[DeviceInput] = deque()
-        self._to_host: deque[HostInput] = deque()
+        #: each with how a tap is told of it; what ``feed`` itself tells needs nothing more
+        self._to_host: deque[tuple[HostInput, Callable[[], None] | None]] = deque()
 
     @property
     def idle(self) -> bool:
@@ -126,6 +130,10 @@ class Direct:
                 self._note(session, "health", x.reason)
             case LinkLost():
                 self._note(session, "lost", x.reason)
+            case Fenced():
+                self._note(session, "fenced", x.proof)
+            case Aborted():
+                self._note(x.session, "aborted", x.reason, x.id)
             case Tick():
                 for f in waiting:
                     if f.deadline <= self.now:
@@ -144,7 +152,10 @@ class Direct:
     def step(self) -> bool:
         """Carry out one thing that is due; False when nothing is on its way."""
         if self._to_host:
-            self.feed(self._to_host.popleft())
+            x, tell = self._to_host.popleft()
+            if tell is not None:
+                tell()
+            self.feed(x)
         elif self._to_device:
             self._feed_device(self._to_device.popleft())
         else:
@@ -185,7 +196,7 @@ class Direct:
                     at = self.faults.mapped_at(e)
                     self.mapped += e.pages if at is not None else 0
                     self._lend(e, at)
-                    self._to_host.append(Mapped(e.iova, e.pages, at))
+                    self._to_host.append((Mapped(e.iova, e.pages, at), None))
                 case Unmap():
                     self.mapped -= e.pages
                     self._withdraw(e)
@@ -199,15 +210,14 @@ class Direct:
     def _carry(self, e: Send) -> None:
         fate = self.faults.command(e.command)
         if fate == "lose":
-            self._to_host.append(LinkLost("the device is out of reach"))
+            self._to_host.append((LinkLost("the device is out of reach"), None))
             return
         self._write(e)
         if fate != "drop":
             self._ring(e)
         if fate != "carry":
             del self._flying[e.id]
-            self._note(e.session, "aborted", "given up by the link", e.id)
-            self._to_host.append(Aborted(e.session, e.id, "given up by the link"))
+            self._to_host.append((Aborted(e.session, e.id, "given up by the link"), None))
 
     # what a link with a wire does in its own way: this one has neither memory nor bytes
 
@@ -246,13 +256,10 @@ class Direct:
                 self._completed(e)
             case Raised():
                 self.requests += 1
-                if self.tap is not None:
-                    self.tap.event(self.now, session, e.eqn, e.event)
                 self._tell(e)
-                self._to_host.append(PageRequest(session, e.event))
+                self._to_host.append((PageRequest(session, e.event), partial(self._show_event, session, e)))
             case ResetDone():
-                self._note(session, "fenced", Proof.FUNCTION_LEVEL_RESET)
-                self._to_host.append(Fenced(Proof.FUNCTION_LEVEL_RESET))
+                self._to_host.append((Fenced(Proof.FUNCTION_LEVEL_RESET), None))
             case Offence():
                 self.offences.append((session, e))
 
@@ -261,12 +268,18 @@ class Direct:
         if sent is None:
             return  # the link has given this command up: its answer does not get through
         for answer in self.faults.answers(e.answer):
-            if answer.opcode != sent.command.opcode:
-                self._note(sent.session, "garbled", str(answer), e.id)
-            elif self.tap is not None:
-                self.tap.complete(self.now, sent.session, e.id, answer, sent.command.reply_length)
-            self._to_host.append(Answered(sent.session, e.id, answer))
+            self._to_host.append((Answered(sent.session, e.id, answer), partial(self._show_answer, sent, answer)))
         del self._flying[e.id]
+
+    def _show_event(self, session: int, e: Raised) -> None:
+        if self.tap is not None:
+            self.tap.event(self.now, session, e.eqn, e.event)
+
+    def _show_answer(self, sent: Send, answer: Answer) -> None:
+        if answer.opcode != sent.command.opcode:
+            self._note(sent.session, "garbled", str(answer), sent.id)
+        elif self.tap is not None:
+            self.tap.complete(self.now, sent.session, sent.id, answer, sent.command.reply_length)
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class Queued(Direct):
         try:
             slot = self.driver.submit(e)
         except WireError as x:
-            self._to_host.append(LinkLost(str(x)))
+            self._to_host.append((LinkLost(str(x)), None))
             return
         spoil(self.faults, self.driver, slot)
 
@@ -149,5 +149,4 @@ class Queued(Direct):
             elif x.answer is not None:
                 self._arrived(Completed(x.id, x.answer))
             elif self._flying.pop(x.id, None) is not None:
-                self._note(x.session, "aborted", x.why, x.id)
-                self._to_host.append(Aborted(x.session, x.id, x.why))
+                self._to_host.append((Aborted(x.session, x.id, x.why), None))
