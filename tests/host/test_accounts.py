@@ -59,6 +59,7 @@ def test_each_session_has_books_of_its_own() -> None:
     first = books(f.host)
     assert (first.clean, first.end, first.peak) == (True, "closed", 208)
     f.open("func_id")
+    assert f.host.before == first
     second = books(f.host)
     assert (second.session, second.mode, second.peak, len(second.functions)) == (2, Mode.FUNC_ID, 8, 1)
 

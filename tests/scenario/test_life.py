@@ -258,6 +258,15 @@ def test_a_session_is_told_of_once_however_often_the_next_one_cannot_begin() -> 
     assert [f.name for f in result.sessions[0].findings] == ["link-lost", "not-fenced"]
 
 
+def test_pages_that_are_fenced_off_by_the_next_open_are_discarded_in_the_session_that_left_them() -> None:
+    life = Life(load("health-recovery"), faults=(fault("not-fenced"),))
+    left, after = life.run().sessions
+    assert [f.name for f in left.findings] == ["not-fenced"]
+    assert (left.outstanding, sum(f.discarded for f in left.functions)) == (0, 14953)
+    assert left.notes[-1] == "14,953 pages discarded: function-level reset completed"
+    assert (after.end, after.clean) == ("closed", True)
+
+
 # -- the same again ---------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fwpages.host import control, fencing, pageanswers, pagepath, vports
+from fwpages.host.accounts import Books, books
 from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.config import Config
 from fwpages.host.findings import Blame, Finding
@@ -70,6 +71,8 @@ class Host:
         self.next_id = 1
         #: the session that is open or was last; number 0 before the first
         self.session = Session(0, "auto", self.config.supplier.own, Phase.ENDED)
+        #: the books of the session before that one as they stood when it began, the fence that it waited for included
+        self.before: Books | None = None
         #: an Open that waits for the fence over what an earlier session left behind
         self.reopen: Open | None = None
         self._out: list[Effect] = []
@@ -134,6 +137,7 @@ class Host:
     def begin(self, x: Open) -> None:
         """A new session: everything that belonged to the last one is behind us."""
         number = self.session.number + 1
+        self.before = books(self) if self.session.number else None
         self.session = Session(number, x.mode, self.config.supplier.own, Phase.OPENING)
         self.records.begin(number)
         self.path = PagePath()

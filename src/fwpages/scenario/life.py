@@ -25,7 +25,6 @@ from fwpages.host import (
     LinkLost,
     Misuse,
     Open,
-    Phase,
     WantedMode,
     books,
 )
@@ -141,7 +140,8 @@ class Life:
         self._on_step = on_step
         self._moments: set[str] = set()
         self._waiting = [n for n, step in enumerate(scenario.step) if step.triggered]
-        # by session: an open that is refused for want of a fence ends in the session before it, which is told of once
+        # by session: an open that is refused for want of a fence ends in the session before it, which is told of once.
+        # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
         self._failed: list[Done] = []
         self._skipped: list[str] = []
@@ -256,18 +256,20 @@ class Life:
             self._moments.add(what)
             if not e.ok:
                 self._failed.append(replace(e, what=what))
-            if e.what == "close" or (e.what == "open" and not e.ok):
-                self._note(books(self.link.host))
+            if e.what == "open":
+                self._note(self.link.host.before)
         elif isinstance(e, Raised):
             name = self._by_identity.get((e.event.number, e.event.ec), "self")
             self._moments.add(f"request {name}")
 
-    def _note(self, of: Books) -> None:
-        self._books[of.session] = of
+    def _note(self, of: Books | None) -> None:
+        if of is not None:
+            self._books[of.session] = of
 
     def _result(self) -> LifeResult:
         host = self.link.host
-        if host.session.phase is not Phase.ENDED:
+        self._note(host.before)
+        if host.session.number:
             self._note(books(host))
         steps = (f"step[{n}] ({_tag(self.scenario.step[n])})" for n in self._waiting)
         return LifeResult(
