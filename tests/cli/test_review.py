@@ -158,7 +158,7 @@ def test_a_host_that_frees_what_firmware_owns(
     """Our own host with one thing wrong: the pages of a GIVE that was not answered are free again, as Linux has it."""
     real = pageanswers.doubt
 
-    def frees(h: Host) -> int:
+    def frees(h: Host) -> int | None:
         op = h.path.op
         if op is None or op.kind is not ManagePages.GIVE or h.flights[op.flight].overdue:
             return real(h)

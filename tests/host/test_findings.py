@@ -7,7 +7,7 @@ from tests.host.fake import Fake, refusing
 VF = vhca_id(0x31)
 
 
-def test_the_same_again_is_told_once_and_adds_up() -> None:
+def test_the_same_again_is_told_once_with_the_most_pages_that_it_was_about_at_one_time() -> None:
     f = Fake().open()
     f.script["MANAGE_PAGES(GIVE)"] = refusing()
     for n, number in ((5, 0x31), (7, 0x31), (2, 0x32), (1, 0x31)):
@@ -20,8 +20,25 @@ def test_the_same_again_is_told_once_and_adds_up() -> None:
         ("give-refused", vhca_id(0x32), 2, 1, 3.0),
     ]
     first, second = f.host.session.findings.values()
-    assert (first.pages, first.times, first.at, first.detail) == (13, 3, 1.0, told[0].detail)
-    assert (second.pages, second.times) == (2, 1)
+    assert (first.pages, first.times, first.at) == (7, 3, 1.0)
+    assert first.detail.startswith("GIVE of 7 pages")
+    assert second == told[1]
+
+
+def test_three_absurd_requests_are_not_one_that_is_three_times_as_absurd() -> None:
+    f = Fake().open()
+    for _ in range(3):
+        f.request(0x31, 2**31 - 1)
+        f.run()
+    assert (f.finding("absurd-count").pages, f.finding("absurd-count").times) == (2**31 - 1, 3)
+
+
+def test_what_is_not_about_pages_says_no_number_of_them() -> None:
+    h = Host()
+    h.begin(Open())
+    for _ in range(3):
+        h.find("mode-disagreement", Blame.DEVICE)
+    assert [(f.pages, f.times) for f in h.session.findings.values()] == [(None, 3)]
 
 
 def test_whom_it_blames_tells_findings_apart() -> None:
@@ -30,7 +47,7 @@ def test_whom_it_blames_tells_findings_apart() -> None:
     for blame in (Blame.DEVICE, Blame.LINK, Blame.DEVICE):
         h.find("late-answer", blame, VF, 2, "words")
     assert [(f.blame, f.pages, f.times) for f in h.session.findings.values()] == [
-        (Blame.DEVICE, 4, 2),
+        (Blame.DEVICE, 2, 2),
         (Blame.LINK, 2, 1),
     ]
 

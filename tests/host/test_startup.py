@@ -274,6 +274,7 @@ def test_release_all_that_reads_back_unset_is_not_used() -> None:
     read_back(f, 1, release_all_pages=0)
     f.open()
     assert f.findings == ["capability-disagreement"]
+    assert f.finding("capability-disagreement").function == vhca_id(OWN), "by its name in the accounts"
     f.request(OWN + 1, 4)
     f.run()
     f.request(OWN + 1, 0, release_all=True)

@@ -21,14 +21,15 @@ class Blame(StrEnum):
 class Finding:
     """One thing that is wrong: its name, whom it blames, for which function, how many 4 KiB pages it is about.
 
-    ``detail`` says what was being done and with which values, the first time; ``times`` how often it happened;
-    ``remedy`` what would resolve it.
+    ``function`` is None where it is about none, or several; ``pages`` where it is not about pages. Where it happened
+    more than once (``times``), ``pages`` and ``detail``, what was being done and with which values, are those of the
+    time that it was about the most pages, ``at`` is the first. ``remedy`` is what would resolve it.
     """
 
     name: str
     blame: Blame
     function: Identity | None = None
-    pages: int = 0
+    pages: int | None = None
     detail: str = ""
     remedy: str = ""
     session: int = 0

@@ -171,7 +171,9 @@ class Host:
             return
         del self.flights[x.id]
         if flight.overdue and self.session.phase is not Phase.FENCING:
-            self.find("late-answer", Blame.DEVICE, detail=f"{x.answer} came after its time; what it says is believed")
+            who = self.path.op.identity if flight.slot == PAGE_SLOT and self.path.op is not None else None
+            detail = f"{x.answer} came after its time; what it says is believed"
+            self.find("late-answer", Blame.DEVICE, who, detail=detail)
         if flight.slot == PAGE_SLOT:
             pageanswers.answered(self, flight, x.answer)
         elif not flight.overdue:
@@ -298,19 +300,24 @@ class Host:
         name: str,
         blame: Blame,
         function: Identity | None = None,
-        pages: int = 0,
+        pages: int | None = None,
         detail: str = "",
         remedy: str = "",
     ) -> None:
-        """Record a finding. The same again for the same function adds to its pages and is told once."""
+        """Record a finding. The same again for the same function is told once.
+
+        It may be about the same pages again: they are not added up, the time that it was about the most of them stands.
+        """
         s = self.session
         key = (name, blame.value, function)
-        before = s.findings.get(key)
-        if before is not None:
-            s.findings[key] = replace(before, pages=before.pages + pages, times=before.times + 1)
+        now = Finding(name, blame, function, pages, detail, remedy, s.number, at=self.now)
+        first = s.findings.get(key)
+        if first is None:
+            s.findings[key] = now
+            self.emit(now)
             return
-        s.findings[key] = Finding(name, blame, function, pages, detail, remedy, s.number, at=self.now)
-        self.emit(s.findings[key])
+        most = now if (pages or 0) > (first.pages or 0) else first
+        s.findings[key] = replace(most, times=first.times + 1, at=first.at)
 
     def note(self, text: str) -> None:
         """Record what is no fault but ought to be known."""

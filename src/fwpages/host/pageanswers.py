@@ -118,7 +118,8 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
             "count-over-asked",
             Blame.DEVICE,
             op.identity,
-            detail=f"TAKE of {many(op.asked)} answered with a count of {count} and {answer.pas.size} addresses",
+            count,
+            f"TAKE of {many(op.asked)} answered with a count of {count} and {answer.pas.size} addresses",
         )
         count = min(op.asked, answer.pas.size)
     addresses = answer.pas[:count]
@@ -143,17 +144,15 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
     return int(returned.good.size)
 
 
-def doubt(h: Host) -> int:
+def doubt(h: Host) -> int | None:
     """Nobody knows what became of the page command that is out: what it named, or could have named, is doubtful.
 
-    Returns how many pages that is. The command keeps its slot.
+    Returns how many pages that is, None where it is about none. The command keeps its slot.
     """
     path = h.path
     op = path.op
-    if op is None or h.flights[op.flight].overdue:
-        return 0
-    if op.kind is ManagePages.CANT_GIVE:
-        return 0
+    if op is None or h.flights[op.flight].overdue or op.kind is ManagePages.CANT_GIVE:
+        return None
     pop(path, op.identity)
     if op.kind is ManagePages.GIVE:
         h.ledger.doubt(h.records.rows[op.record], op.index)
@@ -169,12 +168,13 @@ def overdue(h: Host, why: str, blame: Blame) -> None:
     if op is None:
         raise AssertionError("no page command is out")
     pages = doubt(h)
+    doubtful = "" if pages is None else f" {many(pages)} doubtful,"
     waiting = f"; {h.path.waiting} requests wait behind it" if h.path.waiting else ""
     h.find(
         f"{op.kind.name.lower().replace('_', '-')}-unanswered",
         blame,
         op.identity,
         pages,
-        f"{op.kind.name} of {many(op.asked)}: {why}; {many(pages)} doubtful, slot {PAGE_SLOT} stays taken{waiting}",
+        f"{op.kind.name} of {many(op.asked)}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
         "a late answer, or a device reset",
     )

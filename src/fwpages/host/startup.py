@@ -175,23 +175,23 @@ def _confirm(h: Host, _: int, answer: Answer) -> None:
     now = _caps_in(h, answer)
     if now is None:
         return
-    for name, words in ((_MODE, "FUNC_ID names go on to be used"), ("release_all_pages", "what it reads is believed")):
-        if s.caps[name] != now[name]:
-            h.find(
-                "mode-disagreement" if name == _MODE else "capability-disagreement",
-                Blame.DEVICE,
-                s.own,
-                detail=f"{name} was set to {s.caps[name]} and answered OK, its current value is {now[name]}; {words}",
-                remedy="a device reset",
-            )
-    switched = s.caps[_MODE] and now[_MODE]
-    s.caps, s.release_all = now, bool(now["release_all_pages"])
+    was, s.caps, s.release_all = s.caps, now, bool(now["release_all_pages"])
+    switched = was[_MODE] and now[_MODE]
     s.mode = Mode.VHCA_ID if switched else Mode.FUNC_ID
     if switched:
         new = vhca_id(now["vhca_id"])
         if s.boot is not None:
             h.records.rename(s.boot, new, FunctionType.SELF)
         s.own = new
+    for name, words in ((_MODE, "FUNC_ID names go on to be used"), ("release_all_pages", "what it reads is believed")):
+        if was[name] != now[name]:
+            h.find(
+                "mode-disagreement" if name == _MODE else "capability-disagreement",
+                Blame.DEVICE,
+                s.own,  # as its accounts have it from here on
+                detail=f"{name} was set to {was[name]} and answered OK, its current value is {now[name]}; {words}",
+                remedy="a device reset",
+            )
 
 
 def _init(h: Host, _: int, __: Answer) -> None:

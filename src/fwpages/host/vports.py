@@ -194,17 +194,19 @@ def look_at_waits(h: Host) -> None:
 
 
 def _give_up(h: Host, w: Wait, left: int) -> None:
-    rows = _awaited(h, w.types)
-    names = ", ".join(f"{r.identity} ({r.type}) {n}" for r, n in rows[:8])
-    more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-    h.find(
-        "wait-timeout",
-        Blame.DEVICE,
-        rows[0][0].identity,
-        left,
-        f"{w.what}: {many(left)} did not come back in time: {names}{more}",
-        "firmware returning them, a function reset, or the close",
-    )
+    """One finding for each function whose pages are out: nobody else's are among them."""
+    owed: dict[Identity, tuple[FunctionType, int]] = {}
+    for row, n in _awaited(h, w.types):
+        owed[row.identity] = row.type, n + owed.get(row.identity, (row.type, 0))[1]
+    for who, (kind, n) in owed.items():
+        h.find(
+            "wait-timeout",
+            Blame.DEVICE,
+            who,
+            n,
+            f"{w.what}: {many(n)} of {who} ({kind}) did not come back in time",
+            "firmware returning them, a function reset, or the close",
+        )
     h.done(w.what, ok=False, detail=f"{many(left)} still out")
 
 
