@@ -149,6 +149,8 @@ def test_requests_of_one_function_keep_their_order() -> None:
 
 def test_a_full_queue_drops_and_firmware_is_told() -> None:
     f = opened(queue=2)
+    f.request(0x43, 9)
+    f.run()
     give_out(f, 1, 0x40)
     f.request(0x41, 5)  # one waits behind, one is out: the queue is full
     f.request(0x42, 7)
@@ -160,7 +162,7 @@ def test_a_full_queue_drops_and_firmware_is_told() -> None:
         "firmware keeps the pages and may ask again",
     ]
     f.run()
-    assert f.page_commands()[2:] == [("GIVE", 0x40, 1), ("CANT_GIVE", 0x42, 0), ("GIVE", 0x41, 5)]
+    assert f.page_commands()[3:] == [("GIVE", 0x40, 1), ("CANT_GIVE", 0x42, 0), ("GIVE", 0x41, 5)]
     assert f.host.session.alloc_failed == 7
     f.request(0x42, 7)
     f.run()
@@ -193,21 +195,35 @@ def test_pages_wanted_back_that_nobody_has(count: int) -> None:
     f = opened()
     f.request(0x31, count)
     f.run()
-    assert f.page_commands()[2:] == [("TAKE", 0x31, min(100, -count))]
-    assert f.finding("take-short").pages == min(100, -count)
-    assert f.host.path.idle
+    assert f.page_commands()[2:] == []
+    assert (f.findings, f.finding("absurd-count").pages) == (["absurd-count"], -count)
     f.agree()
 
 
 @pytest.mark.parametrize("count", [-(2**31), -250])
-def test_more_wanted_back_than_there_is_ends_when_there_is_no_more(count: int) -> None:
+def test_of_more_wanted_back_than_there_is_what_there_is_is_asked_for(count: int) -> None:
     f = opened()
     f.request(0x31, 150)
     f.run()
     f.request(0x31, count)
     f.run()
-    assert f.page_commands()[4:] == [("TAKE", 0x31, 100), ("TAKE", 0x31, 100)]
+    assert f.page_commands()[4:] == [("TAKE", 0x31, 100), ("TAKE", 0x31, 50)]
+    absurd = f.finding("absurd-count")
+    assert (absurd.blame, absurd.function, absurd.pages) == (Blame.DEVICE, VF, -count)
+    assert absurd.detail.endswith("taken back, 150 are out; 150 are asked for")
     assert f.holding(VF) == 0
+    f.agree()
+
+
+def test_pages_wanted_back_before_the_answer_to_their_give_is_seen_are_not_too_many() -> None:
+    f = opened()
+    send = give_out(f, 6)
+    f.request(0x31, -6)
+    f.request(0x31, -7)
+    assert (f.findings, f.finding("absurd-count").pages) == (["absurd-count"], 7)
+    f.answer(f.reply(send.command), send)
+    f.run()
+    assert f.page_commands()[2:4] == [("GIVE", 0x31, 6), ("TAKE", 0x31, 6)]
     f.agree()
 
 

@@ -60,7 +60,7 @@ def test_less_is_returned_than_firmware_wanted_to_be_rid_of(tmp_path: Path) -> N
     assert (f.blame, f.function, f.pages) == ("device", "vhca:0x31", 2)
     # the close takes what there is, whatever was asked before
     life = Life().opened()
-    life.event(OWN_VHCA, -100)
+    life.event(OWN_VHCA, -30)
     assert audit_life(tmp_path, life.closed([pages(0x100, 10), pages(0x200, 20)])).clean
 
 

@@ -154,7 +154,10 @@ FAULTS: Mapping[str, Rule] = MappingProxyType(
             ("take-short",),
         ),
         "request-least": Rule(
-            "a page request for -2^31 pages", m.listening, m.raise_event(m.own_request(-(2**31))), ("take-short",)
+            "a page request for -2^31 pages",
+            m.listening,
+            m.raise_event(m.own_request(-(2**31))),
+            ("absurd-count", "take-short"),
         ),
         "request-huge": Rule(
             "a page request for 2^29 pages", m.listening, m.raise_event(m.own_request(2**29)), ("absurd-count",)
@@ -213,7 +216,7 @@ WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {name: (rule.words, rule.named) for name, rule in FAULTS.items()}
     | {
         "request-lost": ("a page request never arrives (an event queue overrun)", ()),
-        "request-twice": ("a page request arrives twice", ("give-refused", "take-short")),
+        "request-twice": ("a page request arrives twice", ("give-refused", "take-short", "absurd-count")),
     }
 )
 

@@ -95,13 +95,14 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
         pop(h.path, op.identity)
         h.reclaimed(op.identity, good, refused=not answer.ok)
         return
-    if answer.ok and answer["output_num_entries"] < op.asked and not op.crossed:
+    named = answer["output_num_entries"] if answer.ok else op.asked
+    if named < op.asked and not op.crossed:
         h.find(
             "take-short",
             Blame.DEVICE,
             op.identity,
-            op.asked - answer["output_num_entries"],
-            f"firmware asked to have {many(op.asked)} taken back and returned {answer['output_num_entries']}",
+            op.asked - named,
+            f"firmware wanted pages taken back, and returned {named} upon a TAKE of {many(op.asked)}",
         )
     if good == op.asked:
         served(h.path, op.identity, op.asked)

@@ -120,8 +120,26 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
         )
         s.alloc_failed += event.num_pages
         h.path.cannot[who] = None
-    elif event.num_pages:
+    elif event.num_pages > 0:
         enqueue(h, who, event.num_pages, Origin.EVENT)
+    elif event.num_pages:
+        take_back(h, who, -event.num_pages, "a page request")
+
+
+def take_back(h: Host, who: Identity, pages: int, what: str) -> None:
+    """Firmware wants to be rid of ``pages``, says ``what``: as many are asked for as it can have.
+
+    A GIVE that is out counts: firmware may have carried it out, and the request be seen before the answer.
+    """
+    op, out = h.path.op, h.records.outstanding(who)
+    if op is not None and op.kind is ManagePages.GIVE and op.identity == who and not h.flights[op.flight].overdue:
+        out += op.asked
+    back = min(pages, out)
+    if back < pages:
+        detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out; {back} are asked for"
+        h.find("absurd-count", Blame.DEVICE, who, pages, detail)
+    if back:
+        enqueue(h, who, -back, Origin.EVENT)
 
 
 def enqueue(h: Host, who: Identity, pages: int, origin: Origin) -> None:

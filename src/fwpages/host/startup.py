@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fwpages.host.findings import Blame
-from fwpages.host.pagepath import Origin, enqueue, type_of
+from fwpages.host.pagepath import Origin, enqueue, take_back, type_of
 from fwpages.host.session import Program, Refused, Step
 from fwpages.pages import PAGE_SIZE
 from fwpages.pages.words import many
@@ -89,17 +89,7 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
         s.boot = who
         h.records.open(who, type_of(h, who))
     if pages < 0:
-        held = h.records.outstanding(who)
-        back = min(-pages, held)
-        if back < -pages:
-            h.find(
-                "absurd-count",
-                Blame.DEVICE,
-                who,
-                -pages,
-                f"QUERY_PAGES({which.name.lower()}) wants {many(-pages)} back, {held} are out; {back} are asked for",
-            )
-        pages = -back
+        take_back(h, who, -pages, f"QUERY_PAGES({which.name.lower()})")
     elif pages > h.config.bounds.memory:
         h.find(
             "absurd-count",
@@ -109,9 +99,8 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
             f"QUERY_PAGES({which.name.lower()}) wants {many(pages)}, {h.config.bounds.memory} are lent in all",
         )
         h.fail(f"the device wants {many(pages, f'{which.name.lower()} page')}")
-        return
-    if pages:
-        enqueue(h, who, pages, Origin.STARTUP if pages > 0 else Origin.EVENT)
+    elif pages:
+        enqueue(h, who, pages, Origin.STARTUP)
 
 
 def _settled(h: Host, _: int) -> bool:
