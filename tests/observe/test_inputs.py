@@ -6,15 +6,19 @@ import gzip
 import io
 import json
 import lzma
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fwpages.cli import invoke
 from fwpages.observe.audit import InputError, audit
-from fwpages.observe.inputs import MAX_LINE, Source, open_source
+from fwpages.observe.inputs import CHUNK, MAX_LINE, Source, Unpacked, open_source
 from tests.observe.lives import Life, pages
-from tests.observe.logs import DMESG, VHCA, dmesg, write, write_trace
+from tests.observe.logs import DMESG, VHCA, accounts, dmesg, only, write, write_trace
 
 
 def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -143,3 +147,94 @@ def test_an_input_that_is_not_readable(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(InputError, match="Permission denied"):
         open_source(path)
+
+
+# -- gzip
+
+TEXT = b"".join(b"[%5d.%06d] line %d\n" % (n, n * 7919 % 10**6, n * 104729 % 9973) for n in range(1500))
+#: the library's header: no name, no flags
+HEADER = 10
+#: it has a check sum and a length at its end, as every member
+PACKED = gzip.compress(TEXT)
+OTHER = b"another log\n" * 40
+
+
+def _unpack(data: bytes, size: int = CHUNK) -> tuple[bytes, type[Exception] | None]:
+    """All that a file of these bytes gives, read so many at a time, and what was wrong with it."""
+    source, out = Unpacked(io.BytesIO(data)), b""
+    try:
+        while piece := source.read(size):
+            assert len(piece) <= size
+            out += piece
+    except (EOFError, zlib.error) as e:
+        failed = type(e)
+        # it stays at that
+        with pytest.raises(failed):
+            source.read(size)
+        return out, failed
+    assert source.read(size) == b""
+    return out, None
+
+
+def _before(data: bytes) -> bytes:
+    """What this beginning of a gzip file holds."""
+    return zlib.decompressobj(wbits=31).decompress(data)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, len(PACKED) - 1))
+def test_a_file_that_is_cut_at_any_byte_is_read_to_there(cut: int) -> None:
+    assert _unpack(PACKED[:cut]) == (_before(PACKED[:cut]), EOFError)
+    # and behind a whole one
+    assert _unpack(gzip.compress(OTHER) + PACKED[:cut]) == (OTHER + _before(PACKED[:cut]), EOFError)
+
+
+@settings(max_examples=40)
+@given(st.integers(HEADER, len(PACKED) - 1), st.integers(1, 255))
+def test_a_file_that_is_damaged_at_any_byte_is_read_to_there(at: int, flip: int) -> None:
+    data = bytearray(PACKED)
+    data[at] ^= flip
+    out, failed = _unpack(bytes(data))
+    assert out.startswith(_before(PACKED[:at]))
+    assert failed in (zlib.error, EOFError)
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096, CHUNK])
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_several_files_in_one_are_one_text(members: int, size: int) -> None:
+    # archives fill up with zeros, behind the file and between two
+    for between in (b"", b"\0" * 5000):
+        data = between.join([gzip.compress(OTHER)] * members) + between
+        assert _unpack(data, size) == (OTHER * members, None)
+
+
+@pytest.mark.parametrize(
+    ("behind", "failed"),
+    [(b"rubbish", zlib.error), (b"\0\0rubbish", zlib.error), (b"\x1f", EOFError), (b"\x1f\x8b\x08", EOFError)],
+)
+def test_rubbish_behind_a_file_costs_nothing_of_it(behind: bytes, failed: type[Exception]) -> None:
+    assert _unpack(PACKED + behind) == (TEXT, failed)
+
+
+def test_a_check_sum_that_is_wrong_costs_nothing_of_the_text() -> None:
+    assert _unpack(PACKED[:-8] + bytes(8)) == (TEXT, zlib.error)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: data[: len(data) // 2], "the compressed file ends too early"),
+        (lambda data: data[:20000] + bytes(99) + data[20099:], "the compressed file is damaged"),
+        (lambda data: data + b"rubbish", "the compressed file is damaged (what follows its end is no gzip)"),
+    ],
+)
+def test_a_log_in_a_file_that_is_cut_or_damaged_blames_nobody(
+    damage: Callable[[bytes], bytes], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.gz"
+    path.write_bytes(damage(DMESG.read_bytes()))
+    s = only(audit(path))
+    assert {f.blame for f in s.findings} == {"log"}
+    assert [f.name for f in s.findings if words in f.detail] == ["log-truncated"]
+    # what is behind the log is no part of it
+    assert (accounts(s) == accounts(only(audit(DMESG)))) is ("follows" in words)

@@ -16,7 +16,6 @@ from fwpages.observe.accounts import Report, Session
 from fwpages.observe.audit import Audit, audit
 from fwpages.observe.inputs import Source
 from fwpages.observe.klog import KernelLog
-from fwpages.observe.printed import clock
 from fwpages.observe.tally import CUT
 from tests.observe import logs
 from tests.observe.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
@@ -83,26 +82,6 @@ def test_a_sub_functions_device_has_its_own_name(tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, _sub_function(dmesg())))
     assert s.device == "mlx5_core.sf.4"
     assert _same(s)
-
-
-@pytest.mark.parametrize(
-    ("prefix", "time"),
-    [
-        ("[    3.945359] ", 3.945359),
-        ("[    3.945359][  T100] ", 3.945359),
-        ("[    3.945359 <    0.000012>] ", 3.945359),
-        ("Nov 21 09:02:53 host kernel: [    3.945359] ", 3.945359),
-        ("[Sat Nov 21 09:02:53 2026] ", "Sat Nov 21 09:02:53 2026"),
-        ("[Nov21 09:02] ", "Nov21 09:02"),
-        ("[  +0.000012] ", "+0.000012"),
-        ("[<    0.000012>] ", "0.000012"),
-        ("2026-11-21T09:02:53,123456+00:00 ", "2026-11-21T09:02:53,123456+00:00"),
-        ("Nov 21 09:02:53 host kernel: ", "Nov 21 09:02:53"),
-        ("", None),
-    ],
-)
-def test_the_time_is_read_as_it_stands_there(prefix: str, time: float | str | None) -> None:
-    assert clock(prefix) == time
 
 
 # -- devices and loads
