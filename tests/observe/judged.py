@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwpages.observe.accounts import Finding, Function, Session
+from fwpages.observe.accounts import COLUMNS, Finding, Function, Report, Session
 from fwpages.observe.findings import REMEDIES
 from tests.observe.lives import OWN_VHCA, Life
 from tests.observe.logs import audit_trace, only
@@ -27,3 +27,17 @@ def one(s: Session, name: str) -> Finding:
 
 def row(s: Session, identity: str, generation: int = 0) -> Function:
     return next(f for f in s.functions if (f.identity, f.generation) == (identity, generation))
+
+
+def untrue(report: Report, truth: Session) -> list[str]:
+    """Counts that differ from the truth, and findings that blame host or device, which have done nothing wrong."""
+    known = {f.identity: f for f in truth.functions}
+    wrong = []
+    for s in report.sessions:
+        wrong += [f"{f.name}: {f.detail}" for f in s.findings if f.blame != "log"]
+        for f in s.functions:
+            for column in COLUMNS:
+                value = getattr(f, column)
+                if value is not None and (f.identity not in known or value != getattr(known[f.identity], column)):
+                    wrong.append(f"{f.identity} {column} {value}")
+    return wrong

@@ -18,6 +18,7 @@ from fwpages.observe.inputs import Source
 from fwpages.observe.klog import KernelLog
 from fwpages.observe.tally import CUT
 from tests.observe import logs
+from tests.observe.judged import untrue
 from tests.observe.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
 
 TRUTH = only(audit(DMESG))
@@ -233,17 +234,7 @@ def test_a_byte_cut_never_raises_and_never_blames(tmp_path: Path) -> None:
 
 
 def _confident(report: Report) -> list[str]:
-    """Counts that differ from the truth, and faults of host or device, which there are none of."""
-    truth = {f.identity: f for f in TRUTH.functions}
-    wrong = []
-    for s in report.sessions:
-        wrong += [f"{f.name}: {f.detail}" for f in s.findings if f.blame != "log"]
-        for f in s.functions:
-            for column in ("given", "returned", "released", "held", "doubtful", "peak"):
-                value = getattr(f, column)
-                if value is not None and (f.identity not in truth or value != getattr(truth[f.identity], column)):
-                    wrong.append(f"{f.identity} {column} {value}")
-    return wrong
+    return untrue(report, TRUTH)
 
 
 @settings(max_examples=20)
