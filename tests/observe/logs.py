@@ -133,6 +133,26 @@ def as_journal(lines: Lines) -> Lines:
     return out
 
 
+# -- a driver's lines
+
+DEV = "mlx5_core 0000:03:00.0: "
+
+
+def driver_log(*messages: str) -> Lines:
+    """Messages of one device, a millisecond apart; `!` in front: a line that names no device."""
+    return [f"[{10 + i / 1000:12.6f}] " + (m[1:] if m.startswith("!") else DEV + m) for i, m in enumerate(messages)]
+
+
+START = (
+    "firmware version: 16.35.2000",
+    "mlx5_satisfy_startup_pages:649:(pid 7): requested 6 boot pages for func_id 0x0",
+    "give_pages:411:(pid 7): npages 6, ec_function 0, func_id 0x0, err 0",
+    "mlx5_satisfy_startup_pages:649:(pid 7): requested 100 init pages for func_id 0x0",
+    "give_pages:411:(pid 7): npages 100, ec_function 0, func_id 0x0, err 0",
+)
+SWEEP = ("reclaim_pages:540:(pid 1): func 0x0, npages 768, outlen 6160",)
+
+
 # -- kernels
 
 

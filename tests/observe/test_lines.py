@@ -7,28 +7,11 @@ from pathlib import Path
 import pytest
 
 from fwpages.observe.accounts import Session
-from tests.observe.logs import Lines, audit_lines, dmesg, only, without_dumps
-
-DEV = "mlx5_core 0000:03:00.0: "
-
-
-def _log(*messages: str) -> Lines:
-    """Messages of one device, a millisecond apart; `!` in front: a line that names no device."""
-    return [f"[{10 + i / 1000:12.6f}] " + (m[1:] if m.startswith("!") else DEV + m) for i, m in enumerate(messages)]
-
-
-START = (
-    "firmware version: 16.35.2000",
-    "mlx5_satisfy_startup_pages:649:(pid 7): requested 6 boot pages for func_id 0x0",
-    "give_pages:411:(pid 7): npages 6, ec_function 0, func_id 0x0, err 0",
-    "mlx5_satisfy_startup_pages:649:(pid 7): requested 100 init pages for func_id 0x0",
-    "give_pages:411:(pid 7): npages 100, ec_function 0, func_id 0x0, err 0",
-)
-SWEEP = ("reclaim_pages:540:(pid 1): func 0x0, npages 768, outlen 6160",)
+from tests.observe.logs import START, SWEEP, Lines, audit_lines, dmesg, driver_log, only, without_dumps
 
 
 def _audit(tmp: Path, *messages: str) -> Session:
-    return only(audit_lines(tmp, _log(*messages)))
+    return only(audit_lines(tmp, driver_log(*messages)))
 
 
 def _names(s: Session) -> list[tuple[str, str]]:
@@ -286,8 +269,8 @@ def test_what_the_driver_only_tries_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_a_device_without_name_in_a_warning_is_the_one_that_was_closing(tmp_path: Path) -> None:
-    lines = _log(*START) + [line.replace("03:00.0", "03:00.1") for line in _log(*START)]
-    lines += _log(*SWEEP, "!FW pages counter is 9 after reclaiming all pages")
+    lines = driver_log(*START) + [line.replace("03:00.0", "03:00.1") for line in driver_log(*START)]
+    lines += driver_log(*SWEEP, "!FW pages counter is 9 after reclaiming all pages")
     first, second = audit_lines(tmp_path, lines).sessions
     assert (_names(first), _names(second)) == ([("pages-left", "device")], [])
 
