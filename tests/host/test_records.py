@@ -170,3 +170,31 @@ def test_a_copy_has_every_field() -> None:
     default = Record(0, 0, OWN, 0, T.VF)
     assert all(getattr(row, f.name) != getattr(default, f.name) for f in fields(Record))
     assert row.copy() == row
+
+
+def test_a_type_that_is_learned_late_has_the_most_that_its_functions_had() -> None:
+    """Though it had fewer when the type was learned."""
+    records = table()
+    row = records.open(VF, T.UNKNOWN)
+    records.gave(row, 9)
+    records.came_back(row, "returned", 6)
+    records.announce(VF, T.VF)
+    assert records.by_type[T.VF] == (3, 9)
+    assert records.by_type[T.UNKNOWN][0] == 0
+    # what the type's functions had together before is not forgotten
+    other = records.announce(vhca_id(0x32), T.VF)
+    records.gave(other, 20)
+    assert records.by_type[T.VF] == (23, 23)
+    records.announce(VF, T.VF)
+    assert records.by_type[T.VF] == (23, 23)
+
+
+def test_a_record_that_is_renamed_and_back_again_is_the_first_of_its_name() -> None:
+    records = table()
+    boot = records.open(func_id(0), T.SELF)
+    records.gave(boot, 37)
+    records.rename(func_id(0), OWN, T.SELF)
+    records.rename(OWN, func_id(0), T.SELF)
+    assert (boot.identity, boot.generation, records.outstanding(func_id(0))) == (func_id(0), 0, 37)
+    # the name that it had in between has no past
+    assert records.open(OWN, T.UNKNOWN).generation == 0

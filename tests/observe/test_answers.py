@@ -8,6 +8,7 @@ from fwpages.host.findings import Blame
 from fwpages.observe import answers
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
+from fwpages.prm.status import Status
 from tests.observe.fed import Fed
 from tests.observe.lives import OWN_VHCA, pages
 
@@ -119,3 +120,32 @@ def test_where_lines_are_known_to_be_missing_there_is_no_contradiction() -> None
     life.submit(life.give_command(0x31, pages(0x500, 7)), slot=31)
     life.submit(Command(Opcode.QUERY_ADAPTER), slot=31)
     assert "returned-never-given" in _settled(life)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_stray_answers_beyond_the_bound_are_counted(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are no longer anything else: that the trace has lost the commands of some is not said of the rest."""
+    monkeypatch.setattr(answers, "MAX_DONE", 3)
+    life = _fed(numbered=True)
+    for key in range(900, 907):
+        if known:
+            life.s.answers.done([key])
+        life.complete(key, OK)
+    assert _settled(life) == ["late-answer" if known else "answer-unasked"] * 3
+    assert life.s.answers.passed_over == 4
+
+
+@pytest.mark.parametrize("n", range(8))
+def test_a_command_too_short_to_be_one_has_an_answer_all_the_same(n: int) -> None:
+    life = _fed(numbered=True)
+    key = life.submit_bytes(b"\x01\x08\0\0\0\0\0"[:n], slot=5)
+    assert life.found == [("command-malformed", "host", None, None)]
+    assert life.s.faults.rows()[0].detail == f"a command of {n} byte{'s' if n != 1 else ''}"
+    life.complete(key, OK)
+    assert (_settled(life), life.s.answers.passed_over) == (["command-malformed"], 0)
+
+
+def test_a_command_too_short_to_be_one_may_be_refused() -> None:
+    life = _fed(numbered=True)
+    life.complete(life.submit_bytes(b"\x01\x08", slot=5), Answer(Opcode.MANAGE_PAGES, Status.BAD_INP_LEN))
+    assert {blame for _, blame, *_ in life.found} == {"host"}

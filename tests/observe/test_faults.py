@@ -9,7 +9,8 @@ from fwpages.host.findings import Blame
 from fwpages.observe.faults import MAX_ALIKE, MAX_NAMED, Fault, Faults, finding
 from fwpages.observe.findings import REMEDIES
 from fwpages.observe.seen import Place
-from fwpages.prm.identity import func_id, vhca_id
+from fwpages.pages.words import many
+from fwpages.prm.identity import Identity, func_id, vhca_id
 
 AT = Place("t.jsonl", 9, 0.25)
 A, B = vhca_id(0x31), vhca_id(0x32)
@@ -96,3 +97,62 @@ def test_what_was_inferred_can_be_forgotten_and_what_was_heard_or_lost_stays() -
     # the ones that were only counted are still counted in the last of their name
     assert gathered.rows()[MAX_ALIKE - 1].detail == "err -5 (and 4 more like it)"
     assert gathered.drop_inferred() == 0
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.sampled_from([A, B, None]), st.integers(0, 9)), max_size=70),
+    st.sampled_from(["rename", "drop", "both"]),
+)
+def test_what_is_not_listed_stays_with_its_function_whatever_becomes_of_the_rest(
+    told: list[tuple[Identity | None, int]], then: str
+) -> None:
+    """Of each function, how many there were and their pages: listed, or in the words of the last that is."""
+    gathered, new = Faults(), vhca_id(0x77)
+    for who, n in told:
+        gathered.add(_fault("bad-address", Blame.HOST))
+        gathered.add(_fault(function=who, pages=n, heard=True))
+    if then != "rename":
+        gathered.drop_inferred()
+    if then != "drop":
+        gathered.rename(A, new)
+    rows = [r for r in gathered.rows() if r.name == "returned-twice"]
+    for who in (A, B, None):
+        mine = [n for w, n in told if w == who]
+        called = None if who is None else str(new if who == A and then != "drop" else who)
+        shown = [r for r in rows if r.function == called]
+        assert [r.pages for r in shown] == mine[:MAX_ALIKE]
+        more = mine[MAX_ALIKE:]
+        pages = f", {many(sum(more))}" if sum(more) else ""
+        assert [r.detail for r in shown[-1:]] == [f" (and {len(more)} more like it{pages})" if more else ""] * bool(
+            mine
+        )
+
+
+def test_two_names_of_one_function_are_one_kind_of_finding() -> None:
+    gathered = _filled(*[_fault(function=who, pages=1) for who in (A, B) for _ in range(MAX_ALIKE + 2)])
+    gathered.rename(A, B)
+    assert gathered.rows()[-1].detail == " (and 4 more like it, 4 pages)"
+    # the bound is the function's, and it is full
+    gathered.add(_fault(function=B, pages=1))
+    assert len(gathered) == 2 * MAX_ALIKE
+    assert gathered.rows()[-1].detail == " (and 5 more like it, 5 pages)"
+
+
+def test_beyond_the_bound_of_a_name_other_functions_are_told_together() -> None:
+    listed = [_fault(function=vhca_id(n), pages=1) for n in range(MAX_NAMED)]
+    gathered = _filled(*listed, *(_fault(function=vhca_id(n), pages=1) for n in (3, 3, 5000, 6000)))
+    rows = gathered.rows()
+    assert rows[3].detail == " (and 2 more like it, 2 pages)"
+    assert rows[-1].detail == " (and 2 more like it, 2 pages)"
+    # a name that is dropped takes what was not listed of it along, and has room again
+    assert gathered.drop_inferred() == MAX_NAMED
+    gathered.add(_fault(function=A, pages=1))
+    assert [r.detail for r in gathered.rows()] == [""]
+
+
+def test_missing_lines_are_still_counted_when_what_was_inferred_is_dropped() -> None:
+    gathered = _filled(*[_fault(), _lost()] * (2 * MAX_ALIKE))
+    gathered.drop_inferred()
+    gathered.rename(A, B)
+    assert gathered.damage() == 2 * MAX_ALIKE

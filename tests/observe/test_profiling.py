@@ -177,3 +177,13 @@ def test_an_answer_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
     cut = {**lines[4], "out": lines[4]["out"][:8]}
     with pytest.raises(InputError):
         profile_of(write_trace(tmp_path, [*lines[:4], cut, *lines[5:]]), "mine")
+
+
+@pytest.mark.parametrize("name", ['a "quoted" name', "back\\slash", "two\nlines", "tab\t", "é ☃", "#", "\x7f\x1b"])
+def test_any_name_of_a_device_or_profile_can_be_read_back(name: str, tmp_path: Path) -> None:
+    life = _started()
+    life.lines[0]["device"] = name
+    text = profile_of(write_trace(tmp_path, life.lines), name)
+    p = tomllib.loads(text)
+    assert (p["name"], p["description"]) == (name, f"as {name} said of itself")
+    assert parse(text, "test").init_pages == 20

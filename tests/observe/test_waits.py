@@ -135,3 +135,42 @@ def test_where_lines_are_missing_the_pages_may_have_come_back_in_them() -> None:
     life = _gone()
     life.s.lose(None, "lines are missing")
     assert _look(life, 10 * OVERALL) == []
+
+
+@pytest.mark.parametrize("gap", [0.0, PROGRESS / 2])
+def test_a_function_that_is_enabled_anew_keeps_its_pages_and_nobody_waits_for_them(gap: float) -> None:
+    life = _gone()
+    assert _look(life, gap) == []
+    life.plain(Opcode.ENABLE_HCA, function_id=1)
+    assert _look(life, 10 * OVERALL) == []
+    # until it is gone again
+    life.plain(Opcode.DISABLE_HCA, function_id=1)
+    assert _look(life, PROGRESS) == ["wait-timeout"]
+    assert life.found == [("wait-timeout", "device", "func:0x1", 10)]
+
+
+def test_one_function_enabled_anew_does_not_hide_another_that_is_gone() -> None:
+    life = Fed(Supplier(max_vfs=2))
+    for number in (1, 2, 9):
+        life.plain(Opcode.ALLOC_SF if number == 9 else Opcode.ENABLE_HCA, function_id=number)
+        life.give(number, pages(0x100 * number, number))
+    for number in (1, 2, 9):
+        life.plain(Opcode.DEALLOC_SF if number == 9 else Opcode.DISABLE_HCA, function_id=number)
+    life.plain(Opcode.ENABLE_HCA, function_id=2)
+    assert _look(life) == []
+    assert _look(life, PROGRESS) == ["wait-timeout"] * 2
+    assert {(who, n) for *_, who, n in life.found} == {("func:0x1", 1), ("func:0x9", 9)}
+
+
+def test_two_waits_for_the_very_same_pages_are_told_once() -> None:
+    """The last VF and the last SF are gone; whose the pages of a function of unknown type are, nobody knows."""
+    life = Fed(Supplier(max_vfs=8))
+    life.opened(vhca=True)
+    life.give(0x40, pages(0x900, 4))
+    life.plain(Opcode.ENABLE_HCA, function_id=1)
+    life.plain(Opcode.ALLOC_SF, function_id=0x90)
+    life.plain(Opcode.DISABLE_HCA, function_id=1)
+    life.plain(Opcode.DEALLOC_SF, function_id=0x90)
+    assert _look(life, PROGRESS) == ["wait-timeout"]
+    assert life.found == [("wait-timeout", "device", "vhca:0x40", 4)]
+    assert "the last function of type vf is gone" in life.s.faults.rows()[0].detail
