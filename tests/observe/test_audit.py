@@ -210,6 +210,19 @@ def test_they_are_remembered_over_sessions_and_each_page_is_told_once(tmp_path: 
     assert [(f.name, f.pages) for s in (four, two) for f in s.findings] == [("given-twice", 4), ("given-twice", 2)]
 
 
+def test_a_session_that_leaves_some_too_adds_its_own_and_brings_none_back(tmp_path: Path) -> None:
+    life = _then(_left(), (0x200, 4))
+    # before its DISABLE_HCA it gives five more
+    disable = [life.lines.pop() for _ in range(2)]
+    life.give(0, pages(0x900, 5))
+    life.lines += reversed(disable)
+    life = _then(_then(life, (0x200, 4)), (0x204, 3), (0x900, 5))
+    _, leaves, clean, last = audit_trace(tmp_path, life.lines).sessions
+    assert [(f.name, f.pages) for f in leaves.findings] == [("given-twice", 4), ("pages-left", 5)]
+    assert clean.findings == []
+    assert [(f.name, f.pages) for f in last.findings] == [("given-twice", 3), ("given-twice", 5)]
+
+
 def test_so_many_of_them_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LEFTOVERS", 5)
     (f,) = audit_trace(tmp_path, _then(_left(), (0x200, 20)).lines).sessions[1].findings
