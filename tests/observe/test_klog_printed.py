@@ -200,3 +200,13 @@ def test_messages_that_overtake_each_other_are_no_new_start(tmp_path: Path) -> N
     first, second = audit_lines(tmp_path, lines[:cut] + logs.later(lines, ahead)).sessions
     assert (first.end, {f.blame for f in first.findings}) == ("reset", {"host"})
     _same_by_lines(second)
+
+
+def test_the_callers_of_printk_tell_dumps_apart_in_raw_records_too(tmp_path: Path) -> None:
+    def called(lines: Lines, who: str) -> Lines:
+        return _raw(f",caller={who}")(logs.without_slots(lines))
+
+    there = [line.replace(" 0360", " 0a60") for line in logs.other_device(dmesg())]
+    turns = zip(called(dmesg(), "T30"), called(there, "C1"), strict=True)
+    report = audit_lines(tmp_path, [line for pair in turns for line in pair])
+    assert [(s.clean, s.end, s.totals) for s in report.sessions] == [(True, "closed", TRUTH.totals)] * 2

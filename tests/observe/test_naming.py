@@ -179,3 +179,36 @@ def test_only_an_ecpf_knows_that_what_it_enables_by_vhca_id_is_a_physical_functi
     n = _naming(Mode.VHCA_ID, Supplier(ecpf=True, max_vfs=8), ecpf=True)
     n.learn(func_id(3), 0x31)
     assert n.enable_vhca(0x31) == "vf"
+
+
+@pytest.mark.parametrize("mode", [Mode.FUNC_ID, Mode.VHCA_ID])
+def test_what_is_gone_was_somebodys_name_and_is_nobodys_now(mode: Mode) -> None:
+    n = _naming(mode, Supplier(max_vfs=8))
+    vf, vhca = func_id(3), vhca_id(0x31)
+    assert not n.knows(0x31)
+    n.enable(vf, None)
+    n.learn(vf, 0x31)
+    assert n.present(vf)
+    assert n.present(vhca)
+    n.gone(vf)
+    assert not n.present(vf)
+    assert not n.present(vhca)
+    assert n.knows(0x31)
+    assert {vf, vhca} <= n.met
+    # whoever has the vhca_id next may be of another type
+    assert n.type_of(vhca) is FunctionType.UNKNOWN
+
+
+def test_a_vport_that_was_enabled_by_its_vhca_id_is_known_by_it() -> None:
+    n = _naming(Mode.VHCA_ID, ecpf=True)
+    n.enable_vhca(7)
+    assert n.knows(7)
+    assert n.present(vhca_id(7))
+    n.gone_vhca(7)
+    assert n.knows(7)
+    assert not n.present(vhca_id(7))
+
+
+def test_page_commands_name_a_sub_function_as_a_function_of_its_supplier() -> None:
+    assert _naming().sf_name(0x90) == func_id(0x90)
+    assert _naming(ecpf=True).sf_name(0x90) == func_id(0x90, ec=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwpages.observe.phrases import said, understand
+from fwpages.observe.phrases import MAX_MESSAGE, plausible, said, understand
 from fwpages.observe.seen import Place, Said, What
 from fwpages.prm.identity import FunctionType, Mode
 from tests.observe.logs import dmesg
@@ -76,6 +76,16 @@ def _told(v: Said | None) -> dict[str, Any]:
         ),
         ("failed reclaiming pages: err -22", What.RECLAIM_FAILED, {"err": -22}),
         ("failed reclaiming pages (-110)", What.RECLAIM_FAILED, {"err": -110}),
+        ("failed reclaiming pages (-110) for func id 0x3", What.RECLAIM_FAILED, {"err": -110, "number": 3}),
+        # Linux 3.11, and its spelling
+        ("failed recliaming pages", What.RECLAIM_FAILED, {}),
+        ("FW reported unknown DMA address 0x1234000", What.NOT_FOUND, {}),
+        ("failed to allocate pages request", What.REQUEST_DROPPED, {}),
+        (
+            "Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3",
+            What.DEVICE_ERROR,
+            {},
+        ),
         ("fw returned 60, driver asked 50 => corruption", What.OVER_ASKED, {"pages": 60, "asked": 50}),
         ("page notify failed func_id(12) err(-5)", What.NOTIFY_FAILED, {"number": 12, "err": -5}),
         ("page notify failed", What.NOTIFY_FAILED, {}),
@@ -126,6 +136,9 @@ def test_what_a_line_states(message: str, what: What, fields: dict[str, Any]) ->
         "npages seven, err 0",
         "func 0x31, npages 7, outlen 40 mode one",
         "failed to allocate pages for the queue",
+        "failed reclaiming pages of the queue",
+        # a channel in order is no error
+        "Device state = 1 pci_status: 0. Enter, pci channel state = 1",
         f"{CMD} op_mod(0x2) failed, status ok, as it were",
         "",
     ],
@@ -167,3 +180,41 @@ def test_every_line_about_pages_of_a_recorded_kernel_is_understood() -> None:
 def test_any_words_are_a_statement_or_none(function: str | None, text: str, tail: str) -> None:
     v = _said(text + tail, function)
     assert v is None or v.text == text + tail
+
+
+# -- numbers that no driver says
+
+#: where each field of a line is, and the most that it can be
+LIMITS = [
+    ("npages {}, ec_function 0, func_id 0x3, err 0", 2**32 - 1, "d"),
+    ("npages 7, ec_function 0, func_id 0x{}, err 0", 0xFFFF, "x"),
+    ("func_id 0x3, npages 7, err -{}", 2**32 - 1, "d"),
+    ("page notify failed func_id({}) err(-5)", 0xFFFF, "d"),
+    ("fw returned {}, driver asked 50 => corruption", 2**32 - 1, "d"),
+    ("fw returned 60, driver asked {} => corruption", 2**32 - 1, "d"),
+    ("MANAGE_PAGES(0x{}) timeout. Will cause a leak of a command resource", 2**32 - 1, "x"),
+    ("Command completion arrived after timeout (entry idx = {}).", 2**32 - 1, "d"),
+]
+
+
+@pytest.mark.parametrize(("line", "most", "base"), LIMITS, ids=range(len(LIMITS)))
+def test_a_line_is_believed_as_far_as_its_fields_can_count(line: str, most: int, base: str) -> None:
+    for number, fine in ((0, True), (most, True), (most + 1, False), (10**200, False)):
+        v = _said(line.format(f"{number:{base}}"))
+        assert v is not None
+        assert plausible(v) is fine
+
+
+def test_what_is_longer_than_any_line_of_the_kernels_states_nothing() -> None:
+    line = "npages {}, err 0"
+    fits = line.format("7".zfill(MAX_MESSAGE - len(line) + 2))
+    assert len(fits) == MAX_MESSAGE
+    assert _told(_said(fits)) == {"what": What.GAVE, "pages": 7, "err": 0}
+    assert _said(line.format("7".zfill(MAX_MESSAGE - len(line) + 3))) is None
+
+
+@pytest.mark.parametrize("function", ["mlx5_error_sw_reset", "mlx5_load_one", None])
+@pytest.mark.parametrize("message", ["start", "end", "start over"])
+def test_a_reset_of_a_device_in_error_begins_where_its_function_says_so(function: str | None, message: str) -> None:
+    v = _said(message, function)
+    assert (v is not None and v.what is What.DEVICE_ERROR) is ((function, message) == ("mlx5_error_sw_reset", "start"))
