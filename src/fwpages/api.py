@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 from fwpages.device import Firmware, FunctionSpec, ResetFunction, Want
 from fwpages.device import profile as profile_named
@@ -29,6 +31,9 @@ from fwpages.prm.identity import FunctionType
 from fwpages.scenario.format import DeviceTable, FunctionTable, Scenario
 from fwpages.scenario.topology import functions
 
+#: the most pages that one page request can name: its count is a signed 32-bit number
+MOST_PAGES = (1 << 31) - 1
+
 
 class OperationError(RuntimeError):
     """An operation that was asked for did not succeed; says which, and why."""
@@ -47,10 +52,15 @@ class Device:
     """An mlx5 device on the embedded firmware: a profile by name (``fwpages list profiles``).
 
     It has up to ``each`` functions of every type that the profile allows: ``vf0``, ``vf1``, …, ``sf0``, … ValueError
-    for a profile that does not exist.
+    for a profile that does not exist or a negative ``each``, TypeError for what is no name or no whole number.
     """
 
     def __init__(self, profile: str, *, each: int = 16) -> None:
+        if not isinstance(profile, str):
+            raise TypeError(f"profile: expected the name of one, such as 'connectx7', not {profile!r}")
+        each = _whole("each", each)
+        if each < 0:
+            raise ValueError(f"each: expected how many functions of a type there are at most, 0 or more, not {each}")
         bare = profile_named(profile)
         room = {"vf": bare.max_vfs, "sf": bare.max_sf}
         if bare.ecpf:
@@ -83,21 +93,46 @@ class Device:
     def request_pages(self, function: Function | str, pages: int) -> None:
         """Firmware wants ``pages`` more 4 KiB pages for this function, or gives so many back if negative.
 
-        ``self`` names the supplier. ValueError for a function that is not there.
+        ``self`` names the supplier. ValueError for a function that is not there, or more pages than a page request can
+        name; TypeError for what is no function or no whole number.
         """
-        self._joined().stir(Want(_name(function), pages))
+        name, pages = _name(function), _whole("pages", pages)
+        if not -MOST_PAGES - 1 <= pages <= MOST_PAGES:
+            raise ValueError(f"pages: expected {-MOST_PAGES - 1:,} to {MOST_PAGES:,}, not {pages:,}")
+        self._joined().stir(Want(name, pages))
 
     def reset_function(self, function: Function | str) -> None:
-        """A function-level reset of one function: firmware lets go of what it had for it."""
-        self._joined().stir(ResetFunction(_name(function)))
+        """A function-level reset of one function: firmware lets go of what it had for it.
+
+        ValueError for a function that is not there, and for the supplier itself; TypeError for what is no function.
+        """
+        name = _name(function)
+        if name == "self":
+            have = ", ".join(f.name for f in self.functions) or "none"
+            raise ValueError(f"'self' is the supplier itself: only functions beside it can be reset; there are {have}")
+        self._joined().stir(ResetFunction(name))
 
 
 def _name(function: Function | str) -> str:
-    return function if isinstance(function, str) else function.name
+    if isinstance(function, Function):
+        return function.name
+    if isinstance(function, str):
+        return function
+    raise TypeError(f"function: expected a name, such as 'vf0', or a Function from the e-switch, not {function!r}")
+
+
+def _whole(what: str, value: int) -> int:
+    """``value`` as a plain int, NumPy's too; TypeError for anything else. True and False are no counts."""
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{what}: expected a whole number, not {value!r}")
 
 
 class Eswitch:
-    """The e-switch of an open session: it enables and disables vports."""
+    """The e-switch of an open session: it enables and disables vports. ValueError once the session is closed."""
 
     def __init__(self, session: Session, infos: dict[str, VportInfo]) -> None:
         self._session = session
@@ -106,23 +141,31 @@ class Eswitch:
     def enable(self, name: str) -> Function:
         """Enable this function and learn its vhca_id.
 
-        ValueError if it is not there or enabled already, OperationError if it fails.
+        ValueError if it is not there or enabled already, TypeError for what is no name, OperationError if it fails.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"function: expected a name, such as 'vf0', not {name!r}")
+        self._session._must_be_open(f"enable {name}")
         info = self._info(name)
         self._session._do(EnableVport(info.vport))
         return Function(name, info.vport, info.type)
 
     def enable_vf(self, index: int) -> Function:
         """Enable VF ``index``, counted from 0."""
-        return self.enable(f"vf{index}")
+        return self.enable(f"vf{_whole('index', index)}")
 
     def enable_sf(self, index: int) -> Function:
         """Enable SF ``index``, counted from 0."""
-        return self.enable(f"sf{index}")
+        return self.enable(f"sf{_whole('index', index)}")
 
     def disable(self, function: Function | str) -> None:
-        """Disable this function and let its pages come back. OperationError if it fails."""
-        self._session._do(DisableVport(self._info(_name(function)).vport))
+        """Disable this function and let its pages come back.
+
+        ValueError if it is not there or not enabled, TypeError for what is no function, OperationError if it fails.
+        """
+        name = _name(function)
+        self._session._must_be_open(f"disable {name}")
+        self._session._do(DisableVport(self._info(name).vport))
 
     def _info(self, name: str) -> VportInfo:
         if name not in self._infos:
@@ -133,27 +176,38 @@ class Eswitch:
 class Session:
     """One open of a device. ``accounts`` at any time; ``result`` once it is over."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, mode: WantedMode) -> None:
         self._device = device
         self._link = device._joined()
         self.eswitch = Eswitch(self, {spec.name: info for spec, info in device._pairs})
         self._result: SessionReport | None = None
+        self._do(Open(mode))
+        self._number = self._link.host.session.number
 
     def _do(self, x: Open | Close | EnableVport | DisableVport) -> None:
         seen = len(self._link.events)
         self._link.feed(x)
-        self.run_until_idle()
+        self._link.run_until_idle()
         for e in self._link.events[seen:]:
             if isinstance(e, Done) and not e.ok:
                 raise OperationError(f"{e.what}: {e.detail}")
 
+    def _must_be_open(self, what: str) -> None:
+        """The device is shared by its sessions: one that is closed must not act on the next."""
+        if self._result is not None:
+            raise ValueError(f"{what}: session {self._number} of {self._device.name} is closed; open the device anew")
+
     def run_until_idle(self) -> None:
-        """Carry everything that is due, until neither side has anything to do."""
+        """Carry everything that is due, until neither side has anything to do. ValueError once it is closed."""
+        self._must_be_open("run until idle")
         self._link.run_until_idle()
 
     @property
     def accounts(self) -> SessionReport:
-        """The session's accounts as they stand."""
+        """The session's accounts as they stand; once it is closed, as they were then."""
+        return self._books() if self._result is None else self._result
+
+    def _books(self) -> SessionReport:
         books_now = books(self._link.host)
         offences = [o for number, o in self._link.offences if number == books_now.session]
         return session_of(self._device.name, books_now, offences)
@@ -166,19 +220,37 @@ class Session:
         return self._result
 
     def close(self) -> None:
-        """Take every page back and close; does nothing when it is closed already."""
-        if self._result is None:
+        """Take every page back and close; does nothing when it is closed already.
+
+        OperationError if the close fails: the session is over then too, and ``result`` says what is left.
+        """
+        if self._result is not None:
+            return
+        try:
             if self._link.host.session.phase is Phase.OPEN:
                 self._do(Close())
-            self._link.check()
-            self._result = self.accounts
+        finally:
+            self._result = self._books()
+        self._link.check()
+
+
+def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[Session]:  # noqa: A001  # reads as fw.open(device)
+    """Open a device for a ``with`` block, which gives its ``Session``; it is closed when the block is left.
+
+    ``mode``: how functions are named, ``func_id`` or ``vhca_id``; ``auto`` takes vhca_id where the device offers it.
+    TypeError for what is no Device, ValueError for another mode or a device that has a session already;
+    OperationError, when the block is entered, where the device cannot be opened.
+    """
+    if not isinstance(device, Device):
+        raise TypeError(f"device: expected a Device, such as Device('connectx7'), not {device!r}")
+    if mode not in get_args(WantedMode):
+        raise ValueError(f"mode: expected {', '.join(map(repr, get_args(WantedMode)))}, not {mode!r}")
+    return _opened(device, mode)
 
 
 @contextmanager
-def open(device: Device, mode: WantedMode = "auto") -> Iterator[Session]:  # noqa: A001  # reads as fw.open(device)
-    """Open a device; it is closed when the block is left. OperationError where it cannot be opened."""
-    session = Session(device)
-    session._do(Open(mode))
+def _opened(device: Device, mode: WantedMode) -> Iterator[Session]:
+    session = Session(device, mode)
     try:
         yield session
     finally:
