@@ -54,13 +54,16 @@ def test_unknown_name_lists_those_there_are() -> None:
         (LEAST + "seed=-1", r"\$\.seed"),
         (LEAST + "[max]\ncolour=1", r"not a general capability - at `\$\.max\.colour`"),
         (LEAST + "[max]\nvhca_id=1", r"other keys - at `\$\.max\.vhca_id`"),
-        (LEAST + "[max]\nnum_ports=256", r"8 bits - at `\$\.max\.num_ports`"),
+        (LEAST + "[max]\nnum_ports=256", r"256 is more than 255 - at `\$\.max\.num_ports`"),
         (LEAST + "[current]\nnum_ports=1", r"more than max offers - at `\$\.current\.num_ports`"),
         (
             LEAST + "[max]\nicm_mng_function_id_mode=1\n[current]\nicm_mng_function_id_mode=1",
             r"FUNC_ID mode - at `\$\.current\.icm_mng_function_id_mode`",
         ),
         ("name=", "profile here: "),
+        ("name=" + "[" * 100_000, "profile here: lists or tables are nested too deeply in it"),
+        ("name=" + "9" * 5000, "profile here: a number in it is too long"),
+        (LEAST + "[max]\nnum_ports=0x1" + "0" * 5000, r"\$\.max"),
         ('name="x"', "missing required field"),
     ],
 )

@@ -38,7 +38,7 @@ from tests.host.fake import OWN, SF0, VF0, VF1, Fake, name_of, ok, taken
 
 def test_misuse_is_refused_and_changes_nothing() -> None:
     f = Fake()
-    assert f.misuse(Close()) == "close: session 0 is ended, not open"
+    assert f.misuse(Close()) == "close: the device was not opened before"
     assert f.misuse(Mapped(1 << 32, 512, 1 << 32)).startswith("mapped: 512 pages at 0x100000000, but None")
     f.feed(Open())
     assert f.misuse(Open()) == "open: session 1 is still opening"

@@ -450,7 +450,7 @@ def test_release_all_of_a_function_ends_the_wait_for_it() -> None:
 def test_what_cannot_be_asked_for() -> None:
     f = Fake(bounds=QUICK)
     f.vports(VF0, SPF0)
-    assert f.misuse(EnableVport(1)) == "enable vport 0x1: session 0 is ended, not open"
+    assert f.misuse(EnableVport(1)) == "enable vport 0x1: the device was not opened before"
     f.open()
     assert f.misuse(EnableVport(9)) == "enable vport 0x9: there is no such vport; there are 0x1, 0x2000"
     assert f.misuse(DisableVport(1)) == "disable vport 0x1: it is not enabled"

@@ -190,6 +190,11 @@ def test_what_is_no_fault_is_refused(bad: str) -> None:
         fault(bad)
 
 
+def test_what_strikes_never_is_told_how_to_strike_always() -> None:
+    with pytest.raises(ScenarioError, match=r"'give-late@1x0': .* counted from 1; TIMES \* is all that follow"):
+        fault("give-late@1x0")
+
+
 def test_an_unknown_fault_in_a_file_is_refused() -> None:
     scenario = msgspec.structs.replace(
         small(),

@@ -232,6 +232,14 @@ def test_functions_that_there_are_not(step: str, words: str) -> None:
         Life(scenario(step))
 
 
+def test_a_pattern_where_there_are_no_functions() -> None:
+    s = msgspec.structs.replace(scenario('do = "enable"\nfunction = "vf*"'), function=())
+    with pytest.raises(
+        ScenarioError, match=r"step\[1\]\.function: 'vf\*' fits nothing: the scenario has no functions$"
+    ):
+        Life(s)
+
+
 def test_the_mode_of_the_run_counts_for_every_open() -> None:
     s = load("reopen")
     assert [b.mode for b in Life(s).run().sessions] == [Mode.VHCA_ID, Mode.FUNC_ID, Mode.VHCA_ID]

@@ -23,12 +23,16 @@ def vf(name: str = "vf0", index: int = 0, vhca: int = 0x31, kind: str = "vf") ->
     ("device", "rows", "words"),
     [
         ('profile = "nosuch"', [], r"device\.profile: .*nosuch.*connectx7"),
-        ('profile = "connectx7"\ncapabilities = { colour = 1 }', [], r"device\.capabilities: .*'colour'"),
+        (
+            'profile = "connectx7"\ncapabilities = { colour = 1 }',
+            [],
+            r"device\.capabilities: .*'colour'; there are page_request_disable, ",
+        ),
         ('profile = "connectx7"\ncapabilities = { vhca_id = 5 }', [], r"device\.capabilities\.vhca_id: follows"),
         (
-            'profile = "connectx7"\ncapabilities = { uar_4k = -1 }',
+            'profile = "connectx7"\ncapabilities = { uar_4k = 2 }',
             [],
-            r"device\.capabilities\.uar_4k: -1 does not fit 1 bits",
+            r"device\.capabilities\.uar_4k: expected 0 to 1, not 2$",
         ),
         ('profile = "connectx7"', [vf(), vf("vf1", 1)], r"function\[1\]\.vhca_id: 0x31 is taken by vf0"),
         ('profile = "connectx7"', [vf(), vf("vf0", 1, 0x32)], r"function\[1\]\.name: vf0 is taken"),

@@ -16,6 +16,7 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.opcodes import CapType
 
 _Pages = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
+_Field = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 _Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 
 #: capabilities that follow from the profile's other keys
@@ -50,8 +51,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     take_limit: Annotated[int, msgspec.Meta(ge=1, le=(1 << 31) - 1)] = 50_000
     order: Order = "lifo"
     seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)] = 0
-    max: dict[str, int] = {}
-    current: dict[str, int] = {}
+    max: dict[str, _Field] = {}
+    current: dict[str, _Field] = {}
     pages: dict[str, str] = {}
 
     @property
@@ -108,9 +109,14 @@ def profile(name: str) -> Profile:
 def parse(text: str, where: str) -> Profile:
     """The profile that this TOML describes; ProfileError says ``where`` and which key."""
     try:
-        new = msgspec.toml.decode(text, type=Profile)
-    except (msgspec.DecodeError, ValueError) as e:
+        new = msgspec.toml.decode(text.removeprefix("\ufeff"), type=Profile)
+    except msgspec.DecodeError as e:
         raise ProfileError(f"profile {where}: {e}") from e
+    except ValueError:
+        # Python reads no decimal number of more than 4,300 digits; which one it was, it does not say
+        raise ProfileError(f"profile {where}: a number in it is too long: expected 64 bits at most") from None
+    except RecursionError:
+        raise ProfileError(f"profile {where}: lists or tables are nested too deeply in it") from None
     _check(new, where)
     return new
 
@@ -122,8 +128,8 @@ def _check(new: Profile, where: str) -> None:
             if field is None or key in DERIVED:
                 why = "follows from the profile's other keys" if field else "is not a general capability"
                 raise ProfileError(f"profile {where}: {key} {why} - at `$.{table}.{key}`")
-            if not 0 <= value <= field.mask:
-                raise ProfileError(f"profile {where}: {value} does not fit {field.width} bits - at `$.{table}.{key}`")
+            if value > field.mask:
+                raise ProfileError(f"profile {where}: {value} is more than {field.mask} - at `$.{table}.{key}`")
     for key, text in new.pages.items():
         try:
             _page_key(key)

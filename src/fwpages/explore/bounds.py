@@ -11,6 +11,7 @@ import msgspec
 from fwpages.explore.spec import Spec
 from fwpages.scenario import ScenarioError
 from fwpages.scenario.format import BoundsTable, Switch
+from fwpages.scenario.misfits import misfit
 
 _SWITCHES: dict[str, Switch] = {name: name for name in get_args(Switch)}
 _KEYS = tuple(f.name for f in msgspec.structs.fields(BoundsTable))
@@ -54,4 +55,4 @@ def _fits(key: str, value: str) -> object:
     try:
         return getattr(msgspec.convert({key: number}, BoundsTable), key)
     except msgspec.ValidationError as e:
-        raise ScenarioError(f"bound {key}: {value!r}: {str(e).partition(' - at')[0]}") from None
+        raise ScenarioError(f"bound {misfit(e, {key: number}, BoundsTable)}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from fwpages.device import FunctionSpec, ResetFunction, Want
 from fwpages.explore.words import wants
@@ -25,7 +24,7 @@ from fwpages.scenario.format import (
     Step,
     WaitStep,
 )
-from fwpages.scenario.topology import check_moments
+from fwpages.scenario.topology import check_moments, fitting
 
 _HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": Teardown.FORCE}
 
@@ -78,15 +77,15 @@ def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]
             verb, make = ("enable", EnableVport) if isinstance(step, EnableStep) else ("disable", DisableVport)
             return [
                 ("eswitch", _deed(step, f"{verb} {f}", make(vports[f]), f"{verb} vport {vports[f]:#x}"))
-                for f in _fitting(n, step.function, list(vports))
+                for f in fitting(n, step.function, list(vports))
             ]
         case RequestStep():
-            found = _fitting(n, step.function, [*vports, "self"])
+            found = fitting(n, step.function, [*vports, "self"])
             return [(f, _deed(step, wants(f, step.pages), Want(f, step.pages), None)) for f in found]
         case ResetStep():
             return [
                 (f, _deed(step, f"reset of {f}", ResetFunction(f), None))
-                for f in _fitting(n, step.function, list(vports))
+                for f in fitting(n, step.function, list(vports))
             ]
         case _:  # a wait was refused before
             return []
@@ -95,10 +94,3 @@ def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]
 def _deed(step: Step, words: str, act: HostInput | Want | ResetFunction, awaits: str | None) -> Deed:
     only = None if step.only is None else Mode(step.only)
     return Deed(words, act, awaits if step.settle else None, step.after, only)
-
-
-def _fitting(n: int, pattern: str, names: list[str]) -> list[str]:
-    found = [name for name in names if fnmatchcase(name, pattern)]
-    if not found:
-        raise ScenarioError(f"step[{n}].function: {pattern!r} fits none of {', '.join(names)}")
-    return found

@@ -40,7 +40,7 @@ from fwpages.host.ledger import Ledger, State
 from fwpages.host.memory import Pool
 from fwpages.host.pagepath import PAGE_SLOT, PagePath
 from fwpages.host.records import Records
-from fwpages.host.session import Flight, Phase, Progress, Session
+from fwpages.host.session import Flight, Phase, Progress, Session, not_open
 from fwpages.host.startup import STARTUP
 from fwpages.host.state import check_host, state_key
 from fwpages.pages.space import Addresses
@@ -146,7 +146,7 @@ class Host:
     def _close(self, x: Close) -> None:
         s = self.session
         if s.phase is not Phase.OPEN:
-            raise Misuse(f"close: session {s.number} is {s.phase}, not open")
+            raise Misuse(f"close: {not_open(s)}")
         self.drop_queue("the device is being closed")
         s.phase = Phase.CLOSING
         program = CLOSE if x.how is Teardown.GRACEFUL else FAST_CLOSE

@@ -27,6 +27,11 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+def not_open(s: Session) -> str:
+    """Why the caller cannot have done with this session what needs an open one."""
+    return f"session {s.number} is {s.phase}, not open" if s.number else "the device was not opened before"
+
+
 class Refused(StrEnum):
     """What a step does when the device answers with a status other than OK."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fwpages.host.findings import Blame
 from fwpages.host.io import Misuse, VportInfo
 from fwpages.host.records import Record
-from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait
+from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait, not_open
 from fwpages.pages.words import many
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
@@ -48,7 +48,7 @@ def ask(h: Host, program: Program, vport: int) -> None:
     """The caller wants a vport enabled or disabled: it waits for its turn. Misuse where that cannot be."""
     s, what = h.session, program.name.format(vport)
     if s.phase is not Phase.OPEN:
-        raise Misuse(f"{what}: session {s.number} is {s.phase}, not open")
+        raise Misuse(f"{what}: {not_open(s)}")
     info = h.vports.get(vport)
     if info is None:
         raise Misuse(f"{what}: there is no such vport; there are {', '.join(f'{n:#x}' for n in h.vports) or 'none'}")

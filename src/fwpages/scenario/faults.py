@@ -33,7 +33,7 @@ def fault(text: str) -> Fault:
         raise ScenarioError(f"fault {text!r}: write NAME, NAME@N or NAME@NxTIMES, with TIMES a number or *")
     at, times = int(m[2] or 1), 0 if m[3] == "*" else int(m[3] or 1)
     if at < 1 or (m[3] is not None and m[3] != "*" and times < 1):
-        raise ScenarioError(f"fault {text!r}: opportunities and times are counted from 1")
+        raise ScenarioError(f"fault {text!r}: opportunities and times are counted from 1; TIMES * is all that follow")
     return known(Fault(m[1], at, times))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
@@ -12,13 +14,15 @@ import msgspec
 
 from fwpages.host import Bounds, WantedMode
 from fwpages.prm.identity import FunctionType
+from fwpages.scenario.misfits import misfit
 
 Pages: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 SignedPages: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 #: up to some thirty years: nothing in a life lasts longer, and no time is infinite
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Number16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
-
+#: any value of a capability field; ``topology`` knows how many bits each has
+Number32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 
 #: what a world assumes of firmware, of host pages and of the e-switch: a switch that is on or off
 #: (``fwpages.scenario.assumptions`` says what each means)
@@ -38,11 +42,20 @@ class ScenarioError(ValueError):
     """A scenario that cannot be used: unreadable, not TOML, or a value does not fit; names the key path."""
 
 
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Whatever does not fit in here is of the scenario of this name: the ScenarioError says so."""
+    try:
+        yield
+    except ScenarioError as e:
+        raise ScenarioError(f"{name}: {e}") from None
+
+
 class DeviceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[device]``: a profile by name, and what differs from it: start-up pages, general capabilities offered."""
 
     profile: str
-    capabilities: dict[str, int] = {}
+    capabilities: dict[str, Number32] = {}
     boot_pages: Pages | None = None
     init_pages: Pages | None = None
 
@@ -242,12 +255,12 @@ class Library:
         """
         if text is None:
             text = self._read(name_or_path)
-        try:
-            return msgspec.convert(tomllib.loads(text), Scenario)
-        except tomllib.TOMLDecodeError as e:
-            raise ScenarioError(f"{name_or_path}: not TOML: {e}") from None
-        except msgspec.ValidationError as e:
-            raise ScenarioError(f"{name_or_path}: {e}") from None
+        with about(name_or_path):
+            data = _parsed(text)
+            try:
+                return msgspec.convert(data, Scenario)
+            except msgspec.ValidationError as e:
+                raise ScenarioError(misfit(e, data, Scenario)) from None
 
     def _read(self, name_or_path: str) -> str:
         if name_or_path in self.names():
@@ -265,6 +278,19 @@ class Library:
 
     def _folder(self) -> resources.abc.Traversable:
         return resources.files(self.package) / self.folder
+
+
+def _parsed(text: str) -> dict[str, object]:
+    """TOML as it is, with or without a byte order mark; ScenarioError for what is none or beyond what can be read."""
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as e:
+        raise ScenarioError(f"not TOML: {e}") from None
+    except ValueError:
+        # Python reads no decimal number of more than 4,300 digits; which one it was, it does not say
+        raise ScenarioError("a number in it is too long: expected 64 bits at most") from None
+    except RecursionError:
+        raise ScenarioError("lists or tables are nested too deeply in it: expected a few levels") from None
 
 
 _LIBRARY = Library("scenario", "fwpages.scenario", "library")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
@@ -50,7 +49,7 @@ from fwpages.scenario.format import (
     Step,
     WaitStep,
 )
-from fwpages.scenario.topology import check_moments, device_profile, functions
+from fwpages.scenario.topology import check_moments, device_profile, fitting, functions
 
 MODE_BIT = "icm_mng_function_id_mode"
 #: steps of the link after which a device is called restless, and life goes on without waiting for it to come to rest:
@@ -152,10 +151,7 @@ class Life:
         if pattern is None:
             return ()
         allowed = [*self.names, "self"] if isinstance(step, RequestStep) else list(self.names)
-        found = tuple(name for name in allowed if fnmatchcase(name, pattern))
-        if not found:
-            raise ScenarioError(f"step[{n}].function: {pattern!r} fits none of {', '.join(allowed) or 'no functions'}")
-        return found
+        return fitting(n, pattern, allowed)
 
     def run(self) -> LifeResult:
         """Everything from the first step to the last; raises ScenarioError where a step cannot be taken."""

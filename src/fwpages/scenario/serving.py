@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import takewhile
 
 import msgspec
@@ -47,7 +46,7 @@ from fwpages.scenario.format import (
     WaitStep,
 )
 from fwpages.scenario.served import Observer, OnEvent
-from fwpages.scenario.topology import check_moments, device_profile, functions
+from fwpages.scenario.topology import check_moments, device_profile, fitting, functions
 
 #: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
 #: processor that shares its host with others gives 50,000 pages in a few seconds
@@ -126,10 +125,7 @@ class Serving:
         if pattern is None:
             return ()
         allowed = [*self._pages, "self"] if isinstance(step, RequestStep) else list(self._pages)
-        found = tuple(name for name in allowed if fnmatchcase(name, pattern))
-        if not found:
-            raise ScenarioError(f"step[{n}].function: {pattern!r} fits none of {', '.join(allowed) or 'no functions'}")
-        return found
+        return fitting(n, pattern, allowed)
 
     def _start_row(self) -> None:
         self._row = [n for n, step in enumerate(self.steps) if not step.triggered]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -27,11 +28,12 @@ def device_profile(scenario: Scenario) -> Profile:
     for name, value in scenario.device.capabilities.items():
         f = GENERAL.by_name.get(name)
         if f is None:
-            raise ScenarioError(f"device.capabilities: there is no general capability {name!r}")
+            have = ", ".join(f.name for f in GENERAL if f.name not in DERIVED)
+            raise ScenarioError(f"device.capabilities: there is no general capability {name!r}; there are {have}")
         if name in DERIVED:
             raise ScenarioError(f"device.capabilities.{name}: follows from the profile and cannot be set here")
-        if not 0 <= value <= f.mask:
-            raise ScenarioError(f"device.capabilities.{name}: {value} does not fit {f.width} bits")
+        if value > f.mask:
+            raise ScenarioError(f"device.capabilities.{name}: expected 0 to {f.mask}, not {value}")
     table = scenario.device
     current = {name: min(value, table.capabilities.get(name, value)) for name, value in base.current.items()}
     return msgspec.structs.replace(
@@ -96,6 +98,15 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
             )
         )
     return tuple(out)
+
+
+def fitting(n: int, pattern: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names, in their order, that the ``function`` of step ``n`` stands for; ScenarioError where there are none."""
+    found = tuple(name for name in names if fnmatchcase(name, pattern))
+    if not found:
+        why = f"fits none of {', '.join(names)}" if names else "fits nothing: the scenario has no functions"
+        raise ScenarioError(f"step[{n}].function: {pattern!r} {why}")
+    return found
 
 
 def check_moments(scenario: Scenario, names: Iterable[str]) -> None:
