@@ -182,7 +182,7 @@ def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["no-such"], "there is no world 'no-such'"),
         (["left.toml", "--design", "bsd"], "'bsd' is not one of"),
         (["left.toml", "--bound", "bogus=1"], "bound bogus: there is no such bound or assumption"),
-        (["left.toml", "--bound", "faults=many"], "bound faults: 'many'"),
+        (["left.toml", "--bound", "faults=many"], "bound faults: expected a whole number from 0 to 16, not 'many'"),
         (["left.toml", "--random", "5", "--replay", "x"], "--random and --replay exclude each other"),
         (["left.toml", "--random", "5", "--workers", "2"], "--random and --workers exclude each other"),
         (["left.toml", "--workers", "2", "--cluster", "tcp://x:1"], "--cluster and --workers exclude each other"),
@@ -208,6 +208,12 @@ def test_a_string_and_options_that_contradict_it(capsys: pytest.CaptureFixture[s
     )
     said = refused(capsys, "left.toml", "--replay", string, "--bound", "host_pages_4k=off")
     assert "made with another host_pages_4k" in said
+
+
+@pytest.mark.usefixtures("world")
+def test_what_a_world_cannot_have_is_told_of_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.toml").write_text(BROKEN.replace("late-return", "colour"), "utf-8")
+    assert "Error: odd.toml: expect.never[0]: there is no property 'colour'" in refused(capsys, "odd.toml")
 
 
 def test_a_file_that_cannot_be_written(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: command → what it does, in a line; each lives in a module of its name, imported when it is used
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -52,8 +58,40 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script: what belongs to the process, around ``invoke``."""
+    # a file that is half written goes away as it does upon SIGINT; serve ends in an orderly way by itself
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open to the end
+    if sys.stdout is None:
+        click.echo("fwpages: standard output is closed: there is nowhere to print to; /dev/null would be", err=True)
+        sys.exit(2)
+    sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
     sys.exit(invoke(sys.argv[1:]))
+
+
+class _Outlet(io.FileIO):
+    """A stream whose reader may have seen enough: what nobody takes any more is dropped.
+
+    The command goes on, so that the exit code is what it found. click and Rich end the process with 1 here, each by
+    itself, which is why nothing above this may see the error.
+    """
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _outlet(stream: TextIO) -> TextIO:
+    """The same stream over an ``_Outlet``; one without a file of its own is what it is."""
+    try:
+        raw = _Outlet(stream.fileno(), "w", closefd=False)
+    except OSError:
+        return stream
+    lines = bool(stream.line_buffering)
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=lines)
 
 
 def invoke(args: list[str]) -> int:
@@ -69,10 +107,6 @@ def invoke(args: list[str]) -> int:
     except click.ClickException as e:
         e.show()
         return 2
-    except BrokenPipeError:
-        # whoever read our output has seen enough
-        _drop_output()
-        return 0
     except OSError as e:
         if e.errno != errno.ENOSPC:
             return _bug(e)

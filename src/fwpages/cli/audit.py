@@ -6,6 +6,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from fwpages.cli.files import standard_input
 from fwpages.observe.audit import InputError, audit
 from fwpages.observe.views import show
 
@@ -18,6 +19,8 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
 
     Files may be packed with gzip; - is standard input. Exit code: 0 nothing wrong, 1 findings, 2 misuse.
     """
+    if "-" in files:
+        standard_input()
     try:
         report = audit(*files)
     except InputError as e:

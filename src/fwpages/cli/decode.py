@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 import msgspec
 from rich.console import Console
 
+from fwpages.cli.files import standard_input
 from fwpages.observe.explain import ExplainError, Explanation
 from fwpages.observe.pasted import explain_text, parse_opcode
 from fwpages.observe.views import show_messages
@@ -22,7 +21,7 @@ def command(hex_: tuple[str, ...], opcode: str | None, is_event: bool, as_json: 
     """Explain HEX: bytes with or without blanks, 0x and colons, or lines pasted from a dump; - is standard input."""
     if opcode is not None and is_event:
         raise click.UsageError("--opcode is for an answer, --event for an event: give one of them")
-    text = sys.stdin.buffer.read().decode("utf-8", "replace") if hex_ == ("-",) else "\n".join(hex_)
+    text = standard_input().buffer.read().decode("utf-8", "replace") if hex_ == ("-",) else "\n".join(hex_)
     try:
         messages = explain_text(text, opcode=None if opcode is None else parse_opcode(opcode), is_event=is_event)
     except ExplainError as e:

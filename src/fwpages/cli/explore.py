@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fwpages.cli.files import written
+from fwpages.cli.files import read_input, written
 from fwpages.explore.bounds import bounded
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.library import load
@@ -27,7 +27,7 @@ from fwpages.explore.spec import Spec
 from fwpages.explore.svg import svg
 from fwpages.explore.views import show, show_replay
 from fwpages.explore.workers import WorkerError, cluster, processes, sharded
-from fwpages.scenario import ScenarioError
+from fwpages.scenario import ScenarioError, about
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
 #: more than this many worker processes of one machine only wait for the one that keeps the keys
@@ -90,8 +90,10 @@ def command(
         raise click.UsageError(f"--trace and --svg both name {trace}")
     _together(given, {"--seed": seed, "--trace": trace, "--svg": picture})
     try:
-        text = sys.stdin.read() if world == "-" else None
+        text = read_input() if world == "-" else None
         spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
+        with about(world):
+            spec.build()  # whatever a world cannot have is told of the file, before anything is done with it
         if replay is not None:
             return _replay(spec, replay, design, trace, picture, whole=whole, as_json=as_json)
         with _progress(as_json) as tell:

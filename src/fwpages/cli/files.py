@@ -1,27 +1,44 @@
-"""Files that a command writes beside what it prints."""
+"""Files that a command writes beside what it prints, and what it reads from standard input."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import click
+
+#: bytes of a file's name that a file system takes
+_MOST_NAME = 255
+#: characters of a longer one that its part keeps: no more bytes than a name may have, whichever characters they are
+_KEPT = 60
 
 
 @contextmanager
 def written(option: str, path: Path) -> Iterator[TextIO]:
     """Where ``option`` writes to: a file gets its name when it is whole, a device or a pipe is written into as it is.
 
-    What cannot be written is misuse of the option.
+    What is called ``.gz`` is packed with gzip, as an audit reads it. What cannot be written is misuse of the option.
     """
-    target = path.resolve()
-    part = target.with_name(target.name + ".part") if target.is_file() or not target.exists() else None
+    if str(path) == "-":
+        raise click.UsageError(f"{option} -: expected a file: standard output has what the command prints")
+    part = None
     try:
-        with (part or target).open("w", encoding="utf-8") as stream:
-            yield stream
+        target = path
+        if path.is_file() or not path.exists():
+            _apart_from_output(option, path)
+            target = path.resolve()
+            part = _part(target)
+        with ExitStack() as stack:
+            raw = stack.enter_context((part or target).open("wb"))
+            # without a name and a time in it, equal texts are equal files
+            packer = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
+            yield stack.enter_context(io.TextIOWrapper(packer or raw, encoding="utf-8"))
         if part is not None:
             os.replace(part, target)
     except OSError as e:
@@ -29,3 +46,32 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def _part(target: Path) -> Path:
+    """What a file is called until it is whole."""
+    name = target.name + ".part"
+    return target.with_name(name if len(os.fsencode(name)) <= _MOST_NAME else target.name[:_KEPT] + ".part")
+
+
+def _apart_from_output(option: str, path: Path) -> None:
+    """A file that standard output goes to as well would lose one of the two."""
+    if path.exists() and os.path.samestat(path.stat(), os.fstat(1)):
+        raise click.UsageError(f"{option} {path}: standard output goes there too; one of the two needs another file")
+
+
+def standard_input() -> TextIO:
+    """Standard input; misuse where it is closed."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input (-) is closed: there is nothing to read")
+    return sys.stdin
+
+
+def read_input() -> str:
+    """All of standard input as text; misuse where it is closed or no UTF-8."""
+    try:
+        text = standard_input().read()
+        text.encode()  # in a locale without UTF-8 wrong bytes come as surrogates
+    except UnicodeError:
+        raise click.UsageError("standard input (-): not text in UTF-8") from None
+    return text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fwpages.cli.files import standard_input, written
 from fwpages.device import ProfileError
 from fwpages.device.profiles import parse
 from fwpages.observe.inputs import InputError
@@ -24,6 +25,8 @@ def command(log: str, output: Path | None, name: str | None) -> int:
 
     A scenario uses it by its path: profile = "FILE.toml".
     """
+    if log == "-":
+        standard_input()
     try:
         called = name or (output.stem if output is not None else "from-a-log")
         text = profile_of(log, re.sub(r"[^a-z0-9-]", "-", called.lower()))
@@ -33,8 +36,6 @@ def command(log: str, output: Path | None, name: str | None) -> int:
     if output is None:
         click.echo(text, nl=False)
         return 0
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as e:
-        raise click.UsageError(f"--output {output}: {e.strerror or e}") from None
+    with written("--output", output) as stream:
+        stream.write(text)
     return 0

@@ -13,14 +13,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from fwpages.cli.files import written
+from fwpages.cli.files import read_input, written
 from fwpages.host import WantedMode
 from fwpages.observe.accounts import Session
 from fwpages.observe.result import report_of
 from fwpages.observe.trace import TraceWriter
 from fwpages.observe.views import show
 from fwpages.pages.words import many
-from fwpages.scenario import Life, LifeResult, Scenario, ScenarioError, load
+from fwpages.scenario import Life, LifeResult, Scenario, ScenarioError, about, load
 from fwpages.scenario.faults import EVERY_FAULT, fault
 from fwpages.scenario.format import Step
 from fwpages.scenario.topology import device_profile
@@ -83,9 +83,9 @@ def command(
     if not scenario:
         raise click.UsageError("SCENARIO is empty; expected a name from `fwpages list scenarios`, a TOML file, or -")
     try:
-        plan = load(scenario, text=sys.stdin.read() if scenario == "-" else None)
-        with ExitStack() as stack:
-            options = {"mode": mode, "seed": seed, "faults": [fault(f) for f in faults], "link": link}
+        plan = load(scenario, text=read_input() if scenario == "-" else None)
+        options = {"mode": mode, "seed": seed, "faults": [fault(f) for f in faults], "link": link}
+        with ExitStack() as stack, about(scenario):
             result = _live(plan, options, trace, stack, quiet=as_json)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 import click
 import msgspec
 
-from fwpages.cli.files import written
+from fwpages.cli.files import read_input, written
 from fwpages.link.vfio_user import Server
 from fwpages.link.vfio_user_socket import MOST_PATH, SocketError
 from fwpages.observe.trace import TraceWriter
 from fwpages.pages.words import many
-from fwpages.scenario import ScenarioError, load
+from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.faults import fault
 from fwpages.scenario.served import ServedSession
 from fwpages.scenario.serving import Serving
@@ -65,14 +64,14 @@ def command(
     Ends upon SIGINT or SIGTERM. The driver behaved if the exit code is 0.
     """
     try:
-        plan = load(scenario, text=sys.stdin.read() if scenario == "-" else None)
-        with ExitStack() as stack:
+        plan = load(scenario, text=read_input() if scenario == "-" else None)
+        wrong = [fault(f) for f in faults]
+        with ExitStack() as stack, about(scenario):
             writer = None
             if trace is not None:
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
                 writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
-            wrong = [fault(f) for f in faults]
             serving = Serving(plan, seed=seed, faults=wrong, tap=writer, on_event=_teller(err=as_json), sriov=sriov)
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
