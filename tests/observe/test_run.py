@@ -91,3 +91,7 @@ def test_offences_of_one_kind_are_told_once_for_each_function() -> None:
         (None, f"{words}4 pages"),
     ]
     assert not s.clean
+    because = [(offence(a, "1 page"), "pages-zero"), (offence(a, "2 pages"), "pages-zero")]
+    excused = session_of("dut", books, misled=because)
+    assert excused.notes == [f"because of pages-zero {words}1 page (2 times in all)"]
+    assert excused.clean

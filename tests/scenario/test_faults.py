@@ -95,11 +95,15 @@ def live(faults: list[Fault], mode: WantedMode, scenario: Scenario | None = None
 
 
 def named(result: LifeResult) -> set[str]:
-    return {f.name for b in result.sessions for f in b.findings} | {o.name for _, o in result.offences}
+    return {f.name for b in result.sessions for f in b.findings}
 
 
 def accounted(result: LifeResult) -> None:
-    """What a life leaves behind: for every record of every session, nothing but what its findings speak of."""
+    """What a life leaves behind: for every record of every session, nothing but what its findings speak of.
+
+    And no rule was broken by the host, but where a fault misled it.
+    """
+    assert result.offences == ()
     for b in result.sessions:
         for f in b.functions:
             assert f.held + f.doubtful == f.given - f.returned - f.released - f.discarded
@@ -144,6 +148,12 @@ def test_a_device_that_never_rests_is_closed_all_the_same(monkeypatch: pytest.Mo
     accounted(result)
     assert any("coming to rest" in s for s in result.skipped)
     assert [b.end for b in result.sessions][-1] != "open"
+
+
+def test_what_a_fault_made_the_host_do_is_no_offence_of_the_hosts() -> None:
+    result = Life(load("early-give"), faults=[Fault("pages-zero", 2)]).run()
+    assert [(n, o.name, fault) for n, o, fault in result.misled] == [(1, "pages-missing", "pages-zero")]
+    assert [f"{f.name} {f.blame}" for f in result.sessions[0].findings] == ["command-refused device"]
 
 
 @pytest.mark.parametrize("chunk", range(8))

@@ -74,7 +74,7 @@ FAULTS: Mapping[str, Rule] = MappingProxyType(
         ),
         "take-nothing": Rule("an answer names nothing, and nothing is let go", m.TAKE, m.nothing),
         "take-invented": Rule("an answer names unknown pages only", m.TAKE, m.invented, ("returned-never-given",)),
-        "pages-zero": Rule("QUERY_PAGES says 0", m.QUERY_PAGES, m.num_pages(0), ("command-refused", "pages-missing")),
+        "pages-zero": Rule("QUERY_PAGES says 0", m.QUERY_PAGES, m.num_pages(0), ("command-refused",)),
         "pages-negative": Rule(
             "QUERY_PAGES answers -1", m.QUERY_PAGES, m.num_pages(-1), ("absurd-count", "command-refused")
         ),

@@ -50,6 +50,7 @@ from fwpages.host import (
 )
 from fwpages.host import Input as HostInput
 from fwpages.link.faults import LinkFaults
+from fwpages.link.misled import misled
 from fwpages.link.tap import Tap
 from fwpages.pages.words import many
 from fwpages.prm.message import Answer
@@ -90,8 +91,9 @@ class Direct:
         self.submitted = 0
         self.requests = 0
         self.mapped = 0
-        #: what the firmware saw the driver do wrong, with the session it was in
+        #: what the firmware saw the driver do wrong, with the session it was in; ``misled``: because of which fault
         self.offences: list[tuple[int, Offence]] = []
+        self.misled: list[tuple[int, Offence, str]] = []
         self.events: list[Done | Finding] = []
         self._on_event = on_event
         self._flying: dict[int, Send] = {}
@@ -261,7 +263,11 @@ class Direct:
             case ResetDone():
                 self._to_host.append((Fenced(Proof.FUNCTION_LEVEL_RESET), None))
             case Offence():
-                self.offences.append((session, e))
+                fault = misled(e, self.took)
+                if fault is None:
+                    self.offences.append((session, e))
+                else:
+                    self.misled.append((session, e, fault))
 
     def _completed(self, e: Completed) -> None:
         sent = self._flying.get(e.id)

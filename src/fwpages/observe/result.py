@@ -11,8 +11,13 @@ from fwpages.observe.accounts import Finding, Function, Report, Session, by_type
 from fwpages.prm.identity import Identity
 
 
-def session_of(device: str, books: Books, offences: Iterable[Offence] = ()) -> Session:
-    """One session's books as a Session. An offence that the firmware recorded is a finding against the host."""
+def session_of(
+    device: str, books: Books, offences: Iterable[Offence] = (), misled: Iterable[tuple[Offence, str]] = ()
+) -> Session:
+    """One session's books as a Session. An offence that the firmware recorded is a finding against the host.
+
+    Not so those that a fault, which is named, ``misled`` it to: what the fault did is found already. They are notes.
+    """
     functions = [_function(a) for a in books.functions]
     findings = [_finding(f) for f in books.findings] + _offences(offences)
     return Session(
@@ -30,14 +35,29 @@ def session_of(device: str, books: Books, offences: Iterable[Offence] = ()) -> S
         ),
         functions=functions,
         findings=findings,
-        notes=list(books.notes),
+        notes=[*books.notes, *_misled(misled)],
     )
 
 
-def report_of(device: str, sessions: Iterable[Books], offences: Iterable[tuple[int, Offence]] = ()) -> Report:
+def report_of(
+    device: str,
+    sessions: Iterable[Books],
+    offences: Iterable[tuple[int, Offence]] = (),
+    misled: Iterable[tuple[int, Offence, str]] = (),
+) -> Report:
     """A life's sessions as a Report."""
-    seen = list(offences)
-    return Report(sessions=[session_of(device, b, [o for number, o in seen if number == b.session]) for b in sessions])
+    seen, excused = list(offences), list(misled)
+    return Report(
+        sessions=[
+            session_of(
+                device,
+                b,
+                [o for number, o in seen if number == b.session],
+                [(o, fault) for number, o, fault in excused if number == b.session],
+            )
+            for b in sessions
+        ]
+    )
 
 
 def _function(a: Account) -> Function:
@@ -56,14 +76,13 @@ def _function(a: Account) -> Function:
 
 
 def _finding(f: HostFinding) -> Finding:
-    detail = f.detail if f.times == 1 else f"{f.detail} ({f.times} times in all)"
     who = None if f.function is None else str(f.function)
     return Finding(
         name=f.name,
         blame=f.blame.value,
         function=who,
         pages=f.pages,
-        detail=detail,
+        detail=f.detail + _times(f.times),
         remedy=f.remedy,
         at={"session": f.session, "time": round(f.at, 6)},
     )
@@ -79,5 +98,20 @@ def _offences(offences: Iterable[Offence]) -> list[Finding]:
 
 def _offence(o: Offence, times: int) -> Finding:
     who = None if o.function is None else str(o.function)
-    detail = f"the driver {OFFENCES[o.name]}: {o.detail}" + ("" if times == 1 else f" ({times} times in all)")
+    detail = f"the driver {OFFENCES[o.name]}: {o.detail}" + _times(times)
     return Finding(name=o.name, blame="host", function=who, detail=detail)
+
+
+def _misled(offences: Iterable[tuple[Offence, str]]) -> list[str]:
+    """One for each rule, function and fault, with the first offence in words and how often it came."""
+    alike: dict[tuple[str, Identity | None, str], list[Offence]] = {}
+    for o, fault in offences:
+        alike.setdefault((o.name, o.function, fault), []).append(o)
+    return [
+        f"because of {fault} the driver {OFFENCES[rows[0].name]}: {rows[0].detail}" + _times(len(rows))
+        for (_, _, fault), rows in alike.items()
+    ]
+
+
+def _times(n: int) -> str:
+    return "" if n == 1 else f" ({n} times in all)"

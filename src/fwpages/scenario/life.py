@@ -62,13 +62,15 @@ _HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": 
 class LifeResult:
     """How a life went: the books of each session, and what else went wrong.
 
-    ``offences`` are the driver's, as the firmware saw them, with the session; ``failed`` operations that did not
-    succeed; ``missed`` steps whose moment and faults whose opportunity never came; ``mapped`` pages of memory that are
-    still lent at the end; ``faults`` those that took effect; ``skipped`` steps that could not be taken because of them.
+    ``offences`` are the driver's, as the firmware saw them, with the session; ``misled`` those that a fault, by its
+    name, made it commit, and that are none of its own; ``failed`` operations that did not succeed; ``missed`` steps
+    whose moment and faults whose opportunity never came; ``mapped`` pages of memory that are still lent at the end;
+    ``faults`` those that took effect; ``skipped`` steps that could not be taken because of them.
     """
 
     sessions: tuple[Books, ...]
     offences: tuple[tuple[int, Offence], ...]
+    misled: tuple[tuple[int, Offence, str], ...]
     failed: tuple[Done, ...]
     missed: tuple[str, ...]
     commands: int
@@ -271,6 +273,7 @@ class Life:
         return LifeResult(
             tuple(self._books.values()),
             tuple(self.link.offences),
+            tuple(self.link.misled),
             tuple(self._failed),
             (*steps, *(f"fault {text(f)}" for f in self.link.missed)),
             self.link.submitted,
