@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from fwpages.device import Firmware, FunctionSpec, Phase, Profile, Want
+from fwpages.device import Firmware, FunctionSpec, Phase, Profile, ResetFunction, Want
 from fwpages.prm.capability import general
 from fwpages.prm.identity import FunctionType, Mode, func_id, vhca_id
 from fwpages.prm.message import Command
@@ -200,6 +200,48 @@ def test_in_func_id_mode_each_of_the_two_has_its_own_pages(small: Profile) -> No
     assert d.take(func_id(3), 9) == 0
     assert d.take(func_id(1), 9) == 5
     d.agree()
+
+
+def test_a_reset_of_who_had_the_vhca_id_before_is_nothing_to_the_heir(heirs: Driver) -> None:
+    assert heirs.send(switch(False, VF)).ok
+    assert heirs.send(switch(True, HEIR)).ok
+    heirs.give(vhca_id(VF.vhca_id), 2)
+    before, events = heirs.fw.key(), len(heirs.events)
+    heirs.feed(ResetFunction("vf1"))
+    assert (heirs.fw.key(), len(heirs.events)) == (before, events)
+    heirs.feed(ResetFunction("heir"))
+    assert [(e.release_all, e.num_pages) for e in heirs.events[events:]] == [(True, 0), (False, 2)]
+    assert (heirs.fw.held("vf1"), heirs.fw.held("heir"), heirs.fw.asks("heir"), heirs.fw.asks("vf1")) == (0, 0, 2, 0)
+
+
+@pytest.mark.parametrize("pages", [3, -3])
+def test_who_does_not_have_its_vhca_id_wants_nothing(heirs: Driver, pages: int) -> None:
+    before = heirs.fw.key()
+    heirs.feed(Want("heir", pages))
+    assert (heirs.fw.key(), heirs.fw.asks("heir")) == (before, 0)
+
+
+def test_a_life_that_begins_without_the_e_switch_ends_the_one_before(small: Profile) -> None:
+    """Two functions with one vhca_id are never alive at once, whoever lets them live."""
+    d = Driver(small, [VF, HEIR]).open()
+    d.feed(Want("vf1", 5))
+    d.give(vhca_id(VF.vhca_id), 4)
+    d.feed(Want("heir", 2))
+    assert [e.num_pages for e in d.events] == [5, -4, 2]
+    d.give(vhca_id(VF.vhca_id), 3)
+    assert (d.fw.held("vf1"), d.fw.held("heir"), d.last().num_pages) == (4, 3, -1)
+    assert d.take(vhca_id(VF.vhca_id), 9) == 5
+    assert (d.fw.held("vf1"), d.fw.held("heir")) == (0, 2)
+    d.agree()
+
+
+def test_what_a_session_leaves_behind_under_one_name_is_told_as_one(heirs: Driver) -> None:
+    assert heirs.send(switch(False, VF)).ok
+    assert heirs.send(switch(True, HEIR)).ok
+    heirs.give(vhca_id(VF.vhca_id), 2)
+    heirs.ok(Opcode.TEARDOWN_HCA)
+    heirs.send(Command(Opcode.DISABLE_HCA))
+    assert heirs.offences[-1].detail == "pages held: 13 of vhca:0x2a, 7 of vhca:0x31"
 
 
 def test_two_that_share_a_vhca_id_without_saying_so_are_no_device(small: Profile) -> None:

@@ -50,6 +50,22 @@ def dismiss(f: Function, held: int) -> None:
     f.asked_back = held
 
 
+def begin(s: State, slot: int) -> None:
+    """The function's name is its own from now on; whoever had it before has had its life."""
+    home = s.home(slot)
+    last = s.user(home)
+    if last != slot:
+        end(s, last)
+        s.users = {n: user for n, user in s.users.items() if n != home} | ({} if slot == home else {home: slot})
+
+
+def end(s: State, slot: int) -> None:
+    """The life of this function, which has its name now, is over."""
+    home = s.home(slot)
+    s.store.retire(slot)
+    dismiss(s.functions[home], s.held(home))
+
+
 def forget(f: Function) -> None:
     """The session is closing, or another one begins: nothing stands."""
     f.enabled = False
@@ -60,7 +76,7 @@ def outstanding(s: State, slot: int) -> int:
     """What QUERY_PAGES for regular pages answers: wanted, or as a negative count what should be taken back."""
     f = s.functions[slot]
     if s.phase is Phase.CLOSING:
-        return -s.store.held(slot)
+        return -s.held(slot)
     if s.phase is not Phase.WORKING:
         return 0
     return f.wanted or -f.asked_back

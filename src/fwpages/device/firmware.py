@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
 from fwpages.device import appetite
 from fwpages.device.commands import execute
 from fwpages.device.functions import Function, FunctionSpec, roster
@@ -114,11 +116,21 @@ class Firmware:
         return self._state.functions[self._state.device.roster.named(function)].enabled
 
     def meant(self, c: Command) -> FunctionSpec | None:
-        """The function that an e-switch command (ENABLE_HCA, QUERY_HCA_CAP and their like) names, if there is one."""
+        """The function that an e-switch command (ENABLE_HCA, ALLOC_SF and their like) names, if there is one."""
         try:
             return self.specs[self._state.eswitch_owner(c)]
         except RefusedError:
             return None
+
+    def known_as(self, number: int, *, ec: bool) -> tuple[FunctionSpec, ...]:
+        """The functions whose pages go by this name in page commands now; none for a name that means nobody.
+
+        The last has the name, those before it had it earlier and return what firmware still has of theirs first.
+        """
+        try:
+            return tuple(self.specs[slot] for slot in self._state.lives(self._state.owner(number, ec=ec)))
+        except RefusedError:
+            return ()
 
     @property
     def release_all(self) -> bool:
@@ -149,23 +161,13 @@ class Firmware:
         found = {}
         for slot in range(len(s.functions)):
             who = s.identity(slot)
-            if who is not None and s.store.held(slot):
-                found[who] = s.store.addresses(slot)
+            if who is not None and s.home(slot) == slot and s.held(slot):
+                found[who] = np.concatenate([s.store.addresses(n) for n in s.lives(slot)])
         return found
 
     def held(self, function: str) -> int:
-        """How many pages the named function holds; ValueError for a name that there is not.
-
-        Where two share a vhca_id, those of a life that is over are the other's.
-        """
-        s = self._state
-        slot = s.device.roster.named(function)
-        home = s.home(slot)
-        alone = all(s.home(f.slot) != home or f.slot == slot for f in s.functions)
-        if alone:
-            return s.store.held(slot)
-        leaving = s.store.leaving(home)
-        return s.store.held(home) - leaving if s.functions[slot].enabled else leaving * (slot == home)
+        """How many pages the named function holds, those of its lives before too; ValueError for no such name."""
+        return self._state.store.held(self._state.device.roster.named(function))
 
     @property
     def total(self) -> int:
@@ -174,7 +176,10 @@ class Firmware:
 
     def asks(self, function: str) -> int:
         """How many pages the driver was told that the named function wants and has not been given."""
-        return self._state.functions[self._state.home(self._state.device.roster.named(function))].told
+        s = self._state
+        slot = s.device.roster.named(function)
+        home = s.home(slot)
+        return s.functions[home].told if s.user(home) == slot else 0
 
     def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
         """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
@@ -209,26 +214,32 @@ class Firmware:
 
     def _want(self, x: Want) -> None:
         s = self._state
-        slot = s.home(s.device.roster.named(x.function))
-        if s.phase in (Phase.STARTING, Phase.WORKING):
-            appetite.want(s.functions[slot], x.pages, s.store.held(slot))
+        slot = s.device.roster.named(x.function)
+        home = s.home(slot)
+        if s.phase not in (Phase.STARTING, Phase.WORKING):
+            return
+        if s.user(home) != slot:
+            if x.pages <= 0 or s.functions[s.user(home)].enabled:
+                return
+            appetite.begin(s, slot)
+        appetite.want(s.functions[home], x.pages, s.held(home))
 
     def _reset_function(self, name: str) -> list[Effect]:
         s = self._state
         named = s.device.roster.named(name)
         if named == 0:
             raise ValueError(f"{name} is the supplier itself: feed Reset")
-        if s.phase is not Phase.WORKING:
+        home = s.home(named)
+        if s.phase is not Phase.WORKING or s.user(home) != named:
             return []
-        slot = s.home(named)
-        f, held, eqn = s.functions[slot], s.store.held(slot), s.pages_eqn
+        f, held, eqn = s.functions[home], s.held(home), s.pages_eqn
         effects: list[Effect] = []
         if held and eqn is not None and s.current.get("release_all_pages"):
-            s.store.release(slot)
+            for slot in s.lives(home):
+                s.store.release(slot)
             appetite.taken(f, held, 0)
-            effects.append(Raised(eqn, appetite.event(s, slot, 0, release_all=True)))
-        s.store.retire(slot)
-        appetite.dismiss(f, s.store.held(slot))
+            effects.append(Raised(eqn, appetite.event(s, home, 0, release_all=True)))
+        appetite.end(s, named)
         if s.functions[named].enabled:
             appetite.want(f, s.device.roster.specs[named].pages, 0)
         return effects
@@ -250,6 +261,7 @@ class Firmware:
             sorted(s.current.items()),
             sorted((n, (eq.mask, eq.uar)) for n, eq in s.eqs.items()),
             sorted(s.uars),
+            sorted(s.users.items()),
             [f.row for f in s.functions],
         )
         digest = hashlib.blake2b(self._static, digest_size=16)
@@ -262,11 +274,12 @@ class Firmware:
         s = self._state
         s.store.check()
         for f in s.functions:
-            held, name = s.store.held(f.slot), s.device.roster.specs[f.slot].name
+            held, name = s.held(f.slot), s.device.roster.specs[f.slot].name
             counts = f"{name}: {f}, {held} held"
             _hold(0 <= f.unneeded <= f.told <= f.wanted, f"told and unneeded pages are wanted ones: {counts}")
             _hold(0 <= f.told_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
             _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
+            _hold(not f.enabled or s.user(s.home(f.slot)) == f.slot, f"who is on has its name: {counts}")
             _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
         _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
         by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))

@@ -100,6 +100,8 @@ class Roster:
     by_function: dict[tuple[int, bool], int] = field(default_factory=dict, compare=False)
     by_vhca_id: dict[int, int] = field(default_factory=dict, compare=False)
     by_vport: dict[int, int] = field(default_factory=dict, compare=False)
+    #: by the slot in ``by_vhca_id``: every slot with that vhca_id, where they are several
+    sharing: dict[int, tuple[int, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for slot, spec in enumerate(self.specs):
@@ -107,6 +109,8 @@ class Roster:
             home = self.by_vhca_id.get(spec.vhca_id)
             if not spec.reuses or home is None or self.specs[home].name != spec.reuses:
                 _enter(self.by_vhca_id, spec.vhca_id, slot, self.specs, "vhca_id")
+            else:
+                self.sharing[home] = (*self.sharing.get(home, (home,)), slot)
             if spec.type is not FunctionType.UNKNOWN:
                 _enter(self.by_vport, spec.vport, slot, self.specs, "vport")
             if spec.type not in NAMELESS:

@@ -37,12 +37,14 @@ def _switch_on(s: State, slot: int) -> None:
     if any(f.enabled and s.home(f.slot) == home for f in s.functions):
         raise RefusedError("vhca-id-in-use", s.device.roster.specs[slot].name)
     s.functions[slot].enabled = True
+    appetite.begin(s, slot)
     appetite.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
 
 
 def _begin(s: State) -> None:
     """What the last session left behind stays with firmware, and out of this one."""
     s.store.keep()
+    s.users.clear()
     for f in s.functions:
         appetite.forget(f)
     s.current = s.device.profile.capabilities(current=True) | {"vhca_id": s.device.max["vhca_id"]}
@@ -54,9 +56,9 @@ def disable_hca(s: State, c: Command) -> Answer:
     slot = s.eswitch_owner(c)
     if slot == 0:
         s.require(c, Phase.STARTING, Phase.CLOSING)
-        left = {str(s.identity(f.slot)): s.store.held(f.slot) for f in s.functions if s.store.held(f.slot)}
-        if left:
-            words = ", ".join(f"{n} of {who}" for who, n in left.items())
+        held = {f.slot: s.held(f.slot) for f in s.functions if s.home(f.slot) == f.slot}
+        words = ", ".join(f"{n} of {s.identity(slot)}" for slot, n in held.items() if n)
+        if words:
             s.noted.append(Offence("disabled-with-pages", s.identity(0), f"pages held: {words}"))
         s.phase = Phase.OFF
         return Answer(c.opcode)
@@ -68,10 +70,8 @@ def disable_hca(s: State, c: Command) -> Answer:
 
 
 def _disable(s: State, slot: int) -> None:
-    home = s.home(slot)
     s.functions[slot].enabled = False
-    s.store.retire(home)
-    appetite.dismiss(s.functions[home], s.store.held(home))
+    appetite.end(s, slot)
 
 
 def init_hca(s: State, c: Command) -> Answer:
@@ -102,6 +102,7 @@ def teardown_hca(s: State, c: Command) -> Answer:
     s.phase = Phase.CLOSING
     s.eqs.clear()
     s.uars.clear()
+    s.users.clear()
     for f in s.functions:
         appetite.forget(f)
     return Answer(c.opcode)

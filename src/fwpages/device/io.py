@@ -21,7 +21,11 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """The named function is under load: firmware wants ``pages`` more for it; gives that many back if negative."""
+    """The named function is under load: firmware wants ``pages`` more for it; gives that many back if negative.
+
+    Where another has had its vhca_id, a life of it begins with the first that it wants. While another that has it is
+    enabled, nothing happens.
+    """
 
     function: str
     pages: int
@@ -29,7 +33,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class ResetFunction:
-    """A function-level reset of one function other than the supplier: firmware lets go of what it held for it."""
+    """A function-level reset of one function other than the supplier: firmware lets go of what it held for it.
+
+    Nothing happens where another has its vhca_id now: that one lives on, and what is left of it is going back anyway.
+    """
 
     function: str
 

@@ -62,16 +62,16 @@ def _give(s: State, c: Command, slot: int) -> None:
     wanted = s.functions[slot].wanted if s.phase is Phase.WORKING else s.startup_need if slot == 0 else 0
     if n > wanted:
         raise RefusedError("unrequested-give", f"{many(n)}, {wanted} wanted")
-    s.store.give(slot, c.pas)
+    s.store.give(s.user(slot), c.pas)
     if s.phase is Phase.WORKING:
         appetite.given(s.functions[slot], n)
 
 
 def _take(s: State, c: Command, slot: int) -> Answer:
     """While the HCA works firmware lets go of what it asked back; before INIT_HCA and after TEARDOWN_HCA, of all."""
-    f, held = s.functions[slot], s.store.held(slot)
+    f, held = s.functions[slot], s.held(slot)
     free = f.asked_back if s.phase is Phase.WORKING else held
     n = min(c["input_num_entries"], s.device.profile.take_limit, free)
-    pages = s.store.take(slot, n)
+    pages = s.take(slot, n)
     appetite.taken(f, n, held - n)
     return Answer(c.opcode, fields={"output_num_entries": n}, pas=pages)

@@ -20,7 +20,7 @@ _NONE: Packed = np.zeros(0, np.int32)
 
 
 class Stack:
-    """Indices of pages in one array that grows at its end by at least a quarter, to copy seldom."""
+    """Indices of pages in one array that doubles when it is full, to copy seldom."""
 
     __slots__ = ("_buffer", "_head", "leaving", "size")
 

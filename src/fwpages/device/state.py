@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+
 from fwpages.device.functions import Function, Roster
 from fwpages.device.io import Offence
 from fwpages.device.offences import RefusedError
@@ -14,7 +16,7 @@ from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import general
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import Identity, Mode, named
-from fwpages.prm.message import Command
+from fwpages.prm.message import Command, PageArray
 from fwpages.prm.opcodes import opcode_name
 
 
@@ -76,6 +78,8 @@ class State:
     issi: int = 0
     eqs: dict[int, EqContext] = field(default_factory=dict)
     uars: set[int] = field(default_factory=set)
+    #: VHCA_ID mode: ``home`` → the slot that has the vhca_id now, where that is another
+    users: dict[int, int] = field(default_factory=dict)
     noted: list[Offence] = field(default_factory=list)
 
     def copy(self) -> State:
@@ -90,16 +94,40 @@ class State:
             self.issi,
             dict(self.eqs),
             set(self.uars),
+            dict(self.users),
         )
 
     def identity(self, slot: int) -> Identity | None:
-        """How page commands name this function now; None for an SPF in FUNC_ID mode."""
+        """How page commands name this function now; None for an SPF and for what nobody enables in FUNC_ID mode."""
         return self.device.roster.specs[slot].identity(self.mode)
 
     def home(self, slot: int) -> int:
-        """Where the pages of a function are kept: in VHCA_ID mode with those of the function whose id it reuses."""
+        """Where a function's wants are kept: in VHCA_ID mode with the function whose vhca_id it reuses."""
         roster = self.device.roster
         return slot if self.mode is Mode.FUNC_ID else roster.by_vhca_id[roster.specs[slot].vhca_id]
+
+    def user(self, home: int) -> int:
+        """The slot that goes by the name of ``home`` now: what is given under that name is its own."""
+        return self.users.get(home, home)
+
+    def lives(self, home: int) -> tuple[int, ...]:
+        """The slots whose pages go by this name, in the order in which they return them: who has it now, last."""
+        if self.mode is Mode.FUNC_ID or home not in self.device.roster.sharing:
+            return (home,)
+        user = self.user(home)
+        return (*(n for n in self.device.roster.sharing[home] if n != user), user)
+
+    def held(self, home: int) -> int:
+        """How many pages firmware has under the name of ``home``."""
+        return sum(self.store.held(n) for n in self.lives(home))
+
+    def take(self, home: int, n: int) -> PageArray:
+        """Let go of ``n`` of the pages under the name of ``home``, at most what there are: of lives before first."""
+        parts: list[PageArray] = []
+        for slot in self.lives(home):
+            parts.append(self.store.take(slot, n))
+            n -= parts[-1].size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @property
     def startup_need(self) -> int:
@@ -110,7 +138,7 @@ class State:
         if self.phase is not Phase.STARTING:
             return 0
         held, profile = self.store.held(0), self.device.profile
-        return profile.boot_pages - held if self.booting else max(0, profile.boot_pages + profile.init_pages - held)
+        return profile.boot_pages + (0 if self.booting else profile.init_pages) - held
 
     @property
     def booting(self) -> bool:
@@ -124,7 +152,11 @@ class State:
 
     def page_owner(self, c: Command) -> int:
         """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""
-        number, ec, roster = c["function_id"], bool(c["embedded_cpu_function"]), self.device.roster
+        return self.owner(c["function_id"], ec=bool(c["embedded_cpu_function"]))
+
+    def owner(self, number: int, *, ec: bool) -> int:
+        """The slot that these two fields name in the current mode; ``identity-mode`` or ``unknown-function``."""
+        roster = self.device.roster
         if self.mode is Mode.FUNC_ID:
             own = (number, ec) == (self.device.boot_function, roster.specs[0].ec)
             slot = 0 if own else roster.by_function.get((number, ec))

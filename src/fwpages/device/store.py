@@ -57,10 +57,6 @@ class Store:
         """How many pages this function holds."""
         return self._stacks[slot].size
 
-    def leaving(self, slot: int) -> int:
-        """How many of these are of a life that is over."""
-        return self._stacks[slot].leaving
-
     def addresses(self, slot: int) -> PageArray:
         """The pages that this function holds, shape (held,), in the order in which the store keeps them."""
         return self._space.address(self._stacks[slot].content.astype(np.int64))
