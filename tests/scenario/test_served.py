@@ -18,7 +18,10 @@ from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.scenario.served import MOST_OFFENCES, FunctionPages, Observer, ServedSession
-from tests.device.conftest import SF, VF, VF2, Driver
+from tests.device.conftest import SF, SPF, VF, VF2, Driver
+
+#: has the vhca_id that vf1 had before
+HEIR = FunctionSpec("heir", FunctionType.VF, 3, 3, ec=False, vhca_id=VF.vhca_id, pages=2, reuses="vf1")
 
 
 class Watched(Driver):
@@ -149,6 +152,26 @@ def test_two_sessions_have_numbers_and_books_of_their_own(d: Watched) -> None:
     assert (d.now.up, first.up is None) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("fields", "reply_length"), [({"function_id": 1}, None), ({}, 4)], ids=["for a VF", "no room for the answer"]
+)
+def test_an_enable_hca_that_is_refused_begins_no_session(
+    small: Profile, fields: dict[str, int], reply_length: int | None
+) -> None:
+    """The next good one does, as the first."""
+    d = Watched(small)
+    assert not d.send(Command(Opcode.ENABLE_HCA, fields=fields), reply_length).ok
+    assert (d.seen.sessions, d.seen.session, d.seen.commands) == ([], None, 1)
+    began = [words for _, words in d.said if "opens the device" in words]
+    refused = [words for _, words in d.said if "did not begin" in words]
+    assert began == ["session 1: the driver opens the device"] * len(refused), "what was told is taken back"
+    d.open()
+    d.close()
+    assert [(s.number, s.end, s.clean) for s in d.seen.sessions] == [(1, "closed", True)]
+    d.send(Command(Opcode.ENABLE_HCA), 4)
+    assert (len(d.seen.sessions), d.now.refused) == (1, 0), "nor does it trouble the one before"
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +213,76 @@ def test_moments_are_those_that_a_step_may_wait_for(d: Watched) -> None:
     assert d.now.requests == 1, "nothing was given, so that nothing is asked back"
     assert not d.send(Command(Opcode.DISABLE_HCA, fields={"function_id": 2})).ok
     assert "disable vf2" not in d.seen.moments, "it was refused"
+
+
+def test_an_sf_comes_and_goes_as_a_moment_too(d: Watched) -> None:
+    d.ok(Opcode.ALLOC_SF, function_id=SF.function_id)
+    assert d.seen.moments == {"open", "enable sf", "request sf"}
+    d.ok(Opcode.DEALLOC_SF, function_id=SF.function_id)
+    assert d.seen.moments == {"open", "enable sf", "disable sf", "request sf"}
+    assert [w for _, w in d.said if w.endswith("s sf")] == ["the driver allocates sf", "the driver deallocates sf"]
+
+
+def test_an_spf_s_function_id_is_nobody_s_name(small: Profile) -> None:
+    """It may be 0, as the supplier's own is: in FUNC_ID mode that means the supplier alone."""
+    d = Watched(small, (SPF, VF))
+    d.open(by_vhca_id=False)
+    assert list(d.now.functions) == ["self"]
+    assert (SPF.function_id, d.now.functions["self"].given) == (0, 13)
+
+
+# -- a vhca_id that is used again --------------------------------------------------------------------------------------
+
+
+def held(d: Watched) -> dict[str, int]:
+    return {name: f.held for name, f in d.now.functions.items() if name != "self"}
+
+
+def test_pages_of_a_vhca_id_are_those_of_whom_it_belongs_to_now(small: Profile) -> None:
+    """Also where the scenario lets functions live that no driver enables: the first that wants pages begins a life."""
+    d = Watched(small, (VF, HEIR))
+    d.open()
+    d.feed(Want("vf1", 5))
+    give_vf(d, 5)
+    assert d.now.functions["vf1"] == FunctionPages(given=5, held=5, peak=5)
+    d.feed(ResetFunction("vf1"))
+    assert d.now.functions["vf1"] == FunctionPages(given=5, released=5, peak=5)
+    d.feed(Want("heir", 2))
+    give_vf(d, 2)
+    assert held(d) == {"vf1": 0, "heir": 2}
+    assert {"request vf1", "request heir"} < d.seen.moments
+    assert d.said[-1][1] == "2 pages for heir; 15 pages held (self 13, heir 2)"
+
+
+def test_pages_that_come_back_are_whose_they_were(small: Profile) -> None:
+    """A TAKE names the vhca_id: of what it gets, the pages of the life before are not the heir's."""
+    d = Watched(small, (VF, HEIR))
+    d.open(release_all=False)
+    d.ok(Opcode.ENABLE_HCA, function_id=VF.function_id)
+    give_vf(d, 5)
+    d.ok(Opcode.DISABLE_HCA, function_id=VF.function_id)
+    d.ok(Opcode.ENABLE_HCA, function_id=HEIR.function_id)
+    give_vf(d, 2)
+    assert held(d) == {"vf1": 5, "heir": 2}
+    d.ok(Opcode.MANAGE_PAGES, ManagePages.TAKE, **of_vf(d), input_num_entries=3)
+    assert held(d) == {"vf1": 2, "heir": 2}
+    d.ok(Opcode.DISABLE_HCA, function_id=HEIR.function_id)
+    d.ok(Opcode.MANAGE_PAGES, ManagePages.TAKE, **of_vf(d), input_num_entries=3)
+    assert d.now.functions["vf1"] == FunctionPages(given=5, returned=5, held=0, peak=5)
+    assert d.now.functions["heir"] == FunctionPages(given=2, returned=1, held=1, peak=2)
+
+
+def test_a_vhca_id_that_comes_back_to_its_first_owner(small: Profile) -> None:
+    d = Watched(small, (VF, HEIR))
+    d.open()
+    for spec, n in ((VF, 5), (HEIR, 2), (VF, 5)):
+        d.ok(Opcode.ENABLE_HCA, function_id=spec.function_id)
+        give_vf(d, n)
+        d.ok(Opcode.DISABLE_HCA, function_id=spec.function_id)
+    assert held(d) == {"vf1": 10, "heir": 2}
+    assert d.said[-2][1] == "the driver disables vf1"
+    d.close()
+    assert (d.now.clean, d.now.functions["heir"].returned, d.now.functions["vf1"].returned) == (True, 2, 10)
 
 
 def test_an_embedded_cpu_and_its_host_have_the_same_number_and_different_books() -> None:

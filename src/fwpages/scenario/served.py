@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
@@ -13,7 +14,7 @@ from fwpages.link.tap import Tap
 from fwpages.link.wire_offences import WireOffence
 from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
-from fwpages.prm.message import Command
+from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
@@ -22,6 +23,15 @@ End: TypeAlias = Literal["open", "closed", "reset", "gone"]
 Trouble: TypeAlias = Literal["health", "lost"]
 #: offences that are kept, the first of them: more would only repeat themselves
 MOST_OFFENCES = 1000
+#: a function's life begins or ends with these commands: the moment, and what the driver does
+_SWITCHES: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        Opcode.ENABLE_HCA: ("enable", "enables"),
+        Opcode.DISABLE_HCA: ("disable", "disables"),
+        Opcode.ALLOC_SF: ("enable", "allocates"),
+        Opcode.DEALLOC_SF: ("disable", "deallocates"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -87,11 +97,6 @@ class Observer:
         #: when the latest came
         self.last_command = 0.0
         self._flying: dict[int, tuple[int, Command, int]] = {}
-        specs = self.inner.specs
-        self._names = {
-            Mode.VHCA_ID: {(s.vhca_id, False): s.name for s in specs},
-            Mode.FUNC_ID: {(s.function_id, s.ec): s.name for s in specs},
-        }
 
     @property
     def session(self) -> ServedSession | None:
@@ -153,13 +158,13 @@ class Observer:
         self.say(t, "the link is back")
 
     def _name(self, number: int, ec: int | bool) -> str:
-        mode = self.inner.mode
-        return self._names[mode].get((number, bool(ec) and mode is Mode.FUNC_ID), f"{number:#x}")
+        known = self.inner.known_as(number, ec=bool(ec))
+        return known[-1].name if known else f"{number:#x}"
 
     def _submitted(self, t: float, x: Submitted, slot: int) -> None:
         self.commands += 1
         self.last_command = t
-        if x.command.opcode == Opcode.ENABLE_HCA and self.inner.phase is Phase.OFF:
+        if self._begins(x.command):
             self.sessions.append(ServedSession(len(self.sessions) + 1, t))
             self.say(t, f"session {len(self.sessions)}: the driver opens the device")
         number = self.sessions[-1].number if self.sessions else 0
@@ -168,6 +173,11 @@ class Observer:
         self._flying[x.id] = (number, x.command, x.reply_length)
         if self.tap is not None:
             self.tap.submit(t, number, x.id, slot, x.command)
+
+    def _begins(self, c: Command) -> bool:
+        """ENABLE_HCA for the device itself, while it is off."""
+        off = self.inner.phase is Phase.OFF
+        return off and c.opcode == Opcode.ENABLE_HCA and self.inner.meant(c) is self.inner.specs[0]
 
     def _completed(self, t: float, x: Completed) -> None:
         number, c, reply_length = self._flying.pop(x.id, (0, None, 0))
@@ -178,12 +188,19 @@ class Observer:
         s = self.session
         if s is None:
             return
-        s.refused += not x.answer.ok
-        if not x.answer.ok:
-            return
+        if x.answer.ok:
+            self._done(t, s, c, x.answer)
+        elif s.number == number and self._begins(c):
+            self.sessions.pop()
+            self.say(t, f"session {number} did not begin: ENABLE_HCA was refused")
+        else:
+            s.refused += 1
+
+    def _done(self, t: float, s: ServedSession, c: Command, a: Answer) -> None:
+        """The device did what the driver asked for."""
         match c.opcode:
             case Opcode.MANAGE_PAGES:
-                self._pages(t, s, c, x.answer["output_num_entries"])
+                self._pages(t, s, c, a["output_num_entries"])
             case Opcode.SET_HCA_CAP if self.inner.mode is not s.mode:
                 s.mode = self.inner.mode
                 self.say(t, f"functions are named by {s.mode} from here on")
@@ -191,7 +208,7 @@ class Observer:
                 s.up = t - s.begun
                 self.moments.add("open")
                 self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
-            case Opcode.ENABLE_HCA | Opcode.DISABLE_HCA if self.inner.phase is Phase.WORKING:
+            case opcode if opcode in _SWITCHES and self.inner.phase is Phase.WORKING:
                 self._switched(t, c)
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 s.end, s.ended = "closed", t
@@ -199,11 +216,12 @@ class Observer:
                 self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
 
     def _switched(self, t: float, c: Command) -> None:
-        """The driver's e-switch enabled a function, or disabled it."""
+        """The driver's e-switch let a function begin its life, or end it."""
         spec = self.inner.meant(c)
-        name, verb = spec.name if spec is not None else "?", "enable" if c.opcode == Opcode.ENABLE_HCA else "disable"
-        self.moments.add(f"{verb} {name}")
-        self.say(t, f"the driver {verb}s {name}")
+        assert spec is not None, "firmware has done it, so that it knows whom it was about"
+        moment, words = _SWITCHES[c.opcode]
+        self.moments.add(f"{moment} {spec.name}")
+        self.say(t, f"the driver {words} {spec.name}")
 
     def _held(self, s: ServedSession) -> str:
         parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
@@ -217,12 +235,23 @@ class Observer:
                 f.given += c.pas.size
                 words = f"{many(c.pas.size)} for {name}"
             case ManagePages.TAKE:
-                f.returned += taken
+                f.returned += taken - self._earlier(s, c, taken)
                 words = f"{many(taken)} back from {name}"
             case _:
                 words = f"the driver cannot give pages for {name}"
         self.look(s)
         self.say(t, f"{words}; {self._held(s)}")
+
+    def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
+        """How many of the returned pages are of functions that had the vhca_id before, as what they hold now tells."""
+        left = taken
+        for spec in self.inner.known_as(c["function_id"], ec=bool(c["embedded_cpu_function"]))[:-1]:
+            f = s.functions.get(spec.name)
+            if f is not None:
+                back = min(left, max(0, f.held - self.inner.held(spec.name)))
+                f.returned += back
+                left -= back
+        return taken - left
 
     def look(self, s: ServedSession) -> None:
         """Set what each function holds by what the firmware has; what is neither held nor returned was released."""
