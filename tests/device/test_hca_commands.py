@@ -128,7 +128,7 @@ def test_one_function_s_switch_is_nothing_to_another(opened: Driver) -> None:
     ("opcode", "spec", "name", "status"),
     [
         (Opcode.ENABLE_HCA, SF, "sf-not-allocated", Status.BAD_RES_STATE),
-        (Opcode.DISABLE_HCA, SF, "not-enabled", Status.BAD_RES_STATE),
+        (Opcode.DISABLE_HCA, SF, "sf-not-allocated", Status.BAD_RES_STATE),
         (Opcode.DEALLOC_SF, SF, "sf-not-allocated", Status.BAD_RES_STATE),
         (Opcode.ALLOC_SF, VF, "not-an-sf", Status.BAD_PARAM),
         (Opcode.DEALLOC_SF, VF, "not-an-sf", Status.BAD_PARAM),
@@ -143,6 +143,46 @@ def test_an_sf_comes_and_goes_by_commands_of_its_own(
     opened.refused("sf-allocated", Status.BAD_RES_STATE, Command(Opcode.ALLOC_SF, fields={"function_id": 0x100}))
     opened.ok(Opcode.DEALLOC_SF, function_id=SF.function_id)
     opened.refused("sf-not-allocated", Status.BAD_RES_STATE, Command(Opcode.DEALLOC_SF, fields={"function_id": 0x100}))
+
+
+def test_an_sf_is_activated_between_its_allocation_and_its_end(opened: Driver) -> None:
+    """Linux: ALLOC_SF (``mlx5_sf_hw_table_sf_alloc``), ENABLE_HCA, DISABLE_HCA, DEALLOC_SF."""
+    who = SF.identity(opened.fw.mode)
+    assert who is not None
+    opened.ok(Opcode.ALLOC_SF, function_id=SF.function_id)
+    opened.refused("not-enabled", Status.BAD_RES_STATE, switch(False, SF))
+    opened.give(who, 3)
+    events = len(opened.events)
+    assert opened.send(switch(True, SF)).ok
+    assert len(opened.events) == events, "it has its pages"
+    opened.refused("already-enabled", Status.BAD_RES_STATE, switch(True, SF))
+    assert opened.send(switch(False, SF)).ok
+    assert (opened.last().num_pages, opened.fw.is_enabled("sf")) == (-3, False)
+    opened.refused("not-enabled", Status.BAD_RES_STATE, switch(False, SF))
+    opened.refused("sf-allocated", Status.BAD_RES_STATE, Command(Opcode.ALLOC_SF, fields={"function_id": 0x100}))
+    assert opened.send(switch(True, SF)).ok
+    assert opened.last().num_pages == 3
+    opened.ok(Opcode.DEALLOC_SF, function_id=SF.function_id)
+    opened.refused("sf-not-allocated", Status.BAD_RES_STATE, switch(True, SF))
+
+
+def test_an_sf_that_is_allocated_keeps_its_vhca_id(small: Profile) -> None:
+    d = Driver(small, [SF, replace(HEIR, vhca_id=SF.vhca_id, reuses="sf")]).open()
+    d.ok(Opcode.ALLOC_SF, function_id=SF.function_id)
+    assert d.send(switch(True, SF)).ok
+    assert d.send(switch(False, SF)).ok
+    d.refused("vhca-id-in-use", Status.RES_BUSY, switch(True, HEIR))
+    d.ok(Opcode.DEALLOC_SF, function_id=SF.function_id)
+    assert d.send(switch(True, HEIR)).ok
+
+
+def test_nobody_enables_the_uplink_by_whatever_number(small: Profile) -> None:
+    uplink = FunctionSpec("uplink", FunctionType.UNKNOWN, 0xFFFF, 0xFFFF, ec=False, vhca_id=0x99)
+    d = Driver(small, [VF, uplink]).open()
+    for fields in ({"function_id": 0xFFFF}, {"function_id": 0x99, "function_id_type": 1}):
+        for opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA):
+            d.refused("unknown-function", Status.BAD_PARAM, Command(opcode, fields=fields))
+    assert not d.fw.is_enabled("uplink")
 
 
 def test_the_supplier_itself_is_no_sf(opened: Driver) -> None:

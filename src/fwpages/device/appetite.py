@@ -68,7 +68,7 @@ def end(s: State, slot: int) -> None:
 
 def forget(f: Function) -> None:
     """The session is closing, or another one begins: nothing stands."""
-    f.enabled = False
+    f.enabled = f.allocated = f.activated = False
     f.wanted = f.told = f.unneeded = f.asked_back = f.told_back = 0
 
 

@@ -280,6 +280,7 @@ class Firmware:
             _hold(0 <= f.told_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
             _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
             _hold(not f.enabled or s.user(s.home(f.slot)) == f.slot, f"who is on has its name: {counts}")
+            _hold(not f.activated or (f.enabled and f.allocated), f"only an allocated SF is activated: {counts}")
             _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
         _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
         by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))

@@ -57,6 +57,9 @@ class FunctionSpec:
 class Function:
     """The state of one function; counts are 4 KiB pages.
 
+    ``enabled``: it lives, and wants pages. An SF that is ``allocated`` lives from then on; ``activated``: ENABLE_HCA
+    came for it after that.
+
     ``wanted`` are not given yet; ``told`` of them the driver knows of, by an event or an answer. ``unneeded`` of the
     told ones are for a life of the function that is over: the request stands, and what it brings goes back.
     ``asked_back`` is what a TAKE gets, ``told_back`` the part of it that an event told.
@@ -69,13 +72,15 @@ class Function:
     unneeded: int = 0
     asked_back: int = 0
     told_back: int = 0
+    allocated: bool = False
+    activated: bool = False
 
     def copy(self) -> Function:
         """A function of its own in the same state."""
         return Function(*self.row)
 
     @property
-    def row(self) -> tuple[int, bool, int, int, int, int, int]:
+    def row(self) -> tuple[int, bool, int, int, int, int, int, bool, bool]:
         """The whole state as a tuple."""
         return (
             self.slot,
@@ -85,6 +90,8 @@ class Function:
             self.unneeded,
             self.asked_back,
             self.told_back,
+            self.allocated,
+            self.activated,
         )
 
 

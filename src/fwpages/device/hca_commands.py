@@ -16,7 +16,11 @@ SUPPORTED_ISSI = 0b10
 
 
 def enable_hca(s: State, c: Command) -> Answer:
-    """For the supplier: a session begins, in FUNC_ID mode. For another function: it wants its pages."""
+    """For the supplier: a session begins, in FUNC_ID mode. For another function: it wants its pages.
+
+    An SF is activated by it between ALLOC_SF and DEALLOC_SF (Linux: ``mlx5_sf_activate``); the first time it has its
+    pages already.
+    """
     slot = s.eswitch_owner(c)
     if slot == 0:
         s.require(c, Phase.OFF)
@@ -24,17 +28,19 @@ def enable_hca(s: State, c: Command) -> Answer:
         return Answer(c.opcode)
     s.require(c, Phase.WORKING)
     f, spec = s.functions[slot], s.device.roster.specs[slot]
-    if f.enabled:
-        raise RefusedError("already-enabled", spec.name)
-    if spec.type is FunctionType.SF:
+    if spec.type is FunctionType.SF and not f.allocated:
         raise RefusedError("sf-not-allocated", spec.name)
-    _switch_on(s, slot)
+    if f.activated if f.allocated else f.enabled:
+        raise RefusedError("already-enabled", spec.name)
+    if not f.enabled:
+        _switch_on(s, slot)
+    f.activated = f.allocated
     return Answer(c.opcode)
 
 
 def _switch_on(s: State, slot: int) -> None:
     home = s.home(slot)
-    if any(f.enabled and s.home(f.slot) == home for f in s.functions):
+    if any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions):
         raise RefusedError("vhca-id-in-use", s.device.roster.specs[slot].name)
     s.functions[slot].enabled = True
     appetite.begin(s, slot)
@@ -52,7 +58,10 @@ def _begin(s: State) -> None:
 
 
 def disable_hca(s: State, c: Command) -> Answer:
-    """For the supplier: the session is over. For another function: all that it holds goes back."""
+    """For the supplier: the session is over. For another function: all that it holds goes back.
+
+    An SF that was activated stays allocated (Linux: ``mlx5_sf_deactivate``).
+    """
     slot = s.eswitch_owner(c)
     if slot == 0:
         s.require(c, Phase.STARTING, Phase.CLOSING)
@@ -63,9 +72,13 @@ def disable_hca(s: State, c: Command) -> Answer:
         s.phase = Phase.OFF
         return Answer(c.opcode)
     s.require(c, Phase.WORKING)
-    if not s.functions[slot].enabled:
-        raise RefusedError("not-enabled", s.device.roster.specs[slot].name)
+    f, spec = s.functions[slot], s.device.roster.specs[slot]
+    if spec.type is FunctionType.SF and not f.allocated:
+        raise RefusedError("sf-not-allocated", spec.name)
+    if not (f.activated if f.allocated else f.enabled):
+        raise RefusedError("not-enabled", spec.name)
     _disable(s, slot)
+    f.activated = False
     return Answer(c.opcode)
 
 
@@ -134,16 +147,20 @@ def _sf(s: State, c: Command) -> int:
 def alloc_sf(s: State, c: Command) -> Answer:
     """An SF comes into being, and wants its pages at once: whoever drives it is not seen from here."""
     slot = _sf(s, c)
-    if s.functions[slot].enabled:
+    if s.functions[slot].allocated:
         raise RefusedError("sf-allocated", s.device.roster.specs[slot].name)
     _switch_on(s, slot)
+    s.functions[slot].allocated = True
     return Answer(c.opcode)
 
 
 def dealloc_sf(s: State, c: Command) -> Answer:
     """An SF ceases to be: all that it holds goes back."""
     slot = _sf(s, c)
-    if not s.functions[slot].enabled:
+    f = s.functions[slot]
+    if not f.allocated:
         raise RefusedError("sf-not-allocated", s.device.roster.specs[slot].name)
-    _disable(s, slot)
+    if f.enabled:
+        _disable(s, slot)
+    f.allocated = f.activated = False
     return Answer(c.opcode)

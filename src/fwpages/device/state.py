@@ -15,7 +15,7 @@ from fwpages.device.store import Store
 from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import general
 from fwpages.prm.event import EventType
-from fwpages.prm.identity import Identity, Mode, named
+from fwpages.prm.identity import FunctionType, Identity, Mode, named
 from fwpages.prm.message import Command, PageArray
 from fwpages.prm.opcodes import opcode_name
 
@@ -179,7 +179,7 @@ class State:
             raise RefusedError("identity-mode", f"vhca_id {number:#x} with an ec bit")
         else:
             slot = roster.by_vhca_id.get(number)
-        if slot is None:
+        if slot is None or roster.specs[slot].type is FunctionType.UNKNOWN:
             way = "vhca_id" if by_vhca_id else "function_id"
             raise RefusedError("unknown-function", f"no function with {way} {number:#x}, ec {int(ec)}")
         return slot
