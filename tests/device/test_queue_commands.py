@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from fwpages.device import Profile, Want
 from fwpages.device.state import EqContext
+from fwpages.prm.identity import func_id
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.status import Status
 from tests.device.conftest import Driver
 
@@ -24,7 +25,8 @@ EVERYTHING_ELSE = (1 << 64) - 1 - PAGE_REQUESTS
 
 def eq(d: Driver, addresses: int, mask: int = 0, **fields: int) -> Command:
     given = {"uar_page": d.uar, "event_bitmask_0": mask, **fields}
-    return Command(Opcode.CREATE_EQ, fields=given, pas=d.pages(addresses))
+    blocks = 1 << fields.get("log_page_size", 0)
+    return Command(Opcode.CREATE_EQ, fields=given, pas=d.pages(addresses * blocks)[::blocks])
 
 
 #: log_eq_size, log_page_size → addresses: 64 bytes an entry, in pages of 4 KiB << log_page_size
@@ -63,6 +65,83 @@ def test_a_queue_lies_in_pages(driver: Driver, at: int, address: int) -> None:
     assert hex(address) in driver.refused("bad-address", Status.BAD_PARAM, c).detail
     c.pas[at] = (1 << 64) - 4096
     assert driver.send(c).ok
+
+
+def test_a_queue_does_not_go_on_behind_the_last_address(driver: Driver) -> None:
+    driver.open()
+    c = eq(driver, 1, log_eq_size=8, log_page_size=2)
+    c.pas[:] = (1 << 64) - 8192
+    driver.refused("bad-address", Status.BAD_PARAM, c)
+
+
+def test_a_queue_is_as_large_as_devices_allow_at_most(driver: Driver) -> None:
+    driver.open()
+    most = replace(eq(driver, 1), fields={"uar_page": driver.uar, "log_eq_size": 22, "log_page_size": 31})
+    more = replace(most, fields={**most.fields, "log_eq_size": 23})
+    driver.refused("bad-parameter", Status.BAD_PARAM, more)
+    assert driver.send(most).ok
+
+
+# -- memory that is used for two things --------------------------------------------------------------------------------
+
+
+def at(c: Command, *addresses: int) -> Command:
+    return replace(c, pas=np.array(addresses, np.uint64))
+
+
+def give(d: Driver, *addresses: int) -> Command:
+    c = d.give_command(d.own, len(addresses))
+    return at(c, *addresses)
+
+
+def test_a_queue_cannot_lie_in_pages_that_firmware_has(opened: Driver) -> None:
+    page = int(opened.fw.holds()[opened.own][0])
+    first = int(opened.pages(1)[0])
+    offence = opened.refused("memory-in-use", Status.BAD_RES_STATE, at(eq(opened, 2, log_eq_size=7), first, page))
+    assert offence.detail == f"firmware was given page {page:#x}"
+    wide = at(eq(opened, 1, log_eq_size=8, log_page_size=2), page - 4096)
+    opened.refused("memory-in-use", Status.BAD_RES_STATE, wide)
+
+
+def test_a_queue_s_memory_is_no_page_until_the_queue_is_gone(opened: Driver) -> None:
+    """Each of its pages, those in the middle of a larger one too."""
+    c = eq(opened, 2, log_eq_size=8, log_page_size=1)
+    number = opened.send(c)["eq_number"]
+    blocks = [int(a) + n for a in c.pas for n in (0, 4096)]
+    opened.feed(Want("self", 5))
+    fresh = int(opened.pages(1)[0])
+    for block in blocks:
+        offence = opened.refused("memory-in-use", Status.BAD_RES_STATE, give(opened, fresh, block))
+        assert offence.detail == f"an event queue lies in page {block:#x}"
+    opened.refused("memory-in-use", Status.BAD_RES_STATE, at(eq(opened, 1), blocks[3]))
+    opened.ok(Opcode.DESTROY_EQ, eq_number=number)
+    assert opened.send(give(opened, fresh, *blocks)).ok
+    opened.refused("memory-in-use", Status.BAD_RES_STATE, at(eq(opened, 1), blocks[3]))
+
+
+def test_a_queue_lies_in_each_of_its_pages_once(opened: Driver) -> None:
+    first, second = (int(a) for a in opened.pages(2))
+    twice = opened.refused("repeated-page", Status.BAD_PARAM, at(eq(opened, 2, log_eq_size=7), first, first))
+    assert hex(first) in twice.detail
+    over = eq(opened, 2, log_eq_size=8, log_page_size=1)
+    opened.refused("repeated-page", Status.BAD_PARAM, at(over, first, second))
+    another = opened.fw.eqs[opened.eqns[0]].pas
+    opened.refused("memory-in-use", Status.BAD_RES_STATE, at(eq(opened, 4, log_eq_size=8), *another))
+
+
+def test_the_teardown_leaves_the_queues_memory_to_the_driver(opened: Driver) -> None:
+    pas = opened.fw.eqs[opened.eqns[0]].pas
+    opened.ok(Opcode.TEARDOWN_HCA)
+    while opened.take(opened.own, 768):
+        pass
+    opened.send(Command(Opcode.DISABLE_HCA))
+    opened.own = func_id(0)
+    opened.enable()
+    n = opened.query(QueryPages.BOOT)
+    assert opened.send(give(opened, *pas[:n])).ok
+
+
+# -- UARs --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_queue_rings_in_a_uar_that_there_is_and_holds_it(driver: Driver) -> None:

@@ -46,6 +46,28 @@ def test_refuses_pages_that_it_has_and_repetitions() -> None:
     assert (s.held(0), s.held(1), s.total) == (2, 2, 4)
 
 
+def test_what_a_queue_lies_in_belongs_to_nobody_and_cannot_be_given() -> None:
+    s = Store(2)
+    s.give(0, pages(1))
+    s.occupy(pages(2, 3))
+    s.check(queued=2)
+    copy = s.copy()
+    assert (s.held(0), s.held(1), s.total, s.kept.size) == (1, 0, 1, 0)
+    for wrong, name in ((pages(4, 3), "memory-in-use"), (pages(1, 3), "memory-in-use"), (pages(1), "given-twice")):
+        with pytest.raises(RefusedError, match=name):
+            s.give(1, wrong)
+    for wrong, name in ((pages(1), "memory-in-use"), (pages(3), "memory-in-use"), (pages(4, 4), "repeated-page")):
+        with pytest.raises(RefusedError, match=name):
+            s.occupy(wrong)
+    s.check(queued=2)
+    s.vacate(pages(2, 3))
+    s.check()
+    s.give(1, pages(2, 3))
+    copy.check(queued=2)
+    with pytest.raises(FirmwareError, match="event queues lie in 3 pages"):
+        copy.check(queued=3)
+
+
 def test_refuses_pages_too_far_apart() -> None:
     s = Store(1)
     s.give(0, pages(1))

@@ -259,7 +259,7 @@ class Firmware:
             s.mode,
             s.issi,
             sorted(s.current.items()),
-            sorted((n, (eq.mask, eq.uar)) for n, eq in s.eqs.items()),
+            sorted((n, (eq.mask, eq.uar, eq.log_size, eq.page_size, eq.pas)) for n, eq in s.eqs.items()),
             sorted(s.uars),
             sorted(s.users.items()),
             [f.row for f in s.functions],
@@ -272,7 +272,7 @@ class Firmware:
     def check(self) -> None:
         """The firmware's own invariants; FirmwareError says which does not hold."""
         s = self._state
-        s.store.check()
+        s.store.check(sum(eq.blocks.size for eq in s.eqs.values()))
         for f in s.functions:
             held, name = s.held(f.slot), s.device.roster.specs[f.slot].name
             counts = f"{name}: {f}, {held} held"

@@ -113,6 +113,8 @@ def teardown_hca(s: State, c: Command) -> Answer:
     if capability and not s.current.get(capability):
         return Answer(c.opcode, fields={"state": 1})
     s.phase = Phase.CLOSING
+    for eq in s.eqs.values():
+        s.store.vacate(eq.blocks)
     s.eqs.clear()
     s.uars.clear()
     s.users.clear()

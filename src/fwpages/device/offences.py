@@ -23,6 +23,10 @@ _TABLE: dict[str, tuple[Status, str]] = {
     "bad-address": (Status.BAD_PARAM, "named address 0, or one that is not a multiple of 4 KiB"),
     "repeated-page": (Status.BAD_PARAM, "named a page more than once in one command"),
     "given-twice": (Status.BAD_RES_STATE, "gave a page that firmware has already"),
+    "memory-in-use": (
+        Status.BAD_RES_STATE,
+        "used memory for two things at once: lent as a page and for an event queue, or for two event queues",
+    ),
     "too-scattered": (Status.NO_RES_ERR, "gave pages spread over more address space than firmware can map"),
     "capability-not-offered": (Status.BAD_PARAM, "set a capability beyond what the maximum capabilities offer"),
     "mode-back": (Status.BAD_PARAM, "tried to leave VHCA_ID mode within a session"),

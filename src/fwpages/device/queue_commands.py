@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fwpages.device.offences import RefusedError
 from fwpages.device.state import EqContext, State
-from fwpages.pages import PAGE_SHIFT, PAGE_SIZE
+from fwpages.pages import PAGE_SHIFT
 from fwpages.pages.words import many
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.message import Answer, Command
 
 #: eq_number has 8 bits, and 0 is not used
 MOST_EQS = 255
+#: entries of a queue, in bits: ``log_max_eq_sz`` of every device whose capabilities are known
+MOST_LOG_EQ_SIZE = 22
 #: a UAR's number is that of its page in BAR 0: the first pages are the initialization segment's and MSI-X tables'
 FIRST_UAR = 16
 #: enough for any driver's start; with the pages before them they make 4 MiB
@@ -47,27 +47,30 @@ def dealloc_uar(s: State, c: Command) -> Answer:
 
 def create_eq(s: State, c: Command) -> Answer:
     """An event queue; the one whose bitmask has PAGE_REQUEST takes the page requests, those waiting included."""
-    uar, mask = c["uar_page"], c["event_bitmask_0"]
+    uar, mask, log_size = c["uar_page"], c["event_bitmask_0"], c["log_eq_size"]
     if uar not in s.uars:
         raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+    if log_size > MOST_LOG_EQ_SIZE:
+        raise RefusedError("bad-parameter", f"log_eq_size {log_size}, {MOST_LOG_EQ_SIZE} at most")
     bits = c["log_page_size"] + PAGE_SHIFT
-    pages = max(1, (EQE_SIZE << c["log_eq_size"]) >> bits)
+    pages = max(1, (EQE_SIZE << log_size) >> bits)
     if pages != c.pas.size:
         raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {many(pages)} of {1 << bits} bytes")
-    bad = c.pas[(c.pas == 0) | (c.pas & np.uint64(PAGE_SIZE - 1) != 0)]
-    if bad.size:
-        raise RefusedError("bad-address", f"address {int(bad[0]):#x} is not that of a page")
     if mask >> EventType.PAGE_REQUEST & 1 and s.pages_eqn is not None:
         raise RefusedError("second-pages-eq", f"EQ {s.pages_eqn} takes page requests already")
     eqn = _lowest_free(set(s.eqs), MOST_EQS, "EQs")
-    s.eqs[eqn] = EqContext(mask, uar, c["log_eq_size"], 1 << bits, c["intr"], tuple(c.pas.tolist()))
+    eq = EqContext(mask, uar, log_size, 1 << bits, c["intr"], tuple(c.pas.tolist()))
+    s.store.occupy(eq.blocks)
+    s.eqs[eqn] = eq
     return Answer(c.opcode, fields={"eq_number": eqn})
 
 
 def destroy_eq(s: State, c: Command) -> Answer:
-    """No event comes any more."""
-    if s.eqs.pop(c["eq_number"], None) is None:
+    """No event comes any more, and its memory is the driver's."""
+    eq = s.eqs.pop(c["eq_number"], None)
+    if eq is None:
         raise RefusedError("unknown-resource", f"EQ {c['eq_number']}")
+    s.store.vacate(eq.blocks)
     return Answer(c.opcode)
 
 

@@ -14,7 +14,7 @@ from fwpages.device.profiles import Profile
 from fwpages.device.store import Store
 from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import general
-from fwpages.prm.event import EventType
+from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, named
 from fwpages.prm.message import Command, PageArray
 from fwpages.prm.opcodes import opcode_name
@@ -54,7 +54,7 @@ class EqContext:
     """An event queue as CREATE_EQ described it: its events, its UAR, and where it lies and rings.
 
     ``pas`` are I/O addresses of pages of ``page_size`` bytes, ``vector`` is the interrupt (``intr``). Firmware itself
-    looks at ``mask`` and ``uar`` only: the rest is for whoever carries its events.
+    looks at ``mask`` and ``uar``, and keeps pages out of the memory: the rest is for whoever carries its events.
     """
 
     mask: int
@@ -63,6 +63,14 @@ class EqContext:
     page_size: int = PAGE_SIZE
     vector: int = 0
     pas: tuple[int, ...] = ()
+
+    @property
+    def blocks(self) -> PageArray:
+        """The addresses of the 4 KiB blocks that its entries fill; behind the last of 64 bits comes 0."""
+        each = max(1, min(EQE_SIZE << self.log_size, self.page_size) // PAGE_SIZE)
+        found: PageArray = np.array(self.pas, np.uint64).repeat(each)
+        found += np.tile(np.arange(each, dtype=np.uint64) * np.uint64(PAGE_SIZE), len(self.pas))
+        return found
 
 
 @dataclass(slots=True)

@@ -31,7 +31,10 @@ def _some(addresses: PageArray) -> str:
 
 
 class Store:
-    """Pages by slot. ``slots`` functions, and one slot more for what a closed session left behind (``keep``)."""
+    """Pages by slot. ``slots`` functions, and one slot more for what a closed session left behind (``keep``).
+
+    Memory that event queues lie in is marked too: it is no page of anybody's, and cannot be given.
+    """
 
     __slots__ = ("_order", "_seed", "_shared", "_space", "_stacks", "_tags")
 
@@ -64,19 +67,32 @@ class Store:
     def give(self, slot: int, addresses: PageArray) -> None:
         """These pages are firmware's now.
 
-        RefusedError ``bad-address``, ``given-twice``, ``repeated-page`` or ``too-scattered`` where one of them cannot
-        be: then none is taken.
+        RefusedError ``bad-address``, ``given-twice``, ``memory-in-use``, ``repeated-page`` or ``too-scattered`` where
+        one of them cannot be: then none is taken.
         """
         index = self._index(addresses)
         tags = self._tags.get(index)
         if tags.any():
+            self._refuse_queued(addresses[tags == self._queue])
             raise RefusedError("given-twice", f"firmware has {_some(addresses[tags != 0])} already")
-        self._own()
-        first = self._firsts(index)
-        if first is not None and not first.all():
-            raise RefusedError("repeated-page", f"{_some(addresses[~first])} named before in the same command")
-        self._tags.put(index, slot + 1)
+        self._put(index, addresses, slot + 1)
         self._stacks[slot].push(index)
+
+    def occupy(self, addresses: PageArray) -> None:
+        """An event queue lies in these pages from now on.
+
+        RefusedError ``bad-address``, ``memory-in-use``, ``repeated-page`` or ``too-scattered`` where it cannot.
+        """
+        index = self._index(addresses)
+        tags = self._tags.get(index)
+        if tags.any():
+            self._refuse_queued(addresses[tags == self._queue])
+            raise RefusedError("memory-in-use", f"firmware was given {_some(addresses[tags != 0])}")
+        self._put(index, addresses, self._queue)
+
+    def vacate(self, addresses: PageArray) -> None:
+        """The queue that lay in these pages is gone."""
+        self._forget(self._space.index(addresses))
 
     def take(self, slot: int, n: int) -> PageArray:
         """Let go of ``n`` of this function's pages, at most what it holds, and say which."""
@@ -101,9 +117,11 @@ class Store:
                 self._tags.put(index, kept + 1)
                 self._stacks[-1].push(index)
 
-    def check(self) -> None:
-        """Each page is in exactly one stack, the one that its tag names. Raises FirmwareError."""
+    def check(self, queued: int = 0) -> None:
+        """Each page is in one stack, the one that its tag names; ``queued`` are queues'. Raises FirmwareError."""
         counts = self._tags.counts()
+        if counts.pop(self._queue, 0) != queued:
+            raise FirmwareError(f"the event queues lie in {many(queued)}, and the store's tags say otherwise")
         for slot, stack in enumerate(self._stacks):
             index = stack.content.astype(np.int64)
             if counts.pop(slot + 1, 0) != index.size or (self._tags.get(index) != slot + 1).any():
@@ -124,6 +142,24 @@ class Store:
         """Pages by slot in their order, as bytes: equal stores, equal bytes, whatever came before."""
         sizes = np.array([(s.size, s.leaving) for s in self._stacks], np.int64)
         return sizes.tobytes() + b"".join(self.addresses(i).tobytes() for i, s in enumerate(self._stacks) if s.size)
+
+    @property
+    def _queue(self) -> int:
+        """The tag of a page that an event queue lies in."""
+        return len(self._stacks) + 1
+
+    @staticmethod
+    def _refuse_queued(addresses: PageArray) -> None:
+        if addresses.size:
+            raise RefusedError("memory-in-use", f"an event queue lies in {_some(addresses)}")
+
+    def _put(self, index: Indices, addresses: PageArray, tag: int) -> None:
+        """Tag all of these; ``repeated-page``, and nothing changed, where one is named twice."""
+        self._own()
+        first = self._firsts(index)
+        if first is not None and not first.all():
+            raise RefusedError("repeated-page", f"{_some(addresses[~first])} named before in the same command")
+        self._tags.put(index, tag)
 
     def _own(self) -> None:
         """Before a change: tags of our own."""
