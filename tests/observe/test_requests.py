@@ -134,3 +134,14 @@ def test_a_reset_that_is_never_proven(tmp_path: Path) -> None:
     first, second = audit_trace(tmp_path, life.opened().closed().lines).sessions
     assert [f.name for f in first.findings] == ["not-fenced", "not-fenced"]
     assert second.end == "closed"
+
+
+def test_more_wanted_back_than_is_out_is_absurd_and_a_give_under_way_counts(tmp_path: Path) -> None:
+    life = Life().opened()
+    give = life.submit(life.give_command(0x31, pages(0x500, 20)), slot=31)
+    life.event(0x31, -20)
+    life.event(0x31, -21)
+    life.complete(give, Answer(Opcode.MANAGE_PAGES))
+    life.take(0x31, pages(0x500, 20))
+    f = one(audit_life(tmp_path, life.closed()), "absurd-count")
+    assert (f.blame, f.function, f.pages) == ("device", "vhca:0x31", 21)

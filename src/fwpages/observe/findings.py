@@ -60,7 +60,10 @@ _TABLE: dict[str, tuple[str, str]] = {
     "startup-identity": ("start-up pages are asked for under another identity than the function's", "a new open"),
     "vhca-id-twice": ("two functions answer with the same vhca_id", "a device reset"),
     # requests
-    "absurd-count": ("a page request asks for more than any function can use", "nothing: it is cut"),
+    "absurd-count": (
+        "a page request asks for more than any function can use, or back for more than is out",
+        "nothing: it is cut",
+    ),
     "request-dropped": ("the host had no room to queue a page request", "firmware asks again"),
     "request-without-eq": ("a page request came while no event queue for it existed", "a function-level reset"),
     "stale-page-request": ("a page request of an earlier session came in", "nothing: it is not followed"),

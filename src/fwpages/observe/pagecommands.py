@@ -96,7 +96,7 @@ class PageCommands:
             s.naming.boot = who
         if wrong:
             s.fault("startup-identity", Blame.DEVICE, place, who, a["num_pages"], detail)
-        s.requests.told(p, c, who, a["num_pages"], place)
+        s.requests.told(p, who, a["num_pages"], place)
 
     # -- MANAGE_PAGES
 
@@ -219,12 +219,14 @@ class PageCommands:
         if offer is None:
             return
         if p.crossed:
-            if p.doubted is None:
-                s.custody.doubt(offer)
+            if p.doubted is not None:
+                return  # that nobody knows has been said
+            s.custody.doubt(offer)
             if not s.lossy:
+                # neither side did wrong: the two crossed on the way
                 n = int(offer.index.size)
                 detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
-                s.fault("give-crossed-release", Blame.DEVICE, place, who, n, detail)
+                s.fault("give-crossed-release", Blame.LINK, place, who, n, detail)
         elif p.doubted is not None:
             s.custody.settle(p.doubted)
         else:
@@ -259,7 +261,11 @@ class PageCommands:
         returned, excused = self._excuse(p, who, returned)
         reasons = (
             ("returned-foreign", "of another function", returned.foreign),
-            ("returned-twice", "that it does not have (they came back before, stand there twice, or their GIVE was refused)", returned.twice),
+            (
+                "returned-twice",
+                "that it does not have (they came back before, stand there twice, or their GIVE was refused)",
+                returned.twice,
+            ),
             ("returned-never-given", "that nobody gave", returned.unknown),
         )
         for name, words, pages in reasons:

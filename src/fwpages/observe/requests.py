@@ -11,8 +11,7 @@ from fwpages.observe.seen import Event, Place
 from fwpages.observe.waits import BOUNDS
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
-from fwpages.prm.message import Command
-from fwpages.prm.opcodes import ManagePages, QueryPages
+from fwpages.prm.opcodes import ManagePages
 
 if TYPE_CHECKING:
     from fwpages.observe.session import Pending, Session
@@ -67,7 +66,7 @@ class Requests:
             detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
             self.s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
         elif pages < 0:
-            self._owe(who, -pages)
+            self._back(who, -pages, "a page request", place)
         else:
             self._want(who, pages)
 
@@ -137,22 +136,29 @@ class Requests:
 
     # -- at start-up
 
-    def told(self, p: Pending, c: Command, who: Identity, pages: int, place: Place) -> None:
+    def told(self, p: Pending, who: Identity, pages: int, place: Place) -> None:
         """QUERY_PAGES of the start-up was answered: so many pages are wanted for this function."""
-        s, which = self.s, QueryPages(c.op_mod).name.lower()
-        held = s.custody.records.outstanding(who)
+        s = self.s
         if pages > BOUNDS.memory:
             detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
             s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
         elif pages < 0:
-            if -pages > held and s.began and not s.lossy:
-                detail = f"{p} wants {many(-pages, f'{which} page')} back, {held} are out"
-                s.fault("absurd-count", Blame.DEVICE, place, who, -pages, detail)
-            self._owe(who, min(-pages, held))
-        elif who.number == c["function_id"]:
+            self._back(who, -pages, str(p), place)
+        elif p.command is not None and who.number == p.command["function_id"]:
             self._want(who, pages)
 
     # -- taking back
+
+    def _back(self, who: Identity, pages: int, what: str, place: Place) -> None:
+        """Firmware wants to be rid of so many pages: it can have those that are out, and those of a GIVE under way."""
+        s = self.s
+        given = [p.offer for p in s.pending.values() if p.who == who and p.offer is not None and p.doubted is None]
+        out = s.custody.records.outstanding(who) + sum(int(offer.index.size) for offer in given)
+        known = (s.began or who in s.pages.fresh) and (s.commands or not s.log) and not s.lossy
+        if known and pages > out:
+            detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out"
+            s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+        self._owe(who, min(pages, out) if known else pages)
 
     def _owe(self, who: Identity, pages: int) -> None:
         owed = self._owed.setdefault(who, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from fwpages.host.findings import Blame
 from fwpages.host.records import Record
 from fwpages.observe.seen import Place
 from fwpages.pages.words import many
-from fwpages.prm.identity import FunctionType
+from fwpages.prm.identity import FunctionType, Identity
 
 if TYPE_CHECKING:
     from fwpages.observe.session import Session
@@ -59,25 +60,27 @@ class Waits:
         if not self._rows or not isinstance(place.time, (int, float)):
             return
         still: list[Wait] = []
-        over: list[Wait] = []
+        over: list[FunctionType] = []
         for w in self._rows:
             left = self._left(w.kind)
             if left and place.time >= min(w.progress, w.overall) - _ROUNDED and left >= w.left:
-                over.append(replace(w, left=left))
+                over.append(w.kind)
             elif left:
                 moved = place.time + BOUNDS.wait_progress if left < w.left else w.progress
                 still.append(replace(w, left=left, progress=moved))
         self._rows = still
-        # several waits for the very same pages, which nobody knows the type of, are one matter
-        for w in {tuple(r.number for r in self._awaited(w.kind)): w for w in reversed(over)}.values():
-            self._give_up(w, place)
+        if over and not self.s.lossy:
+            self._give_up(over, place)
 
-    def _give_up(self, w: Wait, place: Place) -> None:
-        s, left = self.s, w.left
-        if s.lossy:
-            return
-        rows = self._awaited(w.kind)
-        names = ", ".join(f"{r.identity} {r.outstanding}" for r in rows[:8])
-        more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-        detail = f"the last function of type {w.kind.value} is gone, and {many(left)} did not come back: {names}{more}"
-        s.fault("wait-timeout", Blame.DEVICE, place, rows[0].identity, left, detail)
+    def _give_up(self, kinds: list[FunctionType], place: Place) -> None:
+        """Told once of each function, though several waits may be for pages whose type nobody knows."""
+        told: set[Identity] = set()
+        for kind in kinds:
+            owed: Counter[Identity] = Counter()
+            for r in self._awaited(kind):
+                owed[r.identity] += r.outstanding
+            for who in [w for w in owed if w not in told]:
+                n, gone = owed[who], f"the last function of type {kind.value} is gone"
+                detail = f"{gone}, and {many(n)} of {who} did not come back"
+                self.s.fault("wait-timeout", Blame.DEVICE, place, who, n, detail)
+            told |= owed.keys()
