@@ -133,6 +133,10 @@ def test_two_names_of_one_function_are_one_kind_of_finding() -> None:
     gathered = _filled(*[_fault(function=who, pages=1) for who in (A, B) for _ in range(MAX_ALIKE + 2)])
     gathered.rename(A, B)
     assert gathered.rows()[-1].detail == " (and 4 more like it, 4 pages)"
+    half = _filled(*[_fault(function=who) for who in (A, B) for _ in range(MAX_ALIKE - 4)])
+    half.rename(A, B)
+    half.add(_fault(function=B))
+    assert half.rows()[-1].detail == " (and 1 more like it)"
     # the bound is the function's, and it is full
     gathered.add(_fault(function=B, pages=1))
     assert len(gathered) == 2 * MAX_ALIKE

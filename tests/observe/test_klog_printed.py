@@ -165,8 +165,9 @@ def _repeating(words: Callable[[str], list[str]]) -> Lines:
         lambda line: [f"{DAEMONS[0]}message repeated 2 times: [ {line}]"],
         lambda _: ["Nov 21 09:02:53 host last message repeated 2 times"],
         lambda line: [f"{DAEMONS[0]}message repeated 1 time: [ {line}]", DAEMONS[0] + line],
+        lambda _: ["Nov 21 09:02:53 host last message repeated 1 time"] * 2,
     ],
-    ids=["written out", "rsyslog", "syslogd", "both"],
+    ids=["written out", "rsyslog", "syslogd", "both", "again"],
 )
 def test_what_was_repeated_counts_as_often(words: Callable[[str], list[str]], tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, _repeating(words)))

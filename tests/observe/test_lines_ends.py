@@ -83,6 +83,17 @@ def test_a_pci_channel_that_is_frozen_or_gone_is_an_error_of_the_device(state: i
     assert (s.end, [f.name for f in s.findings]) == (end, ["device-error", "pages-left"] if end == "lost" else [])
 
 
+def test_a_function_that_was_asked_for_all_its_pages_has_left_none_for_certain(tmp_path: Path) -> None:
+    vf = (
+        "req_pages_handler:612:(pid 0): page request for func 0x3, npages 64, release_all 0",
+        "give_pages:411:(pid 30): npages 64, ec_function 0, func_id 0x3, err 0",
+        "req_pages_handler:612:(pid 0): page request for func 0x3, npages -64, release_all 0",
+        "reclaim_pages:540:(pid 30): func 0x3, npages 64, outlen 528",
+    )
+    s = _audit(tmp_path, *START, *vf, "mlx5_error_sw_reset:234:(pid 1): start", *SWEEP)
+    assert _found(s) == [("device-error", "device", None, None), ("pages-left", "device", "func:0x0", 106)]
+
+
 # -- what is not told
 
 

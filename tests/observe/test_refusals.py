@@ -113,6 +113,8 @@ def test_a_refusal_and_the_next_ones_story_are_not_mixed() -> None:
 
 def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_told_twice() -> None:
     assert _said("failed to allocate page", "failed to allocate page", "give fail -12").names == ["alloc-failed"] * 2
+    # and one give-up is not the next one's
+    assert _said("failed to allocate page", "give fail -12", "give fail -12").names == ["alloc-failed"] * 2
 
 
 # -- beside dumps

@@ -37,3 +37,16 @@ def test_a_line_that_had_nothing_leaves_the_others_peak() -> None:
     t.give(vhca_id(5), 0)
     t.rename(func_id(0), vhca_id(5))
     assert [(line.given, line.peak) for line in t.lines.values()] == [(6, 6)]
+
+
+def test_what_is_not_sure_of_one_name_is_not_sure_of_the_function() -> None:
+    for first in (True, False):
+        t = Tally(Naming(None))
+        names = (func_id(0), vhca_id(5))
+        for who in names:
+            t.give(who, 6)
+        t.release(names[0] if first else names[1], 9)
+        t.take(names[1], 768, solicited=False)
+        t.rename(*names)
+        assert (t.doubted, t.sweeping) == (True, True)
+        assert [f.given for f in t.functions(known=True)] == [None]
