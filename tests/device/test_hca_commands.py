@@ -172,6 +172,8 @@ def test_an_sf_that_is_allocated_keeps_its_vhca_id(small: Profile) -> None:
     assert d.send(switch(True, SF)).ok
     assert d.send(switch(False, SF)).ok
     d.refused("vhca-id-in-use", Status.RES_BUSY, switch(True, HEIR))
+    d.feed(Want("heir", 2))
+    assert d.fw.asks("heir") == 0
     d.ok(Opcode.DEALLOC_SF, function_id=SF.function_id)
     assert d.send(switch(True, HEIR)).ok
 

@@ -219,7 +219,8 @@ class Firmware:
         if s.phase not in (Phase.STARTING, Phase.WORKING):
             return
         if s.user(home) != slot:
-            if x.pages <= 0 or s.functions[s.user(home)].enabled:
+            other = s.functions[s.user(home)]
+            if x.pages <= 0 or other.enabled or other.allocated:
                 return
             appetite.begin(s, slot)
         appetite.want(s.functions[home], x.pages, s.held(home))

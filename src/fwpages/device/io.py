@@ -24,7 +24,7 @@ class Want:
     """The named function is under load: firmware wants ``pages`` more for it; gives that many back if negative.
 
     Where another has had its vhca_id, a life of it begins with the first that it wants. While another that has it is
-    enabled, nothing happens.
+    enabled, or an SF that is allocated, nothing happens.
     """
 
     function: str
