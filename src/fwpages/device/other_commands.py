@@ -1,7 +1,8 @@
 """Commands that have nothing to do with pages and that a driver sends on its way: done, with fresh ids.
 
 Numbers and names are those of ``enum`` in Linux's ``mlx5_ifc.h``. Nothing is looked at and nothing is remembered: a
-driver that asks for what it made gets zeros.
+driver that asks for what it made gets zeros. Those that Linux 6.12 and 7.2 send for a network interface, and that they
+find the ids where they look for them, ``tests/vm`` holds.
 """
 
 from __future__ import annotations
