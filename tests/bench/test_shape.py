@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fwpages.bench.shape import Shape
 
-shapes = st.builds(Shape, st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20))
+shapes = st.builds(Shape, st.integers(1, 600), st.integers(1, 200), st.integers(1, 20))
 
 
 @given(shapes)

@@ -104,6 +104,7 @@ def test_bar_0_and_the_configuration_space_are_there_and_nothing_else() -> None:
 def test_bar_0_is_as_wide_as_a_processor_s_store_and_the_configuration_space_as_long_as_it_is() -> None:
     end = Rig().on().end
     assert len(end.read(BAR, 0, MOST_ACCESS)) == MOST_ACCESS
+    end.write(BAR, 0, bytes(MOST_ACCESS))
     assert len(end.read(CONFIG, 0, CONFIG_SIZE)) == CONFIG_SIZE
     for access in (lambda n: end.read(BAR, 0, n), lambda n: end.write(BAR, 0, bytes(n))):
         with pytest.raises(MessageError, match="an access to BAR 0 of 65 bytes") as e:

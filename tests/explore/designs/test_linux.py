@@ -10,9 +10,10 @@ import pytest
 
 from fwpages.device import Want
 from fwpages.explore.designs import MERGED, Linux
+from fwpages.explore.designs.linux import COUNTED
 from fwpages.explore.designs.linux_types import PAGE_SLOT
 from fwpages.explore.driver import DriverConfig, Run
-from fwpages.host import Answered, Close, EnableVport, Map, Mapped, Open, PageRequest, Send
+from fwpages.host import Answered, Close, EnableVport, Map, Mapped, Open, PageRequest, Send, Tick
 from fwpages.prm.event import decode_page_request
 from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import NO_PAGES, Answer, Command, PageArray, decode_answer, decode_command
@@ -131,6 +132,29 @@ def test_page_commands_go_one_at_a_time_and_others_on_the_lowest_free_slots(name
         "pages": "answer to MANAGE_PAGES",
     }
     assert life.driver.deadline == life.now + BOUNDS.command
+
+
+@BOTH
+def test_a_lock_that_was_waited_for_is_had_and_let_go_of(name: str) -> None:
+    """mutex_unlock wakes who waits; nobody else gets it before."""
+    life = opened(name)
+    d = linux(life)
+    life.fate = lambda c: "lost"
+    life.do(EnableVport(2), until=life.now)
+    life.feed(Close())
+    assert d.locks == {"devlink": "eswitch", "state_lock": "eswitch"}
+    life.now = d.deadline or 0.0
+    life.feed(Tick())
+    assert d.locks == {"devlink": "driver"}
+    life.settle()
+    assert (d.locks, d.running) == ({}, {})
+
+
+@BOTH
+def test_every_type_is_counted_from_nothing(name: str) -> None:
+    life = Life(name)
+    life.do(Open())
+    assert life.driver.view().counters == dict.fromkeys(COUNTED, 0) | {"total": 5, "self": 5}
 
 
 @BOTH
