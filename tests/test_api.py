@@ -136,7 +136,7 @@ def test_closed_early_is_closed_once(device: fw.Device) -> None:
             _ = session.result
         session.close()
         result = session.result
-        with pytest.raises(ValueError, match="enable vport 0x1: session 1 is ended"):
+        with pytest.raises(ValueError, match="enable vf0: session 1 of connectx7 is closed"):
             session.eswitch.enable_vf(0)
     session.close()
     assert session.result is result

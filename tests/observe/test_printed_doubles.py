@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwpages.observe.printed import LEEWAY, WINDOW, Doubles
+from fwpages.observe.printed import CLOSE, LEEWAY, WINDOW, Doubles
 from tests.observe.logs import dmesg
 
 SAID = "mlx5_core 0000:03:00.0: give_pages:467:(pid 9): npages 7, ec_function 0, func 0x31, mode 1, err 0"
@@ -70,14 +70,25 @@ def test_only_so_many_lines_are_looked_back(between: int, found: bool) -> None:
     assert bool(_second([first, *rest, first])) is found
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(0.9 * LEEWAY, True), (1.1 * LEEWAY, False)])
-def test_a_clock_that_falls_begins_another_log_and_no_doubles(seconds: float, found: bool) -> None:
-    """The same lines, from the time of the first on: a machine that was started anew says them again."""
+@pytest.mark.parametrize("seconds", [0.9 * LEEWAY, 1.1 * LEEWAY, 100])
+def test_a_few_lines_twice_are_doubles_whatever_time_they_span(seconds: float) -> None:
     lines = _lines(4, step=int(seconds * 1e6 / 3))
-    assert _second(lines * 2) == ([4, 5, 6, 7] if found else [])
-    if not found:
-        # the second log's own doubles are seen
-        assert _second([*lines, lines[0], lines[0]]) == [5]
+    assert _second(lines * 2) == [4, 5, 6, 7]
+
+
+def test_a_clock_that_falls_where_a_load_begins_begins_another_log() -> None:
+    """The same lines, from the time of the first on: a machine that was started anew says them again."""
+    lines = _lines(4, step=1_000_000)
+    lines[0] = lines[0].split(b"]")[0] + b"] mlx5_core 0000:03:00.0: firmware version: 1.2.3"
+    assert _second(lines * 2) == []
+    # the second log's own doubles are seen
+    assert _second([*lines, lines[0], lines[0]]) == [5]
+
+
+@pytest.mark.parametrize(("back", "found"), [(0.9 * LEEWAY, True), (1.1 * LEEWAY, False)])
+def test_lines_further_apart_are_doubles_where_no_second_lies_between(back: float, found: bool) -> None:
+    lines = _lines(CLOSE + 1, step=int(back * 1e6 / CLOSE))
+    assert bool(_second(lines * 2)) is found
 
 
 def _dumps_again(lines: list[bytes]) -> list[int]:

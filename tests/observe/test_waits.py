@@ -70,14 +70,11 @@ def test_what_comes_back_at_the_last_moment_is_no_longer_missing() -> None:
     assert _look(life) == []
 
 
-@pytest.mark.parametrize(("vfs", "last"), [(2, "func:0x2 2"), (8, "func:0x8 2"), (12, "func:0x8 2 and 4 more")])
-def test_functions_of_one_type_are_waited_for_together(vfs: int, last: str) -> None:
-    life = _gone(2, vfs=vfs)
-    assert _look(life, PROGRESS) == ["wait-timeout"]
-    (f,) = life.s.faults.rows()
-    assert (f.function, f.pages) == ("func:0x1", 2 * vfs)
-    assert "func:0x1 2, func:0x2 2" in f.detail
-    assert f.detail.endswith(last)
+def test_functions_of_one_type_are_waited_for_together_and_told_of_one_by_one() -> None:
+    life = _gone(2, vfs=3)
+    assert _look(life, PROGRESS) == ["wait-timeout"] * 3
+    assert [(f.function, f.pages) for f in life.s.faults.rows()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
+    assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in life.s.faults.rows())
 
 
 def test_while_one_function_of_the_type_is_enabled_nobody_waits() -> None:

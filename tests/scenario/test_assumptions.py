@@ -99,5 +99,5 @@ def test_a_scenario_without_conditions_is_left_as_it_is() -> None:
 @pytest.mark.parametrize("when", ["colour", "not", "not not never_uplink", "never_uplink ", "Not never_uplink", ""])
 def test_a_condition_is_a_switch_or_not_a_switch(when: str) -> None:
     text = HEAD + f'[[step]]\ndo = "close"\nwhen = "{when}"\n'
-    with pytest.raises(ValueError, match=r"\$\.step\[1\]\.when"):
+    with pytest.raises(ValueError, match=r"step\[1\]\.when"):
         load("test", text=text)

@@ -81,9 +81,13 @@ class Host:
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """One input at time ``now``; returns the effects in order. Raises Misuse where the caller may not ask this."""
-        self.now = max(self.now, now)
+        before, self.now = self.now, max(self.now, now)
         self._out = []
-        self._dispatch(x)
+        try:
+            self._dispatch(x)
+        except Misuse:
+            self.now = before
+            raise
         control.advance(self)
         return self._out
 

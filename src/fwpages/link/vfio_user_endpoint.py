@@ -15,6 +15,8 @@ from fwpages.link.vfio_user_trouble import Trouble
 
 #: bytes of one access to BAR 0: a processor's widest store; nobody has reason for more
 MOST_ACCESS = 64
+#: bytes of a register
+_WORD = 4
 
 
 class MasterGate:
@@ -84,8 +86,10 @@ class PciEndpoint:
             self.perform(self._pci.config_write(offset, data))
         elif self._pci.owns(offset):
             self.perform(self._pci.bar_write(offset, data))
-        elif self.trouble.hears(offset):
-            self._device.write(offset, data)
+        elif heard := [at for at in range(0, len(data), _WORD) if self.trouble.hears(offset + at)]:
+            whole = len(heard) * _WORD >= len(data)
+            for at in [0] if whole else heard:
+                self._device.write(offset + at, data if whole else data[at : at + _WORD])
             self.run()
 
     def begin(self) -> None:

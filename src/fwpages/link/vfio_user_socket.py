@@ -28,7 +28,7 @@ class Listener:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = -1
+        self._lock, self._locked = -1, False
         self._inode: int | None = None
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -46,6 +46,7 @@ class Listener:
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._locked = True
             self._clear()
             # the mode is that of the socket from its first moment on
             old = os.umask(0o177)
@@ -101,10 +102,10 @@ class Listener:
             except FileNotFoundError:
                 pass
         if self._lock >= 0:
-            if inode is not None:
+            if self._locked:
                 self.path.with_name(self.path.name + ".lock").unlink(missing_ok=True)
             os.close(self._lock)
-            self._lock = -1
+            self._lock, self._locked = -1, False
 
     def __enter__(self) -> Listener:
         return self

@@ -12,7 +12,7 @@ from fwpages.observe.seen import Unanswered
 from fwpages.observe.session import Session
 from fwpages.observe.tally import CUT
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity
+from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
 
 #: losses in one session's log from which on dumps are not trusted to be whole where they look so
@@ -116,7 +116,12 @@ def _by_ledger(s: Session) -> list[Function]:
 def _unknown(s: Session, who: Identity) -> Function:
     """A function that was there before the input begins, and of which nothing but that is known."""
     nothing: dict[str, Count] = dict.fromkeys(COLUMNS)
-    return Function(identity=str(who), generation=0, type=s.naming.type_of(who), **nothing)
+    return Function(identity=str(who), generation=0, type=_type(s, who), **nothing)
+
+
+def _type(s: Session, who: Identity) -> FunctionType:
+    """What a function is; nobody knows where the mode itself is a guess."""
+    return s.naming.type_of(who) if s.began or s.naming.told else FunctionType.UNKNOWN
 
 
 def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Function:
@@ -129,7 +134,7 @@ def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Fu
     return Function(
         identity=str(r.identity),
         generation=r.generation,
-        type=s.naming.type_of(r.identity) if not r.retired else r.type,
+        type=_type(s, r.identity) if not r.retired else r.type,
         given=count(r.given),
         returned=count(r.returned),
         released=count(r.released),

@@ -70,7 +70,7 @@ class Fences:
         s = self.s
         s.note(f"the link was reset{words}")
         if self.asked is not None:
-            self._not_fenced(v.place)
+            self._not_fenced(self.asked)
         self.asked = v.place
         if self._end is None:
             self._end = self._ended_by_reset(v.place)

@@ -55,6 +55,8 @@ class Unpacked:
             self._rest = b""
             if not data and self._member is None:
                 return b""
+            if not data and self._member is not None and (out := self._member.decompress(b"", size)):
+                return out
             if not data:
                 self._failed = EOFError()
             elif out := self._unpack(data, size):

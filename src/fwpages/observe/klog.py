@@ -35,7 +35,7 @@ _PCI = r"(?:[0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
 _BARE = re.compile(rf"(?P<device>{_PCI}):(?P<rest>\w+:\d+:\(pid \d+\): .*)")
 _ORIGIN = re.compile(rf"(?:{_PCI}:)?(?P<function>\w+):\d+:\(pid (?P<pid>\d+)\): ?")
 _DUMP = re.compile(
-    r"(?:cmd\[(?P<slot>\d+)\]: )?(?:(?P<edge>start|end) dump$|"
+    r"(?:cmd\[(?P<slot>\d{1,4})\]: )?(?:(?P<edge>start|end) dump$|"
     r"dump command (?P<data>data )?.*?\((?P<opcode>0x[0-9a-fA-F]+)\) (?P<way>INPUT|OUTPUT))"
 )
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
@@ -127,7 +127,7 @@ class KernelLog:
         if head[at - 3 : at] == b"]: ":
             begin = head.rfind(b"cmd[", 0, at)
             number_of = head[begin + 4 : at - 3]
-            slot = int(number_of) if begin >= 0 and number_of.isdigit() else None
+            slot = int(number_of) if begin >= 0 and number_of.isdigit() and len(number_of) < _OFFSET else None
         return self._dumps.line(number, slot, offset, data, head)
 
     def _message(self, number: int, line: bytes) -> Iterator[Seen]:
@@ -170,8 +170,7 @@ class KernelLog:
                 if origin:
                     self._taking_in[origin["pid"]] = device
             if not plausible(value):
-                detail = f"{message[:80]}: no driver says such numbers"
-                yield Lost(place=place, device=device, name="log-lines-lost", detail=detail)
+                yield _implausible(value)
                 return
             begins = value.what is What.FIRMWARE or (value.what is What.REQUESTED and value.boot)
             yield from self._time(place, begins=begins)
@@ -231,7 +230,11 @@ class KernelLog:
         device = self._taking_in.get(pid or "") or self._taking or only or "mlx5_core"
         for place, statement, text in counters:
             self._devices.add(device)
-            yield said(statement, place, device, text)
+            value = said(statement, place, device, text)
+            if plausible(value):
+                yield value
+            else:
+                yield _implausible(value)
 
     def _dropped(self, number: int, line: bytes) -> Generator[Seen, None, bytes]:
         """A notice of lost lines in front of a line: returns the line."""
@@ -256,6 +259,11 @@ class KernelLog:
             harmless = "callbacks suppressed" in line
             if not harmless or "mlx5" in line:
                 yield Lost(place=place, device="", name="log-lines-lost", detail=detail, harmless=harmless)
+
+
+def _implausible(v: Said) -> Lost:
+    detail = f"{v.text[:80]}: no driver says such numbers"
+    return Lost(place=v.place, device=v.device, name="log-lines-lost", detail=detail)
 
 
 def _device_in(line: str) -> re.Match[str] | None:

@@ -110,6 +110,9 @@ class Lifecycle:
         else:
             # on an ECPF, a number without the ec bit can be another physical function's vport
             plain = None if self.s.naming.ecpf else FunctionType.VF
+            sf = self.s.naming.sf_name(number)
+            if self.s.naming.enabled.get(sf) is FunctionType.SF:
+                return  # it was allocated, and begins to work
             self._announce(func_id(number, ec=ec), FunctionType.EC_VF if ec else plain)
 
     def _announce(self, who: Identity, kind: FunctionType | None) -> None:

@@ -203,12 +203,13 @@ class PageCommands:
     def _refused(self, name: str, p: Pending, a: Answer, place: Place) -> None:
         detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
         blame = Blame.HOST if p.faulty else Blame.DEVICE
-        self.s.fault(name, blame, place, p.who, p.asked, detail)
+        self.s.fault(name, blame, place, p.who, p.asked or None, detail)
 
     def _gave(self, p: Pending, who: Identity, a: Answer, place: Place) -> None:
         s, offer = self.s, p.offer
         if not a.ok:
             s.give_dropped += p.asked
+            s.requests.dropped(who, p.asked)
             self._refused("give-refused", p, a, place)
             if offer is not None:
                 s.custody.withdraw(offer) if p.doubted is not None else s.custody.refuse(offer)
@@ -273,6 +274,10 @@ class PageCommands:
             if pages.size and not (name == "returned-twice" and p.crossed):
                 self._judge_return(name, words, pages, p, who, v.place)
         s.requests.served(p, who, n, s.custody.take(returned) + excused, v.place)
+
+    def meant_for(self, who: Identity) -> int:
+        """Pages that firmware may have for this function, though the host gave them to another."""
+        return sum(int(index.size) for meant, index in self._misnamed if meant == who)
 
     def _excuse(self, p: Pending, who: Identity, returned: Returned) -> tuple[Returned, int]:
         """Pages that are another function's by the host's mistake alone come back from whom firmware knows to have

@@ -141,7 +141,7 @@ class Statement:
 
 def understand(function: str | None, message: str) -> Statement | None:
     """What this message states; ``function`` is the driver's function that said it, where the line names it."""
-    if len(message) > MAX_MESSAGE:
+    if len(message) > MAX_MESSAGE:  # nor does Python read numbers of any length
         return None
     for needle, what, pattern in _COMPILED:
         if needle in message and (m := pattern.match(message)):

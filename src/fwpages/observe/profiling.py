@@ -123,8 +123,8 @@ def _toml(s: _Start, name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string as TOML writes it: what JSON escapes, TOML does too."""
-    return json.dumps(text)
+    """A string as TOML writes it: as JSON does, but for one character that must be escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _kind(number: int) -> str:

@@ -31,6 +31,8 @@ class Requests:
         self._absurd: set[Identity] = set()
         #: what firmware wants taken back and has not got rid of, request by request
         self._owed: dict[Identity, list[int]] = {}
+        #: functions of which more was asked than is remembered, or less came back than was asked
+        self._muddled: set[Identity] = set()
         #: what it wants given and no GIVE has answered
         self._wanted: dict[Identity, list[int]] = {}
 
@@ -72,8 +74,14 @@ class Requests:
 
     def _want(self, who: Identity, pages: int) -> None:
         wanted = self._wanted.setdefault(who, [])
-        if pages and len(wanted) < MAX_OWED:
+        if len(wanted) >= MAX_OWED:
+            self._muddled.add(who)
+        elif pages:
             wanted.append(pages)
+
+    def dropped(self, who: Identity, pages: int) -> None:
+        """A GIVE was refused: it may be tried again."""
+        self._want(who, pages)
 
     def meant(self, p: Pending, who: Identity) -> Identity | None:
         """Whom a GIVE or TAKE is for that names ``who``, of whom firmware wants nothing: the only other function of
@@ -86,6 +94,8 @@ class Requests:
         if mine:
             if give:
                 _consume(mine, p.asked)
+            return None
+        if who in self._muddled:
             return None
         others = [other for other, counts in asked.items() if counts and counts[0] == p.asked]
         if len(others) != 1 or not s.began or s.lossy or s.holey or s.life.closing:
@@ -153,7 +163,9 @@ class Requests:
         """Firmware wants to be rid of so many pages: it can have those that are out, and those of a GIVE under way."""
         s = self.s
         given = [p.offer for p in s.pending.values() if p.who == who and p.offer is not None and p.doubted is None]
-        out = s.custody.records.outstanding(who) + sum(int(offer.index.size) for offer in given)
+        out = (
+            s.custody.records.outstanding(who) + sum(int(offer.index.size) for offer in given) + s.pages.meant_for(who)
+        )
         known = (s.began or who in s.pages.fresh) and (s.commands or not s.log) and not s.lossy
         if known and pages > out:
             detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out"
@@ -177,6 +189,8 @@ class Requests:
         if named < p.asked and not p.crossed and not self.s.lossy:
             detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
             self.s.fault("take-short", Blame.DEVICE, place, who, p.asked - named, detail)
+        if good != p.asked:
+            self._muddled.add(who)
         owed[0] = owed[0] - p.asked if good == p.asked else 0
         if not owed[0]:
             del owed[0]
@@ -185,6 +199,8 @@ class Requests:
         """A function is called otherwise from now on."""
         if old in self.released:
             self.released[new] = self.released.pop(old)
+        if old in self._muddled:
+            self._muddled.add(new)
         for table in (self._owed, self._wanted):
             if old in table:
                 table[new] = table.pop(old) + table.get(new, [])
