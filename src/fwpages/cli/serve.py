@@ -93,7 +93,10 @@ def _teller(*, err: bool) -> Callable[[float, str], None]:
 
 
 def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
-    with Server(path, serving) as server, _stopped_by_signals(server):
+    with ExitStack() as stack:
+        with _signals_wait():  # whoever sees the socket may end the server at once
+            server = stack.enter_context(Server(path, serving))
+            stack.enter_context(_stopped_by_signals(server))
         click.echo(f"serving {path}; start the machine with\n", err=err)
         click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
         while not server.stopped:
@@ -119,6 +122,16 @@ def qemu_options(path: Path, vfs: int = 0) -> list[str]:
         *(f"    -device pci-testdev,bus=rp0,addr={n} \\" for n in range(1, vfs + 1)),
         f"    -device '{device}' ...",
     ]
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM come when this is over."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
