@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,21 @@ def test_a_file_that_cannot_be_written(world: Path, capsys: pytest.CaptureFixtur
     for option in ("--trace", "--svg"):
         said = refused(capsys, "left.toml", "--replay", string, option, "no/such/file")
         assert f"{option} no/such/file: No such file or directory" in said
+
+
+@pytest.mark.usefixtures("world")
+def test_what_is_interrupted_says_how_far_it_came(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def search(_: object, *, watch: Callable[[int, int, int, int], None]) -> None:
+        watch(7, 1234, 5678, 90)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fwpages.cli.explore.search", search)
+    assert cli.invoke(["explore", "left.toml"]) == 130
+    said = capsys.readouterr().err.split("\n")
+    assert said[0] == "so far: step 6: 1,234 states, 5,678 transitions, 90 to go on from"
+    assert "interrupted" in said
 
 
 @pytest.mark.usefixtures("world")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,14 @@ def test_from_a_kernel_log(tmp_path: Path) -> None:
 def test_to_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["profile", str(LOG), "--name", "Some Card"]) == 0
     assert parse(capsys.readouterr().out, "test").name == "some-card"
+
+
+def test_as_json_it_has_the_keys_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mine.toml"
+    assert invoke(["profile", str(LOG), "--json", "-o", str(out)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"schema": "profile/1", "profile": tomllib.loads(out.read_text("utf-8"))}
+    assert printed["profile"]["boot_pages"] == 6
 
 
 def test_log_without_a_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

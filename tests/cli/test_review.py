@@ -93,6 +93,15 @@ def test_formats(answers: list[Answer], tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("asked")
+def test_json_is_a_format_and_excludes_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (("--json",), ("--json", "--format", "json"), ("--format", "json")):
+        assert run("guard", *args) == 0
+        assert json.loads(capsys.readouterr().out)["schema"] == "review/1"
+    assert run("guard", "--json", "--format", "mail") == 2
+    assert "--json and --format mail exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("asked")
 def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("11", "-o", "no/such/file") == 2
     assert "-o no/such/file: No such file or directory" in " ".join(capsys.readouterr().err.split())

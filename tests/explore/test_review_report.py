@@ -46,6 +46,18 @@ def printed(answers: list[Answer], width: int) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_names_of_assumptions_are_whole_on_a_terminal(answers: list[Answer], width: int) -> None:
+    out = io.StringIO()
+    show(answers, Console(file=out, width=width, force_terminal=True, color_system=None))
+    lines = out.getvalue().splitlines()
+    turned = {changed(v) for a in answers for verdicts in a.verdicts.values() for v in exceptions(verdicts)}
+    assert turned
+    for name in turned:
+        assert any(name in line.split() for line in lines), name
+    assert max(map(len, lines)) <= 80
+
+
 # -- JSON -------------------------------------------------------------------------------------------------------------
 
 

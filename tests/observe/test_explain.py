@@ -111,6 +111,21 @@ def test_what_is_wrong_with_the_addresses() -> None:
     ]
 
 
+def test_bytes_that_are_no_whole_address() -> None:
+    (m,) = explain_text("0" * 16 + "00000001 00000000" + "0" * 24, opcode=Opcode.MANAGE_PAGES)
+    assert m.pages is not None
+    assert (m.pages.count, m.notes[-1]) == (1, "4 bytes left over at the end: an address has 8")
+
+
+def test_two_messages_on_two_lines_are_one_with_a_hint() -> None:
+    one, two = "01040000 00000000 00000000 00000000", "0108 0000 0000 0001 0000 0031 0000 0000"
+    hint = "each begins like a command: give one message a call"
+    (m,) = explain_text(f"{one}\n{two}\n")
+    assert (m.title, m.length, hint in m.notes[-1]) == ("ENABLE_HCA", 32, True)
+    for text in (one, one.replace(" ", "\n"), f"{one}\n{two[10:]}"):
+        assert not any(hint in note for m in explain_text(text) for note in m.notes)
+
+
 def test_capabilities() -> None:
     page = general({"vhca_id": 0x2A, "icm_mng_function_id_mode": 1})
     m = _one(encode_command(Command(Opcode.SET_HCA_CAP, data=page)).hex())

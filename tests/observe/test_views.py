@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from fwpages.observe.accounts import Report
@@ -38,6 +39,26 @@ def test_a_terminal_gets_colours() -> None:
     out = io.StringIO()
     show(audit(VHCA), Console(file=out, width=100, force_terminal=True, color_system="standard"))
     assert "\x1b[" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 200])
+def test_a_narrow_terminal_cuts_no_name_and_no_count(width: int) -> None:
+    """A table is wider than the terminal then; sentences keep to it."""
+    out = io.StringIO()
+    report = audit(VHCA)
+    show(report, Console(file=out, width=width, force_terminal=True, color_system=None))
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    for f in report.sessions[0].functions:
+        name = [f.identity] if not f.generation else [f.identity, "(again,", f"{f.generation})"]
+        counts = (f.given, f.returned, f.released, f.held, f.peak)
+        assert [*name, f.type.value, *(f"{n:,}" for n in counts)] in rows
+    assert "…" not in out.getvalue()
+
+
+def test_a_narrow_terminal_cuts_no_field_of_a_message() -> None:
+    out = io.StringIO()
+    show_messages(explain_text("0108000000000001" + "00" * 8), Console(file=out, width=30, force_terminal=True))
+    assert "embedded_cpu_function  0x40:1" in out.getvalue()
 
 
 def test_what_is_not_known_is_shown_so(tmp_path: Path) -> None:

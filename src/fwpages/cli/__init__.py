@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explore": "Try every order of events of a small world: can this happen?",
         "list": "Show what there is: scenarios, worlds, profiles, findings, faults and more.",
         "profile": "Make a device profile of a real driver's debug log: what that hardware said of itself.",
-        "review": "Settle the review's nineteen questions for three designs.",
+        "review": "Settle nineteen questions about Linux's VHCA_ID patch for three designs.",
         "run": "Bring a device up on the embedded firmware and live a scenario with it.",
         "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
     }

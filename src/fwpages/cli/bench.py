@@ -14,6 +14,7 @@ from fwpages.bench.cases import chosen
 from fwpages.bench.report import table
 from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
 from fwpages.bench.shape import Case
+from fwpages.observe.views import print_whole
 
 #: of a table that is not on a terminal: without peers, and with them
 _COLUMNS, _WIDE = 100, 120
@@ -55,5 +56,6 @@ def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: b
         click.echo(msgspec.json.encode(Report(rounds, results)).decode())
     else:
         # a table cut off in a pipe is of no use
-        Console(width=None if sys.stdout.isatty() else _WIDE if peers else _COLUMNS).print(table(results, rounds))
+        width = None if sys.stdout.isatty() else _WIDE if peers else _COLUMNS
+        print_whole(table(results, rounds), Console(width=width))
     return results

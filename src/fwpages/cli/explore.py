@@ -137,17 +137,22 @@ def _search(spec: Spec, workers: int, address: str | None, tell: Callable[[str],
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """How far it is, on a terminal only."""
-    with Progress(
+    """How far it is, on a terminal only; and how far it came, if it is interrupted."""
+    bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
         disable=quiet or not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("start", total=None)
-        yield lambda words: bar.update(task, description=words)
+    )
+    task = bar.add_task("at the start", total=None)
+    try:
+        with bar:
+            yield lambda words: bar.update(task, description=words)
+    except KeyboardInterrupt:
+        click.echo(f"so far: {bar.tasks[task].description}", err=True)
+        raise
 
 
 def _replay(

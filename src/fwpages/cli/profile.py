@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import click
+import msgspec
 
 from fwpages.cli.files import standard_input, written
 from fwpages.device import ProfileError
@@ -20,7 +22,8 @@ from fwpages.observe.profiling import profile_of
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, not to the screen."
 )
 @click.option("--name", help="Its name; that of the file unless told.")
-def command(log: str, output: Path | None, name: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(log: str, output: Path | None, name: str | None, as_json: bool) -> int:
     """Make a profile of LOG: a kernel log of a start with dyndbg=+p, or a trace; - is standard input.
 
     A scenario uses it by its path: profile = "FILE.toml".
@@ -33,9 +36,11 @@ def command(log: str, output: Path | None, name: str | None) -> int:
         parse(text, "from the log")
     except (InputError, ProfileError) as e:
         raise click.UsageError(str(e)) from None
-    if output is None:
+    if output is not None:
+        with written("--output", output) as stream:
+            stream.write(text)
+    if as_json:
+        click.echo(msgspec.json.encode({"schema": "profile/1", "profile": tomllib.loads(text)}))
+    elif output is None:
         click.echo(text, nl=False)
-        return 0
-    with written("--output", output) as stream:
-        stream.write(text)
     return 0

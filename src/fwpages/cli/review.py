@@ -1,4 +1,4 @@
-"""``fwpages review``: the review's nineteen questions, settled for three designs."""
+"""``fwpages review``: nineteen questions about Linux's VHCA_ID patch, settled for three designs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fwpages.observe.views import readable
 _COLUMNS = 120
 
 
-@click.command("review", short_help="Settle the review's nineteen questions for three designs.")
+@click.command("review", short_help="Settle nineteen questions about Linux's VHCA_ID patch for three designs.")
 @click.argument("questions", nargs=-1, metavar="[QUESTION]...")
 @click.option("--design", "designs", multiple=True, type=click.Choice(list(DESIGNS)), help="Only this design.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
@@ -28,16 +28,25 @@ _COLUMNS = 120
     "--format",
     "form",
     type=click.Choice(["table", "json", "markdown", "mail"]),
-    default="table",
-    show_default=True,
-    help="mail is plain text at 72 columns, to paste into a reply.",
+    help="mail is plain text at 72 columns, to paste into a reply.  [default: table]",
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-def command(questions: tuple[str, ...], designs: tuple[str, ...], workers: int, form: str, output: Path | None) -> int:
+def command(
+    questions: tuple[str, ...],
+    designs: tuple[str, ...],
+    workers: int,
+    form: str | None,
+    as_json: bool,
+    output: Path | None,
+) -> int:
     """Settle QUESTIONs (numbers or ids, `fwpages list questions`; all if none is named) in worlds of their own.
 
     Every order of events is tried, with each assumption on and off. Exits 1 if our own design fails or is not settled.
     """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other")
+    form = "json" if as_json else form or "table"
     asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
     answers = _watched(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
     if output is None:

@@ -1,7 +1,7 @@
-"""The review's nineteen questions: what was argued, and the world in which each is settled.
+"""Nineteen questions about a patch: what was argued or read, and the world in which each is settled.
 
-The review is that of the patch "net/mlx5: Add VHCA_ID page management mode support", with its author's answers; ten
-questions are from its thread, nine from reading what was merged.
+The patch is "net/mlx5: Add VHCA_ID page management mode support"; ten questions are from the thread of its review, with
+its author's answers, nine from reading what was merged.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from fwpages.explore.narrative import narrate
 from fwpages.explore.replay import decode, walk
 from fwpages.explore.review import Answer, Verdict
 from fwpages.explore.spec import Spec
+from fwpages.observe.views import print_whole
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
 #: columns of a mail (RFC 2822 wants lines of at most 78 characters; kernel lists quote them)
@@ -96,14 +97,14 @@ def exceptions(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [v for v in verdicts[1:] if (v.reachable, v.settled) != (first.reachable, first.settled) and not v.moot]
 
 
-def tables(answers: Sequence[Answer]) -> Iterator[RenderableType]:
+def tables(answers: Sequence[Answer]) -> Iterator[Table]:
     """The verdicts as a table for a terminal, question 2's table of types after it."""
     designs = list(answers[0].verdicts) if answers else []
     table = Table(box=None, pad_edge=False, header_style="bold", caption=_LEGEND, caption_justify="left")
     table.add_column("#", justify="right")
     table.add_column("question")
     for design in designs:
-        table.add_column(design, overflow="fold", min_width=18)
+        table.add_column(design, no_wrap=True)
     for a in answers:
         cells = [Group(*_cell(a.verdicts[d], ours=d == "fwpages")) for d in designs]
         table.add_row(str(a.question.number), a.question.title, *cells)
@@ -122,7 +123,7 @@ def _cell(verdicts: Sequence[Verdict], *, ours: bool) -> Iterator[Text]:
     first = verdicts[0]
     yield Text(_short(first), style=_style(first, ours=ours))
     for v in exceptions(verdicts):
-        yield Text(f"{changed(v)}:", style="dim")
+        yield Text(changed(v), style="dim")
         yield Text(f"  {_short(v)}", style=_style(v, ours=ours))
 
 
@@ -263,7 +264,7 @@ def _mail_table(a: Answer) -> list[str]:
 def show(answers: Sequence[Answer], console: Console) -> None:
     """Print the table of verdicts, and what is wrong with our own design if something is."""
     for table in tables(answers):
-        console.print(table)
+        print_whole(table, console)
         console.print()
     for a in answers:
         for v in a.verdicts.get("fwpages", ()):

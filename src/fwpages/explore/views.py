@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from fwpages.explore.chart import chart
 from fwpages.explore.narrative import Step
 from fwpages.explore.report import ExploreReport, PropertyReport, ReplayReport
-from fwpages.observe.views import readable
+from fwpages.observe.views import print_whole, readable
 from fwpages.pages.words import many
 
 #: the steps of a walk by its replay string
@@ -28,7 +27,8 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
     for line in _tried(report):
         _say(console, line)
     _say(console, _settings(report), "dim")
-    console.print(Padding(_table(report), (1, 0, 0, 2), expand=False))
+    console.print()
+    print_whole(_table(report), console, 2)
     for row in report.properties:
         if row.verdict == "broken":
             console.print()
@@ -107,6 +107,9 @@ def _settings(report: ExploreReport) -> str:
 
 def _table(report: ExploreReport) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in ("kind", "name"):
+        table.add_column(no_wrap=True)
+    table.add_column()
     for row in report.properties:
         table.add_row(Text(row.kind, "dim"), Text(row.name, "bold"), Text(_says(row), _STYLES[row.verdict]))
     return table

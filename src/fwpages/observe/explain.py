@@ -151,6 +151,8 @@ def _message(kind: str, title: str, opcode: int, shape: Shape, buf: bytes) -> Me
         pas = np.frombuffer(tail[: len(tail) // 8 * 8], ">u8").astype(np.uint64)
         count = next((f.value for f in fields if f.name.endswith("put_num_entries")), pas.size)
         notes += _counted(kind, opcode, fields, count, pas)
+        if len(tail) % 8:
+            notes.append(f"{many(len(tail) % 8, 'byte')} left over at the end: an address has 8")
         pages = _pages(pas[:count])
     elif _is_general(opcode, kind, buf) and len(tail) >= GENERAL.least:
         capabilities = _fields(GENERAL, tail, 0)

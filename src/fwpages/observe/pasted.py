@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from fwpages.observe import explain
 from fwpages.observe.explain import ExplainError, Message
 from fwpages.prm.event import EQE_SIZE, EventType
@@ -26,8 +28,17 @@ def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False
     dumps = _dumps(text)
     if dumps:
         return [m for dump in dumps for m in _explain_dump(*dump, opcode=opcode, is_event=is_event)]
-    buf = to_bytes(text)
-    return _explain(buf, opcode, is_event=is_event)
+    messages = _explain(to_bytes(text), opcode, is_event=is_event)
+    if len(messages) == 1 and messages[0].kind == "command" and _each_a_command(text.split("\n")):
+        hint = "all lines are taken as one message, though each begins like a command: give one message a call"
+        return [msgspec.structs.replace(messages[0], notes=[*messages[0].notes, hint])]
+    return messages
+
+
+def _each_a_command(lines: list[str]) -> bool:
+    """There are several lines, and each could be a command by itself: an opcode that is known, and an op_mod."""
+    heads = [_NOISE.sub("", line) for line in lines if line.strip()]
+    return len(heads) > 1 and all(len(h) >= 16 and int(h[:4], 16) in tuple(Opcode) for h in heads)
 
 
 def to_bytes(text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,8 @@ from fwpages.pages.words import many
 
 #: width of a report that goes to a file or a pipe
 PIPE_WIDTH = 100
+#: more columns than any table has
+_ENDLESS = 10_000
 #: functions and findings of one session that are listed; the rest is counted
 MAX_ROWS = 200
 
@@ -41,6 +44,25 @@ def readable(console: Console) -> Console:
     return Console(file=console.file, width=PIPE_WIDTH, color_system=None, force_terminal=False, highlight=False)
 
 
+def print_whole(table: Table, console: Console, indent: int = 0) -> None:
+    """Print the table; its columns that do not wrap are never cut, and if need be it is wider than the terminal.
+
+    A long line can be read, a name or a count without its end cannot.
+    """
+    wide = console.options.update(width=_ENDLESS)
+    for column in table.columns:
+        if column.no_wrap:
+            cells = (column.header, *column.cells)
+            column.min_width = max(Measurement.get(console, wide, cell).maximum for cell in cells)
+    padded = Padding(table, (0, 0, 0, indent), expand=False)
+    width = console.width
+    console.width = max(width, Measurement.get(console, wide, padded).minimum)
+    try:
+        console.print(padded)
+    finally:
+        console.width = width
+
+
 def verdict(session: Session) -> str:
     """The session in two or three words."""
     if session.findings:
@@ -56,11 +78,11 @@ def _session(s: Session, console: Console) -> None:
     head.append(verdict(s), "bold green" if s.clean else "bold red")
     console.print(head)
     if s.functions:
-        console.print(Padding(_functions(s), (0, 0, 0, 2), expand=False))
+        print_whole(_functions(s), console, 2)
         kinds = {f.type for f in s.functions}
         if len(s.functions) > 1 and len(kinds) > 1:
             console.print()
-            console.print(Padding(_types(s), (0, 0, 0, 2), expand=False))
+            print_whole(_types(s), console, 2)
     _findings(s.findings, console)
     for note in s.notes:
         console.print(Padding(Text(f"note: {note}"), (0, 0, 0, 2), expand=False), style="dim")
@@ -69,7 +91,7 @@ def _session(s: Session, console: Console) -> None:
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in names:
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     return table
 
 
@@ -83,7 +105,7 @@ def _functions(s: Session) -> Table:
     columns = _used([*s.functions])
     table = _table("function", "type")
     for c in columns:
-        table.add_column(c, justify="right")
+        table.add_column(c, justify="right", no_wrap=True)
     for f in s.functions[:MAX_ROWS]:
         name = f.identity if not f.generation else f"{f.identity} (again, {f.generation})"
         table.add_row(name, f.type.value, *(_count(getattr(f, c)) for c in columns))
@@ -99,7 +121,7 @@ def _types(s: Session) -> Table:
     columns = _used([*s.functions])
     table = _table("by type")
     for c in columns:
-        table.add_column(c, justify="right")
+        table.add_column(c, justify="right", no_wrap=True)
     for name, t in s.by_type.items():
         if name in types:
             table.add_row(name, *(_count(getattr(t, c)) for c in columns))
@@ -146,11 +168,12 @@ def show_messages(messages: list[Message], console: Console) -> None:
             console.print()
         console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}, {m.length} bytes)"))
         rows = [*m.fields, *(c for c in m.capabilities if c.value)]
-        table = _table("field", "bits", "value", "meaning")
+        table = _table("field", "bits", "value")
+        table.add_column("meaning")
         for f in rows:
             shown = f"{f.value:#x}" if f.value > 9 else str(f.value)
             table.add_row(f.name, f.at, shown, f.meaning or (f"{f.value:,}" if f.value > 9 else ""))
-        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        print_whole(table, console, 2)
         if m.pages is not None:
             console.print(Text(f"  {_page_list(m.pages)}"))
         if m.reserved:
