@@ -13,6 +13,8 @@ import pytest
 
 from fwpages.cli import invoke
 from fwpages.cli.serve import qemu_options
+from fwpages.link.vfio_user import Server
+from fwpages.scenario.serving import Serving
 from tests.link.vfio_client import HELLO, Wire, message
 from tests.sockets import short
 
@@ -51,6 +53,20 @@ def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
     assert "never happened: step[0] (open)" in out
     assert out.endswith("no driver came\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_as_soon_as_the_socket_is_there(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def quick(path: Path, device: Serving) -> Server:
+        made = Server(path, device)
+        signal.raise_signal(number)
+        return made
+
+    monkeypatch.setattr("fwpages.cli.serve.Server", quick)
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "reset"]) == 0
+    assert capsys.readouterr().out.endswith("no driver came\n")
 
 
 def test_once_as_json_with_a_trace(tmp_path: Path) -> None:

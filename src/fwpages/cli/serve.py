@@ -93,10 +93,7 @@ def _teller(*, err: bool) -> Callable[[float, str], None]:
 
 
 def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
-    with ExitStack() as stack:
-        with _signals_wait():  # whoever sees the socket may end the server at once
-            server = stack.enter_context(Server(path, serving))
-            stack.enter_context(_stopped_by_signals(server))
+    with _stopped_by_signals(path, serving) as server:
         click.echo(f"serving {path}; start the machine with\n", err=err)
         click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
         while not server.stopped:
@@ -125,28 +122,29 @@ def qemu_options(path: Path, vfs: int = 0) -> list[str]:
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
-    """SIGINT and SIGTERM come when this is over."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _stopped_by_signals(server: Server) -> Iterator[None]:
-    """SIGINT and SIGTERM end the server in an orderly way."""
+def _stopped_by_signals(path: Path, serving: Serving) -> Iterator[Server]:
+    """A server that SIGINT and SIGTERM end in an orderly way, from the moment on that its socket can be seen."""
+    server: Server | None = None
+    asked = False
 
     def stop(*_: object) -> None:
-        server.stop()
+        nonlocal asked
+        asked = True
+        if server is not None:
+            server.stop()
 
+    # before the socket is there: masking would not do, a thread of a library may take the signal
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    wakeup = signal.set_wakeup_fd(server.waker)
     try:
-        yield
+        with Server(path, serving) as server:
+            if asked:
+                server.stop()
+            wakeup = signal.set_wakeup_fd(server.waker)
+            try:
+                yield server
+            finally:
+                signal.set_wakeup_fd(wakeup)
     finally:
-        signal.set_wakeup_fd(wakeup)
         for s, handler in before.items():
             signal.signal(s, handler)
 
