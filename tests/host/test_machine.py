@@ -374,3 +374,12 @@ def test_a_clone_is_independent() -> None:
     assert twin.left() == 28
     effects = twin.feed(0.0, Close())
     assert isinstance(effects[0], Send)
+
+
+def test_what_may_not_be_asked_changes_nothing_not_even_the_time() -> None:
+    host = Host()
+    host.feed(1.0, Open())
+    before = host.key()
+    with pytest.raises(Misuse):
+        host.feed(50.0, Open())
+    assert (host.now, host.key()) == (1.0, before)

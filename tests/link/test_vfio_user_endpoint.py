@@ -169,6 +169,15 @@ def test_firmware_in_a_fatal_state_executes_nothing() -> None:
     assert rig.wrong == []
 
 
+def test_firmware_in_a_fatal_state_hears_of_a_store_only_the_words_that_it_listens_to() -> None:
+    rig = Rig().on().announced()
+    rig.end.trouble.report("syndrome 0x1")
+    fields = {"type": 7, "input_length": 16, "input": Opcode.ENABLE_HCA << 112, "output_length": 16, "ownership": 1}
+    rig.memory.write(QUEUE, CMDQ_ENTRY.pack(fields))
+    rig.end.write(BAR, LOW, QUEUE.to_bytes(4, "big") + b"\0\0\0\1")
+    assert CMDQ_ENTRY.unpack(rig.memory.read(QUEUE, 64))["ownership"], "the doorbell beside the address rang"
+
+
 def test_a_software_reset_ends_a_fatal_state_and_waits_for_a_queue() -> None:
     rig = Rig().on().announced()
     rig.end.trouble.report("syndrome 0x1")

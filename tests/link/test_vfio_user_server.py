@@ -252,6 +252,7 @@ def test_other_things_are_not_replaced(shelf: Shelf, tmp_path: Path, kind: str) 
     with pytest.raises(SocketError, match="something else"):
         Server(path, shelf)
     assert path.is_symlink() or path.exists()
+    assert not path.with_name(path.name + ".lock").exists(), "nothing is left where nothing was made"
 
 
 def test_no_such_folder(shelf: Shelf, tmp_path: Path) -> None:

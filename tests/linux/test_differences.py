@@ -267,7 +267,7 @@ def test_late_types(peer: Peer) -> None:
     ours.stir(Want("vf0", -5))
     ours.disable("vf0")
     assert ours.findings["wait-timeout"].pages == 20
-    assert "vhca:0x31 (vf) 20" in ours.findings["wait-timeout"].detail
+    assert "20 pages of vhca:0x31 (vf)" in ours.findings["wait-timeout"].detail
 
 
 def test_release_all_crossing_a_give(peer: Peer) -> None:

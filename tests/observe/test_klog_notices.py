@@ -156,3 +156,27 @@ def test_counters_by_type_are_of_the_same_device(tmp_path: Path) -> None:
     told = {s.device: s for s in audit_lines(tmp_path, lines).sessions}
     assert "of these vf 6" in told[DEVICES[1]].findings[0].detail
     assert told[DEVICES[0]].findings == []
+
+
+_ENDLESS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"[    5.0] mlx5_core 0000:00:03.0: cmd[{_ENDLESS}]: start dump",
+        f"[    5.0] cmd[{_ENDLESS}]: 000: 07000000 00000010 00000000 00000000",
+        f"Nov 21 09:02:53 host rsyslogd: message repeated {_ENDLESS} times: [ mlx5_core 0000:00:03.0: err 0]",
+        f"Nov 21 09:02:53 host last message repeated {_ENDLESS} times",
+        f"7,1,{_ENDLESS},-;mlx5_core 0000:00:03.0: err 0",
+        f"[{_ENDLESS}.5] mlx5_core 0000:00:03.0: err 0",
+    ],
+)
+def test_numbers_without_end_are_damage_and_no_crash(line: str, tmp_path: Path) -> None:
+    before, behind = dmesg()[:400], dmesg()[400:]
+    assert untrue(audit_lines(tmp_path, [*before, line, *behind]), TRUTH) == []
+
+
+def test_a_counter_that_no_driver_has_is_damage(tmp_path: Path) -> None:
+    s = only(audit_lines(tmp_path, [*dmesg(), f"[    9.0] FW pages counter is {'9' * 30} after reclaiming all pages"]))
+    assert [(f.name, f.blame) for f in s.findings] == [("log-lines-lost", "log")]

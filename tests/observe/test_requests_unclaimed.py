@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fwpages.observe.requests import MAX_OWED
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
+from fwpages.prm.status import Status
 from tests.observe.fed import Fed
 from tests.observe.lives import OWN_VHCA, pages
 
@@ -122,4 +124,21 @@ def test_a_host_that_serves_what_was_asked_is_never_suspected(
         life.give(who, pages(first, n))
         first += n
         asked = [*asked[:i], *([(who, asked[i][1] - n)] if n < asked[i][1] else []), *asked[i + 1 :]]
+    assert life.found == []
+
+
+def test_a_give_that_was_refused_may_be_tried_again() -> None:
+    life = _opened()
+    _ask(life, (0x31, 7), (0x32, 7))
+    life.give(0x31, pages(0x500, 7), status=Status.NO_RES_ERR)
+    life.give(0x31, pages(0x500, 7))
+    assert life.names == ["give-refused"]
+
+
+def test_of_a_burst_longer_than_is_remembered_nothing_is_claimed() -> None:
+    life = _opened()
+    n = MAX_OWED + 3
+    _ask(life, *[(0x31, 1)] * n, (0x32, 1))
+    for i in range(n):
+        life.give(0x31, pages(0x500 + i, 1))
     assert life.found == []
