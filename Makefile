@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: soak mutants sensitivity run test coverage check bench docs peer vm test-vm clean
+.PHONY: soak mutants sensitivity run test test-review coverage check bench docs peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -11,7 +11,11 @@ run: $(VENV)/run.stamp
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
 test: check
-	$(PYTEST) -n auto
+	$(PYTEST) -n auto -m "not whole_review"
+
+# what the whole review says, against docs/review.md and the pinned verdicts: every question, design and assumption
+test-review: $(VENV)/dev.stamp
+	$(PYTEST) -n auto -m whole_review
 
 # which lines and branches no test runs: the plain suite, at twice its time
 coverage: $(VENV)/dev.stamp

@@ -51,6 +51,13 @@ def read_trace(name: str) -> list[Line]:
     ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of what the whole review says are marked: it is a quarter of the plain suite's time, and has its own run."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "answers" in item.fixturenames:
+            item.add_marker("whole_review")
+
+
 @pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
     """The whole review: 45 s of one core, once in a run, whose processes share them."""
