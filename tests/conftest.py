@@ -52,7 +52,7 @@ def read_trace(name: str) -> list[Line]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of what the whole review says are marked: it is a quarter of the plain suite's time, and has its own run."""
+    """Tests of what the whole review says have a mark and a run of their own: they take a quarter of all time."""
     for item in items:
         if isinstance(item, pytest.Function) and "answers" in item.fixturenames:
             item.add_marker("whole_review")

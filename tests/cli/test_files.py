@@ -102,3 +102,18 @@ def test_a_link_stays_a_link_and_its_target_is_the_file(tmp_path: Path, dangling
 def test_nothing_written_is_an_empty_file(tmp_path: Path) -> None:
     write(tmp_path / "out")
     assert files(tmp_path) == {"out": ""}
+
+
+def test_an_error_of_the_command_is_not_the_files(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), written("--trace", tmp_path / "t.jsonl"):
+        raise ConnectionResetError("the device is gone")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["file/t.jsonl", "loop", "no/t.jsonl"])
+def test_a_path_that_leads_nowhere_is_misuse(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(click.UsageError, match="--trace"), written("--trace", tmp_path / name):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "loop"]

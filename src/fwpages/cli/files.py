@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: bytes of a file's name that a file system takes
 _MOST_NAME = 255
@@ -28,24 +31,46 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
     if str(path) == "-":
         raise click.UsageError(f"{option} -: expected a file: standard output has what the command prints")
     part = None
-    try:
+    with _misuse(option, path):
         target = path
         if path.is_file() or not path.exists():
             _apart_from_output(option, path)
             target = path.resolve()
             part = _part(target)
+        file = _File(option, path, part or target)
+    try:
         with ExitStack() as stack:
-            raw = stack.enter_context((part or target).open("wb"))
+            raw = stack.enter_context(io.BufferedWriter(file))
             # without a name and a time in it, equal texts are equal files
             packer = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
             yield stack.enter_context(io.TextIOWrapper(packer or raw, encoding="utf-8"))
         if part is not None:
-            os.replace(part, target)
-    except OSError as e:
-        raise click.UsageError(f"{option} {path}: {e.strerror or e}") from None
+            with _misuse(option, path):
+                os.replace(part, target)
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _misuse(option: str, path: Path) -> Iterator[None]:
+    """What cannot be opened, written or named is misuse of the option; other errors of a command are not its."""
+    try:
+        yield
+    except (OSError, RuntimeError) as e:  # a loop of links is a RuntimeError
+        raise click.UsageError(f"{option} {path}: {getattr(e, 'strerror', None) or e}") from None
+
+
+class _File(io.FileIO):
+    """A file to write, whose errors say which option named it."""
+
+    def __init__(self, option: str, path: Path, where: Path) -> None:
+        self._named = option, path
+        super().__init__(where, "w")
+
+    def write(self, data: ReadableBuffer) -> int:
+        with _misuse(*self._named):
+            return super().write(data)
 
 
 def _part(target: Path) -> Path:
