@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from fwpages.cli import invoke
-from fwpages.cli.serve import qemu_options
+from fwpages.cli.serve import _report, qemu_options
 from fwpages.link.vfio_user import Server
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.scenario.serving import Serving
 from tests.link.vfio_client import HELLO, Wire, message
+from tests.scenario.stage import Stage, steps
 from tests.sockets import short
 
 CODE = "import sys; from fwpages.cli import main; main()"
@@ -129,3 +132,15 @@ def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[s
     assert invoke(["serve", "--socket", str(tmp_path / "s"), *args]) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_driver_that_asks_and_opens_nothing_did_come() -> None:
+    stage = Stage(steps('do = "open"'))
+    assert _report("test", stage.serving).verdict == "no driver came"
+    driver = stage.driver()
+    driver.set_up()
+    assert driver.command(Command(Opcode.QUERY_PAGES, QueryPages.BOOT)).status
+    report = _report("test", stage.serving)
+    assert report.verdict != "no driver came"
+    assert report.sessions == []
+    driver.close()

@@ -162,8 +162,10 @@ def _report(scenario: str, serving: Serving) -> ServeReport:
     clean = not offences and all(s.clean for s in seen.sessions) and not serving.unfollowed
     names = sorted({str(o["name"]) for o in offences})
     left = sum(s.total("held") for s in seen.sessions if not s.dropped)
-    if not seen.sessions:
+    if not seen.commands:
         verdict = "no driver came"
+    elif clean and not seen.sessions:
+        verdict = f"no session: of {many(seen.commands, 'command')} none opened the device"
     elif clean:
         n = len(seen.sessions)
         verdict = f"the driver behaved: {n} session{'s' if n > 1 else ''}, every page accounted for"
