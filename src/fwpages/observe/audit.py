@@ -38,10 +38,11 @@ from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import decode_command
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import Opcode, QueryPages
 
 __all__ = ["Audit", "InputError", "audit"]
 
+_BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
 #: page addresses that closed sessions left behind, never fenced, which later ones are compared with
 MAX_LEFTOVERS = 8 << 20
 
@@ -183,8 +184,12 @@ class Audit:
 
     def _submitted(self, v: Submitted) -> None:
         s = self._session(v)
-        if int.from_bytes(v.message[:2], "big") == Opcode.ENABLE_HCA and len(v.message) >= 12:
+        opcode = int.from_bytes(v.message[:2], "big")
+        if opcode == Opcode.ENABLE_HCA and len(v.message) >= 12:
             s = self._enabling(v, s)
+        elif s.maybe_anew and opcode == Opcode.QUERY_PAGES and v.message[6:8] == _BOOT:
+            s = self._begin(self._device(v.device), v.place, v.session)
+            s.began = s.enabled = True
         elif s.closed:
             s = self._begin(self._device(v.device), v.place, v.session)
         s.submitted(v)
@@ -197,6 +202,10 @@ class Audit:
             return s
         ec = c["embedded_cpu_function"]
         if not s.life.is_own(c) and not s.closed:
+            return s
+        if s.used and not (s.began or s.closed or ec) and s.naming.ecpf is None:
+            # a function that begins anew, or an ECPF that enables its host PF: what it asks next tells
+            s.maybe_anew = True
             return s
         if s.enabled or s.closed or s.used:
             tried = s.number == v.session and not s.enabled and not s.commands and not s.tally.used and s.began

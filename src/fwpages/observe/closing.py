@@ -147,6 +147,8 @@ def _function(s: Session, r: Record, counts: dict[tuple[int, State], int]) -> Fu
 
 def _left(s: Session, end: End) -> None:
     """Pages that are out though the session is over, by function, with whom to blame."""
+    if s.maybe_closed:
+        return
     if (
         (end not in ("closed", "reset") and s.complaints.seized is None)
         or s.blind

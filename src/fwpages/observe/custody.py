@@ -96,6 +96,11 @@ class Custody:
         none = addresses[:0]
         self.take(Returned(out, none, none, none))
 
+    def free(self, index: Indices) -> None:
+        """These pages have come back, whoever has them; those that have already are passed over."""
+        none = np.zeros(0, np.uint64)
+        self.take(Returned(index[~self.ledger.is_free(index)], none, none, none))
+
     def release(self, who: Identity, unsure: Indices) -> int:
         """All that firmware has of this function → free, but for the ``unsure``, which an unanswered GIVE names."""
         return self.ledger.release_all(who, unsure).size

@@ -65,7 +65,8 @@ class Dump:
         """The message in a dump, and which of its bytes are not known."""
         buf = bytes(self.buf)
         if self.data_only:
-            return buf, tuple(self.holes)
+            end = [(len(buf), self.total)] if self.total is not None and len(buf) < self.total else []
+            return buf, (*self.holes, *end)
         entry = CMDQ_ENTRY.unpack(buf[:ENTRY_SIZE])
         length = min(entry["output_length" if self.out else "input_length"], MAX_MESSAGE)
         inline = buf[32:48] if self.out else buf[16:32]

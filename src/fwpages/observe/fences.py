@@ -133,7 +133,7 @@ class Fences:
         s.complaints.settle()
         if s.complaints.seized is not None and not s.closed:
             return "lost"
-        if s.closed or s.complaints.closed(why) or (s.denied and not s.enabled):
+        if s.closed or s.maybe_closed or s.complaints.closed(why) or (s.denied and not s.enabled):
             return "closed"
         if self._lost:
             return "lost"

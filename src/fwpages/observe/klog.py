@@ -40,6 +40,7 @@ _DUMP = re.compile(
 )
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
 
+_HOST = re.compile(r"\d\d:\d\d:\d\d\S* (?P<host>\S+) kernel(?:\[\d+\])?:")
 #: whose a WARN is: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
 #: what only a driver says that takes pages back
@@ -62,6 +63,7 @@ class KernelLog:
         #: the last message and the number of its line
         self._last = (0, "")
         self._clock: float = 0
+        self._hosts: list[str] = []
         self._devices: set[str] = set()
         #: who took pages back last, and in which process
         self._taking: str | None = None
@@ -157,6 +159,7 @@ class KernelLog:
         device, rest = m["device"], m["rest"]
         self._devices.add(device)
         place = Place(self._source.name, number, clock(line[: m.start()]))
+        yield from self._from(line[: m.start()], place)
         origin = _ORIGIN.match(rest)
         message = (rest[origin.end() :] if origin else rest).rstrip()
         if (origin and origin["function"] == "dump_command") or "dump" in message:
@@ -177,6 +180,24 @@ class KernelLog:
             yield value
             if (event := _event(value)) is not None:
                 yield event
+
+    def _from(self, prefix: str, place: Place) -> Iterator[Seen]:
+        """Syslog puts the host's name in front; InputError where the lines of two are mixed.
+
+        While it starts, a machine has no name yet.
+        """
+        m = _HOST.search(prefix)
+        if m is None or m["host"] == (self._hosts[-1] if self._hosts else "") or m["host"].startswith("localhost"):
+            return
+        host = m["host"]
+        if host in self._hosts:
+            name, a, b = self._source.name, self._hosts[-1], host
+            raise InputError(
+                f"{name} has lines of the hosts {a} and {b} mixed: audit each by itself (grep ' {a} kernel')"
+            )
+        self._hosts.append(host)
+        if len(self._hosts) > 1:
+            yield Restarted(place=place, detail=f"lines of the host {host} follow those of {self._hosts[-2]}")
 
     def _nameless(self, number: int, line: str) -> Iterator[Seen]:
         """A line about mlx5 that names no device."""

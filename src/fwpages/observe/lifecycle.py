@@ -43,19 +43,21 @@ class Lifecycle:
         self.set_release_all: bool | None = None
         #: event queues by number, and whether page requests come by them
         self.queues: dict[int, bool] = {}
-        #: the close has begun
-        self.closing = False
+        #: the close has begun; and not merely by the DISABLE_HCA that ends it
+        self.closing = self.ending = False
 
     @property
     def listening(self) -> bool:
         """A page request has a queue to come by, or may have one already."""
-        asked = (p.command for p in self.s.pending.values() if p.opcode == Opcode.CREATE_EQ)
+        under_way = (*self.s.pending.values(), *self.s.overdue.values())
+        asked = (p.command for p in under_way if p.opcode == Opcode.CREATE_EQ)
         return any(self.queues.values()) or any(c is None or _for_pages(c) for c in asked)
 
     def submitted(self, p: Pending) -> None:
         """A command goes to the device."""
         own = p.opcode == Opcode.DISABLE_HCA and p.command is not None and self.is_own(p.command)
-        if p.opcode in _CLOSING or own:
+        self.ending = self.ending or p.opcode in _CLOSING
+        if self.ending or own:
             self.closing = True
         if p.opcode == Opcode.TEARDOWN_HCA:
             self.s.requests.no_more()
@@ -67,6 +69,8 @@ class Lifecycle:
             return
         if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not self.is_own(c):
             self.s.naming.enable(func_id(c["function_id"], ec=bool(c["embedded_cpu_function"])), None)
+        elif p.opcode == Opcode.SET_HCA_CAP:
+            self.s.pages.mode_unknown = True
         elif p.opcode == Opcode.ALLOC_SF:
             self.s.naming.enable(self.s.naming.sf_name(c["function_id"]), FunctionType.SF)
 
@@ -124,7 +128,9 @@ class Lifecycle:
 
     def _disabled(self, c: Command, place: Place) -> None:
         if self.is_own(c):
-            self.s.closed = True
+            # without a TEARDOWN_HCA before it, what was not seen from the beginning may be an ECPF's host PF
+            self.s.closed = self.s.began or self.s.naming.ecpf is not None or self.ending
+            self.s.maybe_closed = not self.s.closed
             return
         number, ec = c["function_id"], bool(c["embedded_cpu_function"])
         self._gone(vhca_id(number) if c["function_id_type"] else func_id(number, ec=ec), place)
@@ -171,7 +177,10 @@ class Lifecycle:
         s = self.s
         for old in [*s.custody.records.current, *s.tally.lines]:
             if old.mode is Mode.FUNC_ID and not old.ec:
-                self._call(old, vhca_id(old.number), s.naming.type_of(vhca_id(old.number)))
+                # 0 was the function itself, before the mode was set
+                own = s.naming.vhca if old.number == 0 else None
+                new = vhca_id(old.number if own is None else own)
+                self._call(old, new, s.naming.type_of(new))
 
     def _rename(self) -> None:
         """Once mode and own vhca_id are known, the boot record gets its name of this mode."""
@@ -209,6 +218,11 @@ class Lifecycle:
         if c["other_function"]:
             self._other_caps(c, caps["vhca_id"], v.place)
             return
+        if s.naming.vhca not in (None, caps["vhca_id"]):
+            detail = f"{p} says vhca_id {caps['vhca_id']:#x}, the function has said {s.naming.vhca:#x}"
+            s.fault("capability-disagreement", Blame.DEVICE, v.place, s.naming.own, detail=detail)
+            if s.naming.mode is Mode.FUNC_ID:
+                s.naming.vhca = None  # nobody has used it: what the device says last is what the host goes by
         self.learn_own(caps["vhca_id"])
         if not c.op_mod & CAP_CURRENT:
             return

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwpages.host.findings import Blame
-from fwpages.host.ledger import Returned
 from fwpages.observe.custody import Offer
+from fwpages.observe.misnamed import Misnamed
 from fwpages.observe.seen import Completed, Holes, Place
 from fwpages.observe.tally import CUT
-from fwpages.pages.space import Addresses, Indices
+from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
@@ -50,8 +50,7 @@ class PageCommands:
         #: names that the device itself has used: a host that repeats one makes no mistake of its own
         self.named_by_device: set[tuple[int, bool]] = set()
         self._doubts: list[tuple[Place, Blame, int]] = []
-        #: pages that a GIVE named the wrong function for, and the right one
-        self._misnamed: list[tuple[Identity, Indices]] = []
+        self.misnamed = Misnamed(session.custody)
         self._boot_next = False
 
     # -- QUERY_PAGES
@@ -123,6 +122,9 @@ class PageCommands:
             s.complaints.took(who)
         elif c.op_mod == ManagePages.CANT_GIVE:
             s.requests.cannot_give(p, who)
+        else:
+            p.faulty = True
+            s.fault("command-malformed", Blame.HOST, p.place, who, detail=f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
 
     def _give(self, p: Pending, c: Command, who: Identity, holes: Holes) -> None:
         s, n, pas = self.s, p.asked, c.pas
@@ -146,7 +148,7 @@ class PageCommands:
             return
         p.offer = offer
         if p.meant is not None:
-            self._misnamed.append((p.meant, offer.index))
+            self.misnamed.given(p.meant, offer.index)
         self._judge_offer(p, who, offer)
 
     def _judge_offer(self, p: Pending, who: Identity, offer: Offer) -> None:
@@ -168,6 +170,7 @@ class PageCommands:
                 f"{p}: {many(offer.twice.size)}, the first {first:#x}, already with {s.custody.owners_of(offer.twice)}"
             )
             s.fault("given-twice", Blame.HOST, p.place, who, int(offer.twice.size), detail)
+            self.misnamed.given_twice(who, s.custody.space.index(offer.twice))
         if self.leftovers.size:
             pas = s.custody.space.address(offer.index)
             again = pas[np.isin(pas, self.leftovers)]
@@ -259,7 +262,7 @@ class PageCommands:
         returned = s.custody.check_return(who, pas)
         if returned.unknown.size and self._doubt_waiting(who):
             returned = s.custody.check_return(who, pas)
-        returned, excused = self._excuse(p, who, returned)
+        returned, excused = self.misnamed.excuse(p, who, returned)
         reasons = (
             ("returned-foreign", "of another function", returned.foreign),
             (
@@ -275,32 +278,14 @@ class PageCommands:
                 self._judge_return(name, words, pages, p, who, v.place)
         s.requests.served(p, who, n, s.custody.take(returned) + excused, v.place)
 
-    def meant_for(self, who: Identity) -> int:
-        """Pages that firmware may have for this function, though the host gave them to another."""
-        return sum(int(index.size) for meant, index in self._misnamed if meant == who)
-
-    def _excuse(self, p: Pending, who: Identity, returned: Returned) -> tuple[Returned, int]:
-        """Pages that are another function's by the host's mistake alone come back from whom firmware knows to have
-        them: that is no fault of the device's. Returns what else was returned, and how many these were.
-        """
-        s = self.s
-        index = s.custody.space.index(returned.foreign)
-        if not index.size or not (self._misnamed or p.meant):
-            return returned, 0
-        excused = np.full(index.size, p.meant is not None)
-        for meant, given in self._misnamed:
-            if meant == who:
-                excused |= np.isin(index, given)
-        none = returned.foreign[:0]
-        n = s.custody.take(Returned(index[excused], none, none, none))
-        return returned._replace(foreign=returned.foreign[~excused]), n
-
     def _judge_return(self, name: str, words: str, pages: Addresses, p: Pending, who: Identity, place: Place) -> None:
         s, n = self.s, int(pages.size)
         if s.lossy:
             self.unjudged += n
-        elif name == "returned-never-given" and not s.began and who not in self.fresh:
+        elif name == "returned-never-given" and not s.began:
+            # of a life before this one, where it was enabled within what was seen
             self.before[who] = self.before.get(who, 0) + n
+            self.fresh.discard(who)
         else:
             owners = f", given to {s.custody.owners_of(pages)}" if name == "returned-foreign" else ""
             detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
@@ -355,6 +340,11 @@ class PageCommands:
         if suspect and len(self._doubts) < MAX_DOUBTS:
             self._doubts.append((place, blame, number))
         return False
+
+    def suspicious(self, number: int, ec: bool, place: Place) -> bool:
+        """A name that the device used is wrong, or may be: what it asks under it binds nobody."""
+        doubts = len(self._doubts)
+        return self.check_name(number, ec, place, Blame.DEVICE) or len(self._doubts) > doubts
 
     def settle_names(self) -> None:
         """The session is over: names that nothing explained are of the wrong mode."""

@@ -49,16 +49,23 @@ class Requests:
         if s.fences.asked is not None:
             return  # whatever it says, the reset makes it void
         if s.began and not s.log and not s.lossy and not s.life.listening:
-            detail = f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
-            s.fault("request-without-eq", Blame.DEVICE, v.place, detail=detail)
-            return
+            if s.numbered or not s.faults.has("request-without-eq"):
+                detail = (
+                    f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
+                )
+                s.fault("request-without-eq", Blame.DEVICE, v.place, detail=detail)
+            if s.numbered:
+                return  # our own hosts do not follow it; others took notice of it, or it would not be here
         s.pages.named_by_device.add((r.number, r.ec))
-        s.pages.check_name(r.number, r.ec, v.place, Blame.DEVICE)
+        odd = s.pages.suspicious(r.number, r.ec, v.place)
         who = s.naming.name(r.number, r.ec) if v.ec_known else self._by_number(r.number)
         if who is None:
             return
         if not r.release_all:
-            self._asked(who, r.num_pages, v.place)
+            # a line without the ec bit names nobody for certain on an ECPF, nor does a name that is none of this mode
+            sure = v.ec_known or who.mode is Mode.VHCA_ID or s.naming.ecpf is False
+            if sure and not odd:
+                self._asked(who, r.num_pages, v.place)
         elif self._may_release(who, v.place) or s.log:
             self.released[who] = self.release(who)
 
@@ -131,6 +138,7 @@ class Requests:
 
     def release(self, who: Identity) -> int:
         """Firmware has let go of all that it had of this function; a command without an answer is crossed."""
+        self.s.pages.misnamed.released(who)
         unsure = [np.zeros(0, np.int64)]
         for p in [*self.s.pending.values(), *self.s.overdue.values()]:
             if p.who == who:
@@ -164,9 +172,11 @@ class Requests:
         s = self.s
         given = [p.offer for p in s.pending.values() if p.who == who and p.offer is not None and p.doubted is None]
         out = (
-            s.custody.records.outstanding(who) + sum(int(offer.index.size) for offer in given) + s.pages.meant_for(who)
+            s.custody.records.outstanding(who)
+            + sum(int(offer.index.size) for offer in given)
+            + s.pages.misnamed.meant_for(who)
         )
-        known = (s.began or who in s.pages.fresh) and (s.commands or not s.log) and not s.lossy
+        known = s.began and (s.commands or not s.log) and not s.lossy
         if known and pages > out:
             detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out"
             s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)

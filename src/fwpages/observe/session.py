@@ -117,6 +117,10 @@ class Session:
         self.enabled = False
         self.denied = False
         self.closed = False
+        #: ENABLE_HCA of a function 0 came in a session whose beginning was not seen: perhaps the next one's
+        self.maybe_anew = False
+        #: DISABLE_HCA of one was the last that came there
+        self.maybe_closed = False
         #: the last answer was a refusal
         self.refusing = False
         #: commands, events or lines about pages have been seen
@@ -189,6 +193,7 @@ class Session:
     def submitted(self, v: Submitted) -> None:
         """A command was handed over."""
         self.last, self.used, self.dumped = v.place, True, True
+        self.maybe_closed = False
         opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
         p = Pending(v.key, v.place, opcode, op_mod, v.slot, cut=v.cut)
         if len(v.message) < 8:
@@ -273,6 +278,7 @@ class Session:
             if status:
                 return Answer(p.opcode, status)
             self.fault("answer-malformed", Blame.DEVICE, v.place, p.who, detail=f"{p}: {e}")
+            self.pages.mode_unknown = self.pages.mode_unknown or p.opcode == Opcode.SET_HCA_CAP
             self.doubt(p)
             return None
 
@@ -365,5 +371,7 @@ class Session:
         if _tries(p, a):
             self.benign[str(p)] = self.benign.get(str(p), 0) + 1
             return
+        if p.opcode == Opcode.SET_HCA_CAP:
+            self.pages.mode_unknown = True  # what the driver takes for agreed on, its next command shows
         name = "teardown-refused" if p.opcode == Opcode.TEARDOWN_HCA else "command-refused"
         self.fault(name, Blame.HOST if p.faulty else Blame.DEVICE, v.place, p.who, detail=detail)

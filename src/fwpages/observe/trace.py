@@ -87,6 +87,10 @@ class TraceWriter:
         self._lines += 1
 
 
+#: what nobody says twice in the same microsecond; of answers, the second is the device's fault
+_ONCE = frozenset({"command", "submit", "event"})
+
+
 class _Bad(ValueError):
     """A line that is JSON but not what its kind calls for."""
 
@@ -104,6 +108,7 @@ class TraceReader:
         #: the number that the next line should have; None as long as no line has one
         self._next: int | None = None
         self._ended = False
+        self._before = b""
 
     def read(self) -> Iterator[Seen]:
         """What it says, in order; what could not be read comes as ``Lost``."""
@@ -135,6 +140,12 @@ class TraceReader:
             if not isinstance(line, dict):
                 raise _Bad("no JSON object")
             yield from self._numbered(place, line.get("n"), head=line.get("kind") == "header")
+            if self._next is None and raw == self._before and "t" in line and line.get("kind") in _ONCE:
+                # without numbers, nothing but the same microsecond tells that it is no second one
+                text = f"line {number} says the same as the line before, at the same time: passed over"
+                yield Remark(place=place, device=self._device, text=text)
+                return
+            self._before = raw
             yield from self._entry(place, line)
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             if last:
