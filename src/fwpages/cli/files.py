@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -31,14 +31,14 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
     if str(path) == "-":
         raise click.UsageError(f"{option} -: expected a file: standard output has what the command prints")
     part = None
-    with _misuse(option, path):
-        target = path
-        if path.is_file() or not path.exists():
-            _apart_from_output(option, path)
-            target = path.resolve()
-            part = _part(target)
-        file = _File(option, path, part or target)
     try:
+        with _misuse(option, path):
+            target = path
+            if path.is_file() or not path.exists():
+                _apart_from_output(option, path)
+                target = path.resolve()
+                part = _part(target)
+            file = _File(option, path, part or target)
         with ExitStack() as stack:
             raw = stack.enter_context(io.BufferedWriter(file))
             # without a name and a time in it, equal texts are equal files
@@ -49,7 +49,8 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
                 os.replace(part, target)
     finally:
         if part is not None:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # where it could not be made
+                part.unlink()
 
 
 @contextmanager
