@@ -74,3 +74,11 @@ def test_a_data_dump_that_lost_its_end_is_the_logs_fault(tmp_path: Path) -> None
     for i in ends[40:400:60]:
         s = only(audit_lines(tmp_path, lines[: i - 1] + lines[i:]))
         assert {f.blame for f in s.findings} <= {"log"}, (i, s.findings)
+
+
+def test_a_mode_that_both_sides_use_and_nobody_negotiated_is_one_finding(tmp_path: Path) -> None:
+    lines = trace()
+    n = next(i for i, x in enumerate(lines) if x.get("in", "").startswith("0109"))
+    s = only(audit(write_trace(tmp_path, lines[:n] + lines[n + 1 :])))
+    assert [(f.name, f.blame) for f in s.findings] == [("identity-mismatch", "host")]
+    assert (s.mode, s.totals.given, s.totals.held) == ("vhca_id", 2208, 0)

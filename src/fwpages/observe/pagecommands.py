@@ -83,6 +83,10 @@ class PageCommands:
     def told(self, p: Pending, c: Command, a: Answer, place: Place) -> None:
         """The device says how many pages it wants, and under which name."""
         s, number = self.s, a["function_id"]
+        unset = s.life.set_mode is None and s.naming.mode is Mode.FUNC_ID
+        if unset and c.op_mod == QueryPages.INIT and number and number == c["function_id"] == s.naming.vhca:
+            # both sides go by vhca_ids, whatever was negotiated: that it was not so is said already
+            s.life.switch()
         who = s.naming.name(number, c["embedded_cpu_function"])
         wrong = number != c["function_id"] and not p.faulty
         detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
