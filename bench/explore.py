@@ -18,10 +18,10 @@ from dataclasses import replace
 
 import msgspec
 
-from fwpages.explore.random_walks import random_walks
-from fwpages.explore.search import Outcome, search
-from fwpages.explore.spec import Spec
-from fwpages.explore.workers import processes, sharded
+from fwpages.explore.check.random_walks import random_walks
+from fwpages.explore.check.search import Outcome, search
+from fwpages.explore.check.workers import processes, sharded
+from fwpages.explore.model.spec import Spec
 from fwpages.scenario import Scenario, load
 
 DESIGNS = ("posted", "merged", "fwpages")

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fwpages.cli import invoke
-from fwpages.explore.library import load
-from fwpages.explore.narrative import narrate
-from fwpages.explore.replay import walk
-from fwpages.explore.search import search
-from fwpages.explore.spec import Spec
-from fwpages.explore.svg import svg
+from fwpages.explore.check.replay import walk
+from fwpages.explore.check.search import search
+from fwpages.explore.model.library import load
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.show.narrative import narrate
+from fwpages.explore.show.svg import svg
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

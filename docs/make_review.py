@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fwpages.explore.review import Answer, review
-from fwpages.explore.review_report import exceptions, markdown, show
+from fwpages.explore.review.answers import Answer, review
+from fwpages.explore.review.report import exceptions, markdown, show
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
 DOCS = Path(__file__).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import fwpages as fw
-from fwpages.observe.audit import InputError
+from fwpages.auditor.audit import InputError
 
 
 def main(paths: list[str]) -> int:

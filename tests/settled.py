@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fwpages.explore.questions import QUESTIONS, Question
-from fwpages.explore.review import Answer, review
+from fwpages.explore.review.answers import Answer, review
+from fwpages.explore.review.questions import QUESTIONS, Question
 
 
 def settled(folder: Path) -> list[Answer]:

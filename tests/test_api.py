@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 import fwpages as fw
-from fwpages.api import Function
+from fwpages.api import FunctionHandle
 from fwpages.prm.identity import FunctionType
 from tests.conftest import GOLDEN, TRACES
 
@@ -202,7 +202,7 @@ def test_a_function_that_is_not_there_or_is_so_already(
 
 
 def test_a_function_of_another_device_is_none_of_this_one(device: fw.Device) -> None:
-    other = Function("ec-vf0", 0x1000, FunctionType.EC_VF)
+    other = FunctionHandle("ec-vf0", 0x1000, FunctionType.EC_VF)
     with pytest.raises(ValueError, match="no function 'ec-vf0'; there are self, sf0, sf1, vf0, vf1"):
         device.request_pages(other, 1)
     with pytest.raises(ValueError, match="'ec-vf0'"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fwpages as fw
-from fwpages.api import Session
+from fwpages.api import OpenDevice
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def device() -> fw.Device:
         lambda s: s.run_until_idle(),
     ],
 )
-def test_a_closed_session_does_not_act_on_the_next(device: fw.Device, act: Callable[[Session], object]) -> None:
+def test_a_closed_session_does_not_act_on_the_next(device: fw.Device, act: Callable[[OpenDevice], object]) -> None:
     with fw.open(device, "func_id") as first:
         device.request_pages("self", 5)
         first.run_until_idle()

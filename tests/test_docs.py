@@ -24,7 +24,7 @@ from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
 from fwpages.scenario import Scenario, ScenarioError, load
-from fwpages.scenario.faults import EVERY_FAULT
+from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.format import BoundsTable, DeviceTable, ExpectTable, FunctionTable, Step
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fwpages.scenario import Life, load
+from fwpages.scenario import ScenarioRun, load
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LOG = Path(__file__).parent / "golden" / "linux-7.2.13-pf-vhca_id.dmesg.txt.gz"
@@ -57,5 +57,5 @@ def test_check_logs_of_no_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda p: str(p.name))
 @pytest.mark.parametrize("mode", ["func_id", "vhca_id"])
 def test_scenarios(path: Path, mode: str) -> None:
-    result = Life(load(str(path)), mode="func_id" if mode == "func_id" else "vhca_id", checked=True).run()
+    result = ScenarioRun(load(str(path)), mode="func_id" if mode == "func_id" else "vhca_id", checked=True).run()
     assert result.clean

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fwpages.api import Device as Device
     from fwpages.api import OperationError as OperationError
     from fwpages.api import open as open  # noqa: A004
-    from fwpages.observe.audit import audit as audit
+    from fwpages.auditor.audit import audit as audit
 
 __all__ = ["Device", "OperationError", "audit", "open"]
 
@@ -20,7 +20,7 @@ _HOMES = {
     "Device": "fwpages.api",
     "OperationError": "fwpages.api",
     "open": "fwpages.api",
-    "audit": "fwpages.observe.audit",
+    "audit": "fwpages.auditor.audit",
 }
 
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import get_args
 
+from fwpages.custody.accounts import SessionAccount as SessionReport
 from fwpages.device import Firmware, FunctionSpec, ResetFunction, Want
 from fwpages.device import profile as profile_named
 from fwpages.host import (
@@ -24,10 +25,9 @@ from fwpages.host import (
     WantedMode,
     books,
 )
-from fwpages.link.direct import Direct
-from fwpages.observe.accounts import Session as SessionReport
-from fwpages.observe.result import session_of
+from fwpages.link.inprocess import InProcess
 from fwpages.prm.identity import FunctionType
+from fwpages.report.host_accounts import session_of
 from fwpages.scenario.format import DeviceTable, FunctionTable, Scenario
 from fwpages.scenario.topology import functions
 
@@ -40,7 +40,7 @@ class OperationError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionHandle:
     """A function of a device, enabled through the e-switch; to be handed to ``Device.request_pages`` and the like."""
 
     name: str
@@ -75,22 +75,22 @@ class Device:
         self.name = profile
         self.profile = bare
         self._pairs = functions(Scenario(device=DeviceTable(profile), function=table, step=()), bare)
-        self._link: Direct | None = None
+        self._link: InProcess | None = None
 
     @property
     def functions(self) -> tuple[FunctionSpec, ...]:
         """The functions beside the supplier itself."""
         return tuple(spec for spec, _ in self._pairs)
 
-    def _joined(self) -> Direct:
+    def _joined(self) -> InProcess:
         """A host and this device's firmware, joined; the same for every session of this device."""
         if self._link is None:
             host = Host(Config(self.profile.supplier))
-            self._link = Direct(host, Firmware(self.profile, self.functions))
+            self._link = InProcess(host, Firmware(self.profile, self.functions))
             self._link.feed(FunctionsChanged(tuple(info for _, info in self._pairs)))
         return self._link
 
-    def request_pages(self, function: Function | str, pages: int) -> None:
+    def request_pages(self, function: FunctionHandle | str, pages: int) -> None:
         """Firmware wants ``pages`` more 4 KiB pages for this function, or gives so many back if negative.
 
         ``self`` names the supplier. ValueError for a function that is not there, or more pages than a page request can
@@ -101,7 +101,7 @@ class Device:
             raise ValueError(f"pages: expected {-MOST_PAGES - 1:,} to {MOST_PAGES:,}, not {pages:,}")
         self._joined().stir(Want(name, pages))
 
-    def reset_function(self, function: Function | str) -> None:
+    def reset_function(self, function: FunctionHandle | str) -> None:
         """A function-level reset of one function: firmware lets go of what it had for it.
 
         ValueError for a function that is not there, and for the supplier itself; TypeError for what is no function.
@@ -113,12 +113,12 @@ class Device:
         self._joined().stir(ResetFunction(name))
 
 
-def _name(function: Function | str) -> str:
-    if isinstance(function, Function):
+def _name(function: FunctionHandle | str) -> str:
+    if isinstance(function, FunctionHandle):
         return function.name
     if isinstance(function, str):
         return function
-    raise TypeError(f"function: expected a name, such as 'vf0', or a Function from the e-switch, not {function!r}")
+    raise TypeError(f"function: expected a name, such as 'vf0', or what enabling it returned, not {function!r}")
 
 
 def _whole(what: str, value: int) -> int:
@@ -134,11 +134,11 @@ def _whole(what: str, value: int) -> int:
 class Eswitch:
     """The e-switch of an open session: it enables and disables vports. ValueError once the session is closed."""
 
-    def __init__(self, session: Session, infos: dict[str, VportInfo]) -> None:
+    def __init__(self, session: OpenDevice, infos: dict[str, VportInfo]) -> None:
         self._session = session
         self._infos = infos
 
-    def enable(self, name: str) -> Function:
+    def enable(self, name: str) -> FunctionHandle:
         """Enable this function and learn its vhca_id.
 
         ValueError if it is not there or enabled already, TypeError for what is no name, OperationError if it fails.
@@ -148,17 +148,17 @@ class Eswitch:
         self._session._must_be_open(f"enable {name}")
         info = self._info(name)
         self._session._do(EnableVport(info.vport))
-        return Function(name, info.vport, info.type)
+        return FunctionHandle(name, info.vport, info.type)
 
-    def enable_vf(self, index: int) -> Function:
+    def enable_vf(self, index: int) -> FunctionHandle:
         """Enable VF ``index``, counted from 0."""
         return self.enable(f"vf{_whole('index', index)}")
 
-    def enable_sf(self, index: int) -> Function:
+    def enable_sf(self, index: int) -> FunctionHandle:
         """Enable SF ``index``, counted from 0."""
         return self.enable(f"sf{_whole('index', index)}")
 
-    def disable(self, function: Function | str) -> None:
+    def disable(self, function: FunctionHandle | str) -> None:
         """Disable this function and let its pages come back.
 
         ValueError if it is not there or not enabled, TypeError for what is no function, OperationError if it fails.
@@ -173,7 +173,7 @@ class Eswitch:
         return self._infos[name]
 
 
-class Session:
+class OpenDevice:
     """One open of a device. ``accounts`` at any time; ``result`` once it is over."""
 
     def __init__(self, device: Device, mode: WantedMode) -> None:
@@ -234,8 +234,8 @@ class Session:
         self._link.check()
 
 
-def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[Session]:  # noqa: A001  # reads as fw.open(device)
-    """Open a device for a ``with`` block, which gives its ``Session``; it is closed when the block is left.
+def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[OpenDevice]:  # noqa: A001  # reads as fw.open(device)
+    """Open a device for a ``with`` block, which gives its ``OpenDevice``; it is closed when the block is left.
 
     ``mode``: how functions are named, ``func_id`` or ``vhca_id``; ``auto`` takes vhca_id where the device offers it.
     TypeError for what is no Device, ValueError for another mode or a device that has a session already;
@@ -249,8 +249,8 @@ def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[Se
 
 
 @contextmanager
-def _opened(device: Device, mode: WantedMode) -> Iterator[Session]:
-    session = Session(device, mode)
+def _opened(device: Device, mode: WantedMode) -> Iterator[OpenDevice]:
+    session = OpenDevice(device, mode)
     try:
         yield session
     finally:

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fwpages.auditor.audit import audit
 from fwpages.cli import invoke
-from fwpages.observe.accounts import Report
-from fwpages.observe.audit import audit
-from tests.observe.lives import Life, pages
-from tests.observe.logs import DMESG, FUNC, VHCA, write, write_trace
+from fwpages.custody.accounts import Report
+from tests.auditor.lives import Life, pages
+from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
 
 
 @pytest.fixture

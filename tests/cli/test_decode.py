@@ -11,8 +11,8 @@ import pytest
 
 from fwpages.cli import invoke
 from fwpages.prm.message import decode_answer, decode_command
+from tests.auditor.logs import dmesg
 from tests.conftest import Line
-from tests.observe.logs import dmesg
 
 GIVE = "01080000 00000001 00000031 00000002 00000001 00200000 00000001 00201000"
 

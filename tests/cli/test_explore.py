@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from fwpages import cli
-from fwpages.explore import workers
+from fwpages.auditor.audit import audit
+from fwpages.explore.check import workers
+from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.designs import DESIGNS
-from fwpages.explore.properties import EVENTUALLY, PROPERTIES
-from fwpages.observe.audit import audit
 from fwpages.scenario.assumptions import ASSUMPTIONS
 from tests.explore.small import HEAD, LIFE, WORLDS, steps
 

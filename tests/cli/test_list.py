@@ -5,10 +5,10 @@ import json
 import pytest
 
 from fwpages import cli
+from fwpages.custody.finding_table import FINDINGS
 from fwpages.device import OFFENCES
-from fwpages.observe.findings import FINDINGS
 from fwpages.scenario import names
-from fwpages.scenario.faults import EVERY_FAULT
+from fwpages.scenario.fault_syntax import EVERY_FAULT
 
 KINDS = ["scenarios", "profiles", "functions", "commands", "findings", "faults", "offences"]
 

@@ -8,17 +8,18 @@ import pytest
 
 from fwpages import cli
 from fwpages.cli import review as command
-from fwpages.explore import library
-from fwpages.explore import review as reviewing
 from fwpages.explore.designs import DESIGNS
-from fwpages.explore.questions import QUESTIONS, Question
-from fwpages.explore.review import Answer
-from fwpages.explore.review_report import mail, markdown, report
-from fwpages.host import Host, pageanswers
-from fwpages.host.pagepath import pop
+from fwpages.explore.model import library
+from fwpages.explore.review import answers as reviewing
+from fwpages.explore.review.answers import Answer
+from fwpages.explore.review.questions import QUESTIONS, Question
+from fwpages.explore.review.report import mail, markdown, report
+from fwpages.host import Host
+from fwpages.host import page_answers as pageanswers
+from fwpages.host.page_path import pop
 from fwpages.prm.opcodes import ManagePages
 from fwpages.scenario import Scenario
-from tests.explore.test_kinds import TABLE
+from tests.explore.review.test_vport_kinds import TABLE
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fwpages import cli
+from fwpages.auditor.audit import audit
 from fwpages.device import profile
-from fwpages.observe.audit import audit
 from fwpages.scenario import load, names
 
 LIGHT = [n for n in names() if n != "connectx5-heavy"]

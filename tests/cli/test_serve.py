@@ -13,10 +13,10 @@ import pytest
 
 from fwpages.cli import invoke
 from fwpages.cli.serve import _report, qemu_options
-from fwpages.link.vfio_user import Server
+from fwpages.link.vfio_user.server import Server
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.scenario.serving import Serving
+from fwpages.scenario.served_runner import ServedRun
 from tests.link.vfio_client import HELLO, Wire, message
 from tests.scenario.stage import Stage, steps
 from tests.sockets import short
@@ -62,7 +62,7 @@ def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
 def test_stopped_as_soon_as_the_socket_is_there(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def quick(path: Path, device: Serving) -> Server:
+    def quick(path: Path, device: ServedRun) -> Server:
         made = Server(path, device)
         signal.raise_signal(number)
         return made

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fwpages import cli
-from fwpages.observe.audit import audit
+from fwpages.auditor.audit import audit
 from tests.conftest import GOLDEN
 
 FWPAGES = f"{shlex.quote(sys.executable)} -c 'from fwpages.cli import main; main()'"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fwpages.device import Completed, Firmware, FunctionSpec, Offence, Phase, Profile, Raised, Submitted
-from fwpages.device.io import Input
+from fwpages.device.firmware.io import Input
 from fwpages.prm.capability import general, read_general
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id

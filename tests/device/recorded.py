@@ -21,7 +21,7 @@ from fwpages.device import (
     Submitted,
     Want,
 )
-from fwpages.device.faulty import Act, Match
+from fwpages.device.faults.injector import Act, Match
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode

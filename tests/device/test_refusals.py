@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fwpages.device import OFFENCES, Phase, Want
-from fwpages.device.offences import STATUS
-from fwpages.device.queue_commands import MOST_EQS, MOST_UARS
-from fwpages.device.store import MAX_REGIONS
+from fwpages.device.firmware.offences import STATUS
+from fwpages.device.firmware.queue_commands import MOST_EQS, MOST_UARS
+from fwpages.device.firmware.store import MAX_REGIONS
 from fwpages.prm.capability import general
 from fwpages.prm.identity import func_id, vhca_id
 from fwpages.prm.message import Command

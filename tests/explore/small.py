@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from fwpages.explore.driver import Driver
-from fwpages.explore.moves import moves, take
-from fwpages.explore.replay import walk
-from fwpages.explore.search import Outcome, Path, search
-from fwpages.explore.spec import Spec
-from fwpages.explore.world import World
+from fwpages.explore.check.replay import walk
+from fwpages.explore.check.search import Outcome, Path, search
+from fwpages.explore.model.driver import Driver
+from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.model.world import World
 from fwpages.scenario import load
 from fwpages.scenario.format import Switch
 

@@ -16,10 +16,10 @@ import sys
 import time
 
 from fwpages.device import profile
-from fwpages.device.full import FullFirmware
-from fwpages.link.vfio_user_device import ServedDevice
-from fwpages.link.vfio_user_messages import StreamError
-from fwpages.link.vfio_user_session import Session
+from fwpages.device.firmware.loadable import LoadableFirmware
+from fwpages.link.vfio_user.connection import Connection
+from fwpages.link.vfio_user.messages import StreamError
+from fwpages.link.vfio_user.served_device import ServedDevice
 from tests.link.vfio_client import HELLO, dma_map, dma_unmap, memfd, message, open_fds, region, set_irqs
 
 PAGE = 4096
@@ -57,7 +57,7 @@ def _piece(kind: int, body: bytes) -> bytes:
 def one_input(data: bytes) -> None:
     """One client's whole conversation. Anything raised but StreamError, or a descriptor left, is a finding."""
     before = open_fds()
-    device = ServedDevice(FullFirmware(profile("connectx4-lx")), profile("connectx4-lx"))
+    device = ServedDevice(LoadableFirmware(profile("connectx4-lx")), profile("connectx4-lx"))
     session = device.connected()
     try:
         at = 0
@@ -75,7 +75,7 @@ def one_input(data: bytes) -> None:
     device.queue.firmware.check()
 
 
-def _feed(session: Session, piece: bytes, fds: list[int]) -> None:
+def _feed(session: Connection, piece: bytes, fds: list[int]) -> None:
     while piece or fds:
         need = session.need
         session.feed(piece[:need], fds)

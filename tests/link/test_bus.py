@@ -9,15 +9,15 @@ import pytest
 
 from fwpages.bench.wire import Scattered
 from fwpages.device import profile
-from fwpages.device.pci import PciFunction
-from fwpages.device.pci_config import identity_of
+from fwpages.device.pci.config_space import identity_of
+from fwpages.device.pci.function import PciFunction
 from fwpages.link.bus import Bus, BusError
-from fwpages.link.faults import LinkFaults
+from fwpages.link.faults.byte_faults import SpoiledBus
+from fwpages.link.faults.link_faults import LinkFaults
 from fwpages.link.memory import Memory
-from fwpages.link.vfio_user_endpoint import MasterGate
-from fwpages.link.vfio_user_memory import GuestMemory
-from fwpages.link.vfio_user_messages import DmaMap
-from fwpages.link.wire_faults import SpoiledBus
+from fwpages.link.vfio_user.endpoint import MasterGate
+from fwpages.link.vfio_user.guest_memory import GuestMemory
+from fwpages.link.vfio_user.messages import DmaMap
 from tests.link.vfio_client import memfd, open_fds
 
 PAGE = 4096

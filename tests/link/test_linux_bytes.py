@@ -9,8 +9,8 @@ import pytest
 
 from fwpages.device import Completed, Effect, Firmware, Input, Phase, Submitted
 from fwpages.link.memory import Memory
-from fwpages.link.queue_device import QueueDevice
-from fwpages.link.wire_offences import WireOffence
+from fwpages.link.queue.device import QueueDevice
+from fwpages.link.queue.offences import WireOffence
 from fwpages.prm.mailbox import ALIGNMENT
 from fwpages.prm.message import Command, decode_answer, decode_command
 from fwpages.prm.queue import CMDQ_ENTRY, MAILBOX, MAILBOX_DATA, input_message, mailboxes_for, output_message

@@ -8,15 +8,15 @@ import pytest
 
 from fwpages.device import Fault, Firmware, FunctionSpec, Want
 from fwpages.host import Close, Config, EnableVport, FunctionsChanged, HealthFatal, Host, Open, VportInfo
-from fwpages.link.direct import LATENCY, Direct
-from fwpages.link.faults import LinkFaults
-from fwpages.link.queue import Queued
+from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.inprocess import LATENCY, InProcess
+from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
-from tests.link.test_direct import ROWS, SMALL
+from tests.link.test_inprocess import ROWS, SMALL
 
-LINKS = pytest.mark.parametrize("kind", [Direct, Queued])
+LINKS = pytest.mark.parametrize("kind", [InProcess, InProcessQueue])
 
 
 class Ear:
@@ -53,7 +53,7 @@ class Ear:
         return [w for _, _, w, _ in self.heard if w not in ("submit", "complete") and not w.startswith("event")]
 
 
-def life(kind: type[Direct], ear: Ear | None, *faults: Fault, vf: bool = True) -> Direct:
+def life(kind: type[InProcess], ear: Ear | None, *faults: Fault, vf: bool = True) -> InProcess:
     """A device is opened, and a VF enabled."""
     firmware = Firmware(SMALL, [FunctionSpec(*row[:6], row[6]) for row in ROWS])
     link = kind(Host(Config(SMALL.supplier)), firmware, tap=ear, faults=LinkFaults(faults))
@@ -65,7 +65,7 @@ def life(kind: type[Direct], ear: Ear | None, *faults: Fault, vf: bool = True) -
 
 
 @LINKS
-def test_every_command_is_answered_once_and_time_goes_on(kind: type[Direct]) -> None:
+def test_every_command_is_answered_once_and_time_goes_on(kind: type[InProcess]) -> None:
     ear = Ear()
     link = life(kind, ear)
     link.stir(Want("vf0", 7))
@@ -85,7 +85,7 @@ def test_every_command_is_answered_once_and_time_goes_on(kind: type[Direct]) -> 
 
 
 @LINKS
-def test_sessions_are_those_of_the_host(kind: type[Direct]) -> None:
+def test_sessions_are_those_of_the_host(kind: type[InProcess]) -> None:
     ear = Ear()
     link = life(kind, ear)
     for x in (Close(), Open(), Close()):
@@ -97,14 +97,14 @@ def test_sessions_are_those_of_the_host(kind: type[Direct]) -> None:
 
 
 @LINKS
-def test_a_link_that_is_watched_does_the_same(kind: type[Direct]) -> None:
+def test_a_link_that_is_watched_does_the_same(kind: type[InProcess]) -> None:
     watched, alone = life(kind, Ear()), life(kind, None)
     assert (watched.now, watched.submitted, watched.events) == (alone.now, alone.submitted, alone.events)
 
 
 @LINKS
 @pytest.mark.parametrize("name", ["give-aborted-lost", "give-aborted-done"])
-def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[Direct], name: str) -> None:
+def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[InProcess], name: str) -> None:
     """Its answer does not get through, whether the device carried it out or not."""
     ear = Ear()
     life(kind, ear, Fault(name, 3))
@@ -115,7 +115,7 @@ def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[
 
 
 @LINKS
-def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: type[Direct]) -> None:
+def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: type[InProcess]) -> None:
     ear = Ear()
     life(kind, ear, Fault("answer-garbled", 2), vf=False)
     assert ear.of(2) == ["garbled", "given-up"]
@@ -123,7 +123,7 @@ def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: t
 
 
 @LINKS
-def test_an_answer_that_comes_twice_is_told_of_twice(kind: type[Direct]) -> None:
+def test_an_answer_that_comes_twice_is_told_of_twice(kind: type[InProcess]) -> None:
     ear = Ear()
     life(kind, ear, Fault("answer-twice", 2), vf=False)
     assert ear.of(2) == ["complete", "complete"]
@@ -131,7 +131,7 @@ def test_an_answer_that_comes_twice_is_told_of_twice(kind: type[Direct]) -> None
 
 
 @LINKS
-def test_a_fatal_state_and_its_fence_belong_to_no_command(kind: type[Direct]) -> None:
+def test_a_fatal_state_and_its_fence_belong_to_no_command(kind: type[InProcess]) -> None:
     ear = Ear()
     link = life(kind, ear)
     link.feed(HealthFatal("syndrome 0x10"))

@@ -11,10 +11,10 @@ import struct
 from pathlib import Path
 from types import TracebackType
 
-from fwpages.link.vfio_user_irqs import Interrupts
-from fwpages.link.vfio_user_memory import GuestMemory
-from fwpages.link.vfio_user_messages import HEADER_SIZE
-from fwpages.link.vfio_user_session import Session
+from fwpages.link.vfio_user.connection import Connection
+from fwpages.link.vfio_user.guest_memory import GuestMemory
+from fwpages.link.vfio_user.interrupts import Interrupts
+from fwpages.link.vfio_user.messages import HEADER_SIZE
 
 HEADER = struct.Struct("<HHIII")
 CAPS = json.dumps({"capabilities": {"max_msg_fds": 8, "max_data_xfer_size": 1 << 20}}).encode() + b"\0"
@@ -79,7 +79,7 @@ class Talk:
     def __init__(self, *, greeted: bool = True) -> None:
         self.board, self.memory, self.irqs = Board(), GuestMemory(), Interrupts(64)
         self.refusals: list[str] = []
-        self.session = Session(self.board, self.memory, self.irqs, self.refusals.append)
+        self.session = Connection(self.board, self.memory, self.irqs, self.refusals.append)
         if greeted:
             assert self.ask(message(1, HELLO))[0] == 0
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fwpages.link.vfio_user_messages import HEADER_SIZE
-from fwpages.link.vfio_user_session import Session
+from fwpages.link.vfio_user.connection import Connection
+from fwpages.link.vfio_user.messages import HEADER_SIZE
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.event import PageRequestEvent, decode_page_request
 from fwpages.prm.message import Answer, Command, decode_answer, encode_command
@@ -26,7 +26,7 @@ CONFIG, BAR = 7, 0
 class Served(Protocol):
     """What a server hands a client."""
 
-    def connected(self) -> Session: ...
+    def connected(self) -> Connection: ...
 
     def disconnected(self, reason: str) -> None: ...
 

@@ -19,14 +19,14 @@ from fwpages.host import (
     Open,
     Phase,
 )
-from fwpages.link.direct import Direct
-from fwpages.link.faults import LinkFaults
+from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.inprocess import InProcess
 from fwpages.pages.space import Addresses
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
-from fwpages.scenario.faults import fault, split
+from fwpages.scenario.fault_syntax import fault, split
 from tests.linux.devices import Machine
 from tests.linux.linuxside import Look, Refusing, Said, firmware, said
 
@@ -83,7 +83,7 @@ class Ours:
         self.memory = NoMemory(of_link)
         self.host = Host(Config(m.profile.supplier, bounds=bounds or Bounds(pages_per_command=LINUX_BATCH)))
         self.ear = Ear(self.host)
-        self.link = Direct(
+        self.link = InProcess(
             self.host,
             faulty(self.firmware, of_device) if of_device else self.firmware,
             faults=self.memory,

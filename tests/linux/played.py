@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fwpages.explore.designs.linux import Linux as Model
-from fwpages.explore.designs.linux_inputs import listening
-from fwpages.explore.driver import NotQueued, Run
-from fwpages.explore.replay import Walked
-from fwpages.explore.world import World
+from fwpages.explore.check.replay import Walked
+from fwpages.explore.designs.linux.driver import Linux as Model
+from fwpages.explore.designs.linux.inputs import listening
+from fwpages.explore.model.driver import NotQueued, Run
+from fwpages.explore.model.world import World
 from fwpages.host import Aborted, Answered, PageRequest, Send, Tick
 from fwpages.pages.space import Addresses
 from fwpages.prm.event import PageRequestEvent, encode_page_request

@@ -8,7 +8,7 @@ from itertools import groupby
 from random import Random
 
 from fwpages.device import ResetFunction, Want
-from fwpages.link.direct import StuckError
+from fwpages.link.inprocess import StuckError
 from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.opcodes import ManagePages
 from fwpages.prm.status import Status

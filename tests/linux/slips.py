@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from fwpages.host import Host, pagepath, vports
-from fwpages.host.ledger import Ledger
-from fwpages.host.pagepath import Origin
-from fwpages.host.records import Record, Records
+from fwpages.custody.ledger import Ledger
+from fwpages.custody.records import Record, Records
+from fwpages.host import Host, vports
+from fwpages.host import page_path as pagepath
+from fwpages.host.page_path import Origin
 from fwpages.pages.space import Indices
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier

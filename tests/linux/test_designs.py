@@ -13,7 +13,7 @@ import pytest
 from fwpages.device import ResetFunction as Flr
 from fwpages.device import Want
 from fwpages.explore.designs import MERGED, Linux
-from fwpages.explore.driver import DriverConfig
+from fwpages.explore.model.driver import DriverConfig
 from fwpages.host import Answered, Close, DisableVport, EnableVport, FunctionsChanged, Open, PageRequest
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode

@@ -16,8 +16,8 @@ from fwpages.prm.identity import FunctionType, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.status import Status
-from fwpages.scenario.faults import fault as parse
-from fwpages.scenario.faults import split
+from fwpages.scenario.fault_syntax import fault as parse
+from fwpages.scenario.fault_syntax import split
 from tests.linux.both import (
     BOOT,
     CANT_GIVE,

@@ -14,12 +14,12 @@ from functools import cache
 import msgspec
 import pytest
 
-from fwpages.explore.library import load, only
-from fwpages.explore.properties import PROPERTIES
-from fwpages.explore.questions import QUESTIONS
-from fwpages.explore.replay import Walked, decode, walk
-from fwpages.explore.review import Answer, Verdict
-from fwpages.explore.spec import Spec
+from fwpages.explore.check.properties import PROPERTIES
+from fwpages.explore.check.replay import Walked, decode, walk
+from fwpages.explore.model.library import load, only
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.review.answers import Answer, Verdict
+from fwpages.explore.review.questions import QUESTIONS
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode

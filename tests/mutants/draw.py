@@ -12,7 +12,7 @@ from typing import Any
 from cosmic_ray.commands import init
 from cosmic_ray.work_db import WorkDB, use_db
 
-ROOMS = ("pages", "prm", "host")
+ROOMS = ("pages", "prm", "custody", "host")
 PACKAGE = Path("src/fwpages")
 
 #: line and column, first and behind the last

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from io import StringIO
 
-from fwpages.observe.trace import TraceWriter
+from fwpages.readers.trace import TraceWriter
 from fwpages.scenario import load
-from fwpages.scenario.serving import Serving
+from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
 from tests.link.vfio_driver import Driver
 
@@ -47,7 +47,7 @@ class Stage:
         self.clock, self.stream, self.said = Clock(), StringIO(), list[str]()
         p = device_profile(plan)
         self.writer = TraceWriter(self.stream, device=p.name, supplier=p.supplier)
-        self.serving = Serving(
+        self.serving = ServedRun(
             plan,
             tap=self.writer,
             on_event=lambda _, words: self.said.append(words),

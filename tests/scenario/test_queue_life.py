@@ -11,22 +11,22 @@ import pytest
 
 from fwpages.device import Fault
 from fwpages.host import Books, WantedMode
-from fwpages.link.faults import WIRE_FAULTS
-from fwpages.link.queue import Queued
-from fwpages.scenario import Life, LifeResult, Scenario, load
-from fwpages.scenario.faults import EVERY_FAULT, FAULTS
-from tests.scenario.test_faults import MODES, accounted, named, small
-from tests.scenario.test_life import HEAVY, lives
+from fwpages.link.faults.link_faults import WIRE_FAULTS
+from fwpages.link.queue.inprocess import InProcessQueue
+from fwpages.scenario import RunResult, Scenario, ScenarioRun, load
+from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS
+from tests.scenario.test_fault_syntax import MODES, accounted, named, small
+from tests.scenario.test_runner import HEAVY, lives
 
 #: requests that no event queue could carry: nobody hears of them
 UNHEARD = ("request-before-eq", "request-after-eq")
 
 
-def both(scenario: Scenario, mode: WantedMode, faults: list[Fault]) -> tuple[LifeResult, LifeResult, Queued]:
+def both(scenario: Scenario, mode: WantedMode, faults: list[Fault]) -> tuple[RunResult, RunResult, InProcessQueue]:
     """The life over either link; over the direct one ``test_faults.py`` and ``test_life.py`` look at the invariants."""
-    direct = Life(scenario, mode=mode, faults=faults).run()
-    life = Life(scenario, mode=mode, checked=True, faults=faults, link="queue")
-    assert isinstance(life.link, Queued)
+    direct = ScenarioRun(scenario, mode=mode, faults=faults).run()
+    life = ScenarioRun(scenario, mode=mode, checked=True, faults=faults, link="queue")
+    assert isinstance(life.link, InProcessQueue)
     return direct, life.run(), life.link
 
 
@@ -79,7 +79,7 @@ def test_faults_for_ever(name: str) -> None:
 def test_each_fault_of_the_wire(name: str) -> None:
     struck = 0
     for at, times, mode in ((1, 1, MODES[0]), (4, 1, MODES[1]), (12, 1, MODES[0]), (1, 0, MODES[1])):
-        life = Life(small(), mode=mode, checked=True, faults=[Fault(name, at, times)], link="queue")
+        life = ScenarioRun(small(), mode=mode, checked=True, faults=[Fault(name, at, times)], link="queue")
         result = life.run()
         accounted(result)
         assert all(b.end != "open" for b in result.sessions)
@@ -115,7 +115,7 @@ def test_pairs_with_a_fault_of_the_wire(chunk: int) -> None:
     others = sorted(n for n in EVERY_FAULT if n not in (*UNHEARD, "request-storm", "not-fenced", "link-lost-for-good"))
     for wire in draw.sample(sorted(WIRE_FAULTS), 12):
         faults = [Fault(wire, draw.randint(1, 8)), Fault(draw.choice(others), draw.randint(1, 8))]
-        result = Life(small(), mode=draw.choice(MODES), checked=True, faults=faults, link="queue").run()
+        result = ScenarioRun(small(), mode=draw.choice(MODES), checked=True, faults=faults, link="queue").run()
         accounted(result)
         assert all(b.end != "open" for b in result.sessions), faults
         assert not result.mapped, faults

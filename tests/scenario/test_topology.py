@@ -4,7 +4,7 @@ import pytest
 
 from fwpages.device import profile
 from fwpages.prm.identity import FunctionType
-from fwpages.scenario import Life, ScenarioError, load
+from fwpages.scenario import ScenarioError, ScenarioRun, load
 from fwpages.scenario.topology import device_profile, functions
 
 STEP = '[[step]]\ndo = "open"\n'
@@ -53,7 +53,7 @@ def vf(name: str = "vf0", index: int = 0, vhca: int = 0x31, kind: str = "vf") ->
 )
 def test_what_does_not_fit_the_device(device: str, rows: list[str], words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
-        Life(load("x.toml", text(device, *rows)))
+        ScenarioRun(load("x.toml", text(device, *rows)))
 
 
 def test_numbers_follow_from_type_and_index() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from tests.sensitivity.verdict import CLEAN, LEAST, TRIED, Clean, Verdict, Verdicts
 
 if TYPE_CHECKING:
-    from fwpages.explore.spec import Spec
+    from fwpages.explore.model.spec import Spec
 
 
 @click.group()

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 
-from fwpages.explore.questions import QUESTIONS
-from fwpages.explore.random_walks import random_walks
-from fwpages.explore.review import assumption_sets, spec_key, specs_of
-from fwpages.explore.search import search
-from fwpages.explore.spec import Spec
+from fwpages.explore.check.random_walks import random_walks
+from fwpages.explore.check.search import search
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.review.answers import assumption_sets, spec_key, specs_of
+from fwpages.explore.review.questions import QUESTIONS
 from tests.sensitivity.verdict import Clean, CleanWorld, Verdict
 
 #: walks in each world before the next world's turn

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from fwpages.host import WantedMode
-from fwpages.scenario import Life, LifeResult, Scenario
-from fwpages.scenario.faults import FAULTS
+from fwpages.scenario import RunResult, Scenario, ScenarioRun
+from fwpages.scenario.fault_syntax import FAULTS
 from fwpages.scenario.format import (
     BoundsTable,
     CloseStep,
@@ -120,12 +120,12 @@ def _faults(draw: random.Random, steps: int) -> tuple[FaultTable, ...]:
     )
 
 
-def live(plan: Scenario, mode: WantedMode, *, checked: bool = True) -> tuple[LifeResult, int]:
+def live(plan: Scenario, mode: WantedMode, *, checked: bool = True) -> tuple[RunResult, int]:
     """Live it and look at what is left; returns the result and how many page requests there were.
 
     Raises whatever invariant does not hold; without faults also LifeError for a life that is not clean.
     """
-    life = Life(plan, mode=mode, checked=checked)
+    life = ScenarioRun(plan, mode=mode, checked=checked)
     result = life.run()
     for b in result.sessions:
         if b.end in ("closed", "forced", "reset") and b.outstanding:

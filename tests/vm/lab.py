@@ -17,11 +17,11 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from fwpages.device import ResetFunction, Want
-from fwpages.link.vfio_user import Server
-from fwpages.observe.trace import TraceWriter
+from fwpages.link.vfio_user.server import Server
+from fwpages.readers.trace import TraceWriter
 from fwpages.scenario import load
-from fwpages.scenario.served import ServedSession
-from fwpages.scenario.serving import Serving
+from fwpages.scenario.observer import ServedSession
+from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
 from tests.vm.guest import PATIENCE, Guest, Kernel
 
@@ -115,7 +115,7 @@ class Lab:
         writer = TraceWriter(self.trace, device=self.profile.name, supplier=self.profile.supplier)
         self.writer = writer
         self.events: list[str] = []
-        self.serving = Serving(plan, tap=writer, on_event=lambda t, words: self.events.append(words), **options)
+        self.serving = ServedRun(plan, tap=writer, on_event=lambda t, words: self.events.append(words), **options)
         self.server = Server(folder / "device", self.serving)
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._thread = threading.Thread(target=self._run)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from fwpages.device.other_commands import OTHER
+from fwpages.device.firmware.other_commands import OTHER
 from tests.vm.guest import Kernel
 from tests.vm.lab import PF, Lab, scenario
 

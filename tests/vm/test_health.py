@@ -10,7 +10,7 @@ import json
 import time
 from pathlib import Path
 
-from fwpages.observe.audit import audit
+from fwpages.auditor.audit import audit
 from tests.vm.guest import Guest, Kernel
 from tests.vm.lab import _BAD, PF, Lab, scenario
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fwpages.bench.shape import Round, Shape
-from fwpages.host.ledger import Ledger
+from fwpages.custody.ledger import Ledger
+from fwpages.custody.records import Record, Records
 from fwpages.host.memory import Pool
-from fwpages.host.records import Record, Records
 from fwpages.pages.space import Addresses, Indices
 from fwpages.prm.identity import FunctionType, Identity, vhca_id
 

@@ -11,12 +11,12 @@ import numpy as np
 from fwpages.bench.shape import Round, Shape
 from fwpages.device import Firmware, profile
 from fwpages.host import Answered, Config, Host, Map, Mapped, Open, PageRequest, Send
-from fwpages.link.direct import Direct
+from fwpages.link.inprocess import InProcess
 from fwpages.pages.space import Addresses
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.message import NO_PAGES, Answer
 from fwpages.prm.opcodes import ManagePages, Opcode
-from fwpages.scenario import Life, load
+from fwpages.scenario import ScenarioRun, load
 from fwpages.scenario.format import RequestStep
 
 #: a function that nobody has announced
@@ -27,7 +27,7 @@ LIFE = "connectx5-heavy"
 def _opened() -> Host:
     """A host in an open session, in VHCA_ID mode; who was its firmware for the start is no longer asked."""
     device = profile("connectx7")
-    link = Direct(Host(Config(device.supplier)), Firmware(device))
+    link = InProcess(Host(Config(device.supplier)), Firmware(device))
     link.feed(Open())
     link.run_until_idle()
     return link.host
@@ -99,7 +99,7 @@ def life(shape: Shape) -> Round:
         else s
         for s in scenario.step
     )
-    whole = Life(msgspec.structs.replace(scenario, step=steps))
+    whole = ScenarioRun(msgspec.structs.replace(scenario, step=steps))
     start = time.perf_counter()
     result = whole.run()
     seconds = time.perf_counter() - start

@@ -15,8 +15,8 @@ from fwpages.bench.shape import Round, Shape
 from fwpages.device import Completed, Effect, Firmware, Input, Phase, Submitted
 from fwpages.host import Send
 from fwpages.link.memory import Memory
-from fwpages.link.queue_device import QueueDevice
-from fwpages.link.queue_host import Came, QueueHost
+from fwpages.link.queue.device import QueueDevice
+from fwpages.link.queue.driver import Came, QueueHost
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import ManagePages, Opcode
 

@@ -6,9 +6,9 @@ import click
 import msgspec
 from rich.console import Console
 
+from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.files import standard_input
-from fwpages.observe.audit import InputError, audit
-from fwpages.observe.views import show
+from fwpages.report.tables import show
 
 
 @click.command("audit", short_help="Read traces and kernel logs: which function holds what, and what is wrong.")

@@ -14,7 +14,7 @@ from fwpages.bench.cases import chosen
 from fwpages.bench.report import table
 from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
 from fwpages.bench.shape import Case
-from fwpages.observe.views import print_whole
+from fwpages.report.tables import print_whole
 
 #: of a table that is not on a terminal: without peers, and with them
 _COLUMNS, _WIDE = 100, 120

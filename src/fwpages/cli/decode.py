@@ -7,9 +7,9 @@ import msgspec
 from rich.console import Console
 
 from fwpages.cli.files import standard_input
-from fwpages.observe.explain import ExplainError, Explanation
-from fwpages.observe.pasted import explain_text, parse_opcode
-from fwpages.observe.views import show_messages
+from fwpages.explain.explanation import ExplainError, Explanation
+from fwpages.explain.pasted_bytes import explain_text, parse_opcode
+from fwpages.report.tables import show_messages
 
 
 @click.command("decode", short_help="Explain one command, answer or event, field by field.")

@@ -14,19 +14,19 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fwpages.cli.files import read_input, written
-from fwpages.explore.bounds import bounded
+from fwpages.explore.check.random_walks import random_walks
+from fwpages.explore.check.replay import decode, walk
+from fwpages.explore.check.search import Outcome, search
+from fwpages.explore.check.workers import WorkerError, cluster, processes, sharded
 from fwpages.explore.designs import DESIGNS
-from fwpages.explore.library import load
-from fwpages.explore.narrative import Step, narrate
-from fwpages.explore.random_walks import random_walks
-from fwpages.explore.record import record
-from fwpages.explore.replay import decode, walk
-from fwpages.explore.report import replayed, searched, walked
-from fwpages.explore.search import Outcome, search
-from fwpages.explore.spec import Spec
-from fwpages.explore.svg import svg
-from fwpages.explore.views import show, show_replay
-from fwpages.explore.workers import WorkerError, cluster, processes, sharded
+from fwpages.explore.model.bounds import bounded
+from fwpages.explore.model.library import load
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.show.narrative import Step, narrate
+from fwpages.explore.show.record import record
+from fwpages.explore.show.report import replayed, searched, walked
+from fwpages.explore.show.svg import svg
+from fwpages.explore.show.tables import show, show_replay
 from fwpages.scenario import ScenarioError, about
 from fwpages.scenario.assumptions import ASSUMPTIONS
 

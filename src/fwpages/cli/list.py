@@ -45,13 +45,13 @@ def _commands() -> Rows:
 
 
 def _findings() -> Rows:
-    from fwpages.observe.findings import FINDINGS  # noqa: PLC0415
+    from fwpages.custody.finding_table import FINDINGS  # noqa: PLC0415
 
     return list(FINDINGS.items())
 
 
 def _faults() -> Rows:
-    from fwpages.scenario.faults import EVERY_FAULT, FAULTS  # noqa: PLC0415
+    from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS  # noqa: PLC0415
 
     wire = {False: " (with --link queue)", True: ""}
     return [(name, words + wire[name in FAULTS]) for name, (words, _) in EVERY_FAULT.items()]
@@ -70,7 +70,7 @@ def _cases() -> Rows:
 
 
 def _worlds() -> Rows:
-    from fwpages.explore.library import load, names  # noqa: PLC0415
+    from fwpages.explore.model.library import load, names  # noqa: PLC0415
 
     return [(name, load(name).description) for name in names()]
 
@@ -82,7 +82,7 @@ def _designs() -> Rows:
 
 
 def _properties() -> Rows:
-    from fwpages.explore.properties import EVENTUALLY, PROPERTIES  # noqa: PLC0415
+    from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES  # noqa: PLC0415
 
     rows = [(name, p.words) for name, p in PROPERTIES.items()]
     return rows + [(name, f"eventually: {goal.words}") for name, goal in EVENTUALLY.items()]
@@ -99,7 +99,7 @@ def _assumptions() -> Rows:
 
 
 def _questions() -> Rows:
-    from fwpages.explore.questions import QUESTIONS  # noqa: PLC0415
+    from fwpages.explore.review.questions import QUESTIONS  # noqa: PLC0415
 
     return [(q.id, f"{q.number}: {q.title}: {q.argued}") for q in QUESTIONS]
 

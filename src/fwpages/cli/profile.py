@@ -12,8 +12,8 @@ import msgspec
 from fwpages.cli.files import standard_input, written
 from fwpages.device import ProfileError
 from fwpages.device.profiles import parse
-from fwpages.observe.inputs import InputError
-from fwpages.observe.profiling import profile_of
+from fwpages.readers.inputs import InputError
+from fwpages.readers.profile_import import profile_of
 
 
 @click.command("profile", short_help="Make a device profile of a real driver's debug log.")

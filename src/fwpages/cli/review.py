@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fwpages.cli.files import written
 from fwpages.explore.designs import DESIGNS
-from fwpages.explore.questions import QUESTIONS, Question, question
-from fwpages.explore.review import Answer, review
-from fwpages.explore.review_report import mail, markdown, ours_holds, report, show
-from fwpages.observe.views import readable
+from fwpages.explore.review.answers import Answer, review
+from fwpages.explore.review.questions import QUESTIONS, Question, question
+from fwpages.explore.review.report import mail, markdown, ours_holds, report, show
+from fwpages.report.tables import readable
 
 _COLUMNS = 120
 

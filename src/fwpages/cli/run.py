@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fwpages.cli.files import read_input, written
+from fwpages.custody.accounts import SessionAccount
 from fwpages.host import WantedMode
-from fwpages.observe.accounts import Session
-from fwpages.observe.result import report_of
-from fwpages.observe.trace import TraceWriter
-from fwpages.observe.views import show
 from fwpages.pages.words import many
-from fwpages.scenario import Life, LifeResult, Scenario, ScenarioError, about, load
-from fwpages.scenario.faults import EVERY_FAULT, fault
+from fwpages.readers.trace import TraceWriter
+from fwpages.report.host_accounts import report_of
+from fwpages.report.tables import show
+from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
+from fwpages.scenario.fault_syntax import EVERY_FAULT, fault
 from fwpages.scenario.format import Step
 from fwpages.scenario.topology import device_profile
 
@@ -41,7 +41,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "s
     faults: list[str]
     missed: list[str]
     skipped: list[str]
-    sessions: list[Session]
+    sessions: list[SessionAccount]
 
 
 @click.command("run", short_help="Bring a device up on the embedded firmware and live a scenario with it.")
@@ -119,7 +119,7 @@ def command(
     return 0 if clean else 1
 
 
-def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: ExitStack, *, quiet: bool) -> LifeResult:
+def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: ExitStack, *, quiet: bool) -> RunResult:
     bar = stack.enter_context(
         Progress(
             TextColumn("{task.description:<34}"),
@@ -137,17 +137,17 @@ def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: Ex
         bar.update(task, advance=1, description=f"{step.__struct_config__.tag} {subject}")
 
     if trace is None:
-        return Life(plan, on_step=on_step, **options).run()
+        return ScenarioRun(plan, on_step=on_step, **options).run()
     # the scenario is looked at before anything is written
-    Life(plan, **options)
+    ScenarioRun(plan, **options)
     with written("--trace", trace) as stream:
         writer = TraceWriter(stream, device=plan.device.profile, supplier=device_profile(plan).supplier)
-        result = Life(plan, tap=writer, on_step=on_step, **options).run()
+        result = ScenarioRun(plan, tap=writer, on_step=on_step, **options).run()
         writer.end()
     return result
 
 
-def _asides(result: LifeResult) -> list[str]:
+def _asides(result: RunResult) -> list[str]:
     """What the tables do not tell: what failed, what was not done, and what went wrong on purpose or should have."""
     lines = [f"failed: {d.what}: {d.detail}" for d in result.failed]
     for what in result.missed:
@@ -158,7 +158,7 @@ def _asides(result: LifeResult) -> list[str]:
     return lines + [f"fault: {name}: {EVERY_FAULT[name][0]} ({_times(n)})" for name, n in counts.items()]
 
 
-def _verdict(result: LifeResult, sessions: list[Session], *, clean: bool) -> str:
+def _verdict(result: RunResult, sessions: list[SessionAccount], *, clean: bool) -> str:
     given = sum(s.totals.given or 0 for s in sessions)
     held = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
     what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {many(given)} given"

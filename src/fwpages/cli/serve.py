@@ -13,14 +13,14 @@ import click
 import msgspec
 
 from fwpages.cli.files import read_input, written
-from fwpages.link.vfio_user import Server
-from fwpages.link.vfio_user_socket import MOST_PATH, SocketError
-from fwpages.observe.trace import TraceWriter
+from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
+from fwpages.link.vfio_user.server import Server
 from fwpages.pages.words import many
+from fwpages.readers.trace import TraceWriter
 from fwpages.scenario import ScenarioError, about, load
-from fwpages.scenario.faults import fault
-from fwpages.scenario.served import ServedSession
-from fwpages.scenario.serving import Serving
+from fwpages.scenario.fault_syntax import fault
+from fwpages.scenario.observer import ServedSession
+from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
 
 
@@ -72,7 +72,7 @@ def command(
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
                 writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
-            serving = Serving(plan, seed=seed, faults=wrong, tap=writer, on_event=_teller(err=as_json), sriov=sriov)
+            serving = ServedRun(plan, seed=seed, faults=wrong, tap=writer, on_event=_teller(err=as_json), sriov=sriov)
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
                 writer.end()
@@ -92,7 +92,7 @@ def _teller(*, err: bool) -> Callable[[float, str], None]:
     return lambda t, words: click.echo(f"{t:9.3f}  {words}", err=err)
 
 
-def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
+def _serve(path: Path, serving: ServedRun, *, once: bool, err: bool) -> None:
     with _stopped_by_signals(path, serving) as server:
         click.echo(f"serving {path}; start the machine with\n", err=err)
         click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
@@ -105,7 +105,7 @@ def _serve(path: Path, serving: Serving, *, once: bool, err: bool) -> None:
 def qemu_options(path: Path, vfs: int = 0) -> list[str]:
     """The options of QEMU (10.1 or newer) that give a machine this device: its memory has to be shareable.
 
-    Where a VF would be there has to be something with a configuration space (``fwpages.device.pci_sriov``).
+    Where a VF would be there has to be something with a configuration space (``fwpages.device.pci.sriov``).
     """
     whole = os.path.abspath(path)
     name = whole if len(os.fsencode(whole)) <= MOST_PATH else str(path)
@@ -122,7 +122,7 @@ def qemu_options(path: Path, vfs: int = 0) -> list[str]:
 
 
 @contextmanager
-def _stopped_by_signals(path: Path, serving: Serving) -> Iterator[Server]:
+def _stopped_by_signals(path: Path, serving: ServedRun) -> Iterator[Server]:
     """A server that SIGINT and SIGTERM end in an orderly way, from the moment on that its socket can be seen."""
     server: Server | None = None
     asked = False
@@ -155,7 +155,7 @@ def _session(s: ServedSession) -> dict[str, Any]:
     return {**row, **totals, "dropped": s.dropped, "clean": s.clean}
 
 
-def _report(scenario: str, serving: Serving) -> ServeReport:
+def _report(scenario: str, serving: ServedRun) -> ServeReport:
     seen = serving.seen
     took = getattr(serving.firmware, "took", ())
     offences = [{"session": n, "name": o.name, "detail": o.detail} for n, o in seen.offences]

@@ -5,12 +5,12 @@
 what hardware would refuse and says which rule was broken (``OFFENCES``). All counts are 4 KiB pages.
 """
 
-from fwpages.device.faults import WORDS as FAULT_WORDS
-from fwpages.device.faults import faulty
-from fwpages.device.faulty import EVENT_COPIES, Fault, FaultyFirmware, Rule
-from fwpages.device.firmware import Firmware
-from fwpages.device.functions import FunctionSpec
-from fwpages.device.io import (
+from fwpages.device.faults.catalogue import WORDS as FAULT_WORDS
+from fwpages.device.faults.catalogue import faulty
+from fwpages.device.faults.injector import EVENT_COPIES, Fault, FaultyFirmware, Rule
+from fwpages.device.firmware.firmware import Firmware
+from fwpages.device.firmware.functions import FunctionSpec
+from fwpages.device.firmware.io import (
     Completed,
     Effect,
     Input,
@@ -23,11 +23,11 @@ from fwpages.device.io import (
     Tick,
     Want,
 )
-from fwpages.device.offences import OFFENCES
+from fwpages.device.firmware.offences import OFFENCES
+from fwpages.device.firmware.page_order import Order
+from fwpages.device.firmware.state import Phase
+from fwpages.device.firmware.store import FirmwareError
 from fwpages.device.profiles import DERIVED, Profile, ProfileError, names, parse, profile
-from fwpages.device.stack import Order
-from fwpages.device.state import Phase
-from fwpages.device.store import FirmwareError
 
 __all__ = [
     "DERIVED",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from fwpages.device.stack import Order
+from fwpages.device.firmware.page_order import Order
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.identity import Supplier

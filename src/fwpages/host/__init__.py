@@ -1,8 +1,10 @@
 """The supplier's side: session, start-up and close, page path, ledger, function records, e-switch."""
 
+from fwpages.custody.findings import Blame, Finding
+from fwpages.custody.ledger import CustodyError
 from fwpages.host.accounts import Account, Books, books
 from fwpages.host.config import Bounds, Config
-from fwpages.host.findings import Blame, Finding
+from fwpages.host.host import Host
 from fwpages.host.io import (
     Aborted,
     Answered,
@@ -30,8 +32,6 @@ from fwpages.host.io import (
     VportInfo,
     WantedMode,
 )
-from fwpages.host.ledger import CustodyError
-from fwpages.host.machine import Host
 from fwpages.host.session import Phase
 
 __all__ = [

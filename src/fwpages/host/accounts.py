@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fwpages.host.findings import Finding
+from fwpages.custody.findings import Finding
+from fwpages.custody.ledger import State
 from fwpages.host.io import End
-from fwpages.host.ledger import State
 from fwpages.prm.identity import FunctionType, Identity, Mode
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.host.findings import Blame
-from fwpages.host.pagepath import Origin, enqueue
+from fwpages.custody.findings import Blame
+from fwpages.host.page_path import Origin, enqueue
 from fwpages.host.session import Program, Reclaim, Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
 from fwpages.pages.words import many
@@ -17,7 +17,7 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, Teardown
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 def _note_types(h: Host, _: int) -> None:

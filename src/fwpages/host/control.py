@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fwpages.host import fencing, pagepath, vports
+from fwpages.custody.findings import Blame
+from fwpages.host import fencing, vports
+from fwpages.host import page_path as pagepath
 from fwpages.host.closing import CLOSE, FAST_CLOSE
-from fwpages.host.findings import Blame
 from fwpages.host.session import Phase, Progress, Refused
 from fwpages.host.startup import STARTUP
 from fwpages.prm.message import Answer
@@ -15,7 +16,7 @@ from fwpages.prm.opcodes import Teardown
 from fwpages.prm.status import status_words
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 def answered(h: Host, answer: Answer) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fwpages.host import pageanswers, vports
-from fwpages.host.findings import Blame
+from fwpages.custody.findings import Blame
+from fwpages.host import page_answers as pageanswers
+from fwpages.host import vports
 from fwpages.host.io import End, Fenced, HealthFatal, LinkLost, Reset, Scope
-from fwpages.host.pagepath import PagePath
+from fwpages.host.page_path import PagePath
 from fwpages.host.session import Phase
 from fwpages.pages.words import many
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 def happened(h: Host, x: HealthFatal | LinkLost | Fenced) -> None:

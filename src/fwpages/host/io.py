@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from fwpages.host.findings import Finding
+from fwpages.custody.findings import Finding
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, func_id
 from fwpages.prm.message import Answer, Command

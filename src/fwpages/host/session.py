@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fwpages.host.findings import Finding
+from fwpages.custody.findings import Finding
 from fwpages.host.io import End, WantedMode
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Answer, Command
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 class Phase(StrEnum):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.host.findings import Blame
-from fwpages.host.pagepath import Origin, enqueue, take_back, type_of
+from fwpages.custody.findings import Blame
+from fwpages.host.page_path import Origin, enqueue, take_back, type_of
 from fwpages.host.session import Program, Refused, Step
 from fwpages.pages import PAGE_SIZE
 from fwpages.pages.words import many
@@ -20,7 +20,7 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 #: ACCESS_REG: op_mod 0 writes; the register that tells the device the host's byte order (HOST_ENDIANNESS)
 HOST_ENDIANNESS = 0x7004

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.host.findings import Blame
+from fwpages.custody.findings import Blame
+from fwpages.custody.records import Record
 from fwpages.host.io import Misuse, VportInfo
-from fwpages.host.records import Record
 from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait, not_open
 from fwpages.pages.words import many
 from fwpages.prm.capability import read_general
@@ -19,7 +19,7 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode
 
 if TYPE_CHECKING:
-    from fwpages.host.machine import Host
+    from fwpages.host.host import Host
 
 
 def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from fwpages.host import Bounds, WantedMode
 from fwpages.prm.identity import FunctionType
-from fwpages.scenario.misfits import misfit
+from fwpages.scenario.format_errors import misfit
 
 Pages: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 SignedPages: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]

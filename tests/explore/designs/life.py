@@ -15,7 +15,7 @@ from fwpages.device import Completed, Firmware, FunctionSpec, Offence, Raised, R
 from fwpages.device import Input as DeviceInput
 from fwpages.device import Reset as DeviceReset
 from fwpages.explore.designs import DESIGNS
-from fwpages.explore.driver import Driver, DriverConfig, Input, Run
+from fwpages.explore.model.driver import Driver, DriverConfig, Input, Run
 from fwpages.host import (
     Aborted,
     Answered,
@@ -180,7 +180,7 @@ class Life:
     def do(self, *xs: Input | DeviceInput | object, until: float | None = None) -> None:
         """Inputs of the driver or the device, one after the other, each to its end."""
         for x in xs:
-            if type(x).__module__ == "fwpages.device.io":
+            if type(x).__module__ == "fwpages.device.firmware.io":
                 self.device(x)  # type: ignore[arg-type]
             else:
                 self.feed(x)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.device import Want
-from fwpages.explore.driver import NotQueued, Run
+from fwpages.explore.model.driver import NotQueued, Run
 from fwpages.host import Close, EnableVport, FunctionsChanged, HealthFatal, Misuse, Open
 from fwpages.prm.identity import vhca_id
 from fwpages.prm.opcodes import ManagePages

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from fwpages.explore.designs.choices import MERGED, POSTED, Choices
-from fwpages.explore.designs.linux import Linux
+from fwpages.explore.designs.linux.choices import MERGED, POSTED, Choices
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.designs.own import Own
-from fwpages.explore.driver import Driver, DriverConfig
+from fwpages.explore.model.driver import Driver, DriverConfig
 
 DESIGNS: Mapping[str, Callable[[DriverConfig], Driver]] = MappingProxyType(
     {"posted": partial(Linux, POSTED), "merged": partial(Linux, MERGED), "fwpages": Own}

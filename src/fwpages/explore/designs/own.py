@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fwpages.explore.driver import DriverConfig, Input, NotQueued, Run, View
+from fwpages.explore.model.driver import DriverConfig, Input, NotQueued, Run, View
 from fwpages.host import Config, Effect, FunctionsChanged, Host, Misuse
 from fwpages.host.closing import CLOSE, FAST_CLOSE
-from fwpages.host.pagepath import type_of
+from fwpages.host.page_path import type_of
 from fwpages.host.session import Phase
 from fwpages.host.startup import STARTUP
 from fwpages.host.vports import DISABLE, ENABLE

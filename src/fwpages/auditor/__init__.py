@@ -1,0 +1,1 @@
+"""What a driver and a device did, judged from what was observed of them."""

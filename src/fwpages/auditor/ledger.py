@@ -1,0 +1,123 @@
+"""The ledger of a session that somebody else kept: the host's own custody ledger, over any addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwpages.custody.ledger import Ledger, Returned, State
+from fwpages.custody.records import Record, Records
+from fwpages.pages import PAGE_SIZE, SparseSpace
+from fwpages.pages.space import REGION_PAGES, Addresses, Indices
+from fwpages.prm.identity import FunctionType, Identity
+
+#: pages of address space that one session's ledger follows (1 TiB, 1 GiB of tags); more is a garbled input
+MAX_COVERED = 1 << 28
+
+_PAGE = np.uint64(PAGE_SIZE - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """A GIVE's pages: those that could be offered, and those that could not, each with its reason."""
+
+    record: Record
+    index: Indices
+    twice: Addresses
+    bad: Addresses
+
+
+class Custody:
+    """Moves pages as commands say and keeps the most that was out at one time."""
+
+    def __init__(self) -> None:
+        self.space = SparseSpace()
+        self.records = Records()
+        self.ledger = Ledger(self.space, self.records)
+        self.records.begin(1)
+
+    def offer(self, who: Identity, kind: FunctionType, pas: Addresses) -> Offer | None:
+        """Pages named in a GIVE: free → offered. None where the addresses are too scattered to be followed."""
+        record = self.records.open(who, kind)
+        bad = (pas == 0) | ((pas & _PAGE) != 0)
+        good = pas[~bad]
+        regions = np.unique(good >> np.uint64(27)).size
+        if self.space.size + regions * REGION_PAGES > MAX_COVERED:
+            return None
+        self.space.cover(good)
+        self.ledger.extend()
+        index = self.space.index(good)
+        free = self.ledger.is_free(index)
+        first = np.zeros(index.size, np.bool_)
+        first[np.unique(index, return_index=True)[1]] = True
+        free &= first
+        self.ledger.offer(record, index[free])
+        return Offer(record, index[free], good[~free], pas[bad])
+
+    def owners_of(self, addresses: Addresses) -> str:
+        """Whose these pages are, in words: ``func:0x0 (37), func:0x3 (2)``."""
+        index = self.space.index(addresses)
+        numbers, counts = np.unique(self.ledger.owners(index), return_counts=True)
+        rows = self.records.rows
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        return ", ".join(f"{rows[n - 1].identity if n else 'nobody'} ({c})" for n, c in pairs)
+
+    def accept(self, offer: Offer) -> None:
+        """offered → held."""
+        self.ledger.accept(offer.record, offer.index)
+
+    def refuse(self, offer: Offer) -> None:
+        """offered → free."""
+        self.ledger.refuse(offer.record, offer.index)
+
+    def doubt(self, offer: Offer) -> None:
+        """offered → doubtful."""
+        self.ledger.doubt(offer.record, offer.index)
+
+    def withdraw(self, offer: Offer) -> None:
+        """doubtful → free: a late refusal."""
+        self.ledger.withdraw(offer.index)
+
+    def check_return(self, who: Identity, addresses: Addresses) -> Returned:
+        """Sort what a TAKE's answer names."""
+        return self.ledger.check_return(who, addresses)
+
+    def take(self, returned: Returned) -> int:
+        """held or doubtful → free."""
+        return self.ledger.take(returned).size
+
+    def evict(self, addresses: Addresses, waiting: Indices) -> None:
+        """These pages came back in lines that are lost: they are given anew. Not those of GIVEs still ``waiting``."""
+        index = np.unique(self.space.index(addresses))
+        out = index[index >= 0]
+        out = out[~self.ledger.is_free(out)]
+        out = out[~np.isin(out, waiting)]
+        none = addresses[:0]
+        self.take(Returned(out, none, none, none))
+
+    def free(self, index: Indices) -> None:
+        """These pages have come back, whoever has them; those that have already are passed over."""
+        none = np.zeros(0, np.uint64)
+        self.take(Returned(index[~self.ledger.is_free(index)], none, none, none))
+
+    def release(self, who: Identity, unsure: Indices) -> int:
+        """All that firmware has of this function → free, but for the ``unsure``, which an unanswered GIVE names."""
+        return self.ledger.release_all(who, unsure).size
+
+    def doubt_held(self, who: Identity) -> Indices:
+        """held → doubtful, all of this function's; returns which those were."""
+        return self.ledger.doubt_held(who)
+
+    def settle(self, index: Indices) -> None:
+        """doubtful → held, those that still are."""
+        self.ledger.settle(index)
+
+    def discard(self) -> int:
+        """A fence: everything that is out → free."""
+        return self.ledger.discard().size
+
+    def left(self) -> Addresses:
+        """The addresses that are out, whoever has them."""
+        parts = [self.ledger.blocks(r, s) for r in self.records if r.outstanding for s in (State.HELD, State.DOUBTFUL)]
+        return self.space.address(np.concatenate(parts)) if parts else np.zeros(0, np.uint64)

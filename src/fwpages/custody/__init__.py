@@ -1,0 +1,1 @@
+"""Who owns which page: the ledger, records, the findings, and accounts of what happened."""

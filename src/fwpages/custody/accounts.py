@@ -1,0 +1,150 @@
+"""The one shape in which a run and an audit say what happened: sessions, their functions, and what is wrong.
+
+``None`` stands for a count that the input does not tell (a log without command dumps does not say what a TAKE
+returned): it is never guessed. All counts are 4 KiB pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from fwpages.prm.identity import FunctionType
+
+End = Literal["closed", "forced", "open", "reset", "lost"]
+Count = int | None
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over functions. ``held`` and ``doubtful`` are now, ``peak`` the most that was out at one time."""
+
+    given: Count = 0
+    returned: Count = 0
+    released: Count = 0
+    discarded: Count = 0
+    held: Count = 0
+    doubtful: Count = 0
+    peak: Count = 0
+
+
+#: the sums where not even the functions are known
+UNKNOWN = Totals(given=None, returned=None, released=None, discarded=None, held=None, doubtful=None, peak=None)
+
+
+class FunctionAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One record: a function under one identity, from its first page until the identity is used anew."""
+
+    identity: str
+    generation: int
+    type: FunctionType
+    given: Count = 0
+    returned: Count = 0
+    released: Count = 0
+    discarded: Count = 0
+    held: Count = 0
+    doubtful: Count = 0
+    peak: Count = 0
+
+
+class FindingAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong: a name, whom it blames (host, device, link, log), where, and what would resolve it."""
+
+    name: str
+    blame: Literal["host", "device", "link", "log"]
+    function: str | None = None
+    pages: Count = None
+    detail: str = ""
+    remedy: str = ""
+    at: dict[str, Any] = {}
+
+
+class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One open of a device, ENABLE_HCA to DISABLE_HCA or to whatever ended it.
+
+    ``clean``: nothing is wrong and, unless it is still open, nothing is left. ``notes`` are no faults: what the input
+    cannot tell, or what happened on purpose.
+    """
+
+    device: str
+    mode: Literal["func_id", "vhca_id"]
+    end: End
+    clean: bool
+    totals: Totals
+    by_type: dict[str, Totals]
+    counters: dict[str, Count]
+    functions: list[FunctionAccount]
+    findings: list[FindingAccount] = []
+    notes: list[str] = []
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """What ``fwpages audit --json`` prints, and the heart of what ``fwpages run --json`` prints.
+
+    ``findings`` are those that belong to no session: an input that could not be read to its end.
+    """
+
+    schema_: str = "audit/1"
+    sessions: list[SessionAccount]
+    findings: list[FindingAccount] = []
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is wrong in any session or with the input."""
+        return not self.findings and all(s.clean for s in self.sessions)
+
+
+COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
+
+#: the counters' names in debugfs (``mlx5/<pci address>/pages/``) by type; the own function has none of its own
+DEBUGFS = {
+    FunctionType.VF: "fw_pages_vfs",
+    FunctionType.SF: "fw_pages_sfs",
+    FunctionType.HOST_PF: "fw_pages_host_pf",
+    FunctionType.EC_VF: "fw_pages_ec_vfs",
+    FunctionType.SPF: "fw_pages_spfs",
+    FunctionType.UNKNOWN: "fw_pages_unknown",
+}
+
+
+def total(functions: Iterable[FunctionAccount], peak: Count | Literal["sum"] = "sum") -> Totals:
+    """Column by column; a column with an unknown count in it is unknown. ``peak`` replaces the sum of peaks."""
+    rows = list(functions)
+    sums: dict[str, Count] = {}
+    for name in COLUMNS:
+        values = [getattr(f, name) for f in rows]
+        sums[name] = None if None in values else sum(values)
+    if peak != "sum":
+        sums["peak"] = peak
+    return Totals(**sums)
+
+
+def by_type(functions: Iterable[FunctionAccount], peaks: Mapping[FunctionType, int] | None = None) -> dict[str, Totals]:
+    """The sums of each type, all types there, the unknown too.
+
+    ``peaks`` is the most that the functions of a type had out together, which their own peaks do not tell; where it is
+    not known it is only known of a type with one function.
+    """
+    rows = list(functions)
+    return {t.value: _of_type([f for f in rows if f.type is t], t, peaks) for t in FunctionType}
+
+
+def _of_type(rows: list[FunctionAccount], kind: FunctionType, peaks: Mapping[FunctionType, int] | None) -> Totals:
+    if len(rows) < 2 or any(f.peak is None for f in rows):
+        return total(rows)
+    return total(rows, peak=None if peaks is None else peaks.get(kind, 0))
+
+
+def counters(functions: Iterable[FunctionAccount], **extra: Count) -> dict[str, Count]:
+    """Today's figures under the names that operators know from debugfs, and ``extra`` ones beside them."""
+    rows = list(functions)
+    sums = by_type(rows)
+
+    def now(t: Totals) -> Count:
+        return None if t.held is None or t.doubtful is None else t.held + t.doubtful
+
+    figures: dict[str, Count] = {"fw_pages_total": now(total(rows))}
+    figures |= {name: now(sums[kind.value]) for kind, name in DEBUGFS.items()}
+    figures["fw_pages_doubtful"] = total(rows).doubtful
+    return figures | extra

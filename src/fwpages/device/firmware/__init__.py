@@ -1,0 +1,1 @@
+"""The firmware: command execution, functions and their demand for pages."""

@@ -1,0 +1,313 @@
+"""The firmware of a device as one page supplier sees it: fed inputs, it hands back effects."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from fwpages.device.firmware import demand as appetite
+from fwpages.device.firmware.commands import execute
+from fwpages.device.firmware.functions import Function, FunctionSpec, roster
+from fwpages.device.firmware.io import (
+    Completed,
+    Effect,
+    Input,
+    Offence,
+    Raised,
+    Reset,
+    ResetDone,
+    ResetFunction,
+    Submitted,
+    Tick,
+    Want,
+)
+from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.state import Device, EqContext, Phase, State
+from fwpages.device.firmware.store import FirmwareError, Store
+from fwpages.device.profiles import Profile
+from fwpages.prm.identity import Identity, Mode, named
+from fwpages.prm.message import Answer, Command, PageArray
+from fwpages.prm.opcodes import Opcode
+
+#: how many offences a firmware remembers, the latest: more would only repeat themselves
+MOST_OFFENCES = 1000
+
+
+class Firmware:
+    """A pure state machine: no clock, no chance, no I/O; equal inputs, equal effects.
+
+    ``functions`` are those that the supplier gives pages for; the supplier itself need not be among them and is then
+    named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
+    count. With ``switch_at_init`` the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no
+    firmware is known to, but the manual does not say. ``boot_function`` is the number by which firmware names the
+    supplier's own function before that; none other than 0 was ever seen. ValueError where the functions contradict
+    each other.
+
+    Effects of a command come in the order offences, completion, page requests.
+    """
+
+    __slots__ = ("_offences", "_state", "_static")
+
+    #: nothing happens by itself
+    deadline: float | None = None
+
+    def __init__(
+        self,
+        profile: Profile,
+        functions: Sequence[FunctionSpec] = (),
+        *,
+        offer_vhca_id: bool | None = None,
+        switch_at_init: bool = False,
+        boot_function: int = 0,
+    ) -> None:
+        all_functions = roster(functions, profile.vhca_id, ecpf=profile.ecpf)
+        most = profile.capabilities(current=False) | {"vhca_id": all_functions.specs[0].vhca_id}
+        if offer_vhca_id is not None:
+            most["icm_mng_function_id_mode"] = int(offer_vhca_id)
+        device = Device(profile, all_functions, most, switch_at_init, boot_function)
+        self._state = _power_on(device)
+        self._static = repr(device).encode()
+        self._offences: deque[Offence] = deque(maxlen=MOST_OFFENCES)
+
+    @property
+    def mode(self) -> Mode:
+        """How page commands name functions; after DISABLE_HCA it stays as it was until the next ENABLE_HCA."""
+        return self._state.mode
+
+    @property
+    def specs(self) -> tuple[FunctionSpec, ...]:
+        """The functions, the supplier itself first."""
+        return self._state.device.roster.specs
+
+    @property
+    def constants(self) -> tuple[object, ...]:
+        """Objects in its state that never change: a firmware made from equal ones has equal ones, in this order."""
+        return self._state.device, self._static
+
+    @property
+    def own(self) -> Identity:
+        """The supplier by its name in the current mode."""
+        who = self._state.identity(0)
+        assert who is not None
+        return who
+
+    @property
+    def pages_eqn(self) -> int | None:
+        """The number of the event queue for page requests; None while there is none."""
+        return self._state.pages_eqn
+
+    @property
+    def eqs(self) -> Mapping[int, EqContext]:
+        """The event queues by number, as CREATE_EQ described them."""
+        return MappingProxyType(self._state.eqs)
+
+    @property
+    def checksums(self) -> bool:
+        """Signatures of commands are to be checked (current ``cmdif_checksum`` is not 0)."""
+        s = self._state
+        return bool((s.current or s.device.profile.current).get("cmdif_checksum"))
+
+    def is_enabled(self, function: str) -> bool:
+        """The e-switch has enabled the named function."""
+        return self._state.functions[self._state.device.roster.named(function)].enabled
+
+    def meant(self, c: Command) -> FunctionSpec | None:
+        """The function that an e-switch command (ENABLE_HCA, ALLOC_SF and their like) names, if there is one."""
+        try:
+            return self.specs[self._state.eswitch_owner(c)]
+        except RefusedError:
+            return None
+
+    def known_as(self, number: int, *, ec: bool) -> tuple[FunctionSpec, ...]:
+        """The functions whose pages go by this name in page commands now; none for a name that means nobody.
+
+        The last has the name, those before it had it earlier and return what firmware still has of theirs first.
+        """
+        try:
+            return tuple(self.specs[slot] for slot in self._state.lives(self._state.owner(number, ec=ec)))
+        except RefusedError:
+            return ()
+
+    @property
+    def release_all(self) -> bool:
+        """Release_all events were negotiated."""
+        return bool(self._state.current.get("release_all_pages"))
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session is."""
+        return self._state.phase
+
+    @property
+    def offences(self) -> tuple[Offence, ...]:
+        """The latest offences, the earliest of them first; a reset keeps them."""
+        return tuple(self._offences)
+
+    @property
+    def kept(self) -> PageArray:
+        """Pages that sessions now over left behind: firmware keeps them until a reset."""
+        return self._state.store.kept
+
+    def holds(self) -> dict[Identity, PageArray]:
+        """The pages of each function that has some, by its name in the current mode; uint64 arrays, in no order.
+
+        After DISABLE_HCA these are what the session left behind, until the next ENABLE_HCA makes them ``kept``.
+        """
+        s = self._state
+        found = {}
+        for slot in range(len(s.functions)):
+            who = s.identity(slot)
+            if who is not None and s.home(slot) == slot and s.held(slot):
+                found[who] = np.concatenate([s.store.addresses(n) for n in s.lives(slot)])
+        return found
+
+    def held(self, function: str) -> int:
+        """How many pages the named function holds, those of its lives before too; ValueError for no such name."""
+        return self._state.store.held(self._state.device.roster.named(function))
+
+    @property
+    def total(self) -> int:
+        """How many pages all functions hold."""
+        return sum(self._state.store.held(f.slot) for f in self._state.functions)
+
+    def asks(self, function: str) -> int:
+        """How many pages the driver was told that the named function wants and has not been given."""
+        s = self._state
+        slot = s.device.roster.named(function)
+        home = s.home(slot)
+        return s.functions[home].told if s.user(home) == slot else 0
+
+    def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
+        """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
+        effects: list[Effect] = []
+        match x:
+            case Submitted():
+                effects += self._command(x)
+            case Want():
+                self._want(x)
+            case ResetFunction():
+                effects += self._reset_function(x.function)
+            case Tick():
+                return []
+            case Reset():
+                self._state = _power_on(self._state.device)
+                return [ResetDone()]
+        eqn = self._state.pages_eqn
+        if eqn is not None:
+            effects += [Raised(eqn, ev) for ev in appetite.untold(self._state)]
+        return effects
+
+    def _command(self, x: Submitted) -> list[Effect]:
+        s = self._state
+        s.noted.clear()
+        try:
+            answer = execute(s, x.command, x.reply_length)
+        except RefusedError as e:
+            s.noted.append(Offence(e.name, _meant(s, x.command, e.name), e.detail))
+            answer = Answer(x.command.opcode, e.status)
+        self._offences.extend(s.noted)
+        return [*s.noted, Completed(x.id, answer)]
+
+    def _want(self, x: Want) -> None:
+        s = self._state
+        slot = s.device.roster.named(x.function)
+        home = s.home(slot)
+        if s.phase not in (Phase.STARTING, Phase.WORKING):
+            return
+        if s.user(home) != slot:
+            other = s.functions[s.user(home)]
+            if x.pages <= 0 or other.enabled or other.allocated:
+                return
+            appetite.begin(s, slot)
+        appetite.want(s.functions[home], x.pages, s.held(home))
+
+    def _reset_function(self, name: str) -> list[Effect]:
+        s = self._state
+        named = s.device.roster.named(name)
+        if named == 0:
+            raise ValueError(f"{name} is the supplier itself: feed Reset")
+        home = s.home(named)
+        if s.phase is not Phase.WORKING or s.user(home) != named:
+            return []
+        f, held, eqn = s.functions[home], s.held(home), s.pages_eqn
+        effects: list[Effect] = []
+        if held and eqn is not None and s.current.get("release_all_pages"):
+            for slot in s.lives(home):
+                s.store.release(slot)
+            appetite.taken(f, held, 0)
+            effects.append(Raised(eqn, appetite.event(s, home, 0, release_all=True)))
+        appetite.end(s, named)
+        if s.functions[named].enabled:
+            appetite.want(f, s.device.roster.specs[named].pages, 0)
+        return effects
+
+    def clone(self) -> Firmware:
+        """A firmware of its own in the same state."""
+        new = Firmware.__new__(Firmware)
+        new._state, new._static = self._state.copy(), self._static
+        new._offences = deque(self._offences, MOST_OFFENCES)
+        return new
+
+    def key(self) -> bytes:
+        """16 bytes for the state: equal keys, equal futures. Offences are the past and do not count."""
+        s = self._state
+        moving = (
+            s.phase,
+            s.mode,
+            s.issi,
+            sorted(s.current.items()),
+            sorted((n, (eq.mask, eq.uar, eq.log_size, eq.page_size, eq.pas)) for n, eq in s.eqs.items()),
+            sorted(s.uars),
+            sorted(s.users.items()),
+            [f.row for f in s.functions],
+        )
+        digest = hashlib.blake2b(self._static, digest_size=16)
+        digest.update(repr(moving).encode())
+        digest.update(s.store.state())
+        return digest.digest()
+
+    def check(self) -> None:
+        """The firmware's own invariants; FirmwareError says which does not hold."""
+        s = self._state
+        s.store.check(sum(eq.blocks.size for eq in s.eqs.values()))
+        for f in s.functions:
+            held, name = s.held(f.slot), s.device.roster.specs[f.slot].name
+            counts = f"{name}: {f}, {held} held"
+            _hold(0 <= f.unneeded <= f.told <= f.wanted, f"told and unneeded pages are wanted ones: {counts}")
+            _hold(0 <= f.told_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
+            _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
+            _hold(not f.enabled or s.user(s.home(f.slot)) == f.slot, f"who is on has its name: {counts}")
+            _hold(not f.activated or (f.enabled and f.allocated), f"only an allocated SF is activated: {counts}")
+            _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
+        _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
+        by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))
+        pending = s.device.switch_at_init and s.phase is not Phase.WORKING
+        _hold(pending or (s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the capabilities say")
+
+
+def _power_on(device: Device) -> State:
+    profile, slots = device.profile, len(device.roster.specs)
+    store = Store(slots, profile.order, profile.seed)
+    return State(device, store, [Function(n) for n in range(slots)], {})
+
+
+def _meant(s: State, c: Command, offence: str) -> Identity | None:
+    """Whom a refused command was about: as it names them, or for e-switch commands whom it names."""
+    if c.opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
+        mode = Mode.FUNC_ID if offence == "identity-mode" else s.mode
+        return named(mode, c["function_id"], c["embedded_cpu_function"])
+    if c.opcode not in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.SET_HCA_CAP):
+        return None
+    try:
+        return s.identity(s.eswitch_owner(c))
+    except RefusedError:
+        return None
+
+
+def _hold(truth: bool, words: str) -> None:
+    if not truth:
+        raise FirmwareError(words)

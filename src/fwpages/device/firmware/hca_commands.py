@@ -1,0 +1,168 @@
+"""The commands that move a session along and switch functions on and off, as firmware executes them."""
+
+from __future__ import annotations
+
+from fwpages.device.firmware import demand as appetite
+from fwpages.device.firmware.io import Offence
+from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.state import Phase, State
+from fwpages.pages.words import many
+from fwpages.prm.identity import FunctionType, Mode
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import Teardown
+
+#: ISSIs that QUERY_ISSI offers, bit n for ISSI n; 0 is always there
+SUPPORTED_ISSI = 0b10
+
+
+def enable_hca(s: State, c: Command) -> Answer:
+    """For the supplier: a session begins, in FUNC_ID mode. For another function: it wants its pages.
+
+    An SF is activated by it between ALLOC_SF and DEALLOC_SF (Linux: ``mlx5_sf_activate``); the first time it has its
+    pages already.
+    """
+    slot = s.eswitch_owner(c)
+    if slot == 0:
+        s.require(c, Phase.OFF)
+        _begin(s)
+        return Answer(c.opcode)
+    s.require(c, Phase.WORKING)
+    f, spec = s.functions[slot], s.device.roster.specs[slot]
+    if spec.type is FunctionType.SF and not f.allocated:
+        raise RefusedError("sf-not-allocated", spec.name)
+    if f.activated if f.allocated else f.enabled:
+        raise RefusedError("already-enabled", spec.name)
+    if not f.enabled:
+        _switch_on(s, slot)
+    f.activated = f.allocated
+    return Answer(c.opcode)
+
+
+def _switch_on(s: State, slot: int) -> None:
+    home = s.home(slot)
+    if any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions):
+        raise RefusedError("vhca-id-in-use", s.device.roster.specs[slot].name)
+    s.functions[slot].enabled = True
+    appetite.begin(s, slot)
+    appetite.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
+
+
+def _begin(s: State) -> None:
+    """What the last session left behind stays with firmware, and out of this one."""
+    s.store.keep()
+    s.users.clear()
+    for f in s.functions:
+        appetite.forget(f)
+    s.current = s.device.profile.capabilities(current=True) | {"vhca_id": s.device.max["vhca_id"]}
+    s.phase, s.mode, s.issi = Phase.STARTING, Mode.FUNC_ID, 0
+
+
+def disable_hca(s: State, c: Command) -> Answer:
+    """For the supplier: the session is over. For another function: all that it holds goes back.
+
+    An SF that was activated stays allocated (Linux: ``mlx5_sf_deactivate``).
+    """
+    slot = s.eswitch_owner(c)
+    if slot == 0:
+        s.require(c, Phase.STARTING, Phase.CLOSING)
+        held = {f.slot: s.held(f.slot) for f in s.functions if s.home(f.slot) == f.slot}
+        words = ", ".join(f"{n} of {s.identity(slot)}" for slot, n in held.items() if n)
+        if words:
+            s.noted.append(Offence("disabled-with-pages", s.identity(0), f"pages held: {words}"))
+        s.phase = Phase.OFF
+        return Answer(c.opcode)
+    s.require(c, Phase.WORKING)
+    f, spec = s.functions[slot], s.device.roster.specs[slot]
+    if spec.type is FunctionType.SF and not f.allocated:
+        raise RefusedError("sf-not-allocated", spec.name)
+    if not (f.activated if f.allocated else f.enabled):
+        raise RefusedError("not-enabled", spec.name)
+    _disable(s, slot)
+    f.activated = False
+    return Answer(c.opcode)
+
+
+def _disable(s: State, slot: int) -> None:
+    s.functions[slot].enabled = False
+    appetite.end(s, slot)
+
+
+def init_hca(s: State, c: Command) -> Answer:
+    """The HCA works from now on; it needs its boot and init pages for that."""
+    if s.startup_need:
+        raise RefusedError(
+            "pages-missing", f"{many(s.startup_need, 'boot page' if s.booting else 'init page')} missing"
+        )
+    s.phase = Phase.WORKING
+    if s.current.get("icm_mng_function_id_mode"):
+        s.mode = Mode.VHCA_ID
+    appetite.want(s.functions[0], s.device.roster.specs[0].pages, 0)
+    return Answer(c.opcode)
+
+
+def teardown_hca(s: State, c: Command) -> Answer:
+    """The HCA stops: queues and UARs are gone, functions are off, every page can be taken back.
+
+    A profile that the current capabilities do not have fails as Linux expects it: answered OK with state 1.
+    """
+    profile = c["profile"]
+    if profile not in (Teardown.GRACEFUL, Teardown.FORCE, Teardown.PREPARE_FAST):
+        raise RefusedError("bad-parameter", f"TEARDOWN_HCA with profile {profile:#x}")
+    needs = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
+    capability = needs.get(Teardown(profile))
+    if capability and not s.current.get(capability):
+        return Answer(c.opcode, fields={"state": 1})
+    s.phase = Phase.CLOSING
+    for eq in s.eqs.values():
+        s.store.vacate(eq.blocks)
+    s.eqs.clear()
+    s.uars.clear()
+    s.users.clear()
+    for f in s.functions:
+        appetite.forget(f)
+    return Answer(c.opcode)
+
+
+def query_issi(s: State, c: Command) -> Answer:
+    """Which interface revision is in use, and which there are."""
+    return Answer(c.opcode, fields={"current_issi": s.issi, "supported_issi_dw0": SUPPORTED_ISSI})
+
+
+def set_issi(s: State, c: Command) -> Answer:
+    """Choose an interface revision."""
+    issi = c["current_issi"]
+    if issi and not SUPPORTED_ISSI >> issi & 1:
+        raise RefusedError("issi-not-supported", f"ISSI {issi}, supported are {SUPPORTED_ISSI:#b}")
+    s.issi = issi
+    return Answer(c.opcode)
+
+
+def _sf(s: State, c: Command) -> int:
+    slot = s.device.roster.by_eswitch(c["function_id"], ec=False)
+    if slot is None:
+        raise RefusedError("unknown-function", f"no function with function_id {c['function_id']:#x}")
+    if s.device.roster.specs[slot].type is not FunctionType.SF:
+        raise RefusedError("not-an-sf", s.device.roster.specs[slot].name)
+    return slot
+
+
+def alloc_sf(s: State, c: Command) -> Answer:
+    """An SF comes into being, and wants its pages at once: whoever drives it is not seen from here."""
+    slot = _sf(s, c)
+    if s.functions[slot].allocated:
+        raise RefusedError("sf-allocated", s.device.roster.specs[slot].name)
+    _switch_on(s, slot)
+    s.functions[slot].allocated = True
+    return Answer(c.opcode)
+
+
+def dealloc_sf(s: State, c: Command) -> Answer:
+    """An SF ceases to be: all that it holds goes back."""
+    slot = _sf(s, c)
+    f = s.functions[slot]
+    if not f.allocated:
+        raise RefusedError("sf-not-allocated", s.device.roster.specs[slot].name)
+    if f.enabled:
+        _disable(s, slot)
+    f.allocated = f.activated = False
+    return Answer(c.opcode)

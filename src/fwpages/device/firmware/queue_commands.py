@@ -1,0 +1,89 @@
+"""UARs and event queues, and the commands that firmware has nothing to say to but OK."""
+
+from __future__ import annotations
+
+from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.state import EqContext, State
+from fwpages.pages import PAGE_SHIFT
+from fwpages.pages.words import many
+from fwpages.prm.event import EQE_SIZE, EventType
+from fwpages.prm.message import Answer, Command
+
+#: eq_number has 8 bits, and 0 is not used
+MOST_EQS = 255
+#: entries of a queue, in bits: ``log_max_eq_sz`` of every device whose capabilities are known
+MOST_LOG_EQ_SIZE = 22
+#: a UAR's number is that of its page in BAR 0: the first pages are the initialization segment's and MSI-X tables'
+FIRST_UAR = 16
+#: enough for any driver's start; with the pages before them they make 4 MiB
+MOST_UARS = 1024 - FIRST_UAR
+#: bytes of the answers that carry data of no interest here (Linux: ``query_adapter_out``)
+ADAPTER_SIZE = 256
+
+
+def _lowest_free(taken: set[int], most: int, what: str, first: int = 1) -> int:
+    if len(taken) >= most:
+        raise RefusedError("too-many-resources", f"all {most} {what} are in use")
+    return next(n for n in range(first, first + most) if n not in taken)
+
+
+def alloc_uar(s: State, c: Command) -> Answer:
+    """The lowest free UAR."""
+    uar = _lowest_free(s.uars, MOST_UARS, "UARs", FIRST_UAR)
+    s.uars.add(uar)
+    return Answer(c.opcode, fields={"uar": uar})
+
+
+def dealloc_uar(s: State, c: Command) -> Answer:
+    """Refused while an EQ rings its doorbell there."""
+    uar = c["uar"]
+    if uar not in s.uars:
+        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+    if any(uar == eq.uar for eq in s.eqs.values()):
+        raise RefusedError("resource-in-use", f"UAR {uar:#x}")
+    s.uars.remove(uar)
+    return Answer(c.opcode)
+
+
+def create_eq(s: State, c: Command) -> Answer:
+    """An event queue; the one whose bitmask has PAGE_REQUEST takes the page requests, those waiting included."""
+    uar, mask, log_size = c["uar_page"], c["event_bitmask_0"], c["log_eq_size"]
+    if uar not in s.uars:
+        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+    if log_size > MOST_LOG_EQ_SIZE:
+        raise RefusedError("bad-parameter", f"log_eq_size {log_size}, {MOST_LOG_EQ_SIZE} at most")
+    bits = c["log_page_size"] + PAGE_SHIFT
+    pages = max(1, (EQE_SIZE << log_size) >> bits)
+    if pages != c.pas.size:
+        raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {many(pages)} of {1 << bits} bytes")
+    if mask >> EventType.PAGE_REQUEST & 1 and s.pages_eqn is not None:
+        raise RefusedError("second-pages-eq", f"EQ {s.pages_eqn} takes page requests already")
+    eqn = _lowest_free(set(s.eqs), MOST_EQS, "EQs")
+    eq = EqContext(mask, uar, log_size, 1 << bits, c["intr"], tuple(c.pas.tolist()))
+    s.store.occupy(eq.blocks)
+    s.eqs[eqn] = eq
+    return Answer(c.opcode, fields={"eq_number": eqn})
+
+
+def destroy_eq(s: State, c: Command) -> Answer:
+    """No event comes any more, and its memory is the driver's."""
+    eq = s.eqs.pop(c["eq_number"], None)
+    if eq is None:
+        raise RefusedError("unknown-resource", f"EQ {c['eq_number']}")
+    s.store.vacate(eq.blocks)
+    return Answer(c.opcode)
+
+
+def access_reg(_s: State, c: Command) -> Answer:
+    """Registers of no interest here: read as zero, written without effect."""
+    return Answer(c.opcode, data=bytes(len(c.data)))
+
+
+def query_adapter(_s: State, c: Command) -> Answer:
+    """An adapter that says nothing about itself."""
+    return Answer(c.opcode, data=bytes(ADAPTER_SIZE))
+
+
+def done(_s: State, c: Command) -> Answer:
+    """OK, and nothing more."""
+    return Answer(c.opcode)

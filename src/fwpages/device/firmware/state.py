@@ -1,0 +1,198 @@
+"""Everything that a firmware remembers, and who is meant by the numbers in a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from fwpages.device.firmware.functions import Function, Roster
+from fwpages.device.firmware.io import Offence
+from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.store import Store
+from fwpages.device.profiles import Profile
+from fwpages.pages import PAGE_SIZE
+from fwpages.prm.capability import general
+from fwpages.prm.event import EQE_SIZE, EventType
+from fwpages.prm.identity import FunctionType, Identity, Mode, named
+from fwpages.prm.message import Command, PageArray
+from fwpages.prm.opcodes import opcode_name
+
+
+class Phase(StrEnum):
+    """Where a session is (PROTOCOL.md, "Life of a session")."""
+
+    OFF = "off"
+    #: ENABLE_HCA done
+    STARTING = "starting"
+    #: INIT_HCA done
+    WORKING = "working"
+    #: TEARDOWN_HCA done
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What does not change: the profile, the functions, the maximum capabilities, when the mode is switched, and which
+    number the supplier's own function has until then.
+    """
+
+    profile: Profile
+    roster: Roster
+    max: dict[str, int]
+    switch_at_init: bool = False
+    boot_function: int = 0
+
+    def max_page(self, slot: int) -> bytes:
+        """The maximum general capabilities of a function: for another than the supplier, its vhca_id."""
+        return general({**(self.max if slot == 0 else {}), "vhca_id": self.roster.specs[slot].vhca_id})
+
+
+@dataclass(frozen=True, slots=True)
+class EqContext:
+    """An event queue as CREATE_EQ described it: its events, its UAR, and where it lies and rings.
+
+    ``pas`` are I/O addresses of pages of ``page_size`` bytes, ``vector`` is the interrupt (``intr``). Firmware itself
+    looks at ``mask`` and ``uar``, and keeps pages out of the memory: the rest is for whoever carries its events.
+    """
+
+    mask: int
+    uar: int
+    log_size: int = 0
+    page_size: int = PAGE_SIZE
+    vector: int = 0
+    pas: tuple[int, ...] = ()
+
+    @property
+    def blocks(self) -> PageArray:
+        """The addresses of the 4 KiB blocks that its entries fill; behind the last of 64 bits comes 0."""
+        each = max(1, min(EQE_SIZE << self.log_size, self.page_size) // PAGE_SIZE)
+        found: PageArray = np.array(self.pas, np.uint64).repeat(each)
+        found += np.tile(np.arange(each, dtype=np.uint64) * np.uint64(PAGE_SIZE), len(self.pas))
+        return found
+
+
+@dataclass(slots=True)
+class State:
+    """What changes. ``eqs``: the event queues by number. ``noted``: offences of the input in execution."""
+
+    device: Device
+    store: Store
+    functions: list[Function]
+    current: dict[str, int]
+    phase: Phase = Phase.OFF
+    mode: Mode = Mode.FUNC_ID
+    issi: int = 0
+    eqs: dict[int, EqContext] = field(default_factory=dict)
+    uars: set[int] = field(default_factory=set)
+    #: VHCA_ID mode: ``home`` → the slot that has the vhca_id now, where that is another
+    users: dict[int, int] = field(default_factory=dict)
+    noted: list[Offence] = field(default_factory=list)
+
+    def copy(self) -> State:
+        """A state of its own."""
+        return State(
+            self.device,
+            self.store.copy(),
+            [f.copy() for f in self.functions],
+            dict(self.current),
+            self.phase,
+            self.mode,
+            self.issi,
+            dict(self.eqs),
+            set(self.uars),
+            dict(self.users),
+        )
+
+    def identity(self, slot: int) -> Identity | None:
+        """How page commands name this function now; None for an SPF and for what nobody enables in FUNC_ID mode."""
+        return self.device.roster.specs[slot].identity(self.mode)
+
+    def home(self, slot: int) -> int:
+        """Where a function's wants are kept: in VHCA_ID mode with the function whose vhca_id it reuses."""
+        roster = self.device.roster
+        return slot if self.mode is Mode.FUNC_ID else roster.by_vhca_id[roster.specs[slot].vhca_id]
+
+    def user(self, home: int) -> int:
+        """The slot that goes by the name of ``home`` now: what is given under that name is its own."""
+        return self.users.get(home, home)
+
+    def lives(self, home: int) -> tuple[int, ...]:
+        """The slots whose pages go by this name, in the order in which they return them: who has it now, last."""
+        if self.mode is Mode.FUNC_ID or home not in self.device.roster.sharing:
+            return (home,)
+        user = self.user(home)
+        return (*(n for n in self.device.roster.sharing[home] if n != user), user)
+
+    def held(self, home: int) -> int:
+        """How many pages firmware has under the name of ``home``."""
+        return sum(self.store.held(n) for n in self.lives(home))
+
+    def take(self, home: int, n: int) -> PageArray:
+        """Let go of ``n`` of the pages under the name of ``home``, at most what there are: of lives before first."""
+        parts: list[PageArray] = []
+        for slot in self.lives(home):
+            parts.append(self.store.take(slot, n))
+            n -= parts[-1].size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def startup_need(self) -> int:
+        """Pages that the supplier itself must still be given before it can go on with its start: boot, then init.
+
+        What it holds counts, so pages that a driver takes back again in an aborted start are asked for anew.
+        """
+        if self.phase is not Phase.STARTING:
+            return 0
+        held, profile = self.store.held(0), self.device.profile
+        return profile.boot_pages + (0 if self.booting else profile.init_pages) - held
+
+    @property
+    def booting(self) -> bool:
+        """Started, and boot pages are missing."""
+        return self.phase is Phase.STARTING and self.store.held(0) < self.device.profile.boot_pages
+
+    @property
+    def pages_eqn(self) -> int | None:
+        """The number of the event queue that takes page requests; None while there is none."""
+        return next((n for n, eq in self.eqs.items() if eq.mask >> EventType.PAGE_REQUEST & 1), None)
+
+    def page_owner(self, c: Command) -> int:
+        """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""
+        return self.owner(c["function_id"], ec=bool(c["embedded_cpu_function"]))
+
+    def owner(self, number: int, *, ec: bool) -> int:
+        """The slot that these two fields name in the current mode; ``identity-mode`` or ``unknown-function``."""
+        roster = self.device.roster
+        if self.mode is Mode.FUNC_ID:
+            own = (number, ec) == (self.device.boot_function, roster.specs[0].ec)
+            slot = 0 if own else roster.by_function.get((number, ec))
+        else:
+            slot = roster.by_vhca_id.get(number)
+            if ec or (slot is None and number == 0):
+                raise RefusedError("identity-mode", f"function_id {number:#x}, ec {int(ec)} in VHCA_ID mode")
+        if slot is None:
+            raise RefusedError("unknown-function", f"no function {named(self.mode, number, ec)}")
+        return slot
+
+    def eswitch_owner(self, c: Command) -> int:
+        """The slot that ENABLE_HCA, QUERY_HCA_CAP and their like name: by vhca_id, function_id or vport number."""
+        number, roster = c["function_id"], self.device.roster
+        ec = bool(c.fields.get("embedded_cpu_function") or c.fields.get("ec_vf_function"))
+        by_vhca_id = c.fields.get("function_id_type")  # ALLOC_SF and DEALLOC_SF have no such field
+        if not by_vhca_id:
+            slot = roster.by_eswitch(number, ec=ec)
+        elif ec:
+            raise RefusedError("identity-mode", f"vhca_id {number:#x} with an ec bit")
+        else:
+            slot = roster.by_vhca_id.get(number)
+        if slot is None or roster.specs[slot].type is FunctionType.UNKNOWN:
+            way = "vhca_id" if by_vhca_id else "function_id"
+            raise RefusedError("unknown-function", f"no function with {way} {number:#x}, ec {int(ec)}")
+        return slot
+
+    def require(self, c: Command, *phases: Phase) -> None:
+        """``wrong-state`` unless the session is in one of these phases."""
+        if self.phase not in phases:
+            raise RefusedError("wrong-state", f"{opcode_name(c.opcode)} in phase {self.phase}")

@@ -1,0 +1,1 @@
+"""The PCI function of a device: configuration space, MSI-X, SR-IOV."""

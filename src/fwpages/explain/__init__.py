@@ -1,0 +1,1 @@
+"""One command, answer, event or queue entry explained field by field."""

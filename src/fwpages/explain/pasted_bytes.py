@@ -1,0 +1,123 @@
+"""Bytes as people paste them: hex in any spelling, or dump lines of a kernel log with or without their headline."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from fwpages.explain import explanation as explain
+from fwpages.explain.explanation import ExplainError, Message
+from fwpages.prm.event import EQE_SIZE, EventType
+from fwpages.prm.opcodes import Opcode
+from fwpages.prm.queue import ENTRY_SIZE, ENTRY_TYPE, MAILBOX_SIZE
+
+#: bytes of one paste
+MAX_BYTES = 16 << 20
+
+_LINE = re.compile(r"(?:^|[\s\]:])([0-9a-fA-F]{3,8}):((?:\s+[0-9a-fA-F]{8}){1,4})\s*$")
+_HEADLINE = re.compile(r"dump command (data )?.*\((0x[0-9a-fA-F]+)\) (INPUT|OUTPUT)")
+_NOISE = re.compile(r"0[xX]|[\s,:;_|-]+")
+
+
+def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False) -> list[Message]:
+    """Explain what was pasted. ``opcode``: it is an answer to this command; ``is_event``: an event queue entry.
+
+    Raises ExplainError where it is neither hex nor dump lines, or has too few bytes.
+    """
+    dumps = _dumps(text)
+    if dumps:
+        return [m for dump in dumps for m in _explain_dump(*dump, opcode=opcode, is_event=is_event)]
+    messages = _explain(to_bytes(text), opcode, is_event=is_event)
+    if len(messages) == 1 and messages[0].kind == "command" and _each_a_command(text.split("\n")):
+        hint = "all lines are taken as one message, though each begins like a command: give one message a call"
+        return [msgspec.structs.replace(messages[0], notes=[*messages[0].notes, hint])]
+    return messages
+
+
+def _each_a_command(lines: list[str]) -> bool:
+    """There are several lines, and each could be a command by itself: an opcode that is known, and an op_mod."""
+    heads = [_NOISE.sub("", line) for line in lines if line.strip()]
+    return len(heads) > 1 and all(len(h) >= 16 and int(h[:4], 16) in tuple(Opcode) for h in heads)
+
+
+def to_bytes(text: str) -> bytes:
+    """Hex with blanks, line ends, commas, colons and 0x between or not; ExplainError for anything else."""
+    digits = _NOISE.sub("", text.strip())
+    if not digits:
+        raise ExplainError("there are no bytes to explain; give them as hex")
+    wrong = re.search(r"[^0-9a-fA-F]", digits)
+    if wrong:
+        raise ExplainError(f"{wrong[0]!r} is no hex digit; expected bytes as hex, or the lines of a dump")
+    if len(digits) % 2:
+        raise ExplainError(f"{len(digits)} hex digits are no whole number of bytes")
+    if len(digits) > 2 * MAX_BYTES:
+        raise ExplainError(f"more than {MAX_BYTES} bytes")
+    return bytes.fromhex(digits)
+
+
+def parse_opcode(text: str) -> int:
+    """A command by name or number; ExplainError for what is neither."""
+    name = text.strip().upper()
+    if name in Opcode.__members__:
+        return int(Opcode[name])
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 0xFFFF:
+        raise ExplainError(f"{text!r} is no opcode; give a name such as MANAGE_PAGES, or a number such as 0x108")
+    return number
+
+
+def _explain(buf: bytes, opcode: int | None, *, is_event: bool) -> list[Message]:
+    if is_event:
+        return [explain.event(buf)]
+    if opcode is not None:
+        return [explain.answer(opcode, buf)]
+    if _is_entry(buf):
+        return explain.entry(buf)
+    known = int.from_bytes(buf[:2], "big") in tuple(Opcode)
+    if len(buf) == EQE_SIZE and not known and buf[0] == 0 and buf[1] in tuple(EventType):
+        return [explain.event(buf)]
+    return [explain.command(buf)]
+
+
+def _is_entry(buf: bytes) -> bool:
+    return (
+        len(buf) >= ENTRY_SIZE
+        and buf[:4] == bytes((ENTRY_TYPE, 0, 0, 0))
+        and (len(buf) - ENTRY_SIZE) % MAILBOX_SIZE == 0
+    )
+
+
+_Headline = tuple[bool, int, bool] | None
+
+
+def _dumps(text: str) -> list[tuple[_Headline, bytes]]:
+    """The dumps in a paste: each with its headline (data only, opcode, is output), where one was pasted with it."""
+    found: list[tuple[_Headline, bytearray]] = []
+    headline: _Headline = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if h := _HEADLINE.search(line):
+            headline = (h[1] is not None, int(h[2], 16), h[3] == "OUTPUT")
+            found.append((headline, bytearray()))
+        elif m := _LINE.search(line):
+            offset, data = int(m[1], 16), bytes.fromhex(m[2])
+            if not found or (offset == 0 and found[-1][1]):
+                found.append((None, bytearray()))
+            if offset != len(found[-1][1]):
+                raise ExplainError(
+                    f"line {number} is at offset {offset:#x}, expected {len(found[-1][1]):#x}: lines are missing"
+                )
+            found[-1][1].extend(data)
+    return [(h, bytes(buf)) for h, buf in found if buf]
+
+
+def _explain_dump(headline: _Headline, buf: bytes, *, opcode: int | None, is_event: bool) -> list[Message]:
+    if headline is None or is_event or opcode is not None:
+        return _explain(buf, opcode, is_event=is_event)
+    data_only, code, output = headline
+    if not data_only:
+        return explain.entry(buf)
+    return [explain.answer(code, buf) if output else explain.command(buf)]

@@ -1,0 +1,1 @@
+"""The search through a world, its properties, and walks through it."""

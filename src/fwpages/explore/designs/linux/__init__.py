@@ -1,0 +1,1 @@
+"""Linux's driver as a state machine, in two designs."""

@@ -1,0 +1,1 @@
+"""A walk as a chart, a picture, a trace and a report."""

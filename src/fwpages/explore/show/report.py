@@ -1,0 +1,242 @@
+"""What an exploration came to, as ``explore --json`` prints it: verdicts, with the steps of what is broken.
+
+A verdict says no more than was tried: nothing is said to hold while a part of the world was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from fwpages.explore.check.expand import USER, Tests, freedom, seen
+from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
+from fwpages.explore.check.random_walks import LONGEST, Walks
+from fwpages.explore.check.replay import encode, walk
+from fwpages.explore.check.search import Broken, Outcome, Path
+from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.spec import Spec
+from fwpages.explore.model.world import World
+from fwpages.explore.show.narrative import narrate
+
+#: how a property is meant
+Kind: TypeAlias = Literal["always", "never", "eventually", "sometimes"]
+KINDS: tuple[Kind, ...] = ("always", "never", "eventually", "sometimes")
+#: ``open``: not seen so far, and not everything was tried
+Verdict: TypeAlias = Literal["holds", "broken", "reached", "missed", "open"]
+
+_BEHIND = "what follows a broken step was not tried"
+
+
+class ReportStep(msgspec.Struct, frozen=True):
+    """A step of a way: who made it, and what it is."""
+
+    number: int
+    actor: str
+    words: str
+
+
+class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A property of ``[expect]`` and its verdict.
+
+    ``why`` says why an ``open`` one is. What is broken has what was ``seen``, ``steps`` and ``replay``; ``loop`` are
+    the steps that go on for ever after those. What was reached has the number of steps as ``depth``.
+    """
+
+    name: str
+    kind: Kind
+    words: str
+    verdict: Verdict
+    why: str = ""
+    seen: str = ""
+    depth: int | None = None
+    steps: list[ReportStep] = []
+    loop: list[ReportStep] = []
+    replay: str = ""
+
+
+class ExploreReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """A search or random walks. ``stopped`` says why it is not complete."""
+
+    schema_: str = "explore/1"
+    world: str
+    design: str
+    fingerprint: str
+    mode: Literal["search", "random"]
+    assumptions: Mapping[str, bool | None]
+    bounds: Mapping[str, int | float | None]
+    verdict: Literal["holds", "broken", "missed", "open"]
+    complete: bool
+    stopped: str
+    states: int | None
+    transitions: int
+    depth: int
+    levels: list[int] = []
+    walks: int | None = None
+    seed: int | None = None
+    properties: list[PropertyReport]
+
+    @property
+    def fine(self) -> bool:
+        """Everything holds; of random walks, which cannot show that: nothing was found."""
+        return self.verdict == "holds" or (self.mode == "random" and self.verdict == "open")
+
+
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """A replay: its steps, and how things stand at their end.
+
+    ``broken`` are the properties that do not hold there, ``unmet`` the *eventually* that the state is not content with,
+    each with what was seen. ``round``: the state is the one after that step again, so it can go on like this for ever.
+    ``never``: which of the ``unmet`` cannot come any more, as it goes round or nothing that must happen is left.
+    """
+
+    schema_: str = "explore/1"
+    world: str
+    design: str
+    fingerprint: str
+    mode: Literal["replay"] = "replay"
+    assumptions: Mapping[str, bool | None]
+    bounds: Mapping[str, int | float | None]
+    steps: list[ReportStep]
+    broken: dict[str, str]
+    unmet: dict[str, str]
+    round: int | None
+    never: list[str]
+
+    @property
+    def fine(self) -> bool:
+        """Nothing is broken at its end: no property, and no *eventually* that can never be met any more."""
+        return not self.broken and not self.never
+
+
+def searched(outcome: Outcome) -> ExploreReport:
+    """The report of a search."""
+    depth = len(outcome.levels) - 1
+    stopped = ""
+    if not outcome.complete:
+        left = outcome.levels[-1]
+        stopped = (
+            f"more than bounds.states = {outcome.spec.scenario.bounds.states:,} states: every order of up to {depth} "
+            f"steps was tried, {left:,} states were not gone on from"
+        )
+    why = "" if outcome.complete and not outcome.broken else _BEHIND if outcome.complete else stopped
+    rows = list(_properties(outcome.spec, outcome.broken, outcome.reached, why))
+    return ExploreReport(
+        mode="search",
+        verdict=_verdict(rows),
+        complete=outcome.complete,
+        stopped=stopped,
+        states=outcome.states,
+        transitions=outcome.transitions,
+        depth=depth,
+        levels=list(outcome.levels),
+        properties=rows,
+        **_head(outcome.spec),
+    )
+
+
+def walked(walks: Walks) -> ExploreReport:
+    """The report of random walks."""
+    stopped = "random walks try some orders, not all"
+    if walks.cut:
+        stopped += f"; {walks.cut:,} of them were given up after {LONGEST:,} steps"
+    rows = list(_properties(walks.spec, walks.broken, walks.reached, stopped))
+    return ExploreReport(
+        mode="random",
+        verdict=_verdict(rows),
+        complete=False,
+        stopped=stopped,
+        states=None,
+        transitions=walks.steps,
+        depth=walks.longest,
+        walks=walks.walks,
+        seed=walks.seed,
+        properties=rows,
+        **_head(walks.spec),
+    )
+
+
+def replayed(spec: Spec, path: Path) -> ReplayReport:
+    """The report of a replay. ScenarioError where a step is not possible."""
+    tests = Tests(spec.rules().scenario)
+    worlds = [spec.build(), *(x.after for x in walk(spec, path))]
+    end, keys = worlds[-1], [w.key() for w in worlds]
+    goals = {name: PROPERTIES[EVENTUALLY[name].property].test(end) for name in spec.scenario.expect.eventually}
+    unmet = {name: what for name, what in goals.items() if what is not None}
+    first = keys.index(keys[-1])
+    round_ = first < len(path)
+    return ReplayReport(
+        steps=_steps(spec, path),
+        broken=dict((*seen(tests.bad_steps, end), *seen(tests.bad_states, end))),
+        unmet=unmet,
+        round=first if round_ else None,
+        never=[name for name in unmet if round_ or _at_rest(end, users_act=EVENTUALLY[name].users_act)],
+        **_head(spec),
+    )
+
+
+def _at_rest(w: World, *, users_act: bool) -> bool:
+    """Nothing is left that has to happen; where ``users_act`` users do what they have to do."""
+    most = USER if users_act else 0
+    return all(take(w, act) is None for act in moves(w) if freedom(w, act) <= most)
+
+
+def _head(spec: Spec) -> dict[str, Any]:
+    rules = spec.rules()
+    return {
+        "world": spec.name,
+        "design": spec.design,
+        "fingerprint": rules.fingerprint,
+        "assumptions": dict(rules.assume),
+        "bounds": msgspec.structs.asdict(spec.scenario.bounds),
+    }
+
+
+def _properties(
+    spec: Spec, broken: Mapping[str, Broken], reached: Mapping[str, Path], why: str
+) -> Iterator[PropertyReport]:
+    """Every property of ``[expect]`` in the file's order; ``why`` is not empty where not everything was tried."""
+    for kind in KINDS:
+        for name in getattr(spec.scenario.expect, kind):
+            words = EVENTUALLY[name].words if kind == "eventually" else PROPERTIES[name].words
+            if kind != "sometimes" and name in broken:
+                yield _broken(spec, kind, words, broken[name])
+            elif kind == "sometimes" and name in reached:
+                yield PropertyReport(name=name, kind=kind, words=words, verdict="reached", depth=len(reached[name]))
+            elif why:
+                yield PropertyReport(name=name, kind=kind, words=words, verdict="open", why=why)
+            else:
+                yield PropertyReport(
+                    name=name, kind=kind, words=words, verdict="missed" if kind == "sometimes" else "holds"
+                )
+
+
+def _broken(spec: Spec, kind: Kind, words: str, b: Broken) -> PropertyReport:
+    steps = _steps(spec, b.path + b.loop)
+    what = None
+    if kind == "eventually" and b.path:
+        what = PROPERTIES[EVENTUALLY[b.property].property].test(list(walk(spec, b.path))[-1].after)
+    return PropertyReport(
+        name=b.property,
+        kind=kind,
+        words=words,
+        verdict="broken",
+        seen=f"{b.seen}: {what}" if what else b.seen,
+        depth=len(b.path),
+        steps=steps[: len(b.path)],
+        loop=steps[len(b.path) :],
+        replay=encode(spec, b.path + b.loop),
+    )
+
+
+def _steps(spec: Spec, path: Path) -> list[ReportStep]:
+    return [ReportStep(s.number, s.actor, s.words) for s in narrate(walk(spec, path))]
+
+
+def _verdict(rows: Iterable[PropertyReport]) -> Literal["holds", "broken", "missed", "open"]:
+    found = {row.verdict for row in rows}
+    for verdict in ("broken", "missed", "open"):
+        if verdict in found:
+            return verdict
+    return "holds"

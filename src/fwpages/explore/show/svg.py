@@ -1,0 +1,262 @@
+"""A walk as a sequence chart in SVG: a file of its own, for light and dark pages, without scripts, fonts or ids.
+
+It shows the rows of ``chart``; who holds which pages stands at the right. Whatever has a place in the picture has its
+full words in a ``<title>``, which viewers show under the pointer.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from rich.cells import cell_len
+
+from fwpages.explore.show.chart import NAMES, UNKNOWN, Row, Share, clean, rows, standing, wrap
+from fwpages.explore.show.narrative import PARTS, Message, Part, Step
+from fwpages.pages.words import many
+
+#: where things are from left to right; what is said, is mostly said to firmware, so the free room is before it
+_NUMBER, _ACTOR, _PANEL, _RIGHT = 58, 66, 772, 1180
+_AT: Mapping[Part, int] = MappingProxyType(dict(zip(PARTS, (156, 262, 366, 716), strict=True)))
+#: pixels of a character of the monospaced font, and of a line; generous, for fonts differ
+_CHAR, _LINE, _MARGIN = 7.4, 16, 20
+
+_LIGHT = """
+.bg { fill: #ffffff }
+text { fill: #1f2328; font: 12px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace }
+.h { font-size: 16px; font-weight: bold } .b { font-weight: bold } .i { font-style: italic }
+.e { text-anchor: end } .c { text-anchor: middle }
+.q { fill: #59636e }
+.life { stroke: #c4ccd4 } .cut { stroke: #eaeef2 }
+.box { fill: #f6f8fa; stroke: #8c959f } .fold { fill: #f6f8fa; stroke: #8c959f; stroke-dasharray: 4 3 }
+.a { fill: none; stroke-width: 1.5 } .note .a { stroke-dasharray: 5 3 }
+.ok .a { stroke: #1a7f37 } .ok .p { fill: #1a7f37 }
+.bad .a { stroke: #cf222e } .bad .p, .bad text, .alarm, text.bad { fill: #cf222e } .bad text { font-weight: bold }
+.note .a { stroke: #0969da } .note .p { fill: #0969da }
+.same rect { fill: #ddf4ff; stroke: #80ccff } .open rect { fill: #fff8c5; stroke: #d4a72c }
+.differs rect { fill: #cf222e; stroke: #cf222e } .differs text { fill: #ffffff; font-weight: bold }
+"""
+_DARK = """
+.bg { fill: #0d1117 }
+text { fill: #e6edf3 } .q { fill: #9198a1 }
+.life { stroke: #484f58 } .cut { stroke: #21262d }
+.box, .fold { fill: #161b22; stroke: #6e7681 }
+.ok .a { stroke: #3fb950 } .ok .p { fill: #3fb950 }
+.bad .a { stroke: #ff7b72 } .bad .p, .bad text, .alarm, text.bad { fill: #ff7b72 }
+.note .a { stroke: #58a6ff } .note .p { fill: #58a6ff }
+.same rect { fill: #0c2d6b; stroke: #1f6feb } .open rect { fill: #3b2300; stroke: #9e6a03 }
+.differs rect { fill: #da3633; stroke: #da3633 } .differs text { fill: #ffffff }
+"""
+
+
+def svg(steps: Sequence[Step], title: str, *, whole: bool = False) -> str:
+    """The chart of the steps as an SVG document. A long quiet start-up is folded, unless ``whole``."""
+    picture = _Picture(clean(title), steps)
+    picture.names()
+    for row in rows(steps, whole=whole):
+        picture.row(row)
+    return picture.finished()
+
+
+def _style() -> str:
+    """The classes, under the root's own, so that they mean nothing to a page that the picture is put into."""
+    own = ".fwpages-chart "
+
+    def scoped(rules: str) -> str:
+        out = []
+        for rule in rules.replace("\n", " ").split("}")[:-1]:
+            selectors, _, body = rule.partition("{")
+            names = ", ".join(own + s.strip() for s in selectors.split(","))
+            out.append(f"{names} {{{body}}}")
+        return "\n".join(out)
+
+    return f"\n{scoped(_LIGHT)}\n@media (prefers-color-scheme: dark) {{\n{scoped(_DARK)}\n}}\n"
+
+
+def _add(parent: ET.Element, tag: str, words: str = "", **attributes: str | float) -> ET.Element:
+    """A new element; ``cls`` is its class."""
+    names = {("class" if k == "cls" else k.replace("_", "-")): _number(v) for k, v in attributes.items()}
+    child = ET.SubElement(parent, tag, names)
+    if words:
+        child.text = words
+    return child
+
+
+def _number(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _room(pixels: float) -> int:
+    return int(pixels / _CHAR)
+
+
+class _Picture:
+    """A picture that grows downwards: ``y`` is where the next thing goes."""
+
+    def __init__(self, title: str, steps: Sequence[Step]) -> None:
+        self.root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "class": "fwpages-chart", "role": "img"})
+        _add(self.root, "title", title)
+        _add(self.root, "desc", "\n".join(f"{s.number} {clean(s.actor)}: {clean(s.words)}" for s in steps))
+        _add(self.root, "style").text = _style()
+        self.ground = _add(self.root, "rect", cls="bg", width=_RIGHT + _MARGIN)
+        # drawn at the end, when it is known how long they are, and behind everything else
+        self.lifelines = _add(self.root, "g", cls="life")
+        self.y: float = _MARGIN
+        for line in wrap(title, _room(_RIGHT - _MARGIN) * 12 // 16):
+            self.y += _LINE
+            _add(self.root, "text", line, x=_MARGIN, y=self.y, cls="h")
+            self.y += 6
+        self.y += 6
+        self.top = self.y
+
+    def names(self) -> None:
+        """The names of the parts, in boxes."""
+        for part, x in _AT.items():
+            wide = cell_len(NAMES[part]) * _CHAR + 18
+            _add(self.root, "rect", x=x - wide / 2, y=self.y, width=wide, height=24, rx=4, cls="box")
+            _add(self.root, "text", NAMES[part], x=x, y=self.y + 16, cls="b c")
+        _add(self.root, "text", "afterwards", x=_PANEL, y=self.y + 16, cls="b")
+        self.y += 32
+
+    def row(self, row: Row) -> None:
+        """A step: what was done and said, and how things stand then."""
+        group = _add(self.root, "g")
+        _add(group, "title", "\n".join(row.full if row.folded else [f"{row.number} {row.actor}: {row.full[0]}"]))
+        _add(group, "path", d=f"M{_MARGIN} {self.y:g}H{_RIGHT}", cls="cut")
+        start = self.y
+        self.y += 4
+        _add(group, "text", row.number, x=_NUMBER, y=self.y + 12, cls="b e")
+        for n, line in enumerate(wrap(row.actor, _room(_AT["host"] - _ACTOR - 12))):
+            _add(group, "text", line, x=_ACTOR, y=self.y + 12 + n * _LINE)
+        self._words(group, row)
+        for message in row.messages:
+            said = _add(group, "g", cls=message.mark)
+            to = "" if message.sender == message.receiver else f" to {NAMES[message.receiver]}"
+            _add(said, "title", f"{NAMES[message.sender]}{to}: {message.text}")
+            if to:
+                self._arrow(said, message)
+            else:
+                self._loop(said, message)
+        self.y = max(self.y, self._standing(group, row, start + 4), start + _LINE + 4) + 4
+        if any(m.mark == "bad" for m in row.messages) or any(tone == "bad" for *_, tone in standing(row)):
+            _add(group, "rect", x=_MARGIN - 8, y=start + 2, width=4, height=self.y - start - 4, rx=2, cls="alarm")
+
+    def _words(self, group: ET.Element, row: Row) -> None:
+        if not row.words:
+            return
+        left, right = _AT["host"] + 10, _AT["firmware"] - 10
+        lines = wrap(row.words, _room(right - left))
+        if row.folded:
+            height = len(lines) * _LINE + 8
+            _add(group, "rect", x=left - 20, y=self.y, width=right - left + 40, height=height, rx=4, cls="fold")
+            self.y += 4
+        for line in lines:
+            self._text(group, line, left, "i" if row.folded else "b", ground=not row.folded)
+        self.y += 4
+
+    def _text(self, group: ET.Element, line: str, x: float, cls: str = "", *, ground: bool = True) -> None:
+        """A line of words, with ground behind it that hides the lifelines."""
+        wide = cell_len(line) * _CHAR
+        end = cls == "e"
+        if ground:
+            _add(group, "rect", x=x - wide if end else x - 3, y=self.y, width=wide + 3, height=_LINE - 1, cls="bg")
+        text = _add(group, "text", line, x=x, y=self.y + 12)
+        if cls:
+            text.set("class", cls)
+        self.y += _LINE
+
+    def _arrow(self, group: ET.Element, m: Message) -> None:
+        """An arrow with its words above it, from the sender's side."""
+        start, end = _AT[m.sender], _AT[m.receiver]
+        left, right = min(start, end), max(start, end)
+        room = _room((right if right == _AT["firmware"] else _AT["firmware"]) - left - 20)
+        lines = wrap(m.text, room)
+        from_right = end < start and len(lines) == 1 and cell_len(lines[0]) * _CHAR < right - left - 16
+        for line in lines:
+            self._text(group, line, right - 10 if from_right else left + 10, "e" if from_right else "")
+        y, step = self.y + 3, 8 if end > start else -8
+        _add(group, "path", d=f"M{start} {y:g}H{end - step}", cls="a")
+        _add(group, "path", d=f"M{end} {y:g}l{-step} -4v8z", cls="p")
+        self.y += 9
+
+    def _loop(self, group: ET.Element, m: Message) -> None:
+        """A message to oneself: a small loop, to the right of the lifeline, but firmware's to the left."""
+        x, inward = _AT[m.sender], m.sender == PARTS[-1]
+        way = -1 if inward else 1
+        room = x - _AT["host"] if inward else _AT["firmware"] - x
+        y = self.y + 3
+        _add(group, "path", d=f"M{x} {y:g}h{14 * way}v9h{-7 * way}", cls="a")
+        _add(group, "path", d=f"M{x} {y + 9:g}l{8 * way} -4v8z", cls="p")
+        lines = wrap(m.text, _room(room - 32))
+        at: float = x + 22 * way
+        if inward and len(lines) > 1:
+            at -= max(cell_len(line) for line in lines) * _CHAR
+        for line in lines:
+            self._text(group, line, at, "e" if inward and len(lines) == 1 else "")
+        self.y += 3
+
+    def _standing(self, group: ET.Element, row: Row, y: float) -> float:
+        """How things stand after the step, beside it; hands back where that ends."""
+        if row.pages is not None:
+            y = _chips(group, row.pages, y)
+        for label, words, tone in standing(row, pages=False):
+            _add(group, "text", label, x=_PANEL, y=y + 12, cls="q")
+            for line in wrap(words, _room(_RIGHT - _PANEL - 70)):
+                _add(group, "text", line, x=_PANEL + 70, y=y + 12, cls=tone or "n")
+                y += _LINE
+        return y
+
+    def finished(self) -> str:
+        """The document."""
+        self.y += 8
+        self.names()
+        bottom = self.y - 32
+        for x in _AT.values():
+            _add(self.lifelines, "path", d=f"M{x} {self.top:g}V{bottom:g}")
+        for line in wrap(_LEGEND, _room(_RIGHT - _MARGIN)):
+            _add(self.root, "text", line, x=_MARGIN, y=self.y + 12, cls="q")
+            self.y += _LINE
+        width, height = _RIGHT + _MARGIN, self.y + _MARGIN / 2
+        self.ground.set("height", f"{height:g}")
+        self.root.attrib |= {"width": f"{width}", "height": f"{height:g}", "viewBox": f"0 0 {width} {height:g}"}
+        ET.indent(self.root)
+        return ET.tostring(self.root, encoding="unicode") + "\n"
+
+
+_LEGEND = (
+    "Green: said; blue, broken: done; red: a fault or a refusal. Pages of 4 KiB: blue where firmware has what the "
+    f"driver's books say, red where they differ, yellow: firmware has so many, {UNKNOWN}. What is not shown again "
+    "after a step is as before it."
+)
+
+
+def _chips(group: ET.Element, shares: Sequence[Share], y: float) -> float:
+    """A coloured count for each function, as many on a line as there is room for; hands back where that ends."""
+    if not shares:
+        _add(group, "text", "nobody has any pages", x=_PANEL, y=y + 12)
+        return y + _LINE
+    x, line = float(_PANEL), 0.0
+    for share in shares:
+        words = wrap(share.words, _room(_RIGHT - _PANEL - 16))
+        wide = max(cell_len(w) for w in words) * _CHAR + 12
+        if x + wide > _RIGHT and line:
+            x, y, line = _PANEL, y + line + 4, 0.0
+        line = max(line, len(words) * _LINE + 1.0)
+        chip = _add(group, "g", cls="differs" if share.differs else "open" if share.books is None else "same")
+        _add(chip, "title", _in_full(share))
+        _add(chip, "rect", x=x, y=y, width=wide, height=len(words) * _LINE + 1, rx=4)
+        for n, text in enumerate(words):
+            _add(chip, "text", text, x=x + 6, y=y + 12.5 + n * _LINE)
+        x += wide + 6
+    if all(s.books is None for s in shares):
+        wide = len(UNKNOWN) * _CHAR
+        if x + wide > _RIGHT:
+            x, y, line = _PANEL, y + line + 4, float(_LINE)
+        _add(group, "text", UNKNOWN, x=x, y=y + 12.5, cls="q")
+    return y + line + 4
+
+
+def _in_full(share: Share) -> str:
+    books = UNKNOWN if share.books is None else f"books say {share.books:,}"
+    return f"{share.name}: firmware has {many(share.firmware)}, the driver's {books}"

@@ -1,0 +1,142 @@
+"""An exploration's report for people: what was tried, each verdict, and the shortest ways as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fwpages.explore.show.chart import chart
+from fwpages.explore.show.narrative import Step
+from fwpages.explore.show.report import ExploreReport, PropertyReport, ReplayReport
+from fwpages.pages.words import many
+from fwpages.report.tables import print_whole, readable
+
+#: the steps of a walk by its replay string
+Steps = Callable[[str], Sequence[Step]]
+
+_STYLES = {"holds": "green", "reached": "green", "broken": "bold red", "missed": "bold red", "open": "yellow"}
+
+
+def show(report: ExploreReport, console: Console, steps: Steps, command: str, *, whole: bool = False) -> None:
+    """Print the report. ``command`` is what to type for a replay, without the string."""
+    console = readable(console)
+    _say(console, f"{report.world}, driven by {report.design}", "bold")
+    for line in _tried(report):
+        _say(console, line)
+    _say(console, _settings(report), "dim")
+    console.print()
+    print_whole(_table(report), console, 2)
+    for row in report.properties:
+        if row.verdict == "broken":
+            console.print()
+            _say(console, f"{row.name}: {row.seen}", "bold red")
+            console.print(chart(steps(row.replay), whole=whole))
+            if row.loop:
+                since = f"step {row.depth} again" if row.depth else "the first state again"
+                _say(
+                    console, f"the last {many(len(row.loop), 'step')} can go on for ever: the state is that of {since}"
+                )
+            _say(console, f"{command} --replay {row.replay}")
+    console.print()
+    _say(console, verdict(report), "bold green" if report.fine else "bold red")
+
+
+def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *, whole: bool = False) -> None:
+    """Print the walk and how things stand at its end."""
+    console = readable(console)
+    _say(console, f"{report.world}, driven by {report.design}: {many(len(report.steps), 'step')}", "bold")
+    console.print(chart(steps, whole=whole))
+    for name, what in report.broken.items():
+        _say(console, f"broken at the end: {name}: {what}", "bold red")
+    for name, what in report.unmet.items():
+        if name in report.never:
+            _say(console, f"not, and nothing will change it: {name}: {what}", "bold red")
+        else:
+            _say(console, f"not so far: {name}: {what}", "yellow")
+    if report.round is not None:
+        _say(console, f"the state is the one after step {report.round} again: it can go on like this for ever")
+    if not (report.broken or report.unmet):
+        _say(console, "nothing is broken at the end", "green")
+
+
+def verdict(report: ExploreReport) -> str:
+    """The report in a line."""
+    by = {v: [p.name for p in report.properties if p.verdict == v] for v in _STYLES}
+    match report.verdict:
+        case "broken":
+            return f"broken: {', '.join(by['broken'])}"
+        case "missed":
+            return f"the world never reaches its point: {', '.join(by['missed'])}"
+        case "open" if report.mode == "random":
+            return "nothing broken was met, which proves nothing: some orders were tried, not all"
+        case "open":
+            return f"not settled: {report.stopped}"
+        case _:
+            return "holds, within these bounds and assumptions"
+
+
+def _tried(report: ExploreReport) -> list[str]:
+    if report.mode == "random":
+        walks = many(report.walks or 0, "random walk")
+        most = f"the longest of {many(report.depth, 'step')}"
+        return [f"{walks} with seed {report.seed}, {many(report.transitions, 'step')}, {most}", report.stopped]
+    tried = ", ".join(
+        (
+            many(report.states or 0, "state"),
+            many(report.transitions, "transition"),
+            f"{many(report.depth, 'step')} deep",
+        )
+    )
+    if not report.complete:
+        return [f"{tried}: not complete", report.stopped]
+    if report.verdict == "broken":
+        return [f"{tried}: every order of events was tried, up to what is broken"]
+    return [f"{tried}: complete, every order of events was tried"]
+
+
+def _settings(report: ExploreReport) -> str:
+    """What of bounds and assumptions the verdicts are within."""
+    named = {k: v for k, v in report.bounds.items() if v is not None}
+    stands = {True: "on", False: "off", None: "as designed"}
+    bounds = ", ".join(f"{k} {v:,}" for k, v in named.items())
+    return f"within {bounds}; {', '.join(f'{k} {stands[v]}' for k, v in report.assumptions.items())}"
+
+
+def _table(report: ExploreReport) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in ("kind", "name"):
+        table.add_column(no_wrap=True)
+    table.add_column()
+    for row in report.properties:
+        table.add_row(Text(row.kind, "dim"), Text(row.name, "bold"), Text(_says(row), _STYLES[row.verdict]))
+    return table
+
+
+def _says(row: PropertyReport) -> str:
+    match row.verdict, row.kind:
+        case "broken", "eventually":
+            return f"not always: after {many(row.depth or 0, 'step')} {row.seen}"
+        case "broken", "never":
+            return f"reached in {many(row.depth or 0, 'step')}"
+        case "broken", _:
+            return f"broken in {many(row.depth or 0, 'step')}"
+        case "reached", _:
+            return f"reached in {many(row.depth or 0, 'step')}"
+        case "missed", _:
+            return "never reached: the world does not come to its point"
+        case "open", "sometimes":
+            return "not reached so far"
+        case "open", _:
+            return "not broken so far"
+        case _, "never":
+            return "not reachable"
+        case _:
+            return "holds"
+
+
+def _say(console: Console, words: str, style: str = "") -> None:
+    """The words as they are: to Rich ``:A:`` is the name of an emoji, and a replay string may have it."""
+    console.print(words, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,181 @@
+"""What the answer to a page command means, and what its absence does: where each page is afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fwpages.custody.findings import Blame
+from fwpages.host.page_path import PAGE_SLOT, Origin, PageOp, pop, served
+from fwpages.host.session import Flight
+from fwpages.pages.words import many
+from fwpages.prm.message import Answer
+from fwpages.prm.opcodes import ManagePages
+from fwpages.prm.status import status_words
+
+if TYPE_CHECKING:
+    from fwpages.host.host import Host
+
+
+def answered(h: Host, flight: Flight, answer: Answer) -> None:
+    """The page command that is out was answered, in time or late."""
+    op = h.path.op
+    if op is None or op.flight != flight.id:
+        raise AssertionError("a page command that is not the one that is out")
+    h.path.op = None
+    if op.kind is ManagePages.GIVE:
+        _gave(h, op, answer, late=flight.overdue)
+    elif op.kind is ManagePages.TAKE:
+        _took(h, op, answer, late=flight.overdue)
+    elif not answer.ok:
+        h.find("command-refused", Blame.DEVICE, op.identity, detail=f"CANT_GIVE: {status_words(answer.status)}")
+
+
+def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
+    record = h.records.rows[op.record]
+    if answer.ok:
+        if late:
+            if not op.crossed:
+                h.ledger.settle(op.index)
+        elif op.crossed:
+            # neither side did wrong: firmware let go of what it had, and the GIVE was out before the host heard of it
+            h.ledger.doubt(record, op.index)
+            h.find(
+                "give-crossed-release",
+                Blame.LINK,
+                op.identity,
+                op.asked,
+                f"a GIVE of {many(op.asked)} was out when firmware released all of the function's pages: it may or may "
+                "not have these",
+                "a TAKE that names them, or a device reset",
+            )
+        else:
+            h.ledger.accept(record, op.index)
+    else:
+        h.pool.put(h.ledger.withdraw(op.index) if late else h.ledger.refuse(record, op.index))
+        h.session.give_dropped += op.asked
+        h.find(
+            "give-refused",
+            Blame.DEVICE,
+            op.identity,
+            op.asked,
+            f"GIVE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}",
+            "firmware asks again if it still needs them",
+        )
+    if late:
+        return
+    if answer.ok:
+        served(h.path, op.identity, op.asked)
+        return
+    # firmware said no: what is left of the request ends with it
+    pop(h.path, op.identity)
+    if op.origin is Origin.STARTUP:
+        h.fail(f"the device refused {op.asked} start-up pages: {status_words(answer.status)}")
+
+
+def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
+    if not answer.ok:
+        h.session.reclaim_discard += op.asked
+        h.find(
+            "take-refused",
+            Blame.DEVICE,
+            op.identity,
+            op.asked,
+            f"TAKE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}; they stay held",
+            "the close, or a device reset, gets them back",
+        )
+        good = 0
+    else:
+        good = _taken(h, op, answer)
+    if late:
+        if not op.crossed:
+            h.ledger.settle(op.index)
+        return
+    if op.origin is Origin.CLOSE:
+        pop(h.path, op.identity)
+        h.reclaimed(op.identity, good, refused=not answer.ok)
+        return
+    named = answer["output_num_entries"] if answer.ok else op.asked
+    if named < op.asked and not op.crossed:
+        h.find(
+            "take-short",
+            Blame.DEVICE,
+            op.identity,
+            op.asked - named,
+            f"firmware wanted pages taken back, and returned {named} upon a TAKE of {many(op.asked)}",
+        )
+    if good == op.asked:
+        served(h.path, op.identity, op.asked)
+    else:
+        # firmware has no more to return: what is left of the request ends
+        pop(h.path, op.identity)
+
+
+def _taken(h: Host, op: PageOp, answer: Answer) -> int:
+    """Take back what the answer names and is ours to take; returns how many pages came back."""
+    count = answer["output_num_entries"]
+    if count > min(op.asked, answer.pas.size):
+        h.find(
+            "count-over-asked",
+            Blame.DEVICE,
+            op.identity,
+            count,
+            f"TAKE of {many(op.asked)} answered with a count of {count} and {answer.pas.size} addresses",
+        )
+        count = min(op.asked, answer.pas.size)
+    addresses = answer.pas[:count]
+    returned = h.ledger.check_return(op.identity, addresses)
+    if returned.refused:
+        reasons = (
+            ("returned-foreign", "of another function", returned.foreign),
+            ("returned-twice", "returned before", returned.twice),
+            ("returned-never-given", "never given", returned.unknown),
+        )
+        for name, words, pages in reasons:
+            # a release_all has freed what a TAKE under way names: firmware says the same thing twice
+            if pages.size and not (name == "returned-twice" and op.crossed):
+                h.find(
+                    name,
+                    Blame.DEVICE,
+                    op.identity,
+                    pages.size,
+                    f"TAKE named {many(pages.size)} {words}, the first {int(pages[0]):#x}; refused, the rest counts",
+                )
+    h.pool.put(h.ledger.take(returned))
+    return int(returned.good.size)
+
+
+def doubt(h: Host) -> int | None:
+    """Nobody knows what became of the page command that is out: what it named, or could have named, is doubtful.
+
+    Returns how many pages that is, None where it is about none. The command keeps its slot.
+    """
+    path = h.path
+    op = path.op
+    if op is None or h.flights[op.flight].overdue or op.kind is ManagePages.CANT_GIVE:
+        return None
+    pop(path, op.identity)
+    if op.kind is ManagePages.GIVE:
+        h.ledger.doubt(h.records.rows[op.record], op.index)
+        return op.asked
+    index = h.ledger.doubt_held(op.identity)
+    path.op = replace(op, index=index)
+    return int(index.size)
+
+
+def overdue(h: Host, why: str, blame: Blame) -> None:
+    """The page command that is out was not answered in time, or the link gave it up."""
+    op = h.path.op
+    if op is None:
+        raise AssertionError("no page command is out")
+    pages = doubt(h)
+    doubtful = "" if pages is None else f" {many(pages)} doubtful,"
+    waiting = f"; {h.path.waiting} requests wait behind it" if h.path.waiting else ""
+    h.find(
+        f"{op.kind.name.lower().replace('_', '-')}-unanswered",
+        blame,
+        op.identity,
+        pages,
+        f"{op.kind.name} of {many(op.asked)}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
+        "a late answer, or a device reset",
+    )

@@ -1,0 +1,1 @@
+"""The command queue, both ends of it, with its event queues."""

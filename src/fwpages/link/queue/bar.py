@@ -1,0 +1,117 @@
+"""BAR 0 as a device keeps it: what a driver reads there, and what its writes mean.
+
+The initialization segment lies at 0. UAR ``n``, as ALLOC_UAR gives it, is the 4 KiB page at ``n`` * 4096; numbers start
+at ``FIRST_UAR``. The pages between belong to the PCI function (MSI-X table and pending bits), which answers for them
+itself. The whole is ``BAR_SIZE`` bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fwpages.device.firmware.queue_commands import FIRST_UAR, MOST_UARS
+from fwpages.prm.segment import (
+    CMD_IF_REV,
+    INIT_SEG,
+    SEGMENT_SIZE,
+    NicInterface,
+    field_of,
+    queue_address,
+    with_field,
+    word_at,
+)
+
+UAR_SIZE = 4096
+BAR_SIZE = (FIRST_UAR + MOST_UARS) * UAR_SIZE
+#: bytes of one access of a processor that are looked at; longer ones are taken apart by whoever serves them
+_WORD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a device says of itself in the segment: firmware version, and whether it is an embedded CPU's."""
+
+    fw_rev: tuple[int, int, int] = (28, 39, 1002)
+    embedded_cpu: bool = False
+    log_cmdq_size: int = 5
+    log_cmdq_stride: int = 6
+
+
+class Segment:
+    """The initialization segment. Reading the health counter moves it on: firmware counts as long as it lives."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self._bytes = bytearray()
+        self._beats = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """As after power-on: no command queue."""
+        i = self.identity
+        major, minor, sub = i.fw_rev
+        self._bytes = bytearray(
+            INIT_SEG.pack(
+                {
+                    "fw_rev_major": major,
+                    "fw_rev_minor": minor,
+                    "fw_rev_subminor": sub,
+                    "cmd_interface_rev": CMD_IF_REV,
+                    "log_cmdq_size": i.log_cmdq_size,
+                    "log_cmdq_stride": i.log_cmdq_stride,
+                    "embedded_cpu": int(i.embedded_cpu),
+                    "fw_ver": minor << 16 | major,
+                }
+            )
+        )
+
+    @property
+    def queue(self) -> int:
+        """I/O address of the command queue; 0 while the driver has not said."""
+        return queue_address(self.word("cmdq_phy_addr_63_32"), self.word("cmdq_phy_addr_31_12"))
+
+    @property
+    def interface(self) -> int:
+        """What the driver has set ``nic_interface`` to."""
+        return field_of(self.word("nic_interface"), "nic_interface")
+
+    def word(self, name: str) -> int:
+        """The 32-bit word that this field lies in."""
+        at = word_at(name)
+        return int.from_bytes(self._bytes[at : at + _WORD], "big")
+
+    def set(self, name: str, value: int) -> None:
+        """Set one field; LayoutError where the value does not fit."""
+        at = word_at(name)
+        self._bytes[at : at + _WORD] = with_field(self.word(name), name, value).to_bytes(_WORD, "big")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the segment; zeros behind its end."""
+        at = word_at("health_counter")
+        if offset <= at < offset + length:
+            self._beats = (self._beats + 1) & 0xFFFFFF
+            self.set("health_counter", self._beats)
+        return bytes(self._bytes[offset : offset + length]).ljust(length, b"\0")
+
+    def write_queue(self, offset: int, word: int) -> None:
+        """A write to one of the two words of the queue's address; the log sizes stay as the device has them."""
+        if offset == word_at("cmdq_phy_addr_63_32"):
+            self.set("cmdq_phy_addr_63_32", word)
+            return
+        self.set("cmdq_phy_addr_31_12", field_of(word, "cmdq_phy_addr_31_12"))
+        self.set("nic_interface", field_of(word, "nic_interface"))
+
+    def disable(self) -> None:
+        """The interface is off until the driver writes the queue's address again."""
+        self.set("nic_interface", NicInterface.DISABLED)
+
+
+def in_segment(offset: int) -> bool:
+    """This offset of BAR 0 is the segment's."""
+    return 0 <= offset < SEGMENT_SIZE
+
+
+def uar_at(offset: int) -> tuple[int, int] | None:
+    """The UAR that this offset of BAR 0 lies in, and the offset in its page; None where there is none."""
+    number, inside = divmod(offset, UAR_SIZE)
+    return (number, inside) if FIRST_UAR <= number < FIRST_UAR + MOST_UARS else None

@@ -1,0 +1,355 @@
+"""The device's end of the command queue: reads commands from the driver's memory, has the firmware execute them, and
+writes answers and events there.
+
+It is in ``link`` and not in ``device`` because it moves bytes: what firmware does with a command does not depend on how
+the command came. It knows no driver: a ``Bus`` to the driver's memory, a way to raise an interrupt, and accesses to
+BAR 0 are all that it is given, so that the driver may be in this process or in a virtual machine. It believes nothing
+that it reads: whatever is wrong with a queue, an entry, a chain or a doorbell ends in a delivery status or in a
+``WireOffence``, never in an exception.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fwpages.device import (
+    Completed,
+    FaultyFirmware,
+    Firmware,
+    Offence,
+    Phase,
+    Raised,
+    Reset,
+    ResetDone,
+    ResetFunction,
+    Submitted,
+    Tick,
+    Want,
+)
+from fwpages.device import Input as DeviceInput
+from fwpages.link.bus import Bus, BusError
+from fwpages.link.queue.bar import Identity, Segment, in_segment, uar_at
+from fwpages.link.queue.device_rings import Rings
+from fwpages.link.queue.mailbox_chain import Runs, check_signatures, follow, read_message, write_message
+from fwpages.link.queue.offences import BY_STATUS, WireOffence
+from fwpages.prm.delivery import Delivery, DeliveryError
+from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, decode_doorbell, encode_command_event
+from fwpages.prm.event import encode_page_request
+from fwpages.prm.layout import LayoutError
+from fwpages.prm.mailbox import ALIGNMENT, MAX_MESSAGE, of_answer
+from fwpages.prm.message import Answer, Command, decode_command
+from fwpages.prm.opcodes import Opcode
+from fwpages.prm.queue import (
+    CMDQ_ENTRY,
+    ENTRY_SIZE,
+    ENTRY_TYPE,
+    INLINE,
+    entry_is_signed,
+    mailboxes_for,
+    sign_entry,
+)
+from fwpages.prm.segment import NicInterface, word_at
+from fwpages.prm.status import Status
+
+#: what a device end tells whoever watches it, as it happens
+Seen: TypeAlias = Submitted | Completed | Raised | Offence | ResetDone | WireOffence
+
+#: a message is at least opcode and op_mod, or status and syndrome
+LEAST = 8
+#: commands not answered before a reset, whose answers a faulty firmware may still send: enough for every slot, twice
+MOST_STALE = 64
+
+_DOORBELL = word_at("command_doorbell_vector")
+_QUEUE = (word_at("cmdq_phy_addr_63_32"), word_at("cmdq_phy_addr_31_12"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command under way: its slot, its 64 bytes as read, where they lie, and where its answer goes."""
+
+    slot: int
+    address: int
+    raw: bytes
+    output: Runs
+    output_length: int
+
+
+class QueueDevice:
+    """A device on a bus. ``irq`` is called with the vector of each interrupt, in the middle of what raises it.
+
+    ``read`` and ``write`` are accesses to BAR 0 (bytes; registers are big-endian words). A doorbell only notes what
+    there is to do; ``step`` executes one command at a time, for as long as ``pending``. ``watch`` is told of everything
+    as it happens: commands, answers, page requests, offences of the driver on the wire and above it.
+    """
+
+    def __init__(
+        self,
+        firmware: Firmware | FaultyFirmware,
+        bus: Bus,
+        irq: Callable[[int], None],
+        *,
+        identity: Identity | None = None,
+        watch: Callable[[Seen], None] | None = None,
+    ) -> None:
+        self.firmware = firmware
+        self.segment = Segment(identity or Identity())
+        self.rings = Rings(bus, irq)
+        #: page requests for which there was no event queue: nobody can hear of them
+        self.unheard = 0
+        self._bus = bus
+        self._watch = watch
+        self._rung: deque[int] = deque()
+        #: commands that the firmware has not answered, by their number
+        self._entries: dict[int, Entry] = {}
+        self._stale: dict[int, Entry] = {}
+        self._next = 1
+
+    # -- what the driver does -----------------------------------------------------------------------------------------
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What a driver reads in BAR 0: the segment; zeros elsewhere."""
+        return self.segment.read(offset, length) if in_segment(offset) else bytes(length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """What a driver writes in BAR 0: one register, or two in a row; what is none is ignored."""
+        if offset % 4 or len(data) not in (4, 8):
+            self._offend("bad-access", f"{len(data)} bytes written at {offset:#x}")
+            return
+        for n in range(0, len(data), 4):
+            self._write_word(offset + n, data[n : n + 4])
+
+    def _write_word(self, offset: int, data: bytes) -> None:
+        if offset == _DOORBELL:
+            self._ring(int.from_bytes(data, "big"))
+        elif offset in _QUEUE:
+            self.segment.write_queue(offset, int.from_bytes(data, "big"))
+        else:
+            place = uar_at(offset)
+            if place is not None and place[1] in (EQ_DOORBELL, EQ_DOORBELL_ARM):
+                self._event_doorbell(place[0], data, arm=place[1] == EQ_DOORBELL_ARM)
+
+    def _ring(self, slots: int) -> None:
+        if not self.segment.queue:
+            self._offend("no-queue", f"doorbell {slots:#x}")
+            return
+        if self.segment.interface != NicInterface.FULL_DRIVER:
+            self._offend("interface-off", f"doorbell {slots:#x}, nic_interface {self.segment.interface}")
+            return
+        for slot in range(32):
+            if not slots >> slot & 1:
+                continue
+            if slot >= 1 << self.segment.identity.log_cmdq_size:
+                self._offend("slot-unknown", f"doorbell {slots:#x}", slot)
+            elif slot not in self._rung:
+                self._rung.append(slot)
+
+    def _event_doorbell(self, uar: int, data: bytes, *, arm: bool) -> None:
+        eqn, index = decode_doorbell(data)
+        if eqn not in self.rings or self.rings[eqn].context.uar != uar:
+            self._offend("doorbell-unknown", f"EQ {eqn} in UAR {uar:#x}")
+        elif not self.rings.doorbell(eqn, index, arm=arm):
+            self._offend("doorbell-index", f"EQ {eqn}: consumer index {index:#x}")
+
+    # -- what whoever runs the device does ----------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> bool:
+        """A command was handed over and is not executed yet, or a reset through the segment is not done."""
+        return bool(self._rung) or self.segment.interface == NicInterface.SOFTWARE_RESET
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``tick``; None when the firmware waits for nothing."""
+        return self.firmware.deadline
+
+    def slot_of(self, number: int) -> int | None:
+        """The slot of the command that was handed to the firmware under this number and is not answered yet."""
+        entry = self._entries.get(number)
+        return None if entry is None else entry.slot
+
+    def step(self, now: float) -> bool:
+        """Execute one command that was handed over, or a software reset; False when there is none."""
+        if self.segment.interface == NicInterface.SOFTWARE_RESET:
+            self.reset(now)
+            self.segment.disable()
+            return True
+        if not self._rung:
+            return False
+        self._execute(now, self._rung.popleft())
+        return True
+
+    def stir(self, now: float, x: Want | ResetFunction) -> None:
+        """Something happens inside the device. ValueError, and nothing changed, for a function that there is not."""
+        self._feed(now, x)
+
+    def tick(self, now: float) -> None:
+        """The firmware's deadline has come."""
+        self._feed(now, Tick())
+
+    def reset(self, now: float) -> None:
+        """A function-level reset, or power: nothing that was under way is answered, no memory is touched any more."""
+        self._rung.clear()
+        self._stale.update(self._entries)
+        self._stale = dict(list(self._stale.items())[-MOST_STALE:])
+        self._entries.clear()
+        self.segment.reset()
+        self._feed(now, Reset())
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def _execute(self, now: float, slot: int) -> None:
+        address = self.segment.queue + (slot << self.segment.identity.log_cmdq_stride)
+        if any(e.slot == slot for e in self._entries.values()):
+            self._offend("slot-busy", "the entry is not looked at", slot)
+            return
+        try:
+            raw = self._bus.read(address, ENTRY_SIZE)
+        except BusError as e:
+            self._offend("dma-fault", f"command queue: {e}", slot)
+            return
+        if not raw[-1] & 1:
+            self._offend("not-owned", "", slot)
+            return
+        try:
+            entry, message = self._delivered(slot, address, raw)
+        except DeliveryError as e:
+            self._refuse(slot, address, raw, e)
+            return
+        except BusError as e:
+            self._refuse(slot, address, raw, DeliveryError(Delivery.FW_ERR, str(e)))
+            return
+        self._hand_over(now, entry, message)
+
+    def _delivered(self, slot: int, address: int, raw: bytes) -> tuple[Entry, memoryview]:
+        """The entry and the whole command behind it. DeliveryError, BusError."""
+        e = CMDQ_ENTRY.unpack(raw)
+        checked = self.firmware.checksums
+        if e["type"] != ENTRY_TYPE:
+            raise DeliveryError(Delivery.CMD_DESCR_ERR, f"type {e['type']:#x}")
+        if checked and not entry_is_signed(raw):
+            raise DeliveryError(Delivery.SIGNAT_ERR, f"the entry's is {e['signature']:#x}")
+        if any(CMDQ_ENTRY.reserved(raw)):
+            raise DeliveryError(Delivery.RES_FLD_NOT_CLR_ERR, f"entry {raw.hex()}")
+        ends = (
+            ("input", Delivery.IN_LENGTH_ERR, Delivery.IN_PTR_ALIGN_ERR),
+            ("output", Delivery.OUT_LENGTH_ERR, Delivery.OUT_PTR_ALIGN_ERR),
+        )
+        for what, bad_length, bad_pointer in ends:
+            length = e[f"{what}_length"]
+            if not LEAST <= length <= MAX_MESSAGE:
+                raise DeliveryError(bad_length, f"{what} of {length} bytes: {LEAST} to {MAX_MESSAGE} can be")
+            if e[f"{what}_mailbox"] % ALIGNMENT:
+                raise DeliveryError(bad_pointer, f"{what} mailboxes at {e[f'{what}_mailbox']:#x}")
+        chains = {
+            what: follow(self._bus, e[f"{what}_mailbox"], mailboxes_for(e[f"{what}_length"]), e["token"], what)
+            for what in ("input", "output")
+        }
+        if checked:
+            check_signatures(self._bus, chains["input"], "input")
+        message = read_message(self._bus, chains["input"], raw[16:32], e["input_length"]).data
+        return Entry(slot, address, raw, chains["output"], e["output_length"]), message
+
+    def _refuse(self, slot: int, address: int, raw: bytes, e: DeliveryError) -> None:
+        """Nothing was executed: the entry goes back with its delivery status."""
+        self._offend(BY_STATUS[e.status], e.detail, slot, e.status)
+        before = self.rings.commands
+        self._give_back(address, CMDQ_ENTRY.patch(raw, {"delivery_status": e.status, "ownership": 0}))
+        self._announce(slot, before)
+
+    def _hand_over(self, now: float, entry: Entry, message: memoryview) -> None:
+        number = self._next
+        self._next += 1
+        self._entries[number] = entry
+        try:
+            command = decode_command(message)
+        except LayoutError as e:
+            opcode = int.from_bytes(message[:2], "big")
+            self._offend("bad-input-length", str(e), entry.slot)
+            self._complete(Completed(number, Answer(opcode, Status.BAD_INP_LEN)), self.rings.commands)
+            return
+        self._submit(now, number, command, entry.output_length)
+
+    def _submit(self, now: float, number: int, command: Command, reply_length: int) -> None:
+        x = Submitted(number, command, reply_length)
+        self._tell(x)
+        self._feed(now, x)
+
+    # -- what the firmware does ---------------------------------------------------------------------------------------
+
+    def _feed(self, now: float, x: DeviceInput) -> None:
+        """Feed the firmware and carry out what it says, in its order."""
+        before = self.rings.commands
+        effects = self.firmware.feed(now, x)
+        # a queue that this input makes can take events, one that it takes away still can until all is carried out
+        self.rings.add(self.firmware.eqs)
+        for e in effects:
+            match e:
+                case Completed():
+                    self._complete(e, self._told(e, before))
+                case Raised():
+                    self._raise(e)
+                case _:
+                    self._tell(e)
+        # closing: TEARDOWN_HCA ends the queues that the driver has left, all at once
+        self.rings.drop(self.firmware.eqs, torn=self.firmware.phase is Phase.CLOSING)
+
+    def _told(self, e: Completed, before: int | None) -> int | None:
+        """The queue that hears of a completion; ``before`` took them until the firmware's last input.
+
+        The command that makes this queue, or takes it away, is completed without it. TEARDOWN_HCA takes it away too
+        and is completed by it: Linux, which shuts down with its queues in place, waits for the event.
+        """
+        if e.answer.opcode == Opcode.TEARDOWN_HCA:
+            return self.rings.last_commands
+        return before if before in self.firmware.eqs else None
+
+    def _complete(self, e: Completed, eqn: int | None) -> None:
+        entry = self._entries.pop(e.id, None) or self._stale.pop(e.id, None)
+        self._tell(e)
+        if entry is None:
+            return
+        answer = of_answer(e.answer, entry.output_length)
+        done = CMDQ_ENTRY.patch(
+            entry.raw, {"output": int.from_bytes(answer.inline[:INLINE], "big"), "delivery_status": 0, "ownership": 0}
+        )
+        try:
+            write_message(self._bus, entry.output, answer, signatures=self.firmware.checksums)
+        except BusError as fault:
+            self._offend("dma-fault", f"output mailboxes: {fault}", entry.slot)
+            done = CMDQ_ENTRY.patch(done, {"delivery_status": Delivery.FW_ERR})
+        self._give_back(entry.address, done)
+        self._announce(entry.slot, eqn)
+
+    def _give_back(self, address: int, entry: bytes) -> None:
+        try:
+            self._bus.write(address, sign_entry(entry))
+        except BusError as e:
+            self._offend("dma-fault", f"command queue: {e}")
+
+    def _announce(self, slot: int, eqn: int | None) -> None:
+        if eqn is not None:
+            self._post(eqn, encode_command_event(1 << slot))
+
+    def _raise(self, e: Raised) -> None:
+        self._tell(e)
+        if self.rings.takes(e.eqn):
+            self._post(e.eqn, encode_page_request(e.event))
+        else:
+            self.unheard += 1
+
+    def _post(self, eqn: int, entry: bytes) -> None:
+        try:
+            if not self.rings.post(eqn, entry):
+                self._offend("eq-overrun", f"EQ {eqn}: {self.rings[eqn].waiting} entries not consumed")
+        except BusError as e:
+            self._offend("dma-fault", f"EQ {eqn}: {e}")
+
+    def _offend(self, name: str, detail: str, slot: int | None = None, status: Delivery | None = None) -> None:
+        self._tell(WireOffence(name, detail, slot, status))
+
+    def _tell(self, x: Seen) -> None:
+        if self._watch is not None:
+            self._watch(x)

@@ -1,0 +1,124 @@
+"""The event queues of a device: rings in the driver's memory, each with a producer, a consumer and an arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fwpages.device.firmware.state import EqContext
+from fwpages.link.bus import Bus
+from fwpages.prm.eq import INDEX_MASK, owner_of, with_owner
+from fwpages.prm.event import EQE_SIZE, EventType
+
+
+@dataclass(slots=True)
+class Ring:
+    """One event queue. ``produced`` and ``consumed`` count entries since it was made, 24 bits of the latter count.
+
+    ``armed``: the next entry raises the interrupt, once. ``overrun``: an entry found no room; the queue takes none
+    from then on, as the entries that the driver would read are not those that were raised. ``ended``: TEARDOWN_HCA
+    took it away. Its own completion still goes there, and what the driver rings after it is no offence.
+    """
+
+    context: EqContext
+    produced: int = 0
+    consumed: int = 0
+    armed: bool = False
+    overrun: bool = False
+    ended: bool = False
+
+    @property
+    def takes_commands(self) -> bool:
+        """Completions of commands go here."""
+        return bool(self.context.mask >> EventType.COMMAND & 1)
+
+    @property
+    def waiting(self) -> int:
+        """Entries that the driver has not consumed, by its own account; more than fit where it counts wrongly."""
+        return (self.produced - self.consumed) & INDEX_MASK
+
+    @property
+    def address(self) -> int:
+        """Where the next entry goes (I/O address)."""
+        eq = self.context
+        offset = (self.produced % (1 << eq.log_size)) * EQE_SIZE
+        return eq.pas[offset // eq.page_size] + offset % eq.page_size
+
+
+class Rings:
+    """All event queues of a device, by number. ``irq`` is called with the vector of a queue that has something new."""
+
+    def __init__(self, bus: Bus, irq: Callable[[int], None]) -> None:
+        self._bus = bus
+        self._irq = irq
+        self._rings: dict[int, Ring] = {}
+
+    def __getitem__(self, eqn: int) -> Ring:
+        return self._rings[eqn]
+
+    def __contains__(self, eqn: int) -> bool:
+        return eqn in self._rings
+
+    @property
+    def commands(self) -> int | None:
+        """The queue that takes completions of commands, if there is one."""
+        return next((n for n, r in self._rings.items() if r.takes_commands and not r.ended), None)
+
+    @property
+    def last_commands(self) -> int | None:
+        """That queue, or the one that TEARDOWN_HCA took away: the completion of TEARDOWN_HCA goes there."""
+        ended = (n for n, r in self._rings.items() if r.takes_commands and r.ended)
+        return next(ended, None) if self.commands is None else self.commands
+
+    def takes(self, eqn: int) -> bool:
+        """There is a queue of this number, and events may be written to it."""
+        return eqn in self._rings and not self._rings[eqn].ended
+
+    def add(self, eqs: Mapping[int, EqContext]) -> None:
+        """Queues that the firmware has made since; one that took over a number is a new one."""
+        for n, context in eqs.items():
+            if n not in self._rings or self._rings[n].context is not context:
+                self._rings[n] = Ring(context)
+
+    def drop(self, eqs: Mapping[int, EqContext], *, torn: bool = False) -> None:
+        """Queues that the firmware has no more. With ``torn`` TEARDOWN_HCA took them: they have ended, and are kept."""
+        if not torn:
+            self._rings = {n: r for n, r in self._rings.items() if n in eqs}
+        for n, ring in self._rings.items():
+            ring.ended = n not in eqs
+
+    def post(self, eqn: int, entry: bytes) -> bool:
+        """Write this 64-byte entry with its owner bit, and interrupt where the queue is armed.
+
+        False, and nothing written, where the queue is full. BusError where its memory cannot be written.
+        """
+        ring = self._rings[eqn]
+        size = ring.context.log_size
+        if ring.overrun or ring.waiting >= 1 << size:
+            ring.overrun = True
+            return False
+        self._bus.write(ring.address, with_owner(entry, owner_of(ring.produced, size)))
+        ring.produced += 1
+        self._fire(ring)
+        return True
+
+    def doorbell(self, eqn: int, index: int, *, arm: bool) -> bool:
+        """The driver has consumed up to ``index``, and wants to hear of more where it arms.
+
+        False, and nothing changed, for an index of entries that were never written, or were consumed before; of a
+        queue that has ended nothing is said.
+        """
+        ring = self._rings[eqn]
+        if (index - ring.consumed) & INDEX_MASK > ring.waiting:
+            return ring.ended
+        ring.consumed = index
+        if arm:
+            ring.armed = True
+            if ring.waiting:
+                self._fire(ring)
+        return True
+
+    def _fire(self, ring: Ring) -> None:
+        if ring.armed:
+            ring.armed = False
+            self._irq(ring.context.vector)

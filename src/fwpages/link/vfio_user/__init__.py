@@ -1,0 +1,1 @@
+"""A vfio-user server: a device for a virtual machine."""

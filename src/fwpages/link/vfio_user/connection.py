@@ -1,0 +1,181 @@
+"""One client's conversation with the server: bytes and descriptors in, replies out. No socket.
+
+The reader asks ``need`` how many bytes to read next and hands over exactly those, with the descriptors that came with
+them: a message's descriptors come with its own bytes, so no message gets another's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fwpages.link.vfio_user import messages as m
+from fwpages.link.vfio_user.guest_memory import GuestMemory
+from fwpages.link.vfio_user.interrupts import KINDS, Interrupts
+
+#: regions of a PCI device by their numbers in VFIO: six BARs, ROM, configuration space, VGA
+REGIONS = 9
+BAR0, CONFIG = 0, 7
+
+
+class Endpoint(Protocol):
+    """The device behind the server. Accesses lie within the region; what they mean is the device's to say."""
+
+    def size(self, region: int) -> int:
+        """Bytes of a region, 0 where there is none."""
+
+    def read(self, region: int, offset: int, length: int) -> bytes:
+        """What a driver reads there: ``length`` bytes."""
+
+    def write(self, region: int, offset: int, data: bytes) -> None:
+        """A driver writes there."""
+
+    def reset(self) -> None:
+        """A function-level reset."""
+
+
+class Connection:
+    """From VERSION to the end of the connection. ``on_refusal`` is told of each message that was refused and why."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        memory: GuestMemory,
+        irqs: Interrupts,
+        on_refusal: Callable[[str], None] | None = None,
+    ) -> None:
+        self._endpoint, self._memory, self._irqs = endpoint, memory, irqs
+        self._on_refusal = on_refusal
+        self._buffer = bytearray()
+        self._header: m.Header | None = None
+        self._fds: list[int] = []
+        self._greeted = False
+        self.messages = 0
+        self.refused = 0
+
+    @property
+    def need(self) -> int:
+        """Bytes of the message under way that are still missing; at least 1."""
+        whole = m.HEADER_SIZE if self._header is None else self._header.body
+        return whole - len(self._buffer)
+
+    @property
+    def halfway(self) -> bool:
+        """A message has begun and is not complete."""
+        return self._header is not None or bool(self._buffer) or bool(self._fds)
+
+    def feed(self, data: bytes, fds: Sequence[int] = (), *, cut: bool = False) -> bytes:
+        """At most ``need`` bytes, and the descriptors that came with them, which are the session's from now on.
+
+        ``cut`` says that the kernel dropped descriptors beyond those that were waited for. Returns what is to be sent.
+        Raises StreamError where the connection has to end; ``close`` comes next in any case.
+        """
+        self._fds += fds
+        if cut or len(self._fds) > m.MAX_FDS:
+            raise m.StreamError(f"a message with more than {m.MAX_FDS} descriptors")
+        if len(data) > self.need:
+            raise m.StreamError(f"{len(data)} bytes where {self.need} were missing")
+        self._buffer += data
+        if self.need:
+            return b""
+        if self._header is None:
+            self._header = m.parse_header(bytes(self._buffer))
+            self._buffer.clear()
+            if self._header.body:
+                return b""
+        header, body, self._header = self._header, bytes(self._buffer), None
+        self._buffer.clear()
+        return self._message(header, body)
+
+    def close(self) -> None:
+        """The connection is over: descriptors of a half message, mappings and eventfds are let go of."""
+        self._close_fds()
+        self._memory.close()
+        self._irqs.clear()
+        self._buffer.clear()
+        self._header = None
+
+    def _close_fds(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+
+    def _message(self, header: m.Header, body: bytes) -> bytes:
+        self.messages += 1
+        try:
+            answer = m.reply(header, self._answer(m.parse(header.command, body)))
+        except m.MessageError as e:
+            self.refused += 1
+            if self._on_refusal is not None:
+                self._on_refusal(str(e))
+            answer = m.error_reply(header, e.errno)
+        finally:
+            self._close_fds()
+        return answer if header.wants_reply else b""
+
+    def _answer(self, request: m.Request) -> bytes:
+        if isinstance(request, m.Version):
+            return self._version(request)
+        if not self._greeted:
+            raise m.StreamError("the first message is not VERSION")
+        if isinstance(request, m.DmaMap):
+            return self._map(request)
+        if isinstance(request, m.SetIrqs):
+            self._irqs.set(request, self._fds)
+            self._fds.clear()
+            return b""
+        if self._fds:
+            raise m.MessageError(errno.EINVAL, f"{len(self._fds)} descriptors with a message that takes none")
+        return self._plain(request)
+
+    def _version(self, v: m.Version) -> bytes:
+        if self._greeted:
+            raise m.StreamError("a second VERSION")
+        if v.major != 0:
+            raise m.MessageError(errno.ENOTSUP, f"version {v.major}.{v.minor} is not spoken, 0.0 is")
+        if self._fds:
+            raise m.MessageError(errno.EINVAL, "VERSION with a descriptor")
+        self._greeted = True
+        return m.version_reply()
+
+    def _map(self, request: m.DmaMap) -> bytes:
+        if len(self._fds) > 1:
+            raise m.MessageError(errno.EINVAL, f"DMA_MAP with {len(self._fds)} descriptors")
+        fd = self._fds.pop() if self._fds else None
+        self._memory.map(request, fd)
+        return b""
+
+    def _plain(self, request: m.Request) -> bytes:
+        """The messages without descriptors."""
+        match request:
+            case m.DmaUnmap():
+                done = self._memory.unmap(request.iova, request.size)
+                return m.unmap_reply(request.iova, done)
+            case m.GetInfo():
+                return m.info_reply(REGIONS, KINDS)
+            case m.GetRegionInfo():
+                return m.region_info_reply(request.index, self._size(request.index), writable=True)
+            case m.GetIrqInfo():
+                return m.irq_info_reply(request.index, self._irqs.count(request.index))
+            case m.RegionRead():
+                self._within(request.region, request.offset, request.count)
+                return m.read_reply(request, self._endpoint.read(request.region, request.offset, request.count))
+            case m.RegionWrite():
+                self._within(request.region, request.offset, len(request.data))
+                self._endpoint.write(request.region, request.offset, request.data)
+                return m.write_reply(request)
+            case _:
+                self._endpoint.reset()
+                return b""
+
+    def _size(self, region: int) -> int:
+        if region >= REGIONS:
+            raise m.MessageError(errno.EINVAL, f"there is no region {region}")
+        return self._endpoint.size(region)
+
+    def _within(self, region: int, offset: int, count: int) -> None:
+        size = self._size(region)
+        if offset + count > size:
+            raise m.MessageError(errno.EINVAL, f"{count} bytes at {offset:#x} of region {region} of {size:#x} bytes")

@@ -1,0 +1,148 @@
+"""A device as a vfio-user client reaches it: the PCI function in front, the command queue behind BAR 0."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from fwpages.device.pci.config_space import CONFIG_SIZE
+from fwpages.device.pci.function import BAR_SIZE, FunctionReset, Interrupt, PciEffect, PciFunction
+from fwpages.link.bus import Bus, BusError
+from fwpages.link.queue.device import QueueDevice
+from fwpages.link.vfio_user.connection import BAR0, CONFIG
+from fwpages.link.vfio_user.failures import Trouble
+from fwpages.link.vfio_user.messages import MessageError
+
+#: bytes of one access to BAR 0: a processor's widest store; nobody has reason for more
+MOST_ACCESS = 64
+#: bytes of a register
+_WORD = 4
+
+
+class MasterGate:
+    """A bus that a device reaches only while its driver lets it (bus mastering). ``refused`` counts what it may not."""
+
+    def __init__(self, pci: PciFunction, bus: Bus) -> None:
+        self._pci, self._bus = pci, bus
+        self.refused = 0
+
+    def _check(self, iova: int) -> None:
+        if not self._pci.bus_master:
+            self.refused += 1
+            raise BusError(f"{iova:#x} cannot be reached: bus mastering is off")
+
+    def read(self, iova: int, length: int) -> bytes:
+        """As the bus behind; BusError while bus mastering is off."""
+        self._check(iova)
+        return self._bus.read(iova, length)
+
+    def write(self, iova: int, data: bytes | bytearray | memoryview) -> None:
+        """As the bus behind; BusError while bus mastering is off."""
+        self._check(iova)
+        self._bus.write(iova, data)
+
+
+class PciEndpoint:
+    """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` tells the time.
+
+    ``trouble`` is what is wrong with the device as a whole.
+    """
+
+    def __init__(
+        self,
+        pci: PciFunction,
+        device: QueueDevice,
+        signal: Callable[[int], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._pci, self._device = pci, device
+        self._signal, self._clock = signal, clock
+        self.trouble = Trouble(device.segment)
+        self.resets = 0
+
+    def size(self, region: int) -> int:
+        """Bytes of a region: BAR 0 and the configuration space are there, nothing else."""
+        return {BAR0: BAR_SIZE, CONFIG: CONFIG_SIZE}.get(region, 0)
+
+    def read(self, region: int, offset: int, length: int) -> bytes:
+        """What a driver reads. All ones where BAR 0, or the whole device, does not answer."""
+        if region != CONFIG and length > MOST_ACCESS:
+            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {length} bytes")
+        if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
+            return b"\xff" * length
+        if region == CONFIG:
+            return self._pci.config_read(offset, length)
+        if self._pci.owns(offset):
+            return self._pci.bar_read(offset, length)
+        return self.trouble.reads(offset, self._device.read(offset, length))
+
+    def write(self, region: int, offset: int, data: bytes) -> None:
+        """What a driver writes, and whatever follows from it at once: commands are executed, interrupts sent."""
+        if region != CONFIG and len(data) > MOST_ACCESS:
+            raise MessageError(errno.EINVAL, f"an access to BAR 0 of {len(data)} bytes")
+        if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
+            return
+        if region == CONFIG:
+            self.perform(self._pci.config_write(offset, data))
+        elif self._pci.owns(offset):
+            self.perform(self._pci.bar_write(offset, data))
+        elif heard := [at for at in range(0, len(data), _WORD) if self.trouble.hears(offset + at)]:
+            whole = len(heard) * _WORD >= len(data)
+            for at in [0] if whole else heard:
+                self._device.write(offset + at, data if whole else data[at : at + _WORD])
+            self.run()
+
+    def begin(self) -> None:
+        """A client is about to look at the device.
+
+        QEMU hides SR-IOV where it finds it (``vfio_add_ext_cap``), and passes on what it has not found: extended
+        capabilities are there from the reset on with which the machine starts.
+        """
+        self._pci.show_extended(shown=False)
+
+    def reset(self) -> None:
+        """A function-level reset by message, as with every start of a machine."""
+        self._pci.show_extended(shown=True)
+        self._pci.reset()
+        self._reset_device()
+
+    def lose(self) -> None:
+        """The link is gone."""
+        self.trouble.lost = True
+
+    def restore(self) -> None:
+        """The link is back, and the device has been reset by the loss.
+
+        Its configuration space is as a platform leaves it that has found the device again: set up, bus mastering off.
+        QEMU keeps a command register of its own and would not learn of a reset that no driver asked for.
+        """
+        self.trouble.lost = False
+        self._pci.stop_master()
+        self._reset_device()
+        self.trouble.idle()
+
+    def raise_interrupt(self, vector: int) -> None:
+        """What the command queue calls to interrupt the driver."""
+        self.perform(self._pci.interrupt(vector))
+
+    def run(self) -> None:
+        """Execute what the driver handed over. It may be a reset, of a device in a fatal state too."""
+        fatal = self.trouble.fatal
+        while self._device.pending:
+            self._device.step(self._clock())
+        if fatal and not self.trouble.fatal:
+            self.trouble.idle()
+
+    def perform(self, effects: list[PciEffect]) -> None:
+        """Carry out what the PCI function says."""
+        for e in effects:
+            match e:
+                case Interrupt():
+                    self._signal(e.vector)
+                case FunctionReset():
+                    self._reset_device()
+
+    def _reset_device(self) -> None:
+        self.resets += 1
+        self.trouble.clear()
+        self._device.reset(self._clock())

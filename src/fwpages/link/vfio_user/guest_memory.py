@@ -1,0 +1,247 @@
+"""A guest's memory as a device reaches it: the ranges that a vfio-user client mapped, over the descriptors it passed.
+
+Memory that cannot shrink (a memfd sealed against it, as QEMU makes them) is mapped into this process once, however
+many ranges lie in it. Memory that the client could take away is read and written through its descriptor instead: there
+a file that became shorter is an error of one access, where a mapping would kill the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from fwpages.link.bus import BusError
+from fwpages.link.vfio_user.messages import MAX_MAPS, DmaMap, MessageError
+
+#: different files that one client's ranges may lie in: a virtual machine has one for each memory module
+MAX_FILES = 64
+#: (device number, inode)
+FileKey = tuple[int, int]
+
+
+class _File(Protocol):
+    """Memory behind a descriptor; ``ranges`` counts the mapped ranges in it."""
+
+    size: int
+    writable: bool
+    ranges: int
+
+    def read(self, offset: int, length: int) -> bytes: ...
+
+    def write(self, offset: int, data: memoryview) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Mapped:
+    """A file that cannot shrink, mapped whole."""
+
+    def __init__(self, fd: int, size: int, *, writable: bool) -> None:
+        self.size, self.writable, self.ranges = size, writable, 0
+        self._map = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0))
+        os.close(fd)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._map[offset : offset + length]
+
+    def write(self, offset: int, data: memoryview) -> None:
+        self._map[offset : offset + len(data)] = data
+
+    def close(self) -> None:
+        self._map.close()
+
+
+class _Descriptor:
+    """A file that may shrink, reached by its descriptor."""
+
+    def __init__(self, fd: int, size: int, *, writable: bool) -> None:
+        self.size, self.writable, self.ranges = size, writable, 0
+        self._fd = fd
+
+    def read(self, offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(self._fd, length, offset)
+        except OSError as e:
+            raise BusError(f"guest memory cannot be read: {e.strerror}") from None
+        if len(data) != length:
+            raise BusError(f"guest memory ends {length - len(data)} bytes before the end of its mapping")
+        return data
+
+    def write(self, offset: int, data: memoryview) -> None:
+        try:
+            # never makes a file longer: what the client cut off is gone
+            if offset + len(data) > os.fstat(self._fd).st_size or os.pwrite(self._fd, data, offset) != len(data):
+                raise BusError("guest memory ends before the end of its mapping")
+        except OSError as e:
+            raise BusError(f"guest memory cannot be written: {e.strerror}") from None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """``size`` bytes at I/O address ``iova``, from ``offset`` of a file; no ``key`` where nothing lies behind it."""
+
+    iova: int
+    size: int
+    offset: int
+    key: FileKey | None
+    readable: bool
+    writable: bool
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.iova + self.size
+
+
+def _open(fd: int, needed: DmaMap) -> _File:
+    """The file behind a descriptor, which it now owns. MessageError, and the descriptor is still the caller's."""
+    try:
+        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    except OSError:
+        raise MessageError(errno.EINVAL, "DMA_MAP with a descriptor that is not one of shared memory") from None
+    if mode == os.O_WRONLY or (needed.writable and mode != os.O_RDWR):
+        raise MessageError(errno.EACCES, "DMA_MAP with a descriptor that does not allow it")
+    size = os.fstat(fd).st_size
+    writable = mode == os.O_RDWR and not seals & (fcntl.F_SEAL_WRITE | getattr(fcntl, "F_SEAL_FUTURE_WRITE", 16))
+    if not seals & fcntl.F_SEAL_SHRINK:
+        return _Descriptor(fd, size, writable=writable)
+    try:
+        return _Mapped(fd, size, writable=writable)
+    except (OSError, ValueError) as e:
+        raise MessageError(errno.ENOMEM, f"guest memory cannot be mapped: {e}") from None
+
+
+class GuestMemory:
+    """The bus of a device whose memory is a vfio-user client's. ``mapped`` and ``unmapped`` count ranges over time."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ranges: list[Range] = []
+        self._files: dict[FileKey, _File] = {}
+        self.mapped = 0
+        self.unmapped = 0
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    # -- the device's side --------------------------------------------------------------------------------------------
+
+    def read(self, iova: int, length: int) -> bytes:
+        """``length`` bytes at ``iova``. BusError where a part of it is not mapped readable."""
+        parts = [(f, at, n) for f, at, n in self._parts(iova, length, write=False)]
+        if len(parts) == 1:
+            file, at, n = parts[0]
+            return file.read(at, n)
+        return b"".join(file.read(at, n) for file, at, n in parts)
+
+    def write(self, iova: int, data: bytes | bytearray | memoryview) -> None:
+        """Put ``data`` at ``iova``. BusError, and nothing written, where a part of it is not mapped writable."""
+        view, done = memoryview(data).cast("B"), 0
+        for file, at, n in list(self._parts(iova, len(view), write=True)):
+            file.write(at, view[done : done + n])
+            done += n
+
+    def _parts(self, iova: int, length: int, *, write: bool) -> Iterator[tuple[_File, int, int]]:
+        """The stretches of files that this range lies in."""
+        verb, at, end = "written" if write else "read", iova, iova + length
+        index = bisect_right(self._starts, iova) - 1
+        while at < end:
+            r = self._ranges[index] if 0 <= index < len(self._ranges) else None
+            if r is None or not r.iova <= at < r.end:
+                raise BusError(f"{length} bytes at {iova:#x} cannot be {verb}: nothing is mapped at {at:#x}")
+            if r.key is None or not (r.writable if write else r.readable):
+                raise BusError(f"{length} bytes at {iova:#x} cannot be {verb}: {at:#x} is not mapped for it")
+            n = min(end, r.end) - at
+            yield self._files[r.key], r.offset + at - r.iova, n
+            at, index = at + n, index + 1
+
+    # -- the client's side --------------------------------------------------------------------------------------------
+
+    def map(self, m: DmaMap, fd: int | None) -> None:
+        """Make a range reachable; the descriptor is this object's from now on, also where MessageError refuses it.
+
+        A range without a descriptor (ROM, a hole) is known, and every access to it a BusError.
+        """
+        try:
+            at = bisect_right(self._starts, m.iova)
+            if at and self._ranges[at - 1].end > m.iova:
+                raise MessageError(errno.EEXIST, f"DMA_MAP at {m.iova:#x}, which is mapped")
+            if at < len(self._ranges) and self._ranges[at].iova < m.iova + m.size:
+                raise MessageError(errno.EEXIST, f"DMA_MAP of {m.size:#x} bytes at {m.iova:#x}, some of them mapped")
+            if len(self._ranges) >= MAX_MAPS:
+                raise MessageError(errno.ENOSPC, f"{MAX_MAPS} ranges are mapped")
+            key = None
+            if fd is not None:
+                owned, fd = fd, None
+                key = self._file(owned, m)
+        finally:
+            if fd is not None:
+                os.close(fd)
+        self._ranges.insert(at, Range(m.iova, m.size, m.offset, key, m.readable, m.writable))
+        self._starts.insert(at, m.iova)
+        self.mapped += 1
+
+    def _file(self, fd: int, m: DmaMap) -> FileKey:
+        """The file that a descriptor names, opened if it is new; takes the descriptor in every case."""
+        try:
+            info = os.fstat(fd)
+            key = (info.st_dev, info.st_ino)
+            if not stat.S_ISREG(info.st_mode) or m.offset + m.size > info.st_size:
+                raise MessageError(errno.EINVAL, f"DMA_MAP of {m.size:#x} bytes from {m.offset:#x} of a file without")
+            known = self._files.get(key)
+            if known is None or (m.writable and not known.writable) or known.size < m.offset + m.size:
+                if known is not None:
+                    raise MessageError(errno.EACCES, "DMA_MAP of memory that was passed otherwise before")
+                if len(self._files) >= MAX_FILES:
+                    raise MessageError(errno.EMFILE, f"memory of {MAX_FILES} files is mapped")
+                known = _open(fd, m)
+                fd = -1
+                self._files[key] = known
+                if m.writable and not known.writable:
+                    self._drop(key)
+                    raise MessageError(errno.EACCES, "DMA_MAP for writing of memory sealed against it")
+            known.ranges += 1
+            return key
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def unmap(self, iova: int, size: int) -> int:
+        """Let go of every range in these addresses; how many bytes they were. MessageError where one would be cut.
+
+        A ``size`` of 0 means all.
+        """
+        end = iova + size if size else 1 << 64
+        first = bisect_right(self._starts, iova)
+        if first and self._ranges[first - 1].end > iova:
+            first -= 1
+        last = bisect_right(self._starts, end - 1)
+        gone = self._ranges[first:last]
+        if gone and (gone[0].iova < iova or gone[-1].end > end):
+            raise MessageError(errno.EINVAL, f"DMA_UNMAP of {size:#x} bytes at {iova:#x} cuts a mapped range")
+        del self._ranges[first:last], self._starts[first:last]
+        for r in gone:
+            if r.key is not None:
+                self._files[r.key].ranges -= 1
+                self._drop(r.key)
+        self.unmapped += len(gone)
+        return sum(r.size for r in gone)
+
+    def _drop(self, key: FileKey) -> None:
+        if not self._files[key].ranges:
+            self._files.pop(key).close()
+
+    def close(self) -> None:
+        """The client is gone: nothing is mapped any more."""
+        self.unmap(0, 0)

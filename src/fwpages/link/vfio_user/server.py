@@ -1,0 +1,183 @@
+"""A vfio-user server: one client at a time, as long as it is wanted. A small loop over ``selectors``.
+
+The loop reads a message, lets the session answer it, and sends the answer; between messages it wakes whoever has a
+deadline. A client that comes while another is there is sent away; one that goes may come back, or another.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fwpages.link.vfio_user.connection import Connection
+from fwpages.link.vfio_user.listener import Listener, receive
+from fwpages.link.vfio_user.messages import MAX_MESSAGE, StreamError
+
+#: answers that may wait for a client to take them; one that reads none any more is not listened to either
+MOST_UNSENT = 4 * MAX_MESSAGE
+#: messages in a row before the clock is looked at again
+BURST = 256
+
+
+class Device(Protocol):
+    """What the server serves: a session for each client, and whatever happens in between."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``tick`` if nothing comes (seconds of ``time.monotonic``)."""
+
+    def connected(self) -> Connection:
+        """A client came."""
+
+    def disconnected(self, reason: str) -> None:
+        """It is gone, its memory with it."""
+
+    def tick(self) -> None:
+        """The deadline has come."""
+
+
+@dataclass(slots=True)
+class _Client:
+    socket: socket.socket
+    session: Connection
+    unsent: bytearray = field(default_factory=bytearray)
+    events: int = selectors.EVENT_READ
+
+
+class Server:
+    """Serves ``device`` at ``path``. SocketError from the constructor where it cannot listen there."""
+
+    def __init__(self, path: Path, device: Device, clock: Callable[[], float] = time.monotonic) -> None:
+        self._device, self._clock = device, clock
+        self._listener = Listener(path)
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener.socket, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._client: _Client | None = None
+        self._stopped = False
+        #: connections that came, and those that were sent away because one was there
+        self.clients = 0
+        self.turned_away = 0
+
+    @property
+    def waker(self) -> int:
+        """A descriptor for ``signal.set_wakeup_fd``: a byte written to it wakes the loop."""
+        return self._waker
+
+    @property
+    def stopped(self) -> bool:
+        """``stop`` was called."""
+        return self._stopped
+
+    @property
+    def busy(self) -> bool:
+        """A client is there."""
+        return self._client is not None
+
+    def stop(self) -> None:
+        """End ``run`` soon. May be called from a signal handler or another thread."""
+        self._stopped = True
+        # a full pipe wakes the loop anyway, and a closed one has none to wake
+        with suppress(OSError):
+            os.write(self._waker, b"\0")
+
+    def run(self) -> None:
+        """Serve until ``stop``."""
+        while not self._stopped:
+            self.step(None)
+
+    def step(self, most: float | None = 0.0) -> None:
+        """Wait at most so many seconds (None: as long as the device allows), and do what is due."""
+        due = self._device.deadline
+        left = None if due is None else max(0.0, due - self._clock())
+        ready = self._selector.select(most if left is None else left if most is None else min(most, left))
+        keys = {key.fileobj for key, _ in ready}
+        # first the client that is there: it may be gone, and make room for the one that knocks
+        if self._client is not None and self._client.socket in keys:
+            self._serve(self._client)
+        if self._wake in keys:
+            os.read(self._wake, 4096)
+        if self._listener.socket in keys:
+            self._accept()
+        due = self._device.deadline
+        if due is not None and due <= self._clock():
+            self._device.tick()
+
+    def close(self) -> None:
+        """Let go of everything; the socket is removed."""
+        if self._client is not None:
+            self._end(self._client, "the server stops")
+        self._selector.close()
+        self._listener.close()
+        for fd in (self._wake, self._waker):
+            if fd >= 0:
+                os.close(fd)
+        self._wake = self._waker = -1
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        client = self._listener.accept()
+        if client is None:
+            return
+        if self._client is not None:
+            self.turned_away += 1
+            client.close()
+            return
+        self.clients += 1
+        self._client = _Client(client, self._device.connected())
+        self._selector.register(client, selectors.EVENT_READ)
+
+    def _serve(self, client: _Client) -> None:
+        try:
+            self._send(client)
+            for _ in range(BURST):
+                if len(client.unsent) > MOST_UNSENT:
+                    break
+                data, fds, cut = receive(client.socket, client.session.need)
+                if not data and not fds:
+                    half = ", in the middle of a message" if client.session.halfway else ""
+                    self._end(client, f"the client has gone{half}")
+                    return
+                client.unsent += client.session.feed(data, fds, cut=cut)
+                self._send(client)
+        except BlockingIOError:
+            pass
+        except (StreamError, OSError) as e:
+            self._end(client, str(e))
+            return
+        self._watch(client)
+
+    def _send(self, client: _Client) -> None:
+        while client.unsent:
+            try:
+                n = client.socket.send(client.unsent, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            del client.unsent[:n]
+
+    def _watch(self, client: _Client) -> None:
+        reading = selectors.EVENT_READ if len(client.unsent) <= MOST_UNSENT else 0
+        events = reading | (selectors.EVENT_WRITE if client.unsent else 0)
+        if events != client.events:
+            client.events = events
+            self._selector.modify(client.socket, events)
+
+    def _end(self, client: _Client, reason: str) -> None:
+        self._client = None
+        self._selector.unregister(client.socket)
+        client.socket.close()
+        client.session.close()
+        self._device.disconnected(reason)

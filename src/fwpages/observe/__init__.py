@@ -1,1 +1,0 @@
-"""Traces, kernel logs, audits, accounts and reports."""

@@ -1,0 +1,1 @@
+"""Files into observations: traces, kernel logs however printed, command dumps, device profiles."""

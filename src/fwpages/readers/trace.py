@@ -1,0 +1,287 @@
+"""The trace format: one JSON object a line, version 1 written and read, version 0 read.
+
+``docs/reference/trace-format.md`` describes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any, TextIO
+
+import msgspec
+
+from fwpages.prm.event import PageRequestEvent, decode_page_request, encode_page_request
+from fwpages.prm.identity import Supplier
+from fwpages.prm.layout import LayoutError
+from fwpages.prm.message import Answer, Command, encode_answer, encode_command
+from fwpages.readers.inputs import InputError, Source
+from fwpages.readers.observations import (
+    Completed,
+    Event,
+    Header,
+    LinkChanged,
+    Lost,
+    Place,
+    Remark,
+    Seen,
+    Submitted,
+    Unanswered,
+)
+
+FORMAT = "fwpages-trace"
+VERSION = 1
+
+#: broken lines that are reported one by one; the rest are counted
+MAX_BROKEN = 8
+
+
+class TraceWriter:
+    """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one."""
+
+    def __init__(self, stream: TextIO, *, device: str, supplier: Supplier) -> None:
+        self._stream = stream
+        self._lines = 0
+        self._put(
+            kind="header",
+            format=FORMAT,
+            version=VERSION,
+            device=device,
+            fwpages=version("fwpages"),
+            supplier={
+                "ecpf": supplier.ecpf,
+                "max_vfs": supplier.max_vfs,
+                "max_ec_vfs": supplier.max_ec_vfs,
+            },
+        )
+
+    def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
+        """A command goes to the device; LayoutError where it cannot be encoded."""
+        data = encode_command(command).hex()
+        self._at(t, "submit", session, id=id, slot=slot, **{"in": data}, reply=command.reply_length)
+
+    def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None:  # noqa: A002
+        """Its answer, as the ``reply_length`` bytes set aside for it; as more where a device answers with more."""
+        data = encode_answer(answer)
+        self._at(t, "complete", session, id=id, out=data.ljust(reply_length, b"\0").hex())
+
+    def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None:
+        """A page request came in on event queue ``eqn``."""
+        self._at(t, "event", session, eqn=eqn, eqe=encode_page_request(event).hex())
+
+    def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
+        """Something happened beside the commands and events; ``what`` is one of the words of ``Tap.link``."""
+        more = {} if id is None else {"id": id}
+        self._at(t, "link", session, what=what, detail=detail, **more)
+
+    def end(self) -> None:
+        """Nothing more comes: a trace without this line was cut."""
+        self._put(kind="end")
+
+    def _at(self, t: float, kind: str, session: int, **rest: Any) -> None:
+        self._put(t=round(t, 6), kind=kind, session=session, **rest)
+
+    def _put(self, **line: Any) -> None:
+        self._stream.write(msgspec.json.encode({"n": self._lines, **line}).decode() + "\n")
+        self._lines += 1
+
+
+#: what nobody says twice in the same microsecond; of answers, the second is the device's fault
+_ONCE = frozenset({"command", "submit", "event"})
+
+
+class _Bad(ValueError):
+    """A line that is JSON but not what its kind calls for."""
+
+
+class TraceReader:
+    """Reads one trace. Raises InputError for a version newer than this program knows, or another format."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        name = PurePath(source.name).name
+        self._device = name.removesuffix(".gz").removesuffix(".jsonl")
+        self._broken = 0
+        self._unknown: dict[str, int] = {}
+        self._understood = 0
+        #: the number that the next line should have; None as long as no line has one
+        self._next: int | None = None
+        self._ended = False
+        self._before = b""
+
+    def read(self) -> Iterator[Seen]:
+        """What it says, in order; what could not be read comes as ``Lost``."""
+        source = self._source
+        for first, lines in source.batches():
+            for number, raw in enumerate(lines, first):
+                if raw.strip():
+                    yield from self._line(number, raw, last=source.cut)
+        place = Place(source.name, source.lines)
+        if source.broken:
+            yield self._cut(place, source.broken)
+        if source.skipped:
+            yield self._lost(place, "log-lines-lost", f"{source.skipped} lines were too long to be read")
+        if self._broken > MAX_BROKEN:
+            yield self._lost(place, "log-lines-lost", f"{self._broken} lines in all could not be read")
+        for kind, n in self._unknown.items():
+            text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
+            yield Remark(place=place, device=self._device, text=text)
+        if not self._understood:
+            raise InputError(f"{source.name} holds no command, answer or event that could be read")
+        if self._next is not None and not self._ended:
+            detail = f"the trace was cut: what came after line {place.line} is not in it"
+            yield self._lost(place, "log-lines-lost", detail)
+
+    def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Seen]:
+        place = Place(self._source.name, number)
+        try:
+            line = msgspec.json.decode(raw)
+            if not isinstance(line, dict):
+                raise _Bad("no JSON object")
+            yield from self._numbered(place, line.get("n"), head=line.get("kind") == "header")
+            if self._next is None and raw == self._before and "t" in line and line.get("kind") in _ONCE:
+                # without numbers, nothing but the same microsecond tells that it is no second one
+                text = f"line {number} says the same as the line before, at the same time: passed over"
+                yield Remark(place=place, device=self._device, text=text)
+                return
+            self._before = raw
+            yield from self._entry(place, line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            if last:
+                yield self._cut(place, "the trace ends in the middle of a line")
+            else:
+                # a line there is, whatever it says: that its number was not seen is no second loss
+                self._next = None if self._next is None else self._next + 1
+                yield from self._bad(place, str(e))
+        except (_Bad, LayoutError) as e:
+            yield from self._bad(place, str(e))
+
+    def _numbered(self, place: Place, n: object, *, head: bool) -> Iterator[Seen]:
+        """Lines are numbered from the header on: numbers that are passed over are lines that are lost."""
+        if not isinstance(n, int) or isinstance(n, bool):
+            return
+        due = 0 if head or self._next is None else self._next
+        if head and self._next is not None and not self._ended:
+            yield self._lost(place, "log-lines-lost", "another trace begins, and the one before it has no end")
+        if n > due:
+            missing = f"line {due} is" if n == due + 1 else f"lines {due} to {n - 1} are"
+            yield self._lost(place, "log-lines-lost", f"by the numbers in it, {missing} missing before this one")
+        self._next = max(due, n + 1)
+        self._ended = False
+
+    def _entry(self, place: Place, line: dict[str, Any]) -> Iterator[Seen]:
+        t = line.get("t")
+        if isinstance(t, (int, float)) and not isinstance(t, bool):
+            place = Place(place.file, place.line, t)
+        kind = line.get("kind")
+        if kind == "header":
+            yield self._header(place, line)
+            return
+        if kind == "end":
+            self._ended = True
+            return
+        session = _number(line, "session", None)
+        match kind:
+            case "command":
+                yield from self._command(place, session, line)
+            case "submit":
+                yield self._submit(place, session, ("id", session, _number(line, "id")), line)
+            case "complete":
+                key = ("id", session, _number(line, "id"))
+                out = _bytes(line, "out")
+                yield Completed(place=place, device=self._device, session=session, key=key, message=out)
+            case "event":
+                request = decode_page_request(_bytes(line, "eqe"))
+                if request is not None:
+                    yield Event(place=place, device=self._device, session=session, request=request)
+            case "link":
+                yield self._link(place, session, line)
+            case str():
+                self._unknown[kind] = self._unknown.get(kind, 0) + 1
+                return
+            case _:
+                raise _Bad("the line has no kind")
+        self._understood += 1
+
+    def _header(self, place: Place, line: dict[str, Any]) -> Header:
+        if line.get("format") != FORMAT:
+            raise InputError(f"{place.file} is a trace of format {line.get('format')!r}; expected {FORMAT!r}")
+        number = line.get("version")
+        if number is None:
+            raise InputError(f"{place.file} is a trace whose header has no version; this program reads up to {VERSION}")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= VERSION:
+            raise InputError(f"{place.file} is a trace of version {number!r}; this program reads up to {VERSION}")
+        device = line.get("device", self._device)
+        if not isinstance(device, str) or not device:
+            raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
+        self._device = device
+        supplier = _supplier(line.get("supplier"))
+        return Header(place=place, device=device, supplier=supplier, numbered=self._next is not None)
+
+    def _command(self, place: Place, session: int | None, line: dict[str, Any]) -> Iterator[Seen]:
+        key = ("line", place.line)
+        yield self._submit(place, session, key, line)
+        if line.get("out"):
+            out = _bytes(line, "out")
+            yield Completed(place=place, device=self._device, session=session, key=key, message=out)
+        else:
+            yield Unanswered(place=place, device=self._device, session=session, key=key)
+
+    def _submit(self, place: Place, session: int | None, key: Hashable, line: dict[str, Any]) -> Submitted:
+        slot = _number(line, "slot", None)
+        message = _bytes(line, "in")
+        return Submitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
+
+    def _link(self, place: Place, session: int | None, line: dict[str, Any]) -> Seen:
+        device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
+        if not isinstance(what, str):
+            raise _Bad("a link line says what happened in `what`")
+        key = None if line.get("id") is None else ("id", session, _number(line, "id"))
+        if what in ("aborted", "given-up") and key is not None:
+            by_link = what == "aborted"
+            return Unanswered(place=place, device=device, session=session, key=key, by_link=by_link, detail=detail)
+        return LinkChanged(place=place, device=device, session=session, what=what, detail=detail, key=key)
+
+    def _bad(self, place: Place, why: str) -> Iterator[Seen]:
+        self._broken += 1
+        if self._broken <= MAX_BROKEN:
+            yield self._lost(place, "log-lines-lost", f"the line cannot be read: {why}")
+
+    def _lost(self, place: Place, name: str, detail: str, *, harmless: bool = False) -> Lost:
+        return Lost(place=place, device=self._device, name=name, detail=detail, harmless=harmless)
+
+    def _cut(self, place: Place, detail: str) -> Lost:
+        """The end is missing: as much is known as was read, unless the trace promised an end."""
+        promised, self._ended = self._next is not None, True
+        return self._lost(place, "log-truncated", detail, harmless=not promised)
+
+
+def _number(line: dict[str, Any], name: str, default: int | None = -1) -> int | None:
+    value = line.get(name, default)
+    if value is None and default is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _Bad(f"{name} is a number")
+    return value
+
+
+def _bytes(line: dict[str, Any], name: str) -> bytes:
+    value = line.get(name)
+    if not isinstance(value, str):
+        raise _Bad(f"{name} holds the bytes in hex")
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        raise _Bad(f"{name} is not hex") from None
+
+
+def _supplier(value: object) -> Supplier | None:
+    if not isinstance(value, dict):
+        return None
+
+    def count(name: str) -> int:
+        n = value.get(name)
+        return n if isinstance(n, int) and n >= 0 else 0
+
+    return Supplier(bool(value.get("ecpf")), count("max_vfs"), count("max_ec_vfs"))

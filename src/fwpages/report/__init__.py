@@ -1,0 +1,1 @@
+"""Accounts as tables, and the reports of run and serve."""

@@ -1,0 +1,117 @@
+"""From a host's books, and what the firmware saw, to the shape that runs and audits share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fwpages.custody.accounts import FindingAccount, FunctionAccount, Report, SessionAccount, by_type, counters, total
+from fwpages.device import OFFENCES, Offence
+from fwpages.host import Account, Books
+from fwpages.host import Finding as HostFinding
+from fwpages.prm.identity import Identity
+
+
+def session_of(
+    device: str, books: Books, offences: Iterable[Offence] = (), misled: Iterable[tuple[Offence, str]] = ()
+) -> SessionAccount:
+    """One session's books as a SessionAccount. An offence that the firmware recorded is a finding against the host.
+
+    Not so those that a fault, which is named, ``misled`` it to: what the fault did is found already. They are notes.
+    """
+    functions = [_function(a) for a in books.functions]
+    findings = [_finding(f) for f in books.findings] + _offences(offences)
+    return SessionAccount(
+        device=device,
+        mode=books.mode.value,
+        end=books.end,
+        clean=books.clean and not findings,
+        totals=total(functions, peak=books.peak),
+        by_type=by_type(functions, books.peaks),
+        counters=counters(
+            functions,
+            fw_pages_alloc_failed=books.alloc_failed,
+            fw_pages_give_dropped=books.give_dropped,
+            fw_pages_reclaim_discard=books.reclaim_discard,
+        ),
+        functions=functions,
+        findings=findings,
+        notes=[*books.notes, *_misled(misled)],
+    )
+
+
+def report_of(
+    device: str,
+    sessions: Iterable[Books],
+    offences: Iterable[tuple[int, Offence]] = (),
+    misled: Iterable[tuple[int, Offence, str]] = (),
+) -> Report:
+    """A life's sessions as a Report."""
+    seen, excused = list(offences), list(misled)
+    return Report(
+        sessions=[
+            session_of(
+                device,
+                b,
+                [o for number, o in seen if number == b.session],
+                [(o, fault) for number, o, fault in excused if number == b.session],
+            )
+            for b in sessions
+        ]
+    )
+
+
+def _function(a: Account) -> FunctionAccount:
+    return FunctionAccount(
+        identity=str(a.identity),
+        generation=a.generation,
+        type=a.type,
+        given=a.given,
+        returned=a.returned,
+        released=a.released,
+        discarded=a.discarded,
+        held=a.held,
+        doubtful=a.doubtful,
+        peak=a.peak,
+    )
+
+
+def _finding(f: HostFinding) -> FindingAccount:
+    who = None if f.function is None else str(f.function)
+    return FindingAccount(
+        name=f.name,
+        blame=f.blame.value,
+        function=who,
+        pages=f.pages,
+        detail=f.detail + _times(f.times),
+        remedy=f.remedy,
+        at={"session": f.session, "time": round(f.at, 6)},
+    )
+
+
+def _offences(offences: Iterable[Offence]) -> list[FindingAccount]:
+    """One for each rule and function, with the first offence in words and how often it came."""
+    alike: dict[tuple[str, Identity | None], list[Offence]] = {}
+    for o in offences:
+        alike.setdefault((o.name, o.function), []).append(o)
+    return [_offence(rows[0], len(rows)) for rows in alike.values()]
+
+
+def _offence(o: Offence, times: int) -> FindingAccount:
+    who = None if o.function is None else str(o.function)
+    detail = f"the driver {OFFENCES[o.name]}: {o.detail}" + _times(times)
+    return FindingAccount(name=o.name, blame="host", function=who, detail=detail)
+
+
+def _misled(offences: Iterable[tuple[Offence, str]]) -> list[str]:
+    """One for each rule, function and fault, with the first offence in words and how often it came."""
+    alike: dict[tuple[str, Identity | None, str], list[Offence]] = {}
+    for o, fault in offences:
+        alike.setdefault((o.name, o.function, fault), []).append(o)
+    return [
+        f"because of {fault} the driver {OFFENCES[rows[0].name]}: {rows[0].detail}" + _times(len(rows))
+        for (_, _, fault), rows in alike.items()
+    ]
+
+
+def _times(n: int) -> str:
+    return "" if n == 1 else f" ({n} times in all)"

@@ -1,0 +1,277 @@
+"""What a device that is served sees of its driver: sessions, with the pages of each function, and offences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
+from fwpages.host import Proof
+from fwpages.link.queue.device import Seen
+from fwpages.link.queue.offences import WireOffence
+from fwpages.link.tap import Tap
+from fwpages.pages.words import many
+from fwpages.prm.identity import Mode
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import ManagePages, Opcode
+
+#: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
+End: TypeAlias = Literal["open", "closed", "reset", "gone"]
+#: a fatal state was reported, or the link was lost
+Trouble: TypeAlias = Literal["health", "lost"]
+#: offences that are kept, the first of them: more would only repeat themselves
+MOST_OFFENCES = 1000
+#: a function's life begins or ends with these commands: the moment, and what the driver does
+_SWITCHES: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        Opcode.ENABLE_HCA: ("enable", "enables"),
+        Opcode.DISABLE_HCA: ("disable", "disables"),
+        Opcode.ALLOC_SF: ("enable", "allocates"),
+        Opcode.DEALLOC_SF: ("disable", "deallocates"),
+    }
+)
+
+
+@dataclass(slots=True)
+class FunctionPages:
+    """Pages of one function in one session (4 KiB each)."""
+
+    given: int = 0
+    returned: int = 0
+    released: int = 0
+    held: int = 0
+    peak: int = 0
+
+
+@dataclass(slots=True)
+class ServedSession:
+    """One open of the device, from ENABLE_HCA on. Times are seconds since the server's start."""
+
+    number: int
+    begun: float
+    mode: Mode = Mode.FUNC_ID
+    end: End = "open"
+    ended: float | None = None
+    commands: int = 0
+    requests: int = 0
+    refused: int = 0
+    functions: dict[str, FunctionPages] = field(default_factory=dict)
+    #: when the driver had its queue for page requests (seconds since ``begun``)
+    up: float | None = None
+    #: what the scenario let happen to the whole device: a reset is the right answer then
+    trouble: Trouble | None = None
+
+    def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
+        """The figure over all functions."""
+        return sum(int(getattr(f, what)) for f in self.functions.values())
+
+    @property
+    def clean(self) -> bool:
+        """It was closed, and nothing was left behind; or a device in trouble was reset, and dropped what it had."""
+        return self.dropped or (self.end == "closed" and not self.total("held"))
+
+    @property
+    def dropped(self) -> bool:
+        """What the functions held at the end went with the reset that trouble calls for."""
+        return self.trouble is not None and self.end == "reset"
+
+
+#: something worth telling: seconds since the start, and what happened in words
+OnEvent: TypeAlias = Callable[[float, str], None]
+
+
+class Observer:
+    """Watches a device and keeps its books. ``moments`` have happened so far, named as in a step's ``after``."""
+
+    def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
+        self.firmware = firmware
+        self.inner = firmware.inner if isinstance(firmware, FaultyFirmware) else firmware
+        self.tap = tap
+        self.on_event = on_event
+        self.sessions: list[ServedSession] = []
+        self.offences: list[tuple[int, Offence | WireOffence]] = []
+        self.moments: set[str] = set()
+        self.commands = 0
+        #: when the latest came
+        self.last_command = 0.0
+        self._flying: dict[int, tuple[int, Command, int]] = {}
+
+    @property
+    def session(self) -> ServedSession | None:
+        """The session that is open."""
+        return self.sessions[-1] if self.sessions and self.sessions[-1].end == "open" else None
+
+    @property
+    def open(self) -> bool:
+        """The driver has opened the device and takes page requests."""
+        return self.inner.phase is Phase.WORKING and self.inner.pages_eqn is not None
+
+    def say(self, t: float, words: str) -> None:
+        """Tell whoever wants to know."""
+        if self.on_event is not None:
+            self.on_event(t, words)
+
+    def watch(self, t: float, x: Seen, slot: int = 0) -> None:
+        """What the device's end of the queue tells."""
+        match x:
+            case Submitted():
+                self._submitted(t, x, slot)
+            case Completed():
+                self._completed(t, x)
+            case Raised():
+                self._raised(t, x)
+            case Offence() | WireOffence():
+                number = self.sessions[-1].number if self.sessions else 0
+                if len(self.offences) < MOST_OFFENCES:
+                    self.offences.append((number, x))
+                self.say(t, f"OFFENCE {x.name}: {x.detail}")
+            case ResetDone():
+                self.over(t, "reset", "the device is reset")
+
+    def over(self, t: float, end: End, words: str) -> None:
+        """The open session, if there is one, ends otherwise than by DISABLE_HCA: the device dropped its pages."""
+        s = self.session
+        if s is None:
+            return
+        s.end, s.ended = end, t
+        if self.tap is not None:
+            self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
+        self.say(t, f"session {s.number} is over: {words}, {many(s.total('held'))} dropped")
+
+    def troubled(self, t: float, what: Trouble, reason: str) -> None:
+        """The scenario lets this happen to the device of the open session."""
+        s = self.session
+        if s is None:
+            return
+        s.trouble = what
+        if self.tap is not None:
+            self.tap.link(t, s.number, what, reason)
+        words = "firmware reports a fatal state" if what == "health" else "the link is lost"
+        self.say(t, f"{words} ({reason}); {self._held(s)}")
+
+    def back(self, t: float) -> None:
+        """The link that was lost is there again."""
+        if self.tap is not None and self.sessions:
+            self.tap.link(t, self.sessions[-1].number, "back")
+        self.say(t, "the link is back")
+
+    def _name(self, number: int, ec: int | bool) -> str:
+        known = self.inner.known_as(number, ec=bool(ec))
+        return known[-1].name if known else f"{number:#x}"
+
+    def _submitted(self, t: float, x: Submitted, slot: int) -> None:
+        self.commands += 1
+        self.last_command = t
+        if self._begins(x.command):
+            self.sessions.append(ServedSession(len(self.sessions) + 1, t))
+            self.say(t, f"session {len(self.sessions)}: the driver opens the device")
+        number = self.sessions[-1].number if self.sessions else 0
+        if self.session is not None:
+            self.session.commands += 1
+        self._flying[x.id] = (number, x.command, x.reply_length)
+        if self.tap is not None:
+            self.tap.submit(t, number, x.id, slot, x.command)
+
+    def _begins(self, c: Command) -> bool:
+        """ENABLE_HCA for the device itself, while it is off."""
+        off = self.inner.phase is Phase.OFF
+        return off and c.opcode == Opcode.ENABLE_HCA and self.inner.meant(c) is self.inner.specs[0]
+
+    def _completed(self, t: float, x: Completed) -> None:
+        number, c, reply_length = self._flying.pop(x.id, (0, None, 0))
+        if c is None:
+            return
+        if self.tap is not None:
+            self.tap.complete(t, number, x.id, x.answer, reply_length)
+        s = self.session
+        if s is None:
+            return
+        if x.answer.ok:
+            self._done(t, s, c, x.answer)
+        elif s.number == number and self._begins(c):
+            self.sessions.pop()
+            self.say(t, f"session {number} did not begin: ENABLE_HCA was refused")
+        else:
+            s.refused += 1
+
+    def _done(self, t: float, s: ServedSession, c: Command, a: Answer) -> None:
+        """The device did what the driver asked for."""
+        match c.opcode:
+            case Opcode.MANAGE_PAGES:
+                self._pages(t, s, c, a["output_num_entries"])
+            case Opcode.SET_HCA_CAP if self.inner.mode is not s.mode:
+                s.mode = self.inner.mode
+                self.say(t, f"functions are named by {s.mode} from here on")
+            case Opcode.CREATE_EQ if s.up is None and self.open:
+                s.up = t - s.begun
+                self.moments.add("open")
+                self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
+            case opcode if opcode in _SWITCHES and self.inner.phase is Phase.WORKING:
+                self._switched(t, c)
+            case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
+                s.end, s.ended = "closed", t
+                self.moments.add("close")
+                self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
+
+    def _switched(self, t: float, c: Command) -> None:
+        """The driver's e-switch let a function begin its life, or end it."""
+        spec = self.inner.meant(c)
+        assert spec is not None, "firmware has done it, so that it knows whom it was about"
+        moment, words = _SWITCHES[c.opcode]
+        self.moments.add(f"{moment} {spec.name}")
+        self.say(t, f"the driver {words} {spec.name}")
+
+    def _held(self, s: ServedSession) -> str:
+        parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
+        return f"{many(s.total('held'))} held ({', '.join(parts)})" if parts else "no pages held"
+
+    def _pages(self, t: float, s: ServedSession, c: Command, taken: int) -> None:
+        name = self._name(c["function_id"], c["embedded_cpu_function"])
+        f = s.functions.setdefault(name, FunctionPages())
+        match c.op_mod:
+            case ManagePages.GIVE:
+                f.given += c.pas.size
+                words = f"{many(c.pas.size)} for {name}"
+            case ManagePages.TAKE:
+                f.returned += taken - self._earlier(s, c, taken)
+                words = f"{many(taken)} back from {name}"
+            case _:
+                words = f"the driver cannot give pages for {name}"
+        self.look(s)
+        self.say(t, f"{words}; {self._held(s)}")
+
+    def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
+        """How many of the returned pages are of functions that had the vhca_id before, as what they hold now tells."""
+        left = taken
+        for spec in self.inner.known_as(c["function_id"], ec=bool(c["embedded_cpu_function"]))[:-1]:
+            f = s.functions.get(spec.name)
+            if f is not None:
+                back = min(left, max(0, f.held - self.inner.held(spec.name)))
+                f.returned += back
+                left -= back
+        return taken - left
+
+    def look(self, s: ServedSession) -> None:
+        """Set what each function holds by what the firmware has; what is neither held nor returned was released."""
+        for spec in self.inner.specs:
+            held = self.inner.held(spec.name)
+            f = s.functions.get(spec.name)
+            if f is not None:
+                f.held, f.peak = held, max(f.peak, held)
+                # firmware that lies about what it returns has not released anything
+                f.released = max(0, f.given - f.returned - held)
+
+    def _raised(self, t: float, x: Raised) -> None:
+        name = self._name(x.event.number, x.event.ec)
+        self.moments.add(f"request {name}")
+        s = self.session
+        if s is not None:
+            s.requests += 1
+            self.look(s)
+        if self.tap is not None:
+            self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
+        n = x.event.num_pages
+        asks = f"asks for {many(n)} for" if n > 0 else f"gives back {many(-n)} of"
+        self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {name}")

@@ -1,0 +1,288 @@
+"""A whole life of a device, as a scenario tells it: the steps in their order, the triggered ones at their moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from fwpages.device import Fault, Firmware, Offence, Raised, ResetFunction, Want, faulty
+from fwpages.host import (
+    Books,
+    Close,
+    Config,
+    DisableVport,
+    Done,
+    EnableVport,
+    Finding,
+    FunctionsChanged,
+    HealthFatal,
+    Host,
+    LinkLost,
+    Misuse,
+    Open,
+    WantedMode,
+    books,
+)
+from fwpages.host import Input as HostInput
+from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.inprocess import InProcess
+from fwpages.link.queue.inprocess import InProcessQueue
+from fwpages.link.tap import Tap
+from fwpages.prm.opcodes import Teardown
+from fwpages.scenario.assumptions import under
+from fwpages.scenario.fault_syntax import split, text
+from fwpages.scenario.format import (
+    CloseStep,
+    DisableStep,
+    EnableStep,
+    HealthStep,
+    LoseStep,
+    OpenStep,
+    RequestStep,
+    ResetStep,
+    Scenario,
+    ScenarioError,
+    Step,
+    WaitStep,
+)
+from fwpages.scenario.topology import check_moments, device_profile, fitting, functions
+
+MODE_BIT = "icm_mng_function_id_mode"
+#: steps of the link after which a device is called restless, and life goes on without waiting for it to come to rest:
+#: three times what a burst of as many page requests as the largest queue bound needs
+RESTLESS = 50_000
+_HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": Teardown.FORCE}
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a life went: the books of each session, and what else went wrong.
+
+    ``offences`` are the driver's, as the firmware saw them, with the session; ``misled`` those that a fault, by its
+    name, made it commit, and that are none of its own; ``failed`` operations that did not succeed; ``missed`` steps
+    whose moment and faults whose opportunity never came; ``mapped`` pages of memory that are still lent at the end;
+    ``faults`` those that took effect; ``skipped`` steps that could not be taken because of them.
+    """
+
+    sessions: tuple[Books, ...]
+    offences: tuple[tuple[int, Offence], ...]
+    misled: tuple[tuple[int, Offence, str], ...]
+    failed: tuple[Done, ...]
+    missed: tuple[str, ...]
+    commands: int
+    seconds: float
+    mapped: int
+    faults: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is wrong on either side, everything that was to happen did, and no memory is left mapped."""
+        quiet = not (self.offences or self.failed or self.missed or self.skipped)
+        left_open = any(b.end == "open" for b in self.sessions)
+        return quiet and all(b.clean for b in self.sessions) and (left_open or not self.mapped)
+
+
+class ScenarioRun:
+    """One run of a scenario over the direct link, or over the command queue (``link``), where everything is bytes.
+
+    ``mode`` other than auto is asked for at every open; a mode that the device does not offer is a ScenarioError.
+    ``seed`` shuffles the order in which firmware returns pages. ``on_step`` is told which step is about to happen.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        mode: WantedMode = "auto",
+        seed: int | None = None,
+        tap: Tap | None = None,
+        checked: bool = False,
+        faults: Iterable[Fault] = (),
+        on_step: Callable[[int, Step], None] | None = None,
+        link: Literal["direct", "queue"] = "direct",
+    ) -> None:
+        scenario = under(scenario)
+        profile = device_profile(scenario)
+        if mode == "vhca_id" and not profile.max.get(MODE_BIT):
+            raise ScenarioError(f"VHCA_ID mode was asked for, but {profile.name} does not offer it ({MODE_BIT} is 0)")
+        if seed is not None:
+            profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
+        pairs = functions(scenario, profile)
+        self.scenario = scenario
+        self.mode = mode
+        self.names = {spec.name: info for spec, info in pairs}
+        self._by_vport = {info.vport: spec.name for spec, info in pairs}
+        self._by_identity = {
+            who: spec.name for spec, _ in pairs for who in ((spec.function_id, spec.ec), (spec.vhca_id, False))
+        }
+        for n, step in enumerate(scenario.step):
+            if isinstance(step, OpenStep) and step.mode == "vhca_id" and not profile.max.get(MODE_BIT):
+                raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
+        check_moments(scenario, self.names)
+        self._plan = [self._resolve(n, step) for n, step in enumerate(scenario.step)]
+        config = Config(profile.supplier, bounds=scenario.bounds.bounds())
+        of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        firmware = Firmware(profile, [s for s, _ in pairs])
+        joined = InProcessQueue if link == "queue" else InProcess
+        self.link = joined(
+            Host(config),
+            faulty(firmware, of_device) if of_device else firmware,
+            faults=LinkFaults(of_link),
+            tap=tap,
+            checked=checked,
+            on_event=self._heard,
+        )
+        self.link.feed(FunctionsChanged(tuple(info for _, info in pairs)))
+        self._on_step = on_step
+        self._moments: set[str] = set()
+        self._waiting = [n for n, step in enumerate(scenario.step) if step.triggered]
+        # by session: an open that is refused for want of a fence ends in the session before it, which is told of once.
+        # A session's are final when the next one begins: until then a fence may still prove what became of its pages
+        self._books: dict[int, Books] = {}
+        self._failed: list[Done] = []
+        self._skipped: list[str] = []
+
+    def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
+        """The functions that a step is about, in the file's order; ScenarioError where there are none."""
+        pattern = getattr(step, "function", None)
+        if pattern is None:
+            return ()
+        allowed = [*self.names, "self"] if isinstance(step, RequestStep) else list(self.names)
+        return fitting(n, pattern, allowed)
+
+    def run(self) -> RunResult:
+        """Everything from the first step to the last; raises ScenarioError where a step cannot be taken."""
+        for n, step in enumerate(self.scenario.step):
+            if not step.triggered:
+                self._take(n, step)
+                if step.settle:
+                    self._settle()
+        self._settle(math.inf)
+        self.link.check()
+        return self._result()
+
+    def _settle(self, until: float | None = None) -> None:
+        """Until nothing is on its way and nothing is waited for; triggered steps at their moments.
+
+        Time passes for what the host or the device waits for, and where ``until`` is told, also for moments that
+        steps name, up to then.
+        """
+        for _ in range(RESTLESS):
+            if self._fire() or self.link.step():
+                continue
+            due, at = self.link.deadline, self._next_moment()
+            if due is None and until is None:
+                return
+            if until is not None and min((t for t in (due, at) if t is not None), default=math.inf) > until:
+                return
+            if at is not None and (due is None or at < due):
+                self.link.now = at
+            elif not self.link.wake():
+                return
+        self._skipped.append(f"coming to rest: still busy after {RESTLESS} steps at {self.link.now:.3f} s")
+
+    def _next_moment(self) -> float | None:
+        """The next time that a step names; one whose time has come waits for something else."""
+        times = (self.scenario.step[n].at for n in self._waiting)
+        return min((t for t in times if t is not None and t > self.link.now), default=None)
+
+    def _fire(self) -> bool:
+        """The first triggered step whose moment has come."""
+        for n in self._waiting:
+            step = self.scenario.step[n]
+            due = (
+                (step.at is None or self.link.now >= step.at)
+                and (step.after is None or step.after in self._moments)
+                and (step.command is None or self.link.submitted >= step.command)
+            )
+            if due:
+                self._waiting.remove(n)
+                self._take(n, step)
+                return True
+        return False
+
+    def _take(self, n: int, step: Step) -> None:
+        if self._on_step is not None:
+            self._on_step(n, step)
+        if step.only is not None and step.only != self.link.host.session.mode:
+            return
+        try:
+            self._do(n, step)
+        except Misuse as e:
+            if not (self.link.took or self._failed):
+                raise ScenarioError(f"step[{n}] ({_tag(step)}): {e}") from None
+            self._skipped.append(f"step[{n}] ({_tag(step)}): {e}")
+
+    def _do(self, n: int, step: Step) -> None:
+        link = self.link
+        match step:
+            case OpenStep():
+                link.feed(Open(step.mode if self.mode == "auto" else self.mode))
+            case CloseStep():
+                link.feed(Close(_HOW[step.how]))
+            case EnableStep() | DisableStep():
+                for name in self._plan[n]:
+                    vport = self.names[name].vport
+                    link.feed(EnableVport(vport) if isinstance(step, EnableStep) else DisableVport(vport))
+            case RequestStep():
+                for name in self._plan[n]:
+                    link.stir(Want(name, step.pages))
+            case ResetStep():
+                for name in self._plan[n]:
+                    link.stir(ResetFunction(name))
+            case HealthStep() | LoseStep():
+                trouble: HostInput = HealthFatal(step.reason) if isinstance(step, HealthStep) else LinkLost(step.reason)
+                link.feed(trouble)
+            case WaitStep():
+                self._wait_until(link.now + step.seconds)
+
+    def _wait_until(self, then: float) -> None:
+        self._settle(then)
+        self.link.now = max(self.link.now, then)
+
+    def _heard(self, e: Done | Finding | Raised) -> None:
+        if isinstance(e, Done):
+            what = e.what
+            if "vport" in what:
+                verb, _, number = what.partition(" vport ")
+                what = f"{verb} {self._by_vport[int(number, 16)]}"
+            self._moments.add(what)
+            if not e.ok:
+                self._failed.append(replace(e, what=what))
+            if e.what == "open":
+                self._note(self.link.host.before)
+        elif isinstance(e, Raised):
+            name = self._by_identity.get((e.event.number, e.event.ec), "self")
+            self._moments.add(f"request {name}")
+
+    def _note(self, of: Books | None) -> None:
+        if of is not None:
+            self._books[of.session] = of
+
+    def _result(self) -> RunResult:
+        host = self.link.host
+        self._note(host.before)
+        if host.session.number:
+            self._note(books(host))
+        steps = (f"step[{n}] ({_tag(self.scenario.step[n])})" for n in self._waiting)
+        return RunResult(
+            tuple(self._books.values()),
+            tuple(self.link.offences),
+            tuple(self.link.misled),
+            tuple(self._failed),
+            (*steps, *(f"fault {text(f)}" for f in self.link.missed)),
+            self.link.submitted,
+            self.link.now,
+            self.link.mapped,
+            self.link.took,
+            tuple(self._skipped),
+        )
+
+
+def _tag(step: Step) -> str:
+    return str(step.__struct_config__.tag)

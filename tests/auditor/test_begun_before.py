@@ -1,0 +1,84 @@
+"""Inputs that begin in the middle, or that two machines wrote: nobody is blamed for what was not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fwpages.auditor.audit import audit
+from fwpages.prm.identity import Supplier
+from fwpages.prm.opcodes import Opcode
+from fwpages.readers.inputs import InputError
+from tests.auditor.fed import Fed
+from tests.auditor.lives import pages
+from tests.auditor.logs import audit_lines, data_only, dmesg, later, only, prefixed, trace, without_dumps, write_trace
+
+
+def test_a_trace_that_begins_at_the_boot_give_names_the_boot_pages_by_the_own_vhca_id(tmp_path: Path) -> None:
+    s = only(audit(write_trace(tmp_path, trace()[4:])))
+    assert (s.mode, s.end, s.findings) == ("vhca_id", "closed", [])
+    assert "vhca:0x0" not in [f.identity for f in s.functions]
+
+
+def test_a_function_enabled_since_may_return_what_it_had_before(tmp_path: Path) -> None:
+    life = Fed(Supplier(max_vfs=8))
+    life.s.began = False
+    life.plain(Opcode.ENABLE_HCA, function_id=3)
+    life.event(3, -2)
+    life.take(3, pages(0x600, 2))
+    assert life.found == []
+
+
+def test_an_ecpf_that_disables_its_host_pf_has_not_closed() -> None:
+    life = Fed()
+    life.s.began = False
+    life.s.naming.ecpf = None
+    life.give(0x2A, pages(0x500, 2))
+    life.plain(Opcode.DISABLE_HCA)
+    life.give(0x2A, pages(0x600, 2))
+    assert not life.s.closed
+    assert life.over().end == "open"
+
+
+def test_a_doubled_line_of_a_trace_without_numbers_is_passed_over(tmp_path: Path) -> None:
+    lines = trace()
+    whole = only(audit(write_trace(tmp_path, lines)))
+    for n in range(0, len(lines), 3):
+        s = only(audit(write_trace(tmp_path, [*lines[: n + 1], *lines[n:]])))
+        assert (s.totals, s.findings) == (whole.totals, [])
+        assert f"line {n + 2} says the same as the line before, at the same time: passed over" in s.notes
+
+
+@pytest.mark.parametrize("lines", [dmesg(), without_dumps(dmesg())])
+def test_the_lines_of_two_hosts_are_told_apart_or_refused(lines: list[str], tmp_path: Path) -> None:
+    here = [line for line in prefixed(lines, "syslog") if " kernel" in line]
+    host = here[0].split(" kernel")[0].split()[-1]
+    there = [line.replace(f" {host} kernel", " other kernel") for line in prefixed(later(lines, 0.0123), "syslog")]
+    first, second = audit_lines(tmp_path, here + there).sessions
+    assert first.totals == second.totals
+    with pytest.raises(InputError, match=f"{host} and other|other and {host}"):
+        audit_lines(tmp_path, [line for pair in zip(here, there, strict=True) for line in pair])
+
+
+def test_a_machine_that_has_no_name_yet_is_the_same_machine(tmp_path: Path) -> None:
+    here = prefixed(dmesg(), "syslog")
+    host = next(line for line in here if " kernel" in line).split(" kernel")[0].split()[-1]
+    early = [line.replace(f" {host} kernel", " localhost kernel") for line in here[:200]]
+    assert only(audit_lines(tmp_path, early + here[200:])).clean
+
+
+def test_a_data_dump_that_lost_its_end_is_the_logs_fault(tmp_path: Path) -> None:
+    lines = data_only(dmesg())
+    ends = [i for i, line in enumerate(lines) if "end dump" in line or not line[15:].strip()]
+    for i in ends[40:400:60]:
+        s = only(audit_lines(tmp_path, lines[: i - 1] + lines[i:]))
+        assert {f.blame for f in s.findings} <= {"log"}, (i, s.findings)
+
+
+def test_a_mode_that_both_sides_use_and_nobody_negotiated_is_one_finding(tmp_path: Path) -> None:
+    lines = trace()
+    n = next(i for i, x in enumerate(lines) if x.get("in", "").startswith("0109"))
+    s = only(audit(write_trace(tmp_path, lines[:n] + lines[n + 1 :])))
+    assert [(f.name, f.blame) for f in s.findings] == [("identity-mismatch", "host")]
+    assert (s.mode, s.totals.given, s.totals.held) == ("vhca_id", 2208, 0)

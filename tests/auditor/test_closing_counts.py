@@ -1,0 +1,132 @@
+"""Which counts of a session that is over are not known, and what is said of it instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.auditor.closing import MAX_DAMAGE
+from fwpages.custody.accounts import SessionAccount
+from fwpages.custody.findings import Blame
+from fwpages.prm.identity import vhca_id
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import Opcode
+from fwpages.prm.status import Status
+from tests.auditor.fed import Fed
+from tests.auditor.judged import OWN, row
+from tests.auditor.lives import OWN_VHCA, pages
+
+REFUSED = Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE)
+
+
+def _opened(*, log: bool = False) -> Fed:
+    life = Fed(log=log)
+    life.opened()
+    return life
+
+
+def test_counts_of_a_session_that_began_before_are_not_known_and_what_was_seen_is_noted() -> None:
+    life = Fed()
+    life.s.began = False
+    life.give(0x31, pages(0x500, 7))
+    life.take(0x31, pages(0x500, 3))
+    life.plain(Opcode.ENABLE_HCA, function_id=3)
+    life.give(3, pages(0x600, 2))
+    s = life.over()
+    # one that was enabled since is known from its first page
+    assert (_counts(s, "func:0x3"), [n for n in s.notes if "func:0x3:" in n]) == ((2, 0, 0, 0, 2, 0, 2), [])
+    assert ({*_counts(s, "func:0x31")}, s.totals.given, s.totals.peak) == ({None}, None, None)
+    assert "func:0x31: seen here: given 7, returned 3, released 0" in s.notes
+    assert s.counters["fw_pages_give_dropped"] is None
+
+
+def _counts(s: SessionAccount, who: str) -> tuple[int | None, ...]:
+    f = row(s, who)
+    return f.given, f.returned, f.released, f.discarded, f.held, f.doubtful, f.peak
+
+
+def test_a_function_whose_lines_are_missing_costs_its_own_counts_alone() -> None:
+    life = _opened()
+    life.give(0x31, pages(0x500, 7))
+    life.s.lose(vhca_id(0x31), "a line is missing")
+    s = life.over()
+    assert {*_counts(s, "vhca:0x31")} == {None}
+    assert _counts(s, OWN) == (30, 0, 0, 0, 30, 0, 30)
+    assert (s.totals.given, s.by_type["self"].given) == (None, 30)
+    assert "vhca:0x31: no counts: a line is missing" in s.notes
+
+
+def test_a_blind_session_counts_nothing() -> None:
+    life = _opened()
+    life.s.lose(None, "5 lines are missing")
+    s = life.over("next")
+    # nobody is blamed for what may have come back unseen
+    assert ({*_counts(s, OWN)}, s.findings) == ({None}, [])
+    assert s.notes[0] == "no counts: 5 lines are missing"
+    assert f"{OWN}: seen here: given 30, returned 0, released 0" in s.notes
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(MAX_DAMAGE - 1, True), (MAX_DAMAGE, False)])
+def test_dumps_of_a_log_in_tatters_blame_nobody(lost: int, kept: bool) -> None:
+    for log in (True, False):
+        life = _opened(log=log)
+        life.take(OWN_VHCA, pages(0x9000, 3))
+        for _ in range(lost):
+            life.s.fault("log-lines-lost", Blame.LOG, life.place(), detail="lines are missing")
+        s = life.over()
+        assert any(f.name == "returned-never-given" for f in s.findings) is (kept or not log)
+        assert any(" left out: so many lines are missing" in n for n in s.notes) is (not kept and log)
+
+
+def test_counters_of_what_was_dropped() -> None:
+    life = _opened()
+    life.give(0x31, pages(0x500, 7), Status.NO_RES_ERR)
+    life.cmd(life.take_command(OWN_VHCA, 4), REFUSED)
+    counters = life.over().counters
+    # why a host had no memory, only the host knows
+    assert {name: counters[f"fw_pages_{name}"] for name in ("give_dropped", "reclaim_discard", "alloc_failed")} == {
+        "give_dropped": 7,
+        "reclaim_discard": 4,
+        "alloc_failed": None,
+    }
+
+
+def test_what_was_refused_without_fault_is_noted_with_how_often() -> None:
+    life = Fed()
+    for _ in range(3):
+        life.cmd(Command(Opcode.QUERY_ISSI), Answer(Opcode.QUERY_ISSI, Status.BAD_OP))
+    life.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))
+    s = life.over()
+    assert [n for n in s.notes if n.startswith("refused")] == [
+        "refused and no fault: QUERY_ISSI, 3 times",
+        "refused and no fault: opcode 0x9999",
+    ]
+
+
+# -- logs
+
+
+def test_a_log_with_dumps_needs_no_excuse() -> None:
+    life = _opened(log=True)
+    life.take(OWN_VHCA, pages(0x100, 10))
+    life.take(OWN_VHCA, pages(0x200, 20))
+    life.plain(Opcode.DISABLE_HCA)
+    s = life.over()
+    assert (s.end, s.clean, s.notes, s.totals.returned) == ("closed", True, [], 30)
+
+
+def test_a_log_of_lines_says_what_they_cannot_tell() -> None:
+    gave, sweep = "npages 9, ec_function 0, func_id 0x0, err 0", "func 0x0, npages 768, outlen 6160"
+    left = "FW pages counter is 3 after reclaiming all pages"
+    for lines, end, taken in (
+        ([gave], "open", False),
+        ([gave, sweep], "closed", True),
+        ([gave, sweep, left], "closed", False),
+    ):
+        life = Fed(log=True)
+        life.say(*lines)
+        s = life.over()
+        assert (s.end, s.totals.given, s.totals.returned) == (end, 9, None if sweep in lines else 0)
+        assert sum("what a TAKE returned is not known" in n for n in s.notes) == 1
+        assert any("taken as closed" in n for n in s.notes) is taken
+    (note,) = [n for n in Fed(log=True).over().notes if "debug level" in n]
+    assert note.startswith("nothing about pages")

@@ -1,0 +1,191 @@
+"""Start-up, close and e-switch of a session: when the mode switches, who is called what from then on, what is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.auditor.lifecycle import holed
+from fwpages.prm.capability import GENERAL, general
+from fwpages.prm.event import EventType
+from fwpages.prm.identity import Mode
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
+from fwpages.prm.status import Status
+from tests.auditor.fed import Fed
+from tests.auditor.lives import OWN_VHCA, pages
+
+VHCA = general({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": 1})
+
+
+def _set(life: Fed, data: bytes = VHCA, status: int = 0, op_mod: int = 0, **fields: int) -> Mode:
+    life.cmd(Command(Opcode.SET_HCA_CAP, op_mod, fields, data=data), Answer(Opcode.SET_HCA_CAP, status))
+    return life.s.naming.mode
+
+
+# -- the mode
+
+
+@pytest.mark.parametrize(
+    ("how", "mode"),
+    [
+        ({}, Mode.VHCA_ID),
+        ({"status": Status.BAD_PARAM}, Mode.FUNC_ID),
+        ({"data": general({"vhca_id": OWN_VHCA, "release_all_pages": 1})}, Mode.FUNC_ID),
+        ({"op_mod": CapType.ETHERNET_OFFLOADS << 1}, Mode.FUNC_ID),
+        ({"other_function": 1, "function_id": 3}, Mode.FUNC_ID),
+        ({"data": VHCA[: GENERAL.least - 1]}, Mode.FUNC_ID),
+    ],
+)
+def test_the_mode_is_what_the_sessions_own_answered_set_hca_cap_says(how: dict[str, int], mode: Mode) -> None:
+    assert _set(Fed().booted(), **how) is mode  # type: ignore[arg-type]  # arguments by name
+
+
+def test_boot_pages_become_the_own_vhca_ids_once_both_mode_and_vhca_id_are_known() -> None:
+    for known_first in (True, False):
+        life = Fed().booted()
+        if known_first:
+            life.caps({"vhca_id": OWN_VHCA}, current=False)
+        assert life.out() == {"func:0x0": 10}
+        _set(life)
+        if not known_first:
+            assert life.out() == {"func:0x0": 10}
+            life.query(QueryPages.INIT, 20, OWN_VHCA)
+        assert life.out() == {"vhca:0x2a": 10}
+        life.take(OWN_VHCA, pages(0x100, 10))
+        assert (life.out(), life.names) == ({}, [])
+
+
+def test_a_command_that_is_out_when_the_mode_switches_is_about_the_same_function() -> None:
+    life = Fed().booted()
+    life.caps({"vhca_id": OWN_VHCA}, current=False)
+    give = life.submit(life.give_command(0, pages(0x200, 5)))
+    lost = life.submit(life.take_command(0, 3))
+    life.give_up(lost)
+    _set(life)
+    assert [str(p.who) for p in (life.s.pending[give], life.s.overdue[lost])] == ["vhca:0x2a"] * 2
+    life.complete(give, Answer(Opcode.MANAGE_PAGES))
+    life.complete(lost, life.took(pages(0x100, 3)))
+    assert life.out() == {"vhca:0x2a": 12}
+    # findings go along
+    assert {who for _, _, who, _ in life.found} == {"vhca:0x2a"}
+
+
+def test_where_the_negotiation_was_not_seen_the_capabilities_of_now_tell_the_mode() -> None:
+    life = Fed()
+    life.s.began = False
+    life.give(0x31, pages(0x500, 3))
+    life.give(0x32, pages(0x600, 2), ec=1)
+    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1}, current=False)
+    assert life.s.naming.mode is Mode.FUNC_ID
+    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
+    # it has always been so: what looked like a function_id was none, unless it had an ec bit
+    assert (life.s.naming.mode, life.out()) == (Mode.VHCA_ID, {"vhca:0x31": 3, "func:0x32/ec": 2})
+    assert life.names == ["identity-mismatch"], "a supplier that is no ECPF has no functions with the ec bit"
+
+
+def test_names_from_before_a_negotiation_that_was_seen_are_function_ids() -> None:
+    life = Fed()
+    life.s.began = False
+    life.give(3, pages(0x500, 3))
+    _set(life)
+    assert life.out() == {"func:0x3": 3}
+
+
+def test_a_session_seen_from_its_beginning_is_not_switched_by_what_is_read() -> None:
+    life = Fed().booted()
+    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
+    assert (life.s.naming.mode, life.names) == (Mode.FUNC_ID, [])
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_mode_that_is_read_back_otherwise_is_the_devices_fault(named: bool) -> None:
+    life = Fed().booted()
+    life.caps({"vhca_id": OWN_VHCA}, current=False)
+    _set(life)
+    if named:
+        life.give(OWN_VHCA, pages(0x200, 20))
+    life.caps({"vhca_id": OWN_VHCA, "release_all_pages": 1})
+    assert life.found == [("mode-disagreement", "device", "vhca:0x2a" if named else "func:0x0", None)]
+    # whoever has named a function by vhca_id goes on in that mode
+    assert life.s.naming.mode is (Mode.VHCA_ID if named else Mode.FUNC_ID)
+    assert life.out() == ({"vhca:0x2a": 30} if named else {"func:0x0": 10})
+
+
+@pytest.mark.parametrize(("was_set", "now"), [(1, 0), (0, 1), (1, 1), (0, 0)])
+def test_release_all_is_what_the_device_says_of_it_now(was_set: int, now: int) -> None:
+    life = Fed().booted()
+    life.caps({"vhca_id": OWN_VHCA}, current=False)
+    _set(life, general({"icm_mng_function_id_mode": 1, "release_all_pages": was_set}))
+    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
+    details = [f"SET_HCA_CAP set release_all_pages to {was_set}, QUERY_HCA_CAP(general, current) says {now}"] * (
+        was_set != now
+    )
+    assert [f.detail for f in life.s.faults.rows()] == details
+    assert life.s.life.set_release_all is bool(now)
+    # it is told once
+    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
+    assert len(life.names) == (was_set != now)
+
+
+def test_capabilities_with_bytes_missing_tell_nothing() -> None:
+    life = Fed().booted()
+    page = general({"vhca_id": OWN_VHCA})
+    # the last field that counts ends with bit 0x700 of the page
+    for hole, known in (((239, 240), None), ((240, 4112), OWN_VHCA)):
+        key = life.submit(Command(Opcode.QUERY_HCA_CAP))
+        life.complete(key, Answer(Opcode.QUERY_HCA_CAP, data=page), holes=(hole,))
+        assert life.s.naming.vhca == known
+    # where the negotiation itself has holes, the mode is not known
+    life.submit(Command(Opcode.SET_HCA_CAP, data=VHCA), holes=((239, 240),))
+    life.complete(life.id, Answer(Opcode.SET_HCA_CAP))
+    assert (life.s.naming.mode, life.s.pages.mode_unknown) == (Mode.FUNC_ID, True)
+
+
+@pytest.mark.parametrize(
+    ("hole", "touched"), [((0, 10), False), ((0, 11), True), ((19, 99), True), ((20, 99), False), ((12, 13), True)]
+)
+def test_a_hole_touches_bytes_or_not(hole: tuple[int, int], touched: bool) -> None:
+    assert holed((hole,), 10, 20) is touched
+    assert not holed((), 10, 20)
+
+
+# -- queues and the close
+
+
+def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> None:
+    life, listening = Fed().booted(), []
+    for number, bits in ((1, ~(1 << EventType.PAGE_REQUEST) & 0xFFFF), (2, 1 << EventType.PAGE_REQUEST)):
+        key = life.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": bits}, pas=pages(number, 1)))
+        listening.append(life.s.life.listening)
+        life.complete(key, Answer(Opcode.CREATE_EQ, fields={"eq_number": number}))
+    for number, status in ((1, 0), (2, Status.RES_BUSY), (2, 0)):
+        listening.append(life.s.life.listening)
+        life.plain(Opcode.DESTROY_EQ, status, eq_number=number)
+    assert [*listening, life.s.life.listening] == [False, True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("command", "closing"),
+    [
+        (Command(Opcode.DESTROY_EQ, fields={"eq_number": 3}), True),
+        (Command(Opcode.TEARDOWN_HCA), True),
+        (Command(Opcode.DISABLE_HCA), True),
+        (Command(Opcode.DISABLE_HCA, fields={"function_id": 3}), False),
+        (Command(Opcode.QUERY_ADAPTER), False),
+    ],
+)
+def test_the_close_begins_with_the_first_command_of_it(command: Command, closing: bool) -> None:
+    life = Fed().booted()
+    life.submit(command)
+    assert life.s.life.closing is closing
+
+
+@pytest.mark.parametrize(("profile", "forced"), [(0, False), (Teardown.FORCE, True), (Teardown.PREPARE_FAST, True)])
+@pytest.mark.parametrize("state", [0, 1])
+def test_a_teardown_is_done_or_not(profile: int, forced: bool, state: int) -> None:
+    life = Fed().booted()
+    life.cmd(
+        Command(Opcode.TEARDOWN_HCA, fields={"profile": profile}), Answer(Opcode.TEARDOWN_HCA, fields={"state": state})
+    )
+    assert life.found == [("teardown-state", "device", None, None)] * state
+    assert life.s.fences.forced is (forced and not state)

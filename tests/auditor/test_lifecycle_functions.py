@@ -1,0 +1,77 @@
+"""Functions that the e-switch enables and disables: their types, their names, and what is another life of theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.prm.identity import Supplier, func_id, vhca_id
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode
+from fwpages.prm.status import Status
+from tests.auditor.fed import Fed
+from tests.auditor.lives import OWN_VHCA, pages
+
+
+@pytest.mark.parametrize("vhca", [True, False])
+def test_a_vport_that_is_disabled_and_enabled_again_is_another(vhca: bool) -> None:
+    life = Fed(Supplier(max_vfs=8))
+    life.opened(vhca=vhca)
+    number = 0x31 if vhca else 3
+    for n in (7, 2):
+        life.plain(Opcode.ENABLE_HCA, function_id=3)
+        life.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
+        life.give(number, pages(0x100 * (n + 5), n))
+        life.plain(Opcode.DISABLE_HCA, function_id=3)
+    rows = [r for r in life.s.custody.records if r.identity.number == number]
+    assert [(r.generation, r.type, r.given, r.retired) for r in rows] == [(0, "vf", 7, True), (1, "vf", 2, True)]
+
+
+def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
+    life = Fed(Supplier(max_vfs=8))
+    life.opened(vhca=False)
+    life.plain(Opcode.ENABLE_HCA, function_id=3)
+    life.give(3, pages(0x500, 7))
+    life.plain(Opcode.DISABLE_HCA, Status.BAD_SYS_STATE, function_id=3)
+    life.give(3, pages(0x600, 1))
+    assert [(str(r.identity), r.given) for r in life.s.custody.records][1:] == [("func:0x3", 8)]
+    assert func_id(3) in life.s.naming.enabled
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields", "ecpf", "enabled"),
+    [
+        (Opcode.ENABLE_HCA, {}, False, {}),
+        (Opcode.ENABLE_HCA, {"embedded_cpu_function": 1}, True, {}),
+        (Opcode.ENABLE_HCA, {}, True, {"func:0x0": "host_pf"}),
+        (Opcode.ENABLE_HCA, {"function_id": 3}, False, {"func:0x3": "vf"}),
+        (Opcode.ENABLE_HCA, {"function_id": 3}, True, {"func:0x3": "unknown"}),
+        (Opcode.ENABLE_HCA, {"function_id": 3, "embedded_cpu_function": 1}, True, {"func:0x3/ec": "ec_vf"}),
+        (Opcode.ENABLE_HCA, {"function_id": 7, "function_id_type": 1}, True, {"vhca:0x7": "spf"}),
+        (Opcode.ALLOC_SF, {"function_id": 0x90}, False, {"func:0x90": "sf"}),
+    ],
+)
+@pytest.mark.parametrize("answered", [True, False])
+def test_what_a_command_enables(
+    opcode: Opcode, fields: dict[str, int], ecpf: bool, enabled: dict[str, str], answered: bool
+) -> None:
+    """If nobody answered, the function may be there all the same; only a sub-function's type is certain."""
+    life = Fed(ecpf=ecpf).booted()
+    if answered:
+        life.plain(opcode, **fields)
+    else:
+        life.give_up(life.submit(Command(opcode, fields=fields)))
+        enabled = {who: kind if kind == "sf" else "unknown" for who, kind in enabled.items() if "vhca" not in who}
+    assert {str(who): kind for who, kind in life.s.naming.enabled.items()} == enabled
+
+
+def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keeps_it() -> None:
+    life = Fed(Supplier(max_vfs=4))
+    life.opened()
+    for number, vhca in ((3, 0x31), (9, 0x31), (3, 0x31), (4, OWN_VHCA)):
+        life.caps({"vhca_id": vhca}, current=False, other_function=1, function_id=number)
+    assert life.found == [
+        ("vhca-id-twice", "device", "vhca:0x31", None),
+        ("vhca-id-twice", "device", "vhca:0x2a", None),
+    ]
+    assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in life.s.faults.rows()[0].detail
+    assert (life.s.naming.type_of(vhca_id(0x31)), life.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")

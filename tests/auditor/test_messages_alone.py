@@ -1,0 +1,200 @@
+"""What a driver's lines say where a log has no command dumps. Whole logs of lines are for ``test_lines.py``."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.prm.identity import Mode
+from tests.auditor.fed import Fed
+
+CMD = "MANAGE_PAGES(0x108)"
+
+
+def _lines(*messages: str) -> Fed:
+    life = Fed(log=True)
+    life.say(*messages)
+    return life
+
+
+def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could() -> None:
+    life = _lines(
+        "requested 6 boot pages for func_id 0x0",
+        "npages 6, ec_function 0, func 0x0, mode 0, err 0",
+        "requested 9 init pages for func_vhca_id 0x2a",
+        "npages 9, ec_function 0, func 0x2a, mode 1, err 0",
+    )
+    assert life.s.naming.mode is Mode.VHCA_ID
+    # the boot pages are the own vhca_id's
+    assert [(str(row.who), row.given) for row in life.s.tally.lines.values()] == [("vhca:0x2a", 15)]
+
+
+@pytest.mark.parametrize(
+    ("err", "found", "doubtful", "dropped"),
+    [
+        (-110, ("give-unanswered", "device", "func:0x3", 7), 7, 0),
+        (-125, ("command-not-sent", "host", "func:0x3", 7), 0, 7),
+        (-16, ("command-not-sent", "host", "func:0x3", 7), 0, 7),
+        (-5, ("give-refused", "device", "func:0x3", 7), 0, 7),
+    ],
+)
+def test_a_give_that_failed_is_told_by_its_error(
+    err: int, found: tuple[str, str, str, int], doubtful: int, dropped: int
+) -> None:
+    life = _lines(f"func_id 0x3, npages 7, err {err}")
+    assert life.found == [found]
+    assert sum(row.doubtful for row in life.s.tally.lines.values()) == doubtful
+    assert life.s.give_dropped == dropped
+
+
+def test_a_request_tells_whose_give_failed_where_its_line_does_not() -> None:
+    life = _lines("page request for func 0x3, npages 7", "npages 7, err -5")
+    assert life.found == [("give-refused", "device", "func:0x3", 7)]
+    # a driver's own word stands, whatever becomes of what commands seem to tell
+    assert life.s.faults.drop_inferred() == 0
+
+
+def test_a_refusal_belongs_to_the_line_that_follows_it() -> None:
+    refusal = f"{CMD} op_mod(0x1) failed, status no resources(0xf), syndrome (0x1), err(-12)"
+    life = _lines(refusal, "func_id 0x3, npages 7, err -12")
+    assert life.names == ["give-refused"]
+    assert refusal in life.s.faults.rows()[0].detail
+    life.s.complaints.finish()
+    assert life.names == ["give-refused"]
+
+
+@pytest.mark.parametrize(
+    ("op_mod", "name"),
+    [(0, "command-refused"), (1, "give-refused"), (2, "take-refused"), (7, "command-refused")],
+)
+def test_a_refusal_that_no_line_follows_stands_for_itself(op_mod: int, name: str) -> None:
+    line = f"{CMD} op_mod({op_mod:#x}) failed, status bad parameter(0x3), syndrome (0x1), err(-22)"
+    life = _lines(line)
+    assert life.names == []
+    life.say(line)
+    assert life.names == [name]
+    life.s.complaints.finish()
+    assert life.names == [name, name]
+
+
+@pytest.mark.parametrize(
+    ("command", "benign"),
+    [("ACCESS_REG(0x805)", True), ("QUERY_ISSI(0x10a)", True), ("X(0x9999)", True), ("INIT_HCA(0x102)", False)],
+)
+def test_what_a_driver_only_tries_is_no_fault(command: str, benign: bool) -> None:
+    life = _lines(f"{command} op_mod(0x0) failed, status bad operation(0x2), syndrome (0x1)")
+    life.s.complaints.finish()
+    assert life.names == ([] if benign else ["command-refused"])
+    assert len(life.s.benign) == benign
+
+
+@pytest.mark.parametrize(("err", "name"), [(-110, "take-unanswered"), (-22, "take-refused")])
+def test_a_take_that_failed_and_then_whose_pages_stay(err: int, name: str) -> None:
+    life = _lines("npages 9, ec_function 0, func_id 0x3, err 0", f"failed reclaiming pages: err {err}")
+    assert life.found == [(name, "device", None, None)]
+    life.say(f"reclaim_pages err ({err}) func_id=0x3 ec_func=0x0")
+    assert life.names == [name]
+    life.s.complaints.finish()
+    assert life.found[1:] == [("pages-left", "device", "func:0x3", 9)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "device's health compromised - reached miss count",
+        f"cmd[0]: {CMD} Async, recovered after timeout",
+    ],
+)
+def test_what_a_driver_repeats_is_told_once(line: str) -> None:
+    life = _lines(line, line, line)
+    assert len(life.names) == 1
+
+
+# -- whose pages a line is about
+
+
+@pytest.mark.parametrize("asked", ["requested 6 boot pages for func_id 0x3", "page request for func 0x3, npages 6"])
+@pytest.mark.parametrize("gave", ["npages 6, err 0", "give_pages| err 0"])
+def test_a_line_that_names_no_function_is_about_the_only_request_that_fits(asked: str, gave: str) -> None:
+    life = _lines(asked, gave)
+    assert [(str(row.who), row.given) for row in life.s.tally.lines.values()] == [("func:0x3", 6)]
+    if gave.endswith("| err 0"):
+        life.say(gave)
+        assert not life.s.tally.broken, "Linux 3.11 says it twice for each GIVE"
+    life.say(gave)
+    assert "names no function, and no single request fits it" in life.s.tally.broken
+
+
+def test_a_line_that_names_its_function_knows_better_than_the_request() -> None:
+    """The ec bit is in the line alone."""
+    request = "page request for func 0x3, npages 7"
+    life = _lines(request, "npages 7, ec_function 1, func_id 0x3, err -5", request)
+    assert life.found == [("give-refused", "device", "func:0x3/ec", 7)]
+
+
+def test_a_take_that_names_nobody_leaves_everybodys_count_open() -> None:
+    life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
+    assert [row.out for row in life.s.tally.lines.values()] == [9, 9]
+    life.say("npages 3, outlen 40")
+    assert [(row.out, row.swept) for row in life.s.tally.lines.values()] == [(None, 3), (None, 3)]
+    # on firmware's request it is about one of them
+    life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
+    life.say("page request for func 0x3, npages -3", "npages 3, outlen 40")
+    assert [(row.out, row.asked) for row in life.s.tally.lines.values()] == [(9, 0), (None, 3)]
+
+
+def test_a_release_all_waits_for_the_line_that_counts_it() -> None:
+    life = _lines("npages 9, ec_function 0, func_id 0x3, err 0", "page request for func 0x3, npages 0, release_all 1")
+    assert list(life.s.tally.releasing) == [3]
+    life.say("npages 9, ec_function 0, func_id 0x3")
+    assert (list(life.s.tally.releasing), [row.released for row in life.s.tally.lines.values()]) == ([], [9])
+
+
+def test_a_time_out_belongs_to_the_line_that_follows_it_or_stands_for_itself() -> None:
+    leak = f"{CMD} timeout. Will cause a leak of a command resource"
+    life = _lines(leak, "func_id 0x3, npages 7, err -110")
+    assert life.found == [("give-unanswered", "device", "func:0x3", 7)]
+    assert leak in life.s.faults.rows()[0].detail
+    life = _lines(leak)
+    assert life.found == []
+    life.s.complaints.finish()
+    assert life.found == [("command-unanswered", "device", None, None)]
+
+
+# -- how a log without dumps ends
+
+
+GIVEN = "npages 9, ec_function 0, func_id 0x0, err 0"
+SWEPT = "func 0x0, npages 768, outlen 6160"
+
+
+@pytest.mark.parametrize(
+    ("lines", "at_eof", "before_next"),
+    [
+        ([GIVEN], False, False),
+        ([GIVEN, SWEPT], True, True),
+        # all was not asked for, unless the device was opened anew
+        ([GIVEN, "npages 9, ec_function 0, func_id 0x3, err 0", SWEPT], False, True),
+        ([GIVEN, "FW pages counter is 3 after reclaiming all pages"], True, True),
+        ([GIVEN, "FW did not return all pages. giving up..."], True, True),
+        ([GIVEN, "tear_down_hca failed, skip cleanup"], False, False),
+    ],
+)
+def test_whether_the_driver_closed(lines: list[str], at_eof: bool, before_next: bool) -> None:
+    heard = _lines(*lines).s.complaints
+    assert (heard.closed("eof"), heard.closed("next")) == (at_eof, before_next)
+
+
+def test_what_a_driver_says_is_left_is_told_with_its_types() -> None:
+    life = _lines(
+        GIVEN,
+        SWEPT,
+        "FW did not return all pages. giving up...",
+        "FW pages counter is 42 after reclaiming all pages",
+        "VFs FW pages counter is 2 after reclaiming all pages",
+        "Peer PF FW pages counter is 1 after reclaiming all pages",
+    )
+    life.s.complaints.finish()
+    assert life.found == [("pages-left", "device", None, 42)]
+    detail = life.s.faults.rows()[0].detail
+    counter = "FW pages counter is 42 after reclaiming all pages"
+    assert detail == f"FW did not return all pages. giving up...; {counter}; of these vf 2; of these host_pf 1"

@@ -1,0 +1,95 @@
+"""Names in page commands: whether they are of the mode that holds, and whose mistake it is where they are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.auditor import page_commands as pagecommands
+from fwpages.prm.identity import Mode, Supplier
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode, QueryPages
+from tests.auditor.fed import Fed
+from tests.auditor.lives import OWN_VHCA, pages
+
+
+def _fed(mode: Mode = Mode.VHCA_ID, supplier: Supplier | None = None) -> Fed:
+    life = Fed(supplier)
+    life.opened(vhca=mode is Mode.VHCA_ID)
+    return life
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "ec", "names"),
+    [
+        (Mode.VHCA_ID, OWN_VHCA, 0, []),
+        (Mode.VHCA_ID, 0, 0, ["identity-mismatch"]),
+        (Mode.VHCA_ID, OWN_VHCA, 1, ["identity-mismatch"]),
+        (Mode.FUNC_ID, 0, 0, []),
+        (Mode.FUNC_ID, OWN_VHCA, 0, ["identity-mismatch"]),
+    ],
+)
+def test_query_pages_is_about_the_function_itself(mode: Mode, number: int, ec: int, names: list[str]) -> None:
+    life = _fed(mode)
+    fields = {"function_id": number, "embedded_cpu_function": ec}
+    life.submit(Command(Opcode.QUERY_PAGES, QueryPages.REGULAR, fields))
+    assert life.names == names
+    assert {blame for _, blame, *_ in life.found} <= {"host"}
+
+
+@pytest.mark.parametrize(("told", "names"), [(OWN_VHCA, []), (0, ["identity-mismatch"]), (7, ["identity-mismatch"])])
+def test_an_answer_to_query_pages_is_about_who_was_asked_for(told: int, names: list[str]) -> None:
+    life = _fed()
+    life.query(QueryPages.REGULAR, 3, OWN_VHCA, told=told)
+    assert (life.names, [blame for _, blame, *_ in life.found]) == (names, ["device"] * len(names))
+
+
+def test_a_host_that_repeats_the_devices_name_makes_no_mistake_of_its_own() -> None:
+    life = _fed()
+    life.event(0x31, 2, ec=True)
+    life.give(0x31, pages(0x500, 2), ec=1)
+    assert life.found == [("identity-mismatch", "device", "vhca:0x31", None)]
+
+
+@pytest.mark.parametrize(
+    ("number", "supplier", "names"),
+    [
+        (OWN_VHCA, None, ["identity-mismatch"]),
+        # a VF can have this number
+        (OWN_VHCA, Supplier(max_vfs=OWN_VHCA), []),
+        (OWN_VHCA, Supplier(max_vfs=OWN_VHCA - 1), ["identity-mismatch"]),
+        (OWN_VHCA, Supplier(max_ec_vfs=OWN_VHCA), []),
+        (3, None, []),
+    ],
+)
+def test_a_name_that_may_be_of_the_other_mode_is_judged_at_the_end(
+    number: int, supplier: Supplier | None, names: list[str]
+) -> None:
+    life = _fed(Mode.FUNC_ID, supplier)
+    life.give(number, pages(0x500, 2))
+    assert life.names == []
+    life.s.pages.settle_names()
+    assert life.names == names
+
+
+def test_a_vport_that_is_enabled_later_explains_its_name() -> None:
+    life = _fed(Mode.FUNC_ID)
+    life.give(OWN_VHCA, pages(0x500, 2))
+    life.plain(Opcode.ENABLE_HCA, function_id=OWN_VHCA)
+    life.s.pages.settle_names()
+    assert life.names == []
+
+
+def test_only_so_many_names_wait_for_their_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagecommands, "MAX_DOUBTS", 3)
+    life = _fed(Mode.FUNC_ID)
+    for n in range(5):
+        life.give(OWN_VHCA, pages(0x500 + n, 1))
+    life.s.pages.settle_names()
+    assert life.names == ["identity-mismatch"] * 3
+
+
+def test_the_name_in_query_pages_tells_a_mode_that_was_negotiated_unseen() -> None:
+    life = Fed()
+    life.s.began = False
+    life.query(QueryPages.REGULAR, 0, 0x2A)
+    assert (life.s.naming.mode, str(life.s.naming.own), life.names) == (Mode.VHCA_ID, "vhca:0x2a", [])

@@ -1,0 +1,168 @@
+"""A GIVE or TAKE that names another function than firmware asked for: one finding, the host's, and nothing follows.
+
+A page request names a function and a count; a host that gives as many to somebody else has mixed up two names.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fwpages.prm.identity import Supplier, func_id, vhca_id
+from fwpages.prm.message import Answer
+from fwpages.prm.opcodes import Opcode, QueryPages
+from fwpages.prm.status import Status
+from tests.auditor.fed import Fed
+from tests.auditor.lives import OWN_VHCA, pages
+
+#: whom firmware asks for, and the names that a host could take for it, with their ec bits
+VHCA = (0x31, [(0, 0), (OWN_VHCA, 0), (0xFFFF, 0), (0x32, 0)])
+FUNC = (3, [(0, 0), (OWN_VHCA, 0), (0xFFFF, 0), (4, 0), (3, 1)])
+CASES = [(True, VHCA[0], *name) for name in VHCA[1]] + [(False, FUNC[0], *name) for name in FUNC[1]]
+MODES = pytest.mark.parametrize(("vhca", "who"), [(True, 0x31), (False, 3)])
+
+
+def _opened(*, vhca: bool, log: bool = False) -> Fed:
+    life = Fed(Supplier(max_vfs=8), log=log)
+    life.opened(vhca=vhca)
+    return life
+
+
+def _name(number: int, ec: int, *, vhca: bool) -> str:
+    return str(vhca_id(number) if vhca else func_id(number, ec=bool(ec)))
+
+
+def _close(life: Fed, *, vhca: bool) -> None:
+    """The close brings back what is the own function's; nothing is left of anybody."""
+    life.closed(own=OWN_VHCA if vhca else 0)
+    report = life.over()
+    assert (report.end, report.totals.held, report.totals.doubtful) == ("closed", 0, 0)
+    for f in report.functions:
+        assert (f.held, f.returned) == (0, f.given)
+
+
+@pytest.mark.parametrize(("vhca", "who", "number", "ec"), CASES)
+def test_a_give_in_another_name_is_one_finding_of_the_host(vhca: bool, who: int, number: int, ec: int) -> None:
+    life = _opened(vhca=vhca)
+    life.event(who, 7)
+    life.give(number, pages(0x500, 7), ec=ec)
+    at = life.line - 1
+    # firmware knows for whom the pages were, and has no part in the mistake
+    life.event(who, -7)
+    life.take(who, pages(0x500, 7))
+    named, wanted = _name(number, ec, vhca=vhca), _name(who, 0, vhca=vhca)
+    assert life.found == [("identity-mismatch", "host", named, 7)]
+    (f,) = life.s.faults.rows()
+    assert f.at["line"] == at
+    assert f.detail.endswith(
+        f"(GIVE) of 7 pages names {named}: firmware wants that of {wanted}, and nothing of {named}"
+    )
+    _close(life, vhca=vhca)
+    assert len(life.found) == 1
+
+
+@pytest.mark.parametrize(("vhca", "who", "number", "ec"), CASES)
+def test_a_take_in_another_name_is_one_too(vhca: bool, who: int, number: int, ec: int) -> None:
+    """Firmware gives back what it wanted to."""
+    life = _opened(vhca=vhca)
+    life.event(who, 7)
+    life.give(who, pages(0x500, 7))
+    life.event(who, -7)
+    life.take(number, pages(0x500, 7), ec=ec)
+    named, wanted = _name(number, ec, vhca=vhca), _name(who, 0, vhca=vhca)
+    assert life.found == [("identity-mismatch", "host", named, 7)]
+    (f,) = life.s.faults.rows()
+    assert f.at["line"] == life.line - 1
+    assert f.detail.endswith(
+        f"(TAKE) of 7 pages names {named}: firmware wants that of {wanted}, and nothing of {named}"
+    )
+    _close(life, vhca=vhca)
+    assert len(life.found) == 1
+
+
+@MODES
+def test_a_device_that_gives_back_what_the_wrong_name_has_does_as_it_is_told(vhca: bool, who: int) -> None:
+    life = _opened(vhca=vhca)
+    own = OWN_VHCA if vhca else 0
+    life.event(who, 7)
+    life.give(who, pages(0x500, 7))
+    life.event(own, 7)
+    life.give(own, pages(0x600, 7))
+    life.event(who, -7)
+    life.take(own, pages(0x600, 7))
+    life.take(who, pages(0x500, 7))
+    _close(life, vhca=vhca)
+    assert life.found == [("identity-mismatch", "host", _name(own, 0, vhca=vhca), 7)]
+
+
+def test_a_request_excuses_one_mistake_and_the_next_is_another_matter() -> None:
+    life = _opened(vhca=True)
+    life.event(0x31, 7)
+    life.give(0x32, pages(0x500, 7))
+    life.give(0x33, pages(0x600, 7))
+    assert life.found == [("identity-mismatch", "host", "vhca:0x32", 7)]
+    # what comes back of the wrongly named counts as what firmware wanted to be rid of
+    life.event(0x31, -7)
+    life.take(0x31, pages(0x500, 4))
+    life.take(0x31, pages(0x504, 2), asked=3)
+    assert life.found[1:] == [("take-short", "device", "vhca:0x31", 1)]
+
+
+@MODES
+def test_an_ec_bit_that_no_function_here_has_is_one_finding(vhca: bool, who: int) -> None:
+    life = _opened(vhca=vhca)
+    life.event(who, 7)
+    life.give(who, pages(0x500, 7), ec=1)
+    life.event(who, -7)
+    life.take(who, pages(0x500, 7))
+    assert [(name, blame) for name, blame, *_ in life.found] == [("identity-mismatch", "host")]
+    _close(life, vhca=vhca)
+    assert len(life.found) == 1
+
+
+def test_even_unasked_an_ec_bit_on_a_plain_physical_function_is_a_wrong_name() -> None:
+    for ecpf, names in ((False, ["identity-mismatch"]), (True, [])):
+        life = Fed(Supplier(ecpf=ecpf, max_vfs=8, max_ec_vfs=8), ecpf=ecpf)
+        life.opened(vhca=False)
+        life.give(3, pages(0x500, 7), ec=1)
+        assert life.names == names
+
+
+@MODES
+def test_the_init_pages_are_the_own_functions(vhca: bool, who: int) -> None:
+    life = Fed(Supplier(max_vfs=8)).booted()
+    life.negotiate(vhca=vhca)
+    own = OWN_VHCA if vhca else 0
+    life.query(QueryPages.INIT, 20, own)
+    life.give(who, pages(0x200, 20))
+    assert life.found == [("identity-mismatch", "host", _name(who, 0, vhca=vhca), 20)]
+
+
+@pytest.mark.parametrize(("what", "status"), [("give", Status.BAD_PARAM), ("take", Status.BAD_RES_STATE)])
+def test_a_device_that_refuses_a_wrong_name_is_right(what: str, status: Status) -> None:
+    life = _opened(vhca=True)
+    life.event(0x31, 7)
+    if what == "give":
+        life.give(0x32, pages(0x500, 7), status)
+    else:
+        life.give(0x31, pages(0x500, 7))
+        life.event(0x31, -7)
+        life.cmd(life.take_command(0x32, 7), Answer(Opcode.MANAGE_PAGES, status))
+    assert [(name, blame) for name, blame, *_ in life.found] == [
+        ("identity-mismatch", "host"),
+        (f"{what}-refused", "host"),
+    ]
+
+
+def test_pages_that_were_named_wrongly_excuse_no_others() -> None:
+    """The device returns for 0x31 what is really the own function's, beside what is 0x31's by the host's mistake."""
+    life = _opened(vhca=True)
+    life.event(0x31, 7)
+    life.give(0x32, pages(0x500, 7))
+    life.event(0x31, -7)
+    life.take(0x31, np.concatenate([pages(0x500, 5), pages(0x200, 2)]))
+    assert life.found[1:] == [("returned-foreign", "device", "vhca:0x31", 2)]
+    assert life.out() == {"vhca:0x2a": 30, "vhca:0x32": 2}
+    # and another function than the one that was meant has no claim to them
+    life.take(0x33, pages(0x505, 2))
+    assert life.found[-1] == ("returned-foreign", "device", "vhca:0x33", 2)

@@ -1,0 +1,246 @@
+"""A session as commands and answers tell it: what is refused, what is given up, and what is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.auditor import session
+from fwpages.auditor.session import MAX_NOTES, PATIENCE, Pending
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import CapType, ManagePages, Opcode, QueryPages
+from fwpages.prm.status import Status
+from fwpages.readers.observations import Lost, Place
+from tests.auditor.fed import DEVICE, Fed
+from tests.auditor.lives import OWN_VHCA, pages
+
+
+def _fed(*, vhca: bool = True, log: bool = False) -> Fed:
+    life = Fed(log=log)
+    life.opened(vhca=vhca)
+    return life
+
+
+# -- a command on its way
+
+
+@pytest.mark.parametrize(
+    ("sent", "now", "overdue"),
+    [
+        (1.0, 1.0 + PATIENCE, True),
+        (1, 60.9, False),
+        (None, 100.0, False),
+        (1.0, "Nov 21", False),
+        ("09:02", 99.0, False),
+    ],
+)
+def test_nobody_waits_for_a_command_beyond_its_time(
+    sent: float | str | None, now: float | str | None, overdue: bool
+) -> None:
+    p = Pending(1, Place("t", 1, sent), Opcode.MANAGE_PAGES, ManagePages.TAKE, None)
+    assert p.overdue_at(Place("t", 2, now)) is overdue
+    assert str(p) == "MANAGE_PAGES(TAKE)"
+
+
+def test_a_session_is_used_from_the_first_thing_that_is_seen_of_it() -> None:
+    life = Fed()
+    assert not any((life.s.used, life.s.commands, life.s.closed, life.s.enabled, life.s.lossy, life.s.holey))
+    life.submit(Command(Opcode.QUERY_ADAPTER))
+    assert (life.s.used, life.s.commands, life.s.last.line) == (True, False, 2)
+
+
+def test_only_so_many_commands_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MAX_PENDING", 3)
+    life = Fed()
+    keys = [life.submit(Command(Opcode.QUERY_ADAPTER)) for _ in range(5)]
+    assert list(life.s.pending) == keys[2:]
+    for key in keys[2:]:
+        life.give_up(key)
+        life.submit(Command(Opcode.QUERY_ADAPTER))
+    life.give_up(life.id)
+    assert len(life.s.overdue) == 3
+
+
+@pytest.mark.parametrize("raw", ["", "0108", "01080000000000", "0108000000000001", "010700000000000100"])
+def test_a_command_that_is_too_short_is_the_hosts_and_changes_nothing(raw: str) -> None:
+    life = _fed()
+    before = life.out()
+    life.submit_bytes(bytes.fromhex(raw))
+    assert (life.found, life.out()) == ([("command-malformed", "host", None, None)], before)
+
+
+def test_a_device_that_refuses_a_malformed_command_is_right() -> None:
+    life = _fed()
+    key = life.submit_bytes(bytes.fromhex("0107000000000001"))
+    life.complete(key, Answer(Opcode.QUERY_PAGES, Status.BAD_INP_LEN))
+    assert [(name, blame) for name, blame, *_ in life.found] == [
+        ("command-malformed", "host"),
+        ("command-refused", "host"),
+    ]
+
+
+# -- answers
+
+
+@pytest.mark.parametrize(("vhca", "who"), [(True, "vhca:0x31"), (False, "func:0x31")])
+def test_an_answer_that_is_too_short_leaves_a_give_in_doubt(vhca: bool, who: str) -> None:
+    life = _fed(vhca=vhca)
+    life.complete_bytes(life.submit(life.give_command(0x31, pages(0x500, 7))), b"\0\0")
+    assert life.found == [("answer-malformed", "device", who, None)]
+    assert (life.out()[who], life.s.custody.left().size) == (7, 37)
+
+
+def test_an_answer_that_is_too_short_and_says_no_has_said_enough() -> None:
+    life = _fed()
+    life.complete_bytes(life.submit(life.give_command(0x31, pages(0x500, 7))), bytes([Status.NO_RES_ERR, 0]))
+    assert life.found == [("give-refused", "device", "vhca:0x31", 7)]
+    assert "vhca:0x31" not in life.out()
+
+
+def test_a_command_that_did_not_arrive_well_was_not_done() -> None:
+    life = _fed()
+    life.complete(life.submit(life.give_command(0x31, pages(0x500, 7))), Answer(Opcode.MANAGE_PAGES), delivery=4)
+    assert life.found[0] == ("delivery-error", "link", "vhca:0x31", None)
+    assert "delivery status 0x4" in life.s.faults.rows()[0].detail
+    assert "vhca:0x31" not in life.out()
+
+
+def test_a_buffer_of_zeros_in_a_log_is_no_late_answer() -> None:
+    """The driver dumps its output buffer also when it gives up."""
+    for log, names in ((True, []), (False, ["late-answer"])):
+        life = _fed(log=log)
+        take = life.submit(life.take_command(OWN_VHCA, 5))
+        life.give_up(take, said=True)
+        told = len(life.names)
+        life.complete_bytes(take, bytes(16 + 40))
+        assert life.names[told:] == names
+        assert (take in life.s.overdue) is log
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "names"),
+    [
+        (Command(Opcode.QUERY_ISSI), Status.BAD_OP, []),
+        (Command(Opcode.QUERY_ISSI), Status.BAD_PARAM, ["command-refused"]),
+        (Command(Opcode.QUERY_HCA_CAP, CapType.ROCE << 1), Status.BAD_PARAM, []),
+        (Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1), Status.BAD_PARAM, ["command-refused"]),
+        (Command(0x9999), Status.BAD_OP, []),
+        (Command(Opcode.INIT_HCA), Status.INTERNAL_ERR, ["command-refused"]),
+        (Command(Opcode.TEARDOWN_HCA), Status.BAD_SYS_STATE, ["teardown-refused"]),
+    ],
+)
+def test_what_drivers_only_try_a_device_may_refuse(command: Command, status: int, names: list[str]) -> None:
+    life = _fed()
+    life.cmd(command, Answer(command.opcode, status))
+    assert life.names == names
+    assert len(life.s.benign) == (not names)
+    assert life.s.refusing
+    life.cmd(Command(Opcode.QUERY_ADAPTER))
+    assert not life.s.refusing
+
+
+# -- nobody waits any longer
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, {"function_id": 0x31}), "give-unanswered"),
+        (Command(Opcode.MANAGE_PAGES, ManagePages.TAKE, {"function_id": 0x31}), "take-unanswered"),
+        (Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), "cant-give-unanswered"),
+        (Command(Opcode.MANAGE_PAGES, 9, {"function_id": 0x31}), "command-unanswered"),
+        (Command(Opcode.QUERY_PAGES, QueryPages.REGULAR, {"function_id": OWN_VHCA}), "command-unanswered"),
+    ],
+)
+@pytest.mark.parametrize("by_link", [True, False])
+def test_a_command_that_is_given_up_is_named_by_what_it_was_to_do(command: Command, name: str, by_link: bool) -> None:
+    life = _fed()
+    life.give_up(life.submit(command), by_link=by_link)
+    assert life.found[-1][:2] == (name, "link" if by_link else "device")
+    # it is told once, whoever gives it up again
+    told = len(life.found)
+    life.give_up(life.id)
+    assert len(life.found) == told
+
+
+def test_what_a_dump_shows_unanswered_is_believed_once_the_driver_says_so() -> None:
+    life = _fed(log=True)
+    keys = [life.submit(c) for c in (life.give_command(0x31, pages(0x500, 7)), Command(Opcode.QUERY_ADAPTER))]
+    for key in keys:
+        life.give_up(key)
+    assert life.names == []
+    # the pages are in doubt all the same
+    assert life.out()["vhca:0x31"] == 7
+    life.s.confirm(Opcode.QUERY_ADAPTER)
+    assert life.names == ["command-unanswered"]
+    life.s.confirm()
+    life.s.confirm()
+    assert life.names == ["command-unanswered", "give-unanswered"]
+
+
+def test_where_lines_are_missing_a_silent_dump_may_be_parts_of_two() -> None:
+    life = _fed(log=True)
+    life.give_up(life.submit(life.give_command(0x31, pages(0x500, 7))))
+    life.s.missing(Lost(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines", harmless=True))
+    life.s.confirm()
+    assert life.names == ["log-lines-lost"]
+    assert list(map(str, life.s.unsure)) == ["vhca:0x31"]
+
+
+# -- lines that are missing
+
+
+@pytest.mark.parametrize(
+    ("lost", "blind", "unsure"),
+    [
+        ({}, True, []),
+        ({"harmless": True}, False, []),
+        ({"opcode": Opcode.MANAGE_PAGES, "number": 0x31}, False, ["vhca:0x31"]),
+        ({"opcode": Opcode.MANAGE_PAGES}, True, []),
+        ({"opcode": Opcode.INIT_HCA}, False, []),
+    ],
+)
+def test_what_is_missing_costs_the_counts_that_it_is_about(
+    lost: dict[str, int], blind: bool, unsure: list[str]
+) -> None:
+    life = _fed()
+    v = Lost(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
+    life.s.missing(v)
+    assert (bool(life.s.blind), list(map(str, life.s.unsure))) == (blind, unsure)
+    assert life.s.lossy is (blind or bool(unsure))
+    assert life.s.holey
+    assert life.names == ["log-lines-lost"]
+
+
+def test_an_answer_that_is_missing_leaves_its_function_unsure_and_its_pages_given() -> None:
+    life = _fed()
+    key = life.submit(life.give_command(0x31, pages(0x500, 7)))
+    life.s.missing(Lost(place=life.place(), device=DEVICE, name="log-lines-lost", detail="no OUTPUT", key=key))
+    assert (list(map(str, life.s.unsure)), life.out()["vhca:0x31"], life.s.pending) == (["vhca:0x31"], 7, {})
+
+
+def test_after_a_close_with_nothing_out_nothing_can_be_lost() -> None:
+    life = _fed()
+    life.closed()
+    life.s.missing(Lost(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines"))
+    assert not life.s.lossy
+
+
+def test_the_first_reason_stands() -> None:
+    life = Fed()
+    for why in ("first", "second"):
+        life.s.lose(None, why)
+        life.s.lose(life.s.naming.own, why)
+    assert (life.s.blind, [*life.s.unsure.values()]) == ("first", ["first"])
+
+
+# -- notes
+
+
+def test_notes_are_told_once_and_are_bounded() -> None:
+    life = Fed()
+    for n in range(MAX_NOTES + 9):
+        life.s.note(f"note {n // 2}")
+    assert life.s.notes == [f"note {n}" for n in range((MAX_NOTES + 10) // 2)]
+    for n in range(2 * MAX_NOTES):
+        life.s.note(f"note {n}")
+    assert len(life.s.notes) == MAX_NOTES

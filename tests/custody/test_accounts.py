@@ -1,0 +1,124 @@
+"""Sums over functions: a count that is not known is never guessed, and types add up to the whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fwpages.custody.accounts import (
+    DEBUGFS,
+    UNKNOWN,
+    Count,
+    FindingAccount,
+    FunctionAccount,
+    Report,
+    SessionAccount,
+    Totals,
+    by_type,
+    counters,
+    total,
+)
+from fwpages.prm.identity import FunctionType
+
+COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
+SUMMED = COLUMNS[:-1]
+
+counts = st.none() | st.integers(0, 1 << 30)
+functions = st.lists(
+    st.builds(
+        FunctionAccount,
+        identity=st.just("vhca:0x31"),
+        generation=st.just(0),
+        type=st.sampled_from(FunctionType),
+        **dict.fromkeys(COLUMNS, counts),
+    ),
+    max_size=4,
+)
+
+
+def _row(kind: FunctionType, **rest: Count) -> FunctionAccount:
+    return FunctionAccount(identity="vhca:0x31", generation=0, type=kind, **rest)
+
+
+def _sum(values: list[Count]) -> Count:
+    known = [v for v in values if v is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+@settings(max_examples=25)
+@given(functions)
+def test_a_sum_is_known_where_all_of_its_parts_are(rows: list[FunctionAccount]) -> None:
+    sums = total(rows)
+    for name in COLUMNS:
+        assert getattr(sums, name) == _sum([getattr(f, name) for f in rows])
+
+
+@settings(max_examples=25)
+@given(functions, counts)
+def test_the_most_that_was_out_together_replaces_the_sum_of_peaks(rows: list[FunctionAccount], peak: Count) -> None:
+    sums = total(rows, peak=peak)
+    assert sums.peak == peak
+    assert [getattr(sums, name) for name in SUMMED] == [getattr(total(rows), name) for name in SUMMED]
+
+
+@settings(max_examples=25)
+@given(functions)
+def test_types_add_up_to_the_whole(rows: list[FunctionAccount]) -> None:
+    parts = by_type(rows)
+    assert list(parts) == [t.value for t in FunctionType]
+    for name in SUMMED:
+        assert _sum([getattr(t, name) for t in parts.values()]) == getattr(total(rows), name)
+
+
+def test_peaks_of_two_functions_do_not_tell_what_both_had_together() -> None:
+    vf, sf = FunctionType.VF, FunctionType.SF
+    rows = [_row(vf, peak=7), _row(vf, peak=5), _row(sf, peak=3)]
+    assert [by_type(rows)[t].peak for t in (vf, sf)] == [None, 3]
+    told = by_type(rows, {vf: 9, sf: 99})
+    assert [told[t].peak for t in (vf, sf)] == [9, 3]
+    # a type that never had pages while it was counted so had none at its peak
+    assert by_type(rows, {})[vf].peak == 0
+    assert by_type([*rows, _row(vf, peak=None)], {vf: 9})[vf].peak is None
+
+
+@settings(max_examples=25)
+@given(functions)
+def test_counters_are_what_is_out_now(rows: list[FunctionAccount]) -> None:
+    figures = counters(rows, fw_pages_give_dropped=4)
+    out = {t: _sum([c for f in rows if f.type is t for c in (f.held, f.doubtful)]) for t in FunctionType}
+    assert figures.pop("fw_pages_total") == _sum(list(out.values()))
+    assert figures.pop("fw_pages_doubtful") == _sum([f.doubtful for f in rows])
+    assert figures.pop("fw_pages_give_dropped") == 4
+    assert figures == {name: out[kind] for kind, name in DEBUGFS.items()}
+
+
+def test_the_function_itself_has_no_counter_of_its_own_and_is_in_the_total() -> None:
+    figures = counters([_row(FunctionType.SELF, held=5), _row(FunctionType.VF, held=2, doubtful=1)])
+    assert [name for name, n in figures.items() if n] == ["fw_pages_total", "fw_pages_vfs", "fw_pages_doubtful"]
+    assert (figures["fw_pages_total"], figures["fw_pages_vfs"]) == (8, 3)
+
+
+def test_nothing_is_known_of_unknown_sums() -> None:
+    assert {getattr(UNKNOWN, name) for name in COLUMNS} == {None}
+
+
+@pytest.mark.parametrize(("sessions", "lost", "clean"), [((True,), 0, True), ((True, False), 0, False), ((), 1, False)])
+def test_a_report_is_clean_where_every_session_and_the_input_are(
+    sessions: tuple[bool, ...], lost: int, clean: bool
+) -> None:
+    rows = [
+        SessionAccount(
+            device="dut",
+            mode="func_id",
+            end="closed",
+            clean=ok,
+            totals=Totals(),
+            by_type={},
+            counters={},
+            functions=[],
+        )
+        for ok in sessions
+    ]
+    findings = [FindingAccount(name="log-truncated", blame="log")] * lost
+    assert Report(sessions=rows, findings=findings).clean is clean

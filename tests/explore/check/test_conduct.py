@@ -1,0 +1,50 @@
+"""What mutants that survived made to be asked of every world: the questions themselves, by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fwpages.device import Submitted
+from fwpages.explore.check.conduct import early_teardown, needless_reset
+from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.world import World
+from fwpages.host import Close, HealthFatal, Reset
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode, Teardown
+from tests.explore.small import HEAD, Says, at, made, steps
+
+RESET = ("driver>", Reset(1, "why not"))
+DOWN = ("device<", Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0}), 16))
+
+
+def rest() -> World:
+    """A world at rest in which a function has its page."""
+    w = at("life", "enabled")
+    while not w.quiet:
+        w = next(x for act in moves(w) if act[0] != "user" and (x := take(w, act)) is not None)
+    assert w.firmware.inner.held("vf0") == 1
+    return w
+
+
+def test_a_reset_needs_a_fault_trouble_or_a_fast_close() -> None:
+    w = rest()
+    assert needless_reset(w) is None
+    w = replace(w, log=[RESET])
+    assert needless_reset(w) == "a reset is asked for: why not"
+    assert needless_reset(replace(w, log=[("driver<", HealthFatal("it burns")), RESET])) is None
+    assert needless_reset(replace(w, faults_left=w.faults_left - 1)) is None
+    fast = made(HEAD + steps("open", "close") + 'how = "fast"\n').build()
+    (deeds,) = fast.rules.plan.values()
+    assert Close(Teardown.PREPARE_FAST) in [d.act for d in deeds]
+    assert needless_reset(replace(fast, log=[RESET])) is None
+
+
+def test_a_teardown_waits_for_the_pages_of_functions_that_the_e_switch_knew() -> None:
+    w = replace(rest(), log=[DOWN])
+    assert early_teardown(w) == "TEARDOWN_HCA, and firmware has 1 page of vf0"
+    for counter in (None, "unknown"):
+        other = Says(w.driver, counted_as=lambda _, counter=counter: counter)
+        assert early_teardown(replace(w, driver=other)) is None  # type: ignore[arg-type]  # it has what a driver has
+    assert early_teardown(replace(w, faults_left=w.faults_left - 1)) is None
+    assert early_teardown(replace(w, log=[])) is None
+    assert early_teardown(replace(at("life", "open"), log=[DOWN])) is None

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from fwpages.explore.check.search import search
+from fwpages.explore.model.rules import NOT_QUEUED
+from fwpages.scenario import ScenarioError
+from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
+
+#: for worlds with a thousand states in either model of Linux, the designs that are enough
+FEWER = {"asks": ("fwpages",), "unanswered": ("merged", "fwpages"), "timeout": ("posted", "fwpages")}
+
+
+@pytest.mark.parametrize(("name", "design"), [(n, d) for n in WORLDS for d in FEWER.get(n, DESIGNS)])
+def test_memory_mapped_at_once_changes_no_verdict(name: str, design: str) -> None:
+    quick, slow = found(name, design), search(small(name, design, eager=False))
+    assert quick.complete
+    assert slow.complete
+    assert (quick.broken.keys(), quick.reached.keys(), quick.missed) == (
+        slow.broken.keys(),
+        slow.reached.keys(),
+        slow.missed,
+    )
+    assert {k: b.seen for k, b in quick.broken.items()} == {k: b.seen for k, b in slow.broken.items()}
+    assert quick.states <= slow.states
+
+
+def test_every_answer_may_be_late_without_a_fault() -> None:
+    with pytest.raises(
+        ScenarioError, match=r"fault\[0\]\.name: in a world any answer may be late; set bounds\.timeouts"
+    ):
+        made(HEAD + steps(*LIFE) + '[[fault]]\nname = "give-late"\n').rules()
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ('name = "give-refused"\nat = 2', "fault[0].at: in a world a fault may strike at any moment"),
+        ('name = "give-refused"\n[[fault]]\nname = "give-refused"', "fault[1].name: give-refused is there already"),
+        ('name = "no-such"', "no-such"),
+        ('name = "give-refused"\nat = 0', "fault[0].at"),
+        ('name = "give-refused"\ntimes = 2', "fault[0].times: in a world a fault strikes once"),
+        ('name = "map-fails"\ntimes = 0', "fault[0].times"),
+        ('name = "request-lost"\ntimes = 0', "fault[0].times"),
+        ('name = "request-not-queued"\ntimes = 0', "fault[0].times"),
+    ],
+)
+def test_faults_that_a_world_cannot_have(faults: str, says: str) -> None:
+    with pytest.raises(ScenarioError) as e:
+        made(HEAD + steps(*LIFE) + f"[[fault]]\n{faults}\n").rules()
+    assert says in str(e.value)
+
+
+def test_faults_are_known_by_where_they_strike() -> None:
+    names = ("map-fails", "take-aborted-lost", "answer-twice", NOT_QUEUED, "request-lost")
+    rules = made(HEAD + steps(*LIFE) + "".join(f'[[fault]]\nname = "{n}"\n' for n in names)).rules()
+    assert rules.link_faults("map") == ("map-fails",)
+    assert rules.link_faults("command") == ("take-aborted-lost",)
+    assert rules.link_faults("answer") == ("answer-twice",)
+    assert rules.device_faults == ()
+
+
+def test_only_moments_that_are_waited_for_are_kept() -> None:
+    assert small("life").rules().heard == {"open", "disable vf0"}
+
+
+def test_operations_are_named_as_the_file_names_them() -> None:
+    rules = small("life").rules()
+    assert rules.moment("enable vport 0x1") == "enable vf0"
+    assert rules.moment("enable vport 0x7") == "enable 0x7"
+    assert rules.moment("close") == "close"
+
+
+def test_what_is_assumed_decides_what_is_there() -> None:
+    text = HEAD + steps(*LIFE) + '[[fault]]\nname = "give-refused"\nwhen = "not never_uplink"\n'
+    assert made(text).rules().allowed.keys() == set()
+    assert made(text, never_uplink=False).rules().allowed.keys() == {"give-refused"}
+
+
+def test_fingerprints_are_of_everything_but_the_name() -> None:
+    one = small("life").rules().fingerprint
+    assert made(WORLDS["life"], name="other").rules().fingerprint == one
+    others = [
+        small("life", "merged"),
+        small("life", eager=False),
+        small("left"),
+        made(WORLDS["life"], vport_command_waits=True),
+    ]
+    assert one not in {s.rules().fingerprint for s in others}
+    assert made(WORLDS["life"] + "# a remark\n").rules().fingerprint == one

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import msgspec
+from rich.console import Console
+
+from fwpages.explore.check.replay import decode, encode, walk
+from fwpages.explore.check.search import Broken, Path, search
+from fwpages.explore.show.narrative import narrate
+from fwpages.explore.show.report import ExploreReport, replayed, searched
+from fwpages.explore.show.tables import show, show_replay, verdict
+from tests.explore.small import small, wander, way
+
+
+def shown(report: ExploreReport) -> str:
+    out = io.StringIO()
+    spec = small("life")
+    show(report, Console(file=out), lambda s: narrate(walk(*decode(spec, s))), "fwpages explore life")
+    return out.getvalue()
+
+
+def with_a_round(path: Path, loop: Path) -> ExploreReport:
+    """What a search would hand back that found such a round."""
+    outcome = search(small("life"))
+    broken = {"operations-end": Broken("operations-end", path, "it goes round for ever", loop)}
+    expect = msgspec.structs.replace(outcome.spec.scenario.expect, eventually=("operations-end",))
+    scenario = msgspec.structs.replace(outcome.spec.scenario, expect=expect)
+    return searched(replace(outcome, broken=broken, spec=replace(outcome.spec, scenario=scenario)))
+
+
+def test_a_round_is_told_as_one() -> None:
+    path = way("life", "open")
+    report = with_a_round(path[:-2], path[-2:])
+    (row,) = [p for p in report.properties if p.verdict == "broken"]
+    assert (len(row.steps), len(row.loop), row.depth) == (37, 2, 37)
+    # the string is of a world with another [expect], which the fingerprint knows
+    text = shown(
+        msgspec.structs.replace(report, properties=[msgspec.structs.replace(row, replay=encode(small("life"), path))])
+    )
+    assert "not always: after 37 steps it goes round for ever" in text
+    assert "the last 2 steps can go on for ever: the state is that of step 37 again" in text
+
+
+def test_the_last_line_says_it_all() -> None:
+    report = searched(search(small("life")))
+    assert verdict(report) == "holds, within these bounds and assumptions"
+    missed = msgspec.structs.replace(report.properties[-1], verdict="missed")
+    assert verdict(msgspec.structs.replace(report, verdict="missed", properties=[missed])) == (
+        "the world never reaches its point: closed"
+    )
+
+
+def test_how_things_stand_at_the_end_of_a_replay() -> None:
+    spec = small("asks")
+    path, _ = wander(spec, 0, 5)
+    report = replayed(spec, path)
+    assert report.unmet == {"operations-end": "not ended: open"} | report.unmet
+    out = io.StringIO()
+    show_replay(msgspec.structs.replace(report, round=2), Console(file=out), narrate(walk(spec, path)), whole=True)
+    text = out.getvalue()
+    assert "not so far: operations-end: not ended: open" in text
+    assert "the state is the one after step 2 again" in text

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fwpages.custody.ledger import State
+from fwpages.host import CustodyError, DisableVport
+from fwpages.host.page_path import Origin, Request
+from fwpages.prm.identity import vhca_id
+from tests.host.fake import SF0, SPF0, VF0, VF1, Fake
+
+VF = vhca_id(0x31)
+
+
+def working() -> Fake:
+    f = Fake().open()
+    f.request(0x31, 10)
+    f.run()
+    return f
+
+
+def test_a_lent_block_among_the_free_ones_is_found() -> None:
+    f = working()
+    lent = f.host.ledger.blocks(f.host.records.rows[-1], State.HELD)
+    f.host.pool.put(lent[:1])
+    with pytest.raises(CustodyError, match="among the free ones"):
+        f.host.check()
+
+
+def test_a_block_that_nobody_has_is_found() -> None:
+    f = working()
+    f.host.pool.take(1)
+    with pytest.raises(CustodyError, match=r"free, \d+ lent and"):
+        f.host.check()
+
+
+def test_an_offer_without_its_give_is_found() -> None:
+    f = working()
+    row = f.host.records.rows[-1]
+    f.host.ledger.offer(row, f.host.pool.take(2))
+    with pytest.raises(CustodyError, match="offered blocks"):
+        f.host.check()
+
+
+def test_a_give_without_its_offer_is_found() -> None:
+    f = working()
+    f.request(0x31, 5)
+    f.host.check()
+    assert f.host.path.op is not None
+    f.host.ledger.accept(f.host.records.rows[-1], f.host.path.op.index)
+    with pytest.raises(CustodyError, match="offered blocks"):
+        f.host.check()
+
+
+def test_a_page_command_without_its_slot_is_found() -> None:
+    f = working()
+    f.request(0x31, -5)
+    f.host.flights.clear()
+    with pytest.raises(CustodyError, match="its slot was given back"):
+        f.host.check()
+
+
+def test_a_queue_beyond_its_bound_is_found() -> None:
+    f = working()
+    bound = f.host.config.bounds.queue
+    f.host.path.queues[VF] = (Request(1, Origin.EVENT),) * (bound + 3)
+    with pytest.raises(CustodyError, match=f"{bound + 3} page requests wait"):
+        f.host.check()
+
+
+def test_a_page_is_free_if_it_is_nobodys_or_none_of_ours() -> None:
+    f = working()
+    lent = f.held[VF][0]
+    base = f.host.config.base
+    asked = np.array([lent, base - 4096, 0, lent + 1, base + f.host.pool.space.size * 4096], np.uint64)
+    assert f.host.is_free(asked).tolist() == [False, True, True, True, True]
+
+
+def test_what_is_held_is_told_only_where_nothing_is_doubtful() -> None:
+    f = working()
+    held = f.host.held()
+    assert held is not None
+    assert sorted(held[VF].tolist()) == sorted(f.held[VF])
+    f.request(0x31, -5)
+    f.abort()
+    assert f.host.held() is None
+
+
+def test_a_key_tells_a_page_that_has_come_back_from_one_that_nobody_ever_had() -> None:
+    """Named again in an answer, one was returned twice and the other never given."""
+    f = working()
+    last, free = f.host.pool.indices()[:2, None]
+    f.host.ledger.offer(f.host.records.rows[0], last)
+    f.host.ledger.refuse(f.host.records.rows[0], last)
+    for row in f.host.records:
+        before = f.host.key()
+        f.host.ledger.offer(row, free)
+        f.host.ledger.refuse(row, free)
+        assert f.host.key() != before
+
+
+def test_a_key_tells_which_of_two_functions_that_are_gone_has_which_pages() -> None:
+    keys = []
+    for numbers in ((0x31, 0x32), (0x32, 0x31)):
+        f = Fake().open()
+        f.enable(VF0, VF1)
+        for number in numbers:
+            f.request(number, 10)
+            f.run()
+        for vport in (1, 2):
+            f.feed(DisableVport(vport))
+            f.run()
+        keys.append(f.host.key())
+    assert keys[0] != keys[1]
+
+
+def test_a_key_tells_whose_pages_are_whose_where_records_in_between_are_of_the_past() -> None:
+    keys = []
+    for numbers in ((0x31, 0x32), (0x32, 0x31)):
+        f = Fake().open()
+        f.enable(VF0, SPF0, VF1, SF0)
+        for info in (SPF0, SF0):
+            f.feed(DisableVport(info.vport))
+            f.run()
+        for number in numbers:
+            f.request(number, 10)
+            f.run()
+        keys.append(f.host.key())
+    assert keys[0] != keys[1]

@@ -1,0 +1,97 @@
+"""What is wrong with a device as a whole, seen from BAR 0: what a driver reads then, and what it is still heard by."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fwpages.link.queue.bar import Identity, Segment
+from fwpages.link.vfio_user.failures import Trouble, syndrome_of
+from fwpages.prm.segment import NicInterface, field_of
+
+#: the two words of the queue's address, and registers beside them
+QUEUE, ELSEWHERE = (0x10, 0x14), (0x0C, 0x18, 0x1FC, 0x10040)
+
+
+def trouble() -> tuple[Segment, Trouble]:
+    segment = Segment(Identity())
+    return segment, Trouble(segment)
+
+
+def field(segment: Segment, name: str) -> int:
+    return field_of(segment.word(name), name)
+
+
+def heard(t: Trouble, *offsets: int) -> list[bool]:
+    return [t.hears(at) for at in offsets]
+
+
+@given(st.integers(1, 0xFF), st.sampled_from(["syndrome", "Synd", "SYNDROME:", "synd:"]), st.text(" .-z", max_size=5))
+def test_a_syndrome_that_is_named_is_the_one(number: int, word: str, around: str) -> None:
+    assert syndrome_of(f"{around} {word} {number:#x} {around}") == number
+
+
+@pytest.mark.parametrize("reason", ["", "0x10", "syndrome 16", "syndrome 0x100", "syndrome 0x10e9", "synd 0x00"])
+def test_a_text_that_names_none_is_firmware_s_internal_error(reason: str) -> None:
+    assert syndrome_of(reason) == 1
+
+
+def test_at_first_nothing_is_wrong() -> None:
+    _, t = trouble()
+    assert (t.lost, t.fatal, t.stopped) == (False, False, False)
+    assert heard(t, *QUEUE, *ELSEWHERE) == [True] * 6
+
+
+def test_a_fatal_state_is_in_the_health_buffer_and_nowhere_else() -> None:
+    """Linux takes it for fatal by ``rfr``; whatever takes it out of the buffer ends it."""
+    segment, t = trouble()
+    t.report("syndrome 0x10")
+    assert (field(segment, "synd"), field(segment, "rfr"), field(segment, "severity")) == (0x10, 1, 0)
+    assert (t.fatal, t.stopped, t.lost) == (True, True, False)
+    t.report("syndrome 0x8")
+    assert field(segment, "synd") == 8
+    segment.reset()
+    assert (t.fatal, t.stopped, field(segment, "rfr")) == (False, False, 0)
+
+
+def test_firmware_in_a_fatal_state_hears_nothing_but_where_the_queue_is() -> None:
+    segment, t = trouble()
+    t.report("syndrome 0x1")
+    assert heard(t, *ELSEWHERE, *QUEUE, *ELSEWHERE) == [False] * 4 + [True] * 2 + [False] * 4
+    segment.reset()
+    assert all(heard(t, *ELSEWHERE))
+
+
+def test_a_lost_device_is_stopped_and_not_fatal() -> None:
+    _, t = trouble()
+    t.lost = True
+    assert (t.stopped, t.fatal) == (True, False)
+
+
+@pytest.mark.parametrize("word", QUEUE)
+def test_a_device_that_was_reset_behind_its_driver_waits_for_a_queue(word: int) -> None:
+    segment, t = trouble()
+    t.idle()
+    assert field(segment, "nic_interface") == NicInterface.DISABLED
+    assert not t.stopped
+    assert not any(heard(t, *ELSEWHERE))
+    assert t.hears(word)
+    assert all(heard(t, *ELSEWHERE))
+
+
+def test_a_driver_that_has_reset_the_device_itself_is_heard_at_once() -> None:
+    _, t = trouble()
+    t.idle()
+    t.clear()
+    assert all(heard(t, *ELSEWHERE))
+
+
+@given(st.integers(0, 0x2FFF), st.integers(1, 64), st.sampled_from([0x00, 0x80, 0xFF]))
+def test_a_driver_reads_that_it_may_reset_firmware_and_all_else_as_it_is(offset: int, length: int, fill: int) -> None:
+    """Bit 30 of the word at 0x1fc, by accesses of any place and size."""
+    _, t = trouble()
+    data = bytes([fill]) * length
+    seen = t.reads(offset, data)
+    expected = {0x1FC: fill | 0x40}
+    assert seen == bytes(expected.get(offset + n, fill) for n in range(length))

@@ -1,0 +1,81 @@
+"""What readers hand out: a place that a finding can show, and kinds of things that any audit takes in any order."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.auditor.audit import Audit
+from fwpages.custody.accounts import Report
+from fwpages.prm.event import PageRequestEvent
+from fwpages.readers.observations import (
+    Completed,
+    Event,
+    Header,
+    LinkChanged,
+    Lost,
+    Place,
+    Remark,
+    Restarted,
+    Said,
+    Seen,
+    Submitted,
+    Unanswered,
+    What,
+)
+
+AT = Place("input", 7, 1.5)
+KINDS: tuple[Seen, ...] = (
+    Header(place=AT, device="dut"),
+    Submitted(place=AT, device="dut", key=1, message=bytes.fromhex("0108000000000001")),
+    Completed(place=AT, device="dut", key=1, message=bytes(16)),
+    Unanswered(place=AT, device="dut", key=1),
+    Event(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
+    LinkChanged(place=AT, device="dut", what="lost"),
+    Said(place=AT, device="dut", what=What.NOT_FOUND, text="page not found"),
+    Lost(place=AT, device="dut", name="log-lines-lost", detail="5 lines"),
+    Lost(place=AT, device="", name="log-lines-lost", detail="5 lines"),
+    Remark(place=AT, device="dut", text="the log begins in the middle of a command"),
+    Restarted(place=AT),
+)
+
+
+def _audited(*things: Seen, log: bool) -> Report:
+    audit = Audit(log=log)
+    audit.feed(things)
+    return audit.report()
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert {type(x).__name__ for x in KINDS} == {kind.__name__ for kind in Seen.__subclasses__()}
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("first", KINDS, ids=lambda x: type(x).__name__)
+def test_anything_can_be_the_first_and_the_last_that_is_seen(first: Seen, log: bool) -> None:
+    """An input may begin and end wherever it likes."""
+    for last in KINDS:
+        for s in _audited(first, last, log=log).sessions:
+            assert s.device == "dut"
+            # nothing is counted that was not seen from its beginning
+            assert {f.given for f in s.functions} <= {None}
+
+
+@pytest.mark.parametrize("what", What)
+def test_whatever_a_driver_says_first_is_heard(what: What) -> None:
+    bare = Said(place=AT, device="dut", what=what, text="it says no more than that")
+    (s,) = _audited(bare, bare, log=True).sessions
+    assert s.totals.held in (None, 0)
+
+
+@pytest.mark.parametrize("time", [1.5, "Nov 21 09:02:53", None])
+def test_a_finding_shows_the_place_as_the_input_writes_it(time: float | str | None) -> None:
+    said = Said(place=Place("log.txt", 12, time), device="dut", what=What.NOT_FOUND, text="page not found")
+    (f,) = _audited(said, log=True).sessions[0].findings
+    assert f.at == {"file": "log.txt", "line": 12, "time": time}
+
+
+def test_a_new_start_of_the_machine_is_every_devices() -> None:
+    others = [Remark(place=AT, device=name, text="open") for name in ("a", "b")]
+    audit = Audit(log=True)
+    audit.feed([*others, Restarted(place=AT), *others])
+    assert [s.device for s in audit.report().sessions] == ["a", "b", "a", "b"]

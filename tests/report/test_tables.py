@@ -1,0 +1,106 @@
+"""Reports on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fwpages.auditor.audit import audit
+from fwpages.custody.accounts import Report
+from fwpages.explain.explanation import Message
+from fwpages.explain.pasted_bytes import explain_text
+from fwpages.prm.opcodes import Opcode
+from fwpages.report.tables import show, show_messages
+from tests.auditor.lives import Life, pages
+from tests.auditor.logs import VHCA, audit_lines, audit_trace, dmesg, without_dumps
+
+
+def _text(report: Report) -> str:
+    out = io.StringIO()
+    show(report, Console(file=out, width=40))
+    return out.getvalue()
+
+
+def test_a_pipe_gets_plain_text_of_a_fixed_width() -> None:
+    text = _text(audit(VHCA))
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "vhca_id mode, closed: clean" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["vhca:0x2a", "self", "2,137", "2,137", "0", "0", "2,137"] in rows
+    assert ["total", "2,208", "2,154", "54", "0", "2,151"] in rows
+    assert ["unknown", "71", "17", "54", "0", "64"] in rows
+
+
+def test_a_terminal_gets_colours() -> None:
+    out = io.StringIO()
+    show(audit(VHCA), Console(file=out, width=100, force_terminal=True, color_system="standard"))
+    assert "\x1b[" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 200])
+def test_a_narrow_terminal_cuts_no_name_and_no_count(width: int) -> None:
+    """A table is wider than the terminal then; sentences keep to it."""
+    out = io.StringIO()
+    report = audit(VHCA)
+    show(report, Console(file=out, width=width, force_terminal=True, color_system=None))
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    for f in report.sessions[0].functions:
+        name = [f.identity] if not f.generation else [f.identity, "(again,", f"{f.generation})"]
+        counts = (f.given, f.returned, f.released, f.held, f.peak)
+        assert [*name, f.type.value, *(f"{n:,}" for n in counts)] in rows
+    assert "…" not in out.getvalue()
+
+
+def test_a_narrow_terminal_cuts_no_field_of_a_message() -> None:
+    out = io.StringIO()
+    show_messages(explain_text("0108000000000001" + "00" * 8), Console(file=out, width=30, force_terminal=True))
+    assert "embedded_cpu_function  0x40:1" in out.getvalue()
+
+
+def test_what_is_not_known_is_shown_so(tmp_path: Path) -> None:
+    text = _text(audit_lines(tmp_path, without_dumps(dmesg())))
+    assert ["vhca:0x5", "self", "2,595", "?", "0", "?", "2,595"] in [line.split() for line in text.splitlines()]
+    assert "note: no command dumps" in text
+
+
+def test_findings_say_whom_where_and_what_helps(tmp_path: Path) -> None:
+    life = Life().opened()
+    life.give(0x31, pages(0x500, 7))
+    life.take(0x31, pages(0x9000, 3))
+    text = _text(audit_trace(tmp_path, life.lines))
+    assert "returned-never-given (device)  vhca:0x31  3 pages" in text
+    assert "resolved by: refuse the page" in text
+    assert "trace.jsonl:" in text
+
+
+def test_a_function_used_anew_is_told_apart(tmp_path: Path) -> None:
+    life = Life().opened(vhca=False)
+    for _ in range(2):
+        life.plain(Opcode.ALLOC_SF, function_id=0x90)
+        life.give(0x90, pages(0x500, 7))
+        life.take(0x90, pages(0x500, 7))
+        life.plain(Opcode.DEALLOC_SF, function_id=0x90)
+    assert "func:0x90 (again, 1)" in _text(audit_trace(tmp_path, life.lines))
+
+
+def test_a_log_that_says_nothing_of_pages(tmp_path: Path) -> None:
+    text = _text(audit_lines(tmp_path, ["[ 1.0] mlx5_core 0000:03:00.0 ens1: Link up"]))
+    assert "says nothing of pages" in text
+
+
+def _shown(messages: list[Message]) -> str:
+    out = io.StringIO()
+    show_messages(messages, Console(file=out))
+    return out.getvalue()
+
+
+def test_messages() -> None:
+    text = _shown(explain_text("0107000000000002 7000002a 00000000"))
+    assert "QUERY_PAGES(init)  (command, 16 bytes)" in text
+    assert "set, though no field names them: 0x41:3" in text
+    text = _shown(explain_text("0108000000000001 00000031 00000002" + pages(0x100, 2).astype(">u8").tobytes().hex()))
+    assert "2 pages: 0x100000 and 1 after it" in text

@@ -1,0 +1,216 @@
+"""Every fault alone, every pair of faults: all invariants hold after each input, everything ends, nothing is lost."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import msgspec
+import pytest
+
+from fwpages.device import Fault
+from fwpages.host import WantedMode
+from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, load
+from fwpages.scenario.fault_syntax import FAULTS, fault, text
+
+SMALL = """
+[device]
+profile = "{profile}"
+boot_pages = 5
+init_pages = 20
+capabilities = {{ release_all_pages = {release_all} }}
+[[function]]
+name = "vf0"
+type = "vf"
+vhca_id = 0x31
+pages = 8
+[[function]]
+name = "vf1"
+type = "vf"
+index = 1
+vhca_id = 0x32
+pages = 6
+[[function]]
+name = "sf0"
+type = "sf"
+vhca_id = 0x90
+pages = 4
+[[step]]
+do = "open"
+[[step]]
+do = "request"
+function = "vf1"
+pages = 3
+[[step]]
+do = "enable"
+function = "*"
+[[step]]
+do = "request"
+function = "vf0"
+pages = 10
+[[step]]
+do = "request"
+function = "vf0"
+pages = -4
+[[step]]
+do = "reset"
+function = "vf1"
+[[step]]
+do = "disable"
+function = "sf0"
+settle = false
+[[step]]
+do = "enable"
+function = "sf0"
+[[step]]
+do = "disable"
+function = "vf*"
+[[step]]
+do = "enable"
+function = "vf0"
+[[step]]
+do = "close"
+[[step]]
+do = "open"
+[[step]]
+do = "request"
+function = "self"
+pages = 7
+[[step]]
+do = "close"
+[bounds]
+queue = 64
+pages_per_command = 8
+"""
+
+MODES: tuple[WantedMode, ...] = ("func_id", "vhca_id")
+
+
+def small(*, profile: str = "connectx7", release_all: int = 1) -> Scenario:
+    return load("small", text=SMALL.format(profile=profile, release_all=release_all))
+
+
+def live(faults: list[Fault], mode: WantedMode, scenario: Scenario | None = None) -> RunResult:
+    return ScenarioRun(scenario or small(), mode=mode, checked=True, faults=faults).run()
+
+
+def named(result: RunResult) -> set[str]:
+    return {f.name for b in result.sessions for f in b.findings}
+
+
+def accounted(result: RunResult) -> None:
+    """What a life leaves behind: for every record of every session, nothing but what its findings speak of.
+
+    And no rule was broken by the host, but where a fault misled it.
+    """
+    assert result.offences == ()
+    for b in result.sessions:
+        for f in b.functions:
+            assert f.held + f.doubtful == f.given - f.returned - f.released - f.discarded
+        if b.end in ("closed", "forced", "reset"):
+            assert not b.outstanding or any(f.name == "not-fenced" for f in b.findings)
+
+
+#: a fault's first opportunity in one mode and its fourth in the other
+ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (4, "func_id"))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_alone(name: str) -> None:
+    scenario = small(release_all=0) if name == "release-all-unasked" else small()
+    extra = [Fault("teardown-refused")] if name == "not-fenced" else []
+    for at, mode in ALONE:
+        result = live([Fault(name, at), *extra], mode, scenario)
+        accounted(result)
+        assert name in result.faults or (at, mode) != ALONE[0], "the fault never took effect"
+        if name in result.faults:
+            words, finders = FAULTS[name]
+            assert not finders or named(result) & set(finders), (words, at, named(result))
+
+
+#: faults that make requests out of nowhere: for ever would be a device that never rests
+RAISING = [n for n in FAULTS if n.startswith("request-") or n == "release-all-crossing"]
+
+
+@pytest.mark.parametrize("name", [n for n in FAULTS if n not in RAISING])
+def test_each_fault_for_ever(name: str) -> None:
+    accounted(live([Fault(name, 1, 0)], "vhca_id"))
+
+
+@pytest.mark.parametrize("name", [n for n in RAISING if n != "request-storm"])
+def test_a_run_of_false_requests(name: str) -> None:
+    accounted(live([Fault(name, 1, 40)], "vhca_id"))
+
+
+def test_a_device_that_never_rests_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fwpages.scenario.runner.RESTLESS", 500)
+    result = live([Fault("request-least", 1, 0)], "vhca_id")
+    accounted(result)
+    assert any("coming to rest" in s for s in result.skipped)
+    assert [b.end for b in result.sessions][-1] != "open"
+
+
+def test_what_a_fault_made_the_host_do_is_no_offence_of_the_hosts() -> None:
+    result = ScenarioRun(load("early-give"), faults=[Fault("pages-zero", 2)]).run()
+    assert [(n, o.name, fault) for n, o, fault in result.misled] == [(1, "pages-missing", "pages-zero")]
+    assert [f"{f.name} {f.blame}" for f in result.sessions[0].findings] == ["command-refused device"]
+
+
+@pytest.mark.parametrize("chunk", range(8))
+def test_pairs_of_faults(chunk: int) -> None:
+    """Pairs, moments and modes that a fixed seed draws; ``make soak`` has ever others."""
+    draw = random.Random(chunk)
+    pairs = list(itertools.combinations(sorted(n for n in FAULTS if n != "request-storm"), 2))[chunk::8]
+    for a, b in draw.sample(pairs, 12):
+        faults = [Fault(a, draw.randint(1, 8)), Fault(b, draw.randint(1, 8))]
+        result = live(faults, draw.choice(MODES))
+        accounted(result)
+
+
+def test_a_fault_of_a_scenario_file_strikes() -> None:
+    scenario = load(
+        "small", text=SMALL.format(profile="connectx7", release_all=1) + '[[fault]]\nname = "give-refused"\nat = 3\n'
+    )
+    result = live([], "auto", scenario)
+    assert result.faults == ("give-refused",)
+    assert named(result) == {"give-refused"}
+    assert not result.clean
+
+
+def test_a_fault_that_never_strikes_is_missed_and_the_life_not_clean() -> None:
+    faults = [Fault("give-late", 2), Fault("give-late", 900), Fault("take-nothing", 800, 0), Fault("map-fails", 700)]
+    result = live(faults, "vhca_id")
+    assert result.faults == ("give-late",)
+    assert result.missed == ("fault give-late@900", "fault take-nothing@800x*", "fault map-fails@700")
+    assert not named(result)
+    assert not result.clean
+    assert live(faults[:1], "vhca_id").clean, "a late answer harms nobody"
+
+
+def test_faults_are_written_as_they_are_read() -> None:
+    for f in (Fault("give-late"), Fault("take-twice", 3), Fault("map-fails", 2, 5), Fault("take-nothing", 1, 0)):
+        assert fault(text(f)) == f
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "Give", "give-late@", "give-late@0", "give-late@x2", "give-latex0", "give-late@1x", "nope"]
+)
+def test_what_is_no_fault_is_refused(bad: str) -> None:
+    with pytest.raises(ScenarioError):
+        fault(bad)
+
+
+def test_what_strikes_never_is_told_how_to_strike_always() -> None:
+    with pytest.raises(ScenarioError, match=r"'give-late@1x0': .* counted from 1; TIMES \* is all that follow"):
+        fault("give-late@1x0")
+
+
+def test_an_unknown_fault_in_a_file_is_refused() -> None:
+    scenario = msgspec.structs.replace(
+        small(),
+        fault=load(
+            "x", text=SMALL.format(profile="connectx7", release_all=1) + '[[fault]]\nname = "give-nope"\n'
+        ).fault,
+    )
+    with pytest.raises(ScenarioError, match=r"no fault 'give-nope'.*give-late"):
+        ScenarioRun(scenario)
