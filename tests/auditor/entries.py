@@ -8,7 +8,7 @@ from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.queue import CMDQ_ENTRY, INLINE, MAILBOX_DATA, MAILBOX_SIZE
 from fwpages.readers.dumps import Dumps
-from fwpages.readers.observations import Completed, Lost, Place, Seen, Submitted
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, MissingInput, Observation, Place
 from tests.auditor.lives import pages
 
 QUERY = encode_command(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))
@@ -40,7 +40,7 @@ class Log:
 
     def __init__(self) -> None:
         self.dumps = Dumps("log.txt")
-        self.seen: list[Seen] = []
+        self.seen: list[Observation] = []
         self.number = 0
 
     def _place(self) -> Place:
@@ -80,16 +80,16 @@ class Log:
         self.dump(entry(QUERY, bytes(16), ownership=1), slot=slot, **rest)
         self.dump(entry(QUERY, TOLD), out=True, slot=slot, **rest)
 
-    def finish(self) -> list[Seen]:
+    def finish(self) -> list[Observation]:
         self.seen += self.dumps.finish()
         return self.seen
 
 
-def pairs(seen: list[Seen]) -> list[tuple[str, bytes, bytes]]:
+def pairs(seen: list[Observation]) -> list[tuple[str, bytes, bytes]]:
     """Device, command and answer of all that were answered."""
-    sent = {x.key: x for x in seen if isinstance(x, Submitted)}
-    return [(x.device, sent[x.key].message, x.message) for x in seen if isinstance(x, Completed)]
+    sent = {x.key: x for x in seen if isinstance(x, CommandSubmitted)}
+    return [(x.device, sent[x.key].message, x.message) for x in seen if isinstance(x, CommandCompleted)]
 
 
-def losses(seen: list[Seen]) -> list[tuple[str, bool, str]]:
-    return [(x.name, x.harmless, x.detail) for x in seen if isinstance(x, Lost)]
+def losses(seen: list[Observation]) -> list[tuple[str, bool, str]]:
+    return [(x.name, x.harmless, x.detail) for x in seen if isinstance(x, MissingInput)]

@@ -12,8 +12,17 @@ from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import QueryPages
-from fwpages.readers.driver_messages import said, understand
-from fwpages.readers.observations import Completed, Event, Holes, LinkChanged, Place, Submitted, Unanswered
+from fwpages.readers.driver_messages import read_message
+from fwpages.readers.observations import (
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    DriverMessage,
+    Holes,
+    LinkChange,
+    PagesRequested,
+    Place,
+)
 from tests.auditor.lives import Life, pages
 
 DEVICE = "dut"
@@ -42,7 +51,7 @@ class Fed(Life):
     def submit_bytes(self, message: bytes, slot: int | None = None, holes: Holes = ()) -> int:
         self.id += 1
         self.s.submitted(
-            Submitted(place=self.place(), device=DEVICE, key=self.id, message=message, slot=slot, holes=holes)
+            CommandSubmitted(place=self.place(), device=DEVICE, key=self.id, message=message, slot=slot, holes=holes)
         )
         return self.id
 
@@ -54,26 +63,32 @@ class Fed(Life):
         self.complete_bytes(id_, encode_answer(a), **rest)
 
     def complete_bytes(self, id_: int, message: bytes, **rest: Any) -> None:
-        self.s.completed(Completed(place=self.place(), device=DEVICE, key=id_, message=message, **rest))
+        self.s.completed(CommandCompleted(place=self.place(), device=DEVICE, key=id_, message=message, **rest))
 
     def give_up(self, id_: int, **rest: Any) -> None:
         """Nobody waits for the answer any longer."""
-        self.s.unanswered(Unanswered(place=self.place(), device=DEVICE, key=id_, **rest))
+        self.s.unanswered(CommandUnanswered(place=self.place(), device=DEVICE, key=id_, **rest))
 
     def event(self, number: int, n: int, *, ec: bool = False, release_all: bool = False) -> None:
         request = PageRequestEvent(number, n, ec, release_all)
-        self.s.requests.happened(Event(place=self.place(), device=DEVICE, request=request, ec_known=not self.s.log))
+        self.s.requests.happened(
+            PagesRequested(place=self.place(), device=DEVICE, request=request, ec_known=not self.s.log)
+        )
 
     def link(self, what: str, detail: str = "", **rest: Any) -> None:
-        self.s.fences.happened(LinkChanged(place=self.place(), device=DEVICE, what=what, detail=detail, **rest))
+        self.s.fences.happened(LinkChange(place=self.place(), device=DEVICE, what=what, detail=detail, **rest))
 
     def say(self, *messages: str) -> None:
         """Lines of the driver's; ``give_pages| err 0`` where it matters which function of it prints the line."""
         for message in messages:
             function, _, rest = message.rpartition("| ")
-            statement = understand(function or None, rest)
-            assert statement is not None, rest
-            self.s.complaints.hear(said(statement, self.place(), DEVICE, rest))
+            line = read_message(self.place(), DEVICE, function or None, rest)
+            if isinstance(line, PagesRequested):
+                self.s.complaints.requested_by_firmware(line)
+                self.s.requests.happened(line)
+            else:
+                assert isinstance(line, DriverMessage), rest
+                self.s.complaints.hear(line)
 
     def booted(self) -> Fed:
         """Boot pages are given, no mode is negotiated; returns itself."""

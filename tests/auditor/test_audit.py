@@ -13,8 +13,16 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Command, encode_command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
+from fwpages.readers.driver_messages import read_message
 from fwpages.readers.inputs import open_source
-from fwpages.readers.observations import Lost, Place, Remark, Restarted, Said, Seen, Submitted, What
+from fwpages.readers.observations import (
+    CommandSubmitted,
+    MachineRestart,
+    MissingInput,
+    Note,
+    Observation,
+    Place,
+)
 from fwpages.readers.trace import TraceReader
 from tests.auditor.fed import numbered
 from tests.auditor.lives import Life, pages
@@ -23,16 +31,24 @@ from tests.auditor.logs import audit_trace, only, write_trace
 AT = Place("input", 1, 1.0)
 
 
-def _said(what: What, device: str = "a", *, boot: bool = False) -> Said:
-    return Said(place=AT, device=device, what=what, text=str(what), number=0, ec=False, pages=5, err=0, boot=boot)
+def _line(message: str, device: str = "a") -> Observation:
+    line = read_message(AT, device, None, message)
+    assert line is not None
+    return line
 
 
-def _enable(device: str = "a", **fields: int) -> Submitted:
+FIRMWARE = "firmware version: 28.39.1002"
+BOOT = "requested 5 boot pages for func_id 0x0"
+INIT = "requested 5 init pages for func_id 0x0"
+GAVE = "npages 5, ec_function 0, func_id 0x0, err 0"
+
+
+def _enable(device: str = "a", **fields: int) -> CommandSubmitted:
     message = encode_command(Command(Opcode.ENABLE_HCA, fields=fields))
-    return Submitted(place=AT, device=device, key=1, message=message)
+    return CommandSubmitted(place=AT, device=device, key=1, message=message)
 
 
-def _audited(*things: Seen, log: bool = True) -> Report:
+def _audited(*things: Observation, log: bool = True) -> Report:
     engine = Audit(log=log)
     engine.feed(things)
     return engine.report()
@@ -91,8 +107,8 @@ def test_an_enable_hca_that_is_cut_short_begins_none(tmp_path: Path) -> None:
 
 
 def test_a_drivers_lines_tell_of_a_new_load() -> None:
-    firmware, boot, gave = _said(What.FIRMWARE), _said(What.REQUESTED, boot=True), _said(What.GAVE)
-    assert len(_audited(firmware, boot, gave, _said(What.REQUESTED), gave).sessions) == 1
+    firmware, boot, gave = _line(FIRMWARE), _line(BOOT), _line(GAVE)
+    assert len(_audited(firmware, boot, gave, _line(INIT), gave).sessions) == 1
     assert len(_audited(firmware, boot, gave, firmware, boot, gave).sessions) == 2
     # boot pages are asked for once in a load
     assert len(_audited(boot, gave, boot, gave).sessions) == 2
@@ -103,7 +119,7 @@ def test_a_drivers_lines_tell_of_a_new_load() -> None:
 
 
 def test_devices_have_sessions_of_their_own_in_the_order_in_which_they_began() -> None:
-    report = _audited(*(_said(what, device) for what in (What.FIRMWARE, What.GAVE) for device in "bca"))
+    report = _audited(*(_line(message, device) for message in (FIRMWARE, GAVE) for device in "bca"))
     assert [(s.device, s.totals.given) for s in report.sessions] == [("b", 5), ("c", 5), ("a", 5)]
 
 
@@ -136,12 +152,12 @@ def test_a_higher_number_is_a_later_session_whatever_it_begins_with(tmp_path: Pa
 # -- what concerns every device
 
 
-def _lost(*, harmless: bool) -> Lost:
-    return Lost(place=AT, device="", name="log-lines-lost", detail="5 messages lost", harmless=harmless)
+def _lost(*, harmless: bool) -> MissingInput:
+    return MissingInput(place=AT, device="", name="log-lines-lost", detail="5 messages lost", harmless=harmless)
 
 
 def test_lines_that_are_lost_may_be_any_open_sessions() -> None:
-    opened = [_said(what, device) for device in "ab" for what in (What.FIRMWARE, What.GAVE)]
+    opened = [_line(message, device) for device in "ab" for message in (FIRMWARE, GAVE)]
     report = _audited(*opened, _lost(harmless=False))
     assert _names(report) == [["log-lines-lost"]] * 2
     assert [s.totals.given for s in report.sessions] == [None, None]
@@ -165,8 +181,8 @@ def test_after_a_close_only_the_inputs_own_end_is_told(harmless: bool, found: li
 
 
 def test_a_machine_that_starts_anew_ends_every_session_without_blame() -> None:
-    opened = [_said(what, device) for device in "ab" for what in (What.FIRMWARE, What.GAVE)]
-    report = _audited(*opened, Restarted(place=AT), Remark(place=AT, device="a", text="the log begins here"))
+    opened = [_line(message, device) for device in "ab" for message in (FIRMWARE, GAVE)]
+    report = _audited(*opened, MachineRestart(place=AT), Note(place=AT, device="a", text="the log begins here"))
     assert [(s.device, s.end, s.findings) for s in report.sessions] == [
         ("a", "open", []),
         ("b", "open", []),

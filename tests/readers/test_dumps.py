@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.readers.dumps import caller_of
-from fwpages.readers.observations import Completed, Lost, Place, Submitted
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, MissingInput, Place
 from tests.auditor.entries import GIVE, OK, QUERY, TOLD, Log, entry, full, losses, pairs
 from tests.auditor.lives import pages
 
@@ -25,7 +25,7 @@ def test_a_command_and_its_answer_find_each_other() -> None:
     log.query(slot=0)
     log.dump(entry(GIVE[:16], OK), Opcode.MANAGE_PAGES, out=True, slot=31)
     assert pairs(log.finish()) == [("dut", QUERY, TOLD), ("dut", GIVE, OK)]
-    assert [x.slot for x in log.seen if isinstance(x, Submitted)] == [31, 0]
+    assert [x.slot for x in log.seen if isinstance(x, CommandSubmitted)] == [31, 0]
     assert losses(log.seen) == []
 
 
@@ -51,7 +51,7 @@ def test_dumps_of_different_slots_may_take_turns(turns: list[bool]) -> None:
     for steps in sent:
         for _ in steps:
             pass
-    assert sorted(x.message for x in log.finish() if isinstance(x, Submitted)) == sorted([QUERY, QUERY, GIVE])
+    assert sorted(x.message for x in log.finish() if isinstance(x, CommandSubmitted)) == sorted([QUERY, QUERY, GIVE])
     assert losses(log.seen) == []
 
 
@@ -62,7 +62,7 @@ def test_lines_that_name_no_device_are_nobodys_unless_they_are_all_alike() -> No
         for _ in zip(log.steps(one, device="a"), log.steps(other, device="b"), strict=True):
             pass
         assert [name for name, _, _ in losses(log.finish())] == ["log-ambiguous"] * lost
-        assert [x.device for x in log.seen if isinstance(x, Submitted)] == ([] if lost else ["a", "b"])
+        assert [x.device for x in log.seen if isinstance(x, CommandSubmitted)] == ([] if lost else ["a", "b"])
 
 
 def test_the_caller_of_printk_tells_them_apart() -> None:
@@ -74,7 +74,7 @@ def test_the_caller_of_printk_tells_them_apart() -> None:
         pass
     for _ in two:
         pass
-    assert {x.device: x.message for x in log.finish() if isinstance(x, Submitted)} == {"a": QUERY, "b": GIVE}
+    assert {x.device: x.message for x in log.finish() if isinstance(x, CommandSubmitted)} == {"a": QUERY, "b": GIVE}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_line_of_another_slot_is_none_of_the_dump_that_is_under_way() -> None:
     for n, _ in enumerate(log.steps(raw, Opcode.MANAGE_PAGES, slot=31)):
         if n == 7:
             log.seen += log.dumps.line(9, 5, 16 * 6, b"\xff" * 16, b"")
-    assert [x.message for x in log.finish() if isinstance(x, Submitted)] == [GIVE]
+    assert [x.message for x in log.finish() if isinstance(x, CommandSubmitted)] == [GIVE]
 
 
 @pytest.mark.parametrize(("start", "headline"), [(None, 3), (3, None), (3, 3), (None, None)])
@@ -103,7 +103,7 @@ def test_a_kernel_may_name_the_slot_in_one_line_and_not_in_the_other(start: int 
     slot = start if headline is None else headline
     for n in range(4):
         log.seen += log.dumps.line(1, slot, 16 * n, full(QUERY, out=False)[16 * n : 16 * n + 16], b"")
-    assert [x.slot for x in log.finish() if isinstance(x, Submitted)] == [7, slot]
+    assert [x.slot for x in log.finish() if isinstance(x, CommandSubmitted)] == [7, slot]
     assert losses(log.seen) == []
 
 
@@ -117,6 +117,6 @@ def test_the_answer_to_a_command_that_could_not_be_told_apart_is_passed_over() -
     for device in "ab":
         log.dump(entry(QUERY, TOLD), out=True, device=device)
     # it has been said once that it is lost; the next one is told from it
-    assert not [x for x in log.seen[told:] if isinstance(x, Completed | Lost)]
+    assert not [x for x in log.seen[told:] if isinstance(x, CommandCompleted | MissingInput)]
     log.query(device="a")
     assert pairs(log.finish()) == [("a", QUERY, TOLD)]

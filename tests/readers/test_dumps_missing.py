@@ -7,7 +7,14 @@ import pytest
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.readers.dumps import MAX_OPEN
-from fwpages.readers.observations import Completed, Lost, Place, Remark, Submitted, Unanswered
+from fwpages.readers.observations import (
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    MissingInput,
+    Note,
+    Place,
+)
 from tests.auditor.entries import GIVE, OK, QUERY, TOLD, Log, entry, full, losses, pairs
 from tests.auditor.lives import pages
 
@@ -31,7 +38,7 @@ def test_an_answer_to_a_longer_command_cannot_stand_alone() -> None:
     raw = bytearray(entry(GIVE[:16], OK))
     raw[4:8] = len(GIVE).to_bytes(4, "big")
     log.dump(bytes(raw), Opcode.MANAGE_PAGES, out=True)
-    (lost,) = [x for x in log.finish() if isinstance(x, Lost)]
+    (lost,) = [x for x in log.finish() if isinstance(x, MissingInput)]
     assert (lost.number, lost.opcode, lost.harmless) == (0x31, Opcode.MANAGE_PAGES, False)
     assert "its INPUT is not in the log" in lost.detail
 
@@ -40,7 +47,7 @@ def test_a_command_in_a_slot_whose_command_had_no_answer() -> None:
     log = Log()
     log.dump(full(GIVE, out=False), Opcode.MANAGE_PAGES, slot=31)
     log.dump(full(QUERY, out=False), slot=31)
-    (lost,) = [x for x in log.finish() if isinstance(x, Lost)]
+    (lost,) = [x for x in log.finish() if isinstance(x, MissingInput)]
     assert (lost.key, lost.number, lost.opcode) == (1, 0x31, Opcode.MANAGE_PAGES)
     assert "the OUTPUT dump of MANAGE_PAGES is missing" in lost.detail
 
@@ -59,7 +66,7 @@ def test_an_entry_that_is_still_the_devices_is_no_answer() -> None:
     log.dump(full(QUERY, out=False))
     log.dump(entry(QUERY, bytes(16), ownership=1), out=True)
     assert pairs(log.finish()) == []
-    assert [x.key for x in log.seen if isinstance(x, Unanswered)] == [1]
+    assert [x.key for x in log.seen if isinstance(x, CommandUnanswered)] == [1]
 
 
 @pytest.mark.parametrize("drop", range(4))
@@ -67,7 +74,7 @@ def test_a_command_without_its_first_lines_is_lost_with_what_it_named(drop: int)
     log = Log()
     log.query()
     log.dump(full(GIVE, out=False), Opcode.MANAGE_PAGES, drop=(drop,))
-    (lost,) = [x for x in log.finish() if isinstance(x, Lost)]
+    (lost,) = [x for x in log.finish() if isinstance(x, MissingInput)]
     assert (lost.name, lost.opcode, lost.harmless) == ("log-lines-lost", Opcode.MANAGE_PAGES, False)
     # whose it was stands in the second line
     assert lost.number == (None if drop == 1 else 0x31)
@@ -76,13 +83,13 @@ def test_a_command_without_its_first_lines_is_lost_with_what_it_named(drop: int)
 def test_a_log_may_begin_in_the_middle_of_an_answer_and_end_in_that_of_a_command() -> None:
     log = Log()
     log.dump(entry(QUERY, TOLD), out=True, drop=(0,))
-    assert [type(x) for x in log.seen] == [Remark]
+    assert [type(x) for x in log.seen] == [Note]
     steps = log.steps(full(GIVE, out=False), Opcode.MANAGE_PAGES)
     for _ in range(5):
         next(steps)
     log.finish()
     assert [(name, harmless) for name, harmless, _ in losses(log.seen)] == [("log-truncated", True)]
-    assert not any(isinstance(x, Submitted) for x in log.seen)
+    assert not any(isinstance(x, CommandSubmitted) for x in log.seen)
 
 
 def test_a_log_that_ends_in_the_middle_of_an_answer_tells_what_it_has_of_it() -> None:
@@ -94,7 +101,7 @@ def test_a_log_that_ends_in_the_middle_of_an_answer_tells_what_it_has_of_it() ->
     steps = log.steps(bytes(raw), Opcode.MANAGE_PAGES, out=True)
     for _ in range(11):
         next(steps)
-    (answer,) = [x for x in log.finish() if isinstance(x, Completed)]
+    (answer,) = [x for x in log.finish() if isinstance(x, CommandCompleted)]
     # four lines of the entry, and five of the first mailbox
     known = 16 + 5 * 16
     assert (answer.message[:known], len(answer.message)) == (back[:known], len(back))

@@ -7,51 +7,52 @@ import pytest
 from fwpages.auditor.audit import Audit
 from fwpages.custody.accounts import Report
 from fwpages.prm.event import PageRequestEvent
+from fwpages.readers.driver_messages import WORDINGS, Wording, read_message
 from fwpages.readers.observations import (
-    Completed,
-    Event,
-    Header,
-    LinkChanged,
-    Lost,
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    DriverMessage,
+    LinkChange,
+    MachineRestart,
+    MissingInput,
+    Note,
+    Observation,
+    PagesRequested,
     Place,
-    Remark,
-    Restarted,
-    Said,
-    Seen,
-    Submitted,
-    Unanswered,
-    What,
+    TraceHeader,
+    UnknownPageReturned,
 )
 
 AT = Place("input", 7, 1.5)
-KINDS: tuple[Seen, ...] = (
-    Header(place=AT, device="dut"),
-    Submitted(place=AT, device="dut", key=1, message=bytes.fromhex("0108000000000001")),
-    Completed(place=AT, device="dut", key=1, message=bytes(16)),
-    Unanswered(place=AT, device="dut", key=1),
-    Event(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
-    LinkChanged(place=AT, device="dut", what="lost"),
-    Said(place=AT, device="dut", what=What.NOT_FOUND, text="page not found"),
-    Lost(place=AT, device="dut", name="log-lines-lost", detail="5 lines"),
-    Lost(place=AT, device="", name="log-lines-lost", detail="5 lines"),
-    Remark(place=AT, device="dut", text="the log begins in the middle of a command"),
-    Restarted(place=AT),
+KINDS: tuple[Observation, ...] = (
+    TraceHeader(place=AT, device="dut"),
+    CommandSubmitted(place=AT, device="dut", key=1, message=bytes.fromhex("0108000000000001")),
+    CommandCompleted(place=AT, device="dut", key=1, message=bytes(16)),
+    CommandUnanswered(place=AT, device="dut", key=1),
+    PagesRequested(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
+    LinkChange(place=AT, device="dut", what="lost"),
+    DriverMessage(place=AT, device="dut", text="Link up"),
+    MissingInput(place=AT, device="dut", name="log-lines-lost", detail="5 lines"),
+    MissingInput(place=AT, device="", name="log-lines-lost", detail="5 lines"),
+    Note(place=AT, device="dut", text="the log begins in the middle of a command"),
+    MachineRestart(place=AT),
 )
 
 
-def _audited(*things: Seen, log: bool) -> Report:
+def _audited(*things: Observation, log: bool) -> Report:
     audit = Audit(log=log)
     audit.feed(things)
     return audit.report()
 
 
 def test_every_kind_is_tried_here() -> None:
-    assert {type(x).__name__ for x in KINDS} == {kind.__name__ for kind in Seen.__subclasses__()}
+    assert {type(x).__name__ for x in KINDS} == {kind.__name__ for kind in Observation.__subclasses__()}
 
 
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("first", KINDS, ids=lambda x: type(x).__name__)
-def test_anything_can_be_the_first_and_the_last_that_is_seen(first: Seen, log: bool) -> None:
+def test_anything_can_be_the_first_and_the_last_that_is_seen(first: Observation, log: bool) -> None:
     """An input may begin and end wherever it likes."""
     for last in KINDS:
         for s in _audited(first, last, log=log).sessions:
@@ -60,22 +61,23 @@ def test_anything_can_be_the_first_and_the_last_that_is_seen(first: Seen, log: b
             assert {f.given for f in s.functions} <= {None}
 
 
-@pytest.mark.parametrize("what", What)
-def test_whatever_a_driver_says_first_is_heard(what: What) -> None:
-    bare = Said(place=AT, device="dut", what=what, text="it says no more than that")
-    (s,) = _audited(bare, bare, log=True).sessions
+@pytest.mark.parametrize("wording", WORDINGS, ids=lambda w: w.example)
+def test_any_line_of_the_drivers_can_be_the_first(wording: Wording) -> None:
+    line = read_message(AT, "dut", wording.printed_by or None, wording.example)
+    assert line is not None
+    (s,) = _audited(line, line, log=True).sessions
     assert s.totals.held in (None, 0)
 
 
 @pytest.mark.parametrize("time", [1.5, "Nov 21 09:02:53", None])
 def test_a_finding_shows_the_place_as_the_input_writes_it(time: float | str | None) -> None:
-    said = Said(place=Place("log.txt", 12, time), device="dut", what=What.NOT_FOUND, text="page not found")
-    (f,) = _audited(said, log=True).sessions[0].findings
+    line = UnknownPageReturned(place=Place("log.txt", 12, time), device="dut", text="page not found")
+    (f,) = _audited(line, log=True).sessions[0].findings
     assert f.at == {"file": "log.txt", "line": 12, "time": time}
 
 
 def test_a_new_start_of_the_machine_is_every_devices() -> None:
-    others = [Remark(place=AT, device=name, text="open") for name in ("a", "b")]
+    others = [Note(place=AT, device=name, text="open") for name in ("a", "b")]
     audit = Audit(log=True)
-    audit.feed([*others, Restarted(place=AT), *others])
+    audit.feed([*others, MachineRestart(place=AT), *others])
     assert [s.device for s in audit.report().sessions] == ["a", "b", "a", "b"]

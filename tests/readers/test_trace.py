@@ -17,7 +17,14 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command, decode_answer, decode_command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.readers.inputs import Source
-from fwpages.readers.observations import Completed, Event, Header, LinkChanged, Submitted, Unanswered
+from fwpages.readers.observations import (
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    LinkChange,
+    PagesRequested,
+    TraceHeader,
+)
 from fwpages.readers.trace import TraceReader, TraceWriter
 from tests.auditor.lives import Life, pages
 from tests.auditor.logs import VHCA, accounts, audit_trace, only, trace, write
@@ -42,26 +49,26 @@ def test_what_is_written_is_read() -> None:
     w.link(9.3, 1, "garbled", id=7)
     w.end()
     head, sub, com, event, link, aborted, given_up, garbled = _read(out.getvalue())
-    assert isinstance(head, Header)
+    assert isinstance(head, TraceHeader)
     assert (head.device, head.supplier) == ("connectx7", Supplier(ecpf=True, max_vfs=8, max_ec_vfs=2))
     assert head.numbered
-    assert isinstance(sub, Submitted)
+    assert isinstance(sub, CommandSubmitted)
     assert (sub.session, sub.slot, sub.place.line, sub.place.time) == (1, 31, 2, 1.5)
     read = decode_command(sub.message)
     assert (read.opcode, read.op_mod, read["function_id"], read["input_num_entries"]) == (0x108, 2, 0x2A, 3)
-    assert isinstance(com, Completed)
+    assert isinstance(com, CommandCompleted)
     assert com.key == sub.key
     assert len(com.message) == c.reply_length
     assert np.array_equal(decode_answer(Opcode.MANAGE_PAGES, com.message).pas[:2], pages(0x100, 2))
-    assert isinstance(event, Event)
+    assert isinstance(event, PagesRequested)
     assert event.request == PageRequestEvent(0x31, -10, ec=True)
-    assert isinstance(link, LinkChanged)
+    assert isinstance(link, LinkChange)
     assert (link.what, link.detail) == ("reset", "function-level reset")
-    assert isinstance(aborted, Unanswered)
+    assert isinstance(aborted, CommandUnanswered)
     assert (aborted.key, aborted.by_link) == (sub.key, True)
-    assert isinstance(given_up, Unanswered)
+    assert isinstance(given_up, CommandUnanswered)
     assert (given_up.key, given_up.by_link, given_up.detail) == (sub.key, False, "no answer in its time")
-    assert isinstance(garbled, LinkChanged)
+    assert isinstance(garbled, LinkChange)
     assert (garbled.what, garbled.key) == ("garbled", sub.key)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Blame
-from fwpages.readers.observations import Completed, Lost, Place
+from fwpages.readers.observations import CommandCompleted, MissingInput, Place
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession, Pending
@@ -34,7 +34,7 @@ class Answers:
             if len(self._done) > MAX_DONE:
                 del self._done[next(iter(self._done))]
 
-    def stray(self, v: Completed) -> None:
+    def stray(self, v: CommandCompleted) -> None:
         """An answer to a command that nobody waits for."""
         s = self.s
         if v.key in self._done:
@@ -46,7 +46,7 @@ class Answers:
             self._stray("answer-unasked", v.place, "no command of this number was sent")
         else:
             detail = "an answer to a command that is not in the trace"
-            s.missing(Lost(place=v.place, device=v.device, name="log-lines-lost", detail=detail))
+            s.missing(MissingInput(place=v.place, device=v.device, name="log-lines-lost", detail=detail))
 
     def _stray(self, name: str, place: Place, detail: str) -> None:
         if len(self._strays) < MAX_DONE:

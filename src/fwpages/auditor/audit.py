@@ -24,19 +24,20 @@ from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.readers.inputs import InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
-    Completed,
-    Event,
-    Header,
-    LinkChanged,
-    Lost,
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    DriverMessage,
+    FirmwareVersion,
+    LinkChange,
+    MachineRestart,
+    MissingInput,
+    Note,
+    Observation,
+    PagesRequested,
     Place,
-    Remark,
-    Restarted,
-    Said,
-    Seen,
-    Submitted,
-    Unanswered,
-    What,
+    StartupPagesRequested,
+    TraceHeader,
 )
 from fwpages.readers.trace import TraceReader
 
@@ -88,43 +89,43 @@ class Audit:
         self._done: list[SessionReport | None] = []
         self._lost: list[FoundFault] = []
 
-    def feed(self, stream: Iterable[Seen]) -> None:
+    def feed(self, stream: Iterable[Observation]) -> None:
         """Everything that a reader hands out."""
         for v in stream:
             self.see(v)
 
-    def see(self, v: Seen) -> None:
+    def see(self, v: Observation) -> None:
         """One thing."""
         self._look(v)
         self._dispatch(v)
         self._look(v)
 
-    def _look(self, v: Seen) -> None:
+    def _look(self, v: Observation) -> None:
         """Time has passed, or pages have come back."""
         device = self._devices.get(v.device)
         if device is not None and device.session is not None:
             device.session.waits.look(v.place)
 
-    def _dispatch(self, v: Seen) -> None:
+    def _dispatch(self, v: Observation) -> None:
         match v:
-            case Submitted():
+            case CommandSubmitted():
                 self._submitted(v)
-            case Completed():
+            case CommandCompleted():
                 self._completed(v)
-            case Event():
+            case PagesRequested():
                 self._event(v)
-            case Said():
-                self._said(v)
-            case Unanswered() | LinkChanged():
+            case DriverMessage():
+                self._driver_message(v)
+            case CommandUnanswered() | LinkChange():
                 self._link(v)
-            case Lost():
+            case MissingInput():
                 self._missing(v)
-            case Header():
+            case TraceHeader():
                 device = self._device(v.device)
                 device.supplier, device.numbered = v.supplier, v.numbered
-            case Remark():
+            case Note():
                 self._session(v).note(v.text)
-            case Restarted():
+            case MachineRestart():
                 for device in self._devices.values():
                     if device.session is not None and v.detail:
                         device.session.note(v.detail)
@@ -166,7 +167,7 @@ class Audit:
         elif device.leftovers is not None:
             device.leftovers = s.pages.leftovers
 
-    def _session(self, v: Seen) -> AuditedSession:
+    def _session(self, v: Observation) -> AuditedSession:
         """The session that this belongs to; a new one where none is open, whose beginning was then not seen."""
         device = self._device(v.device)
         s = device.session
@@ -174,7 +175,7 @@ class Audit:
             return self._begin(device, v.place, v.session)
         return s
 
-    def _stale(self, v: Seen) -> AuditedSession | None:
+    def _stale(self, v: Observation) -> AuditedSession | None:
         """The open session, where this belongs to an earlier one."""
         s = self._device(v.device).session
         old = s is not None and v.session is not None and s.number is not None and v.session < s.number
@@ -182,7 +183,7 @@ class Audit:
 
     # -- what was seen
 
-    def _submitted(self, v: Submitted) -> None:
+    def _submitted(self, v: CommandSubmitted) -> None:
         s = self._session(v)
         opcode = int.from_bytes(v.message[:2], "big")
         if opcode == Opcode.ENABLE_HCA and len(v.message) >= 12:
@@ -194,7 +195,7 @@ class Audit:
             s = self._begin(self._device(v.device), v.place, v.session)
         s.submitted(v)
 
-    def _enabling(self, v: Submitted, s: AuditedSession) -> AuditedSession:
+    def _enabling(self, v: CommandSubmitted, s: AuditedSession) -> AuditedSession:
         """ENABLE_HCA of the function itself begins a session, unless it is the first thing of this one."""
         try:
             c = decode_command(v.message)
@@ -218,33 +219,36 @@ class Audit:
             s.naming.ecpf = False
         return s
 
-    def _completed(self, v: Completed) -> None:
+    def _completed(self, v: CommandCompleted) -> None:
         if (s := self._stale(v)) is not None:
             detail = f"an answer to a command of session {v.session}; nothing is taken from it"
             s.fault("late-answer", Blame.DEVICE, v.place, detail=detail)
             return
         self._session(v).completed(v)
 
-    def _event(self, v: Event) -> None:
+    def _event(self, v: PagesRequested) -> None:
         if (s := self._stale(v)) is not None:
             detail = f"a page request of session {v.session}: {many(v.request.num_pages)}"
             s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
             return
-        self._session(v).requests.happened(v)
+        s = self._session(v)
+        if not v.ec_known:
+            s.complaints.requested_by_firmware(v)
+        s.requests.happened(v)
 
-    def _link(self, v: Unanswered | LinkChanged) -> None:
+    def _link(self, v: CommandUnanswered | LinkChange) -> None:
         if self._stale(v) is not None:
             return
         s = self._session(v)
-        if isinstance(v, Unanswered):
+        if isinstance(v, CommandUnanswered):
             s.unanswered(v)
         else:
             s.fences.happened(v)
 
-    def _said(self, v: Said) -> None:
+    def _driver_message(self, v: DriverMessage) -> None:
         device = self._device(v.device)
         s = device.session
-        if v.what is What.FIRMWARE or (v.what is What.REQUESTED and v.boot):
+        if isinstance(v, FirmwareVersion) or (isinstance(v, StartupPagesRequested) and v.boot):
             if s is None or self._anew(s, v):
                 s = self._begin(device, v.place)
             s.began = s.began or not s.used
@@ -252,13 +256,13 @@ class Audit:
         s.complaints.hear(v)
 
     @staticmethod
-    def _anew(s: AuditedSession, v: Said) -> bool:
+    def _anew(s: AuditedSession, v: DriverMessage) -> bool:
         """A driver's line tells of a new load."""
-        if v.what is What.FIRMWARE:
+        if isinstance(v, FirmwareVersion):
             return s.used or s.closed
         return s.tally.used and not s.commands
 
-    def _missing(self, v: Lost) -> None:
+    def _missing(self, v: MissingInput) -> None:
         if v.device:
             self._session(v).missing(v)
             return

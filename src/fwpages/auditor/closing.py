@@ -13,7 +13,7 @@ from fwpages.custody.records import Record
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
-from fwpages.readers.observations import Unanswered
+from fwpages.readers.observations import CommandUnanswered
 
 #: losses in one session's log from which on dumps are not trusted to be whole where they look so
 MAX_DAMAGE = 16
@@ -96,7 +96,7 @@ def _under_way(s: AuditedSession, end: End) -> None:
             del s.pending[p.key]
             s.answers.none_to(p)
         else:
-            s.unanswered(Unanswered(place=p.place, device=s.device, key=p.key))
+            s.unanswered(CommandUnanswered(place=p.place, device=s.device, key=p.key))
 
 
 def _by_ledger(s: AuditedSession) -> list[FunctionAccount]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Blame
 from fwpages.pages.words import many
-from fwpages.readers.observations import LinkChanged, Place
+from fwpages.readers.observations import LinkChange, Place
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession
@@ -34,7 +34,7 @@ class Fences:
         #: the reset that was asked for and is not proven yet
         self.asked: Place | None = None
 
-    def happened(self, v: LinkChanged) -> None:
+    def happened(self, v: LinkChange) -> None:
         """One thing."""
         s, words = self.s, f": {v.detail}" if v.detail else ""
         s.last = v.place
@@ -58,14 +58,14 @@ class Fences:
             case _:
                 s.note(f"link: {v.what}{words}")
 
-    def _lose(self, v: LinkChanged, words: str) -> None:
+    def _lose(self, v: LinkChange, words: str) -> None:
         if self.asked is not None or self.s.closed:
             return  # nothing is done over the link any more but to reset the device
         self._lost = True
         out = self.s.custody.records.out
         self.s.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{many(out)} out{words}")
 
-    def _reset(self, v: LinkChanged, words: str) -> None:
+    def _reset(self, v: LinkChange, words: str) -> None:
         """The host asks for a reset: whatever is out has no answer any more that could be waited for."""
         s = self.s
         s.note(f"the link was reset{words}")
@@ -103,7 +103,7 @@ class Fences:
         out = self.s.custody.records.out
         self.s.fault("not-fenced", Blame.LINK, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
 
-    def _fence(self, v: LinkChanged, words: str) -> None:
+    def _fence(self, v: LinkChange, words: str) -> None:
         s = self.s
         s.abandon(v.place)
         s.answers.done(s.overdue)

@@ -10,7 +10,7 @@ from fwpages.prm.event import EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, Teardown
-from fwpages.readers.observations import Completed, Holes, Place
+from fwpages.readers.observations import CommandCompleted, Holes, Place
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession, Pending
@@ -74,7 +74,7 @@ class Lifecycle:
         elif p.opcode == Opcode.ALLOC_SF:
             self.s.naming.enable(self.s.naming.sf_name(c["function_id"]), FunctionType.SF)
 
-    def answered(self, p: Pending, c: Command, a: Answer, v: Completed) -> None:
+    def answered(self, p: Pending, c: Command, a: Answer, v: CommandCompleted) -> None:
         """The device did it."""
         match p.opcode:
             case Opcode.ENABLE_HCA:
@@ -211,7 +211,7 @@ class Lifecycle:
             s.naming.vhca = vhca
             self._rename()
 
-    def _queried_cap(self, p: Pending, c: Command, a: Answer, v: Completed) -> None:
+    def _queried_cap(self, p: Pending, c: Command, a: Answer, v: CommandCompleted) -> None:
         if c.op_mod >> 1 != CapType.GENERAL or len(a.data) < GENERAL.least or holed(v.holes, 16, CAPS_READ):
             return
         s, caps = self.s, GENERAL.unpack(a.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fwpages.auditor.findings import FoundFault
@@ -10,7 +9,33 @@ from fwpages.auditor.refusals import Refusals
 from fwpages.custody.findings import Blame
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id
-from fwpages.readers.observations import Place, Said, What
+from fwpages.readers.observations import (
+    AllocationFailed,
+    AllPagesReleased,
+    CantGiveFailed,
+    CommandNotDone,
+    CommandNotSent,
+    CommandRefused,
+    CommandTimedOut,
+    DeviceInError,
+    DriverMessage,
+    FunctionMessage,
+    GiveFailed,
+    LateCompletion,
+    PageRequestDropped,
+    PagesGiven,
+    PagesLeft,
+    PagesPending,
+    PagesRequested,
+    Place,
+    ReclaimAbandoned,
+    StartupPagesRequested,
+    TakeBegun,
+    TakeFailed,
+    TeardownSkipped,
+    TooManyReturned,
+    UnknownPageReturned,
+)
 
 if TYPE_CHECKING:
     from fwpages.auditor.fences import Why
@@ -23,29 +48,70 @@ class Complaints:
     def __init__(self, session: AuditedSession) -> None:
         self.s = session
         #: a TAKE that a line announced and whose dump should follow
-        self._expected: Said | None = None
+        self._expected: TakeBegun | None = None
         #: pages that the driver says are left after it took everything back, and of which types
         self.left: int | None = None
         self._left_by: dict[FunctionType, int] = {}
-        self._left_at: Said | None = None
-        self.gave_up: Said | None = None
+        self._left_at: PagesLeft | None = None
+        self.gave_up: ReclaimAbandoned | TakeFailed | TeardownSkipped | None = None
         self._last_init: int | None = None
         self.refusals = Refusals(session, self._who)
         #: the device is in error; and what the driver took back since then, by itself
-        self.dead: Said | None = None
-        self.seized: Said | None = None
+        self.dead: DeviceInError | None = None
+        self.seized: TakeBegun | None = None
         #: a GIVE's line named nothing; requests have come since; such lines come twice
         self._bare = self._asked = False
         self._twice: bool | None = None
         #: a line shows that others are missing which nothing else tells of
         self.untold = False
 
-    def hear(self, v: Said) -> None:
+    def hear(self, v: DriverMessage) -> None:
         """One line."""
         self.s.last = v.place
-        handler = _HEARD.get(v.what)
-        if handler is not None:
-            handler(self, v)
+        match v:
+            case StartupPagesRequested():
+                self._requested(v)
+            case PagesGiven():
+                self._gave(v)
+            case GiveFailed():
+                self.refusals.give_failed(v)
+            case TakeBegun():
+                self._taking(v)
+            case AllPagesReleased():
+                self._released(v)
+            case PagesLeft():
+                self._left(v)
+            case ReclaimAbandoned() | TeardownSkipped():
+                self.gave_up = v
+            case TakeFailed():
+                self._reclaim_failed(v)
+            case _:
+                self._complaint(v)
+
+    def _complaint(self, v: DriverMessage) -> None:
+        match v:
+            case UnknownPageReturned():
+                self._not_found(v)
+            case TooManyReturned():
+                self._over_asked(v)
+            case AllocationFailed():
+                self.refusals.alloc_failed(v)
+            case CantGiveFailed():
+                self.refusals.notify_failed(v)
+            case CommandRefused() | CommandNotSent():
+                self.refusals.refused(v)
+            case CommandTimedOut():
+                self.refusals.timeout(v)
+            case CommandNotDone():
+                self.refusals.no_done(v)
+            case LateCompletion():
+                self.refusals.late(v)
+            case PageRequestDropped():
+                self._tell("request-dropped", Blame.HOST, v.place, detail=v.text)
+            case PagesPending():
+                self._tell("pages-pending", Blame.DEVICE, v.place, pages=v.pages, detail=v.text)
+            case DeviceInError():
+                self._device_error(v)
 
     def _tell(
         self,
@@ -61,7 +127,7 @@ class Complaints:
 
     # -- who is meant
 
-    def _who(self, v: Said) -> Identity | None:
+    def _who(self, v: FunctionMessage) -> Identity | None:
         """The function that a line names, in the mode that the line, or the session so far, tells."""
         s = self.s
         if v.number is None:
@@ -76,7 +142,7 @@ class Complaints:
             return None if len(known) > 1 else known[0] if known else func_id(v.number)
         return s.naming.name(v.number, bool(v.ec))
 
-    def _switched(self, v: Said) -> None:
+    def _switched(self, v: FunctionMessage) -> None:
         """A line speaks of vhca_ids though nothing switched the mode that was seen."""
         s = self.s
         if s.commands and s.began and not s.lossy and not s.pages.mode_unknown:
@@ -88,23 +154,24 @@ class Complaints:
 
     # -- lines about pages
 
-    def _requested(self, v: Said) -> None:
+    def _requested(self, v: StartupPagesRequested) -> None:
         self.s.used = self._asked = True
         if not v.boot:
             self._last_init = v.number
         if v.number is not None and v.pages:
             self.s.tally.requested(v.number, v.pages)
 
-    def _request(self, v: Said) -> None:
+    def requested_by_firmware(self, v: PagesRequested) -> None:
+        """A page request, as the driver prints it."""
+        self.s.last = v.place
+        if v.request.release_all:
+            self.s.tally.releasing.append(v.request.number)
+            return
         self._asked = True
-        if v.number is not None and v.pages:
-            self.s.tally.requested(v.number, v.pages)
+        if v.request.num_pages:
+            self.s.tally.requested(v.request.number, v.request.num_pages)
 
-    def _release_request(self, v: Said) -> None:
-        if v.number is not None:
-            self.s.tally.releasing.append(v.number)
-
-    def _gave(self, v: Said) -> None:
+    def _gave(self, v: PagesGiven) -> None:
         s = self.s
         if self._repeats(v):
             return
@@ -125,7 +192,7 @@ class Complaints:
         if s.commands and not s.ambiguous and v.number is not None and v.pages is not None:
             self._confirm_give(v, v.number, v.pages)
 
-    def _repeats(self, v: Said) -> bool:
+    def _repeats(self, v: PagesGiven) -> bool:
         """Linux 3.11 says ``err 0`` twice for each GIVE; whether this kernel does, the first GIVE tells."""
         if v.number is not None or v.pages is not None or self.s.commands:
             return False
@@ -135,7 +202,7 @@ class Complaints:
         self._asked = False
         return bool(self._twice) and not self._bare
 
-    def _confirm_give(self, v: Said, number: int, pages: int) -> None:
+    def _confirm_give(self, v: PagesGiven, number: int, pages: int) -> None:
         """A dump has told it already: the line is only compared."""
         s, done, who = self.s, self.s.pages.unconfirmed, self._who(v)
         if (number, pages) in done:
@@ -150,7 +217,7 @@ class Complaints:
         self._tell("log-lines-lost", Blame.LOG, v.place, who, pages, detail)
         s.lose(who, detail)
 
-    def _taking(self, v: Said) -> None:
+    def _taking(self, v: TakeBegun) -> None:
         s = self.s
         if s.commands and not s.ambiguous:
             if self._expected is not None:
@@ -166,7 +233,7 @@ class Complaints:
             who = s.naming.name(served.number, ec=False)
         rows = [who] if who is not None else s.tally.called(v.number)
         for row in rows:
-            s.tally.take(row, v.pages or 0, solicited=served is not None and (who is not None or v.number is not None))
+            s.tally.take(row, v.pages, solicited=served is not None and (who is not None or v.number is not None))
 
     def took(self, who: Identity | None) -> None:
         """The dump of a TAKE was seen."""
@@ -186,8 +253,8 @@ class Complaints:
         self._tell("log-lines-lost", Blame.LOG, v.place, who, detail=detail)
         self.s.lose(who, detail)
 
-    def _released(self, v: Said) -> None:
-        s, who, pages = self.s, self._who(v), v.pages or 0
+    def _released(self, v: AllPagesReleased) -> None:
+        s, who, pages = self.s, self._who(v), v.pages
         if who is None:
             return
         s.used = True
@@ -205,7 +272,7 @@ class Complaints:
 
     # -- complaints
 
-    def _reclaim_failed(self, v: Said) -> None:
+    def _reclaim_failed(self, v: TakeFailed) -> None:
         s = self.s
         if s.commands:
             self.gave_up = self.gave_up or v
@@ -216,43 +283,25 @@ class Complaints:
         else:
             self.refusals.reclaim_failed(v)
 
-    def _gave_up(self, v: Said) -> None:
-        self.gave_up = v
-
-    def _left(self, v: Said) -> None:
+    def _left(self, v: PagesLeft) -> None:
         if v.kind is not None:
-            self._left_by[v.kind] = v.pages or 0
-        elif v.pages is not None:
+            self._left_by[v.kind] = v.pages
+        else:
             self.left = v.pages
         self._left_at = self._left_at or v
 
-    def _simple(self, name: str, blame: Blame) -> Callable[[Said], None]:
-        def tell(v: Said) -> None:
-            self._tell(name, blame, v.place, self._who(v), v.pages, v.text)
-
-        return tell
-
-    def _request_dropped(self, v: Said) -> None:
-        self._simple("request-dropped", Blame.HOST)(v)
-
-    def _pending(self, v: Said) -> None:
-        self._simple("pages-pending", Blame.DEVICE)(v)
-
-    def _device_error(self, v: Said) -> None:
+    def _device_error(self, v: DeviceInError) -> None:
         self.dead = self.dead or v
         if not self.s.faults.has("device-error"):
-            self._simple("device-error", Blame.DEVICE)(v)
+            self._tell("device-error", Blame.DEVICE, v.place, detail=v.text)
 
-    def _not_found(self, v: Said) -> None:
+    def _not_found(self, v: UnknownPageReturned) -> None:
         if not self.s.commands:
             self._tell("returned-never-given", Blame.DEVICE, v.place, pages=1, detail=v.text)
 
-    def _over_asked(self, v: Said) -> None:
+    def _over_asked(self, v: TooManyReturned) -> None:
         if not self.s.commands:
             self._tell("count-over-asked", Blame.DEVICE, v.place, pages=v.pages, detail=v.text)
-
-    def _no_teardown(self, v: Said) -> None:
-        self.gave_up = v
 
     # -- the end
 
@@ -261,7 +310,7 @@ class Complaints:
         s = self.s
         if s.commands or s.blind or self.seized is not None:
             return False
-        if self.left is not None or (self.gave_up is not None and self.gave_up.what is not What.NO_TEARDOWN):
+        if self.left is not None or (self.gave_up is not None and not isinstance(self.gave_up, TeardownSkipped)):
             return True
         return s.tally.swept_out() or (why == "next" and s.tally.sweeping)
 
@@ -287,7 +336,7 @@ class Complaints:
         v = self.gave_up or self._left_at
         if v is None:
             return
-        who = self._who(v)
+        who = self._who(v) if isinstance(v, FunctionMessage) else None
         types = "".join(f"; of these {kind.value} {n}" for kind, n in self._left_by.items())
         pages = self.left if self.left is not None else self._unreturned(who)
         detail = f"{v.text}{types}" if self._left_at is None else f"{v.text}; {self._left_at.text}{types}"
@@ -308,30 +357,3 @@ class Complaints:
             words = f"the driver counts {many(self.left or 0)} left, its commands add up to {out}"
             by = "".join(f"; {kind.value} {n}" for kind, n in self._left_by.items())
             self._tell("counters-disagree", Blame.HOST, at.place, detail=words + by)
-
-
-_HEARD: dict[What, Callable[[Complaints, Said], None]] = {
-    What.REQUESTED: Complaints._requested,
-    What.REQUEST: Complaints._request,
-    What.RELEASE_REQUEST: Complaints._release_request,
-    What.GAVE: Complaints._gave,
-    What.GIVE_FAILED: lambda c, v: c.refusals.give_failed(v),
-    What.TAKING: Complaints._taking,
-    What.RELEASED: Complaints._released,
-    What.LEFT: Complaints._left,
-    What.GAVE_UP: Complaints._gave_up,
-    What.RECLAIM_FAILED: Complaints._reclaim_failed,
-    What.NOT_FOUND: Complaints._not_found,
-    What.OVER_ASKED: Complaints._over_asked,
-    What.ALLOC_FAILED: lambda c, v: c.refusals.alloc_failed(v),
-    What.NOTIFY_FAILED: lambda c, v: c.refusals.notify_failed(v),
-    What.REFUSED: lambda c, v: c.refusals.refused(v),
-    What.TIMEOUT: lambda c, v: c.refusals.timeout(v),
-    What.NO_DONE: lambda c, v: c.refusals.no_done(v),
-    What.NOT_SENT: lambda c, v: c.refusals.refused(v),
-    What.LATE: lambda c, v: c.refusals.late(v),
-    What.REQUEST_DROPPED: Complaints._request_dropped,
-    What.PENDING: Complaints._pending,
-    What.DEVICE_ERROR: Complaints._device_error,
-    What.NO_TEARDOWN: Complaints._no_teardown,
-}

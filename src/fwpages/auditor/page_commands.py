@@ -16,7 +16,7 @@ from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import status_words
-from fwpages.readers.observations import Completed, Holes, Place
+from fwpages.readers.observations import CommandCompleted, Holes, Place
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession, Pending
@@ -194,7 +194,7 @@ class PageCommands:
             s.fault("log-lines-lost", Blame.LOG, p.place, who, detail=f"{p}: {why}")
         s.lose(who, why)
 
-    def answered(self, p: Pending, a: Answer, v: Completed, *, late: bool) -> None:
+    def answered(self, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> None:
         """MANAGE_PAGES was answered."""
         if p.who is None:
             return
@@ -240,7 +240,7 @@ class PageCommands:
         else:
             s.custody.accept(offer)
 
-    def _took(self, p: Pending, who: Identity, a: Answer, v: Completed) -> None:
+    def _took(self, p: Pending, who: Identity, a: Answer, v: CommandCompleted) -> None:
         s = self.s
         if not a.ok:
             s.reclaim_discard += p.asked

@@ -9,8 +9,20 @@ from fwpages.auditor.findings import FoundFault
 from fwpages.custody.findings import Blame
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import Opcode, opcode_name
-from fwpages.prm.status import status_words
-from fwpages.readers.observations import Said, Unanswered, What
+from fwpages.readers.observations import (
+    AllocationFailed,
+    CantGiveFailed,
+    CommandNotDone,
+    CommandNotSent,
+    CommandRefused,
+    CommandTimedOut,
+    CommandUnanswered,
+    DriverMessage,
+    FunctionMessage,
+    GiveFailed,
+    LateCompletion,
+    TakeFailed,
+)
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession
@@ -25,11 +37,11 @@ _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 class Refusals:
     """Hears of them for one session; ``who`` tells whom a line means."""
 
-    def __init__(self, session: AuditedSession, who: Callable[[Said], Identity | None]) -> None:
+    def __init__(self, session: AuditedSession, who: Callable[[FunctionMessage], Identity | None]) -> None:
         self.s = session
         self._who = who
         #: a line that the next ones may say more about
-        self._open: Said | None = None
+        self._open: CommandRefused | CommandNotSent | CommandTimedOut | TakeFailed | None = None
         #: a TAKE has failed
         self.taking = False
         #: the driver has said that it had no memory, and not yet that it thus cannot give
@@ -39,21 +51,21 @@ class Refusals:
         self,
         name: str,
         blame: Blame,
-        v: Said,
+        v: DriverMessage,
         who: Identity | None = None,
         pages: int | None = None,
         detail: str = "",
     ) -> None:
         self.s.faults.add(FoundFault(name, blame, v.place, who, pages, detail or v.text, heard=True))
 
-    def _opened(self, v: Said) -> str:
+    def _opened(self, v: DriverMessage) -> str:
         """The line's text, with that of the line before which was about the same."""
         opened, self._open = self._open, None
         return f"{v.text}; {opened.text}" if opened is not None else v.text
 
     # -- the driver's page code
 
-    def give_failed(self, v: Said) -> None:
+    def give_failed(self, v: GiveFailed) -> None:
         """A GIVE had another end than OK."""
         s = self.s
         served = s.tally.serve(v.number, v.pages, take=False)
@@ -76,7 +88,7 @@ class Refusals:
             return
         self._tell("give-refused", Blame.DEVICE, v, who, pages, text)
 
-    def reclaim_failed(self, v: Said) -> None:
+    def reclaim_failed(self, v: TakeFailed) -> None:
         """A TAKE had another end than OK. A line without the error is followed by one with it."""
         self.taking = True
         if v.err is None:
@@ -85,28 +97,28 @@ class Refusals:
             return
         self._tell(_take(v.err), Blame.DEVICE, v, detail=self._opened(v))
 
-    def alloc_failed(self, v: Said) -> None:
+    def alloc_failed(self, v: AllocationFailed) -> None:
         """The driver had no memory: one line where it asked for some, one where it gives up giving."""
         again, self._no_memory = self._no_memory and v.err is not None, v.err is None
         if not again:
-            self._tell("alloc-failed", Blame.HOST, v, self._who(v), v.pages)
+            self._tell("alloc-failed", Blame.HOST, v)
 
-    def notify_failed(self, v: Said) -> None:
+    def notify_failed(self, v: CantGiveFailed) -> None:
         """A CANT_GIVE had another end than OK."""
         text = self._opened(v)
         if self.s.commands:
             return
         name = "cant-give-unanswered" if v.err == ETIMEDOUT else "command-refused"
-        self._tell(name, Blame.DEVICE, v, self._who(v), v.pages, text)
+        self._tell(name, Blame.DEVICE, v, self._who(v), detail=text)
 
     # -- its command code
 
-    def refused(self, v: Said) -> None:
+    def refused(self, v: CommandRefused | CommandNotSent | CommandTimedOut) -> None:
         """Any command was refused, or could not be sent: the driver's function that wanted it may say more."""
         self.flush()
         if not self.s.commands and v.opcode is not None:
             self._open = v
-        elif v.what is What.NOT_SENT:
+        elif isinstance(v, CommandNotSent):
             self._tell("command-not-sent", Blame.HOST, v)
 
     def flush(self, err: int | None = None) -> None:
@@ -114,28 +126,29 @@ class Refusals:
         v, self._open = self._open, None
         if v is None:
             return
-        s = self.s
-        if v.what is What.RECLAIM_FAILED:
-            self._tell(_take(err), Blame.DEVICE, v)
-        elif v.what is What.NOT_SENT:
-            self._tell("command-not-sent", Blame.HOST, v)
-        elif v.what is What.TIMEOUT:
-            self._tell("command-unanswered", Blame.DEVICE, v)
-        elif v.opcode is None or v.opcode not in frozenset(Opcode) - _TRIED:
-            name = opcode_name(v.opcode or 0)
-            s.benign[name] = s.benign.get(name, 0) + 1
-        else:
-            kind = _PAGE_OPS.get(v.op_mod or 0, "command") if v.opcode == Opcode.MANAGE_PAGES else "command"
-            status = f" ({status_words(v.status)})" if v.status is not None and "status" not in v.text else ""
-            self._tell(f"{kind}-refused", Blame.DEVICE, v, detail=f"{v.text}{status}")
+        match v:
+            case TakeFailed():
+                self._tell(_take(err), Blame.DEVICE, v)
+            case CommandNotSent():
+                self._tell("command-not-sent", Blame.HOST, v)
+            case CommandTimedOut():
+                self._tell("command-unanswered", Blame.DEVICE, v)
+            case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
+                name = opcode_name(v.opcode or 0)
+                self.s.benign[name] = self.s.benign.get(name, 0) + 1
+            case CommandRefused():
+                kind = _PAGE_OPS.get(v.op_mod, "command") if v.opcode == Opcode.MANAGE_PAGES else "command"
+                self._tell(f"{kind}-refused", Blame.DEVICE, v)
 
-    def no_done(self, v: Said) -> None:
+    def no_done(self, v: CommandNotDone | CommandTimedOut) -> None:
         """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
         for p in list(self.s.pending.values()):
             if p.opcode == v.opcode and v.slot in (None, p.slot):
-                self.s.unanswered(Unanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text))
+                self.s.unanswered(
+                    CommandUnanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text)
+                )
 
-    def timeout(self, v: Said) -> None:
+    def timeout(self, v: CommandTimedOut) -> None:
         """The driver has given a command up."""
         s = self.s
         if not s.commands and not s.pending and not s.overdue:
@@ -152,7 +165,7 @@ class Refusals:
         if v.opcode == Opcode.MANAGE_PAGES:
             s.lose(who, f"{v.text}: which pages firmware has is not known")
 
-    def late(self, v: Said) -> None:
+    def late(self, v: LateCompletion) -> None:
         """An answer came that nobody waited for any longer."""
         if not self.s.faults.has("late-answer"):
             self._tell("late-answer", Blame.DEVICE, v)

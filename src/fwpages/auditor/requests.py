@@ -11,7 +11,7 @@ from fwpages.custody.findings import Blame
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.opcodes import ManagePages
-from fwpages.readers.observations import Event, Place
+from fwpages.readers.observations import PagesRequested, Place
 
 if TYPE_CHECKING:
     from fwpages.auditor.session import AuditedSession, Pending
@@ -38,7 +38,7 @@ class Requests:
 
     # -- by event
 
-    def happened(self, v: Event) -> None:
+    def happened(self, v: PagesRequested) -> None:
         """A page request."""
         s, r = self.s, v.request
         s.last, s.used = v.place, True

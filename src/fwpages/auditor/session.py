@@ -26,7 +26,7 @@ from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, decode_answer, decode_command
 from fwpages.prm.opcodes import CapType, ManagePages, Opcode, op_mod_suffix, opcode_name
 from fwpages.prm.status import Status, status_words
-from fwpages.readers.observations import Completed, Lost, Place, Submitted, Unanswered
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, MissingInput, Place
 
 #: commands without an answer that a session remembers
 MAX_PENDING = 4096
@@ -190,7 +190,7 @@ class AuditedSession:
 
     # -- what was seen
 
-    def submitted(self, v: Submitted) -> None:
+    def submitted(self, v: CommandSubmitted) -> None:
         """A command was handed over."""
         self.last, self.used, self.dumped = v.place, True, True
         self.maybe_closed = False
@@ -224,7 +224,7 @@ class AuditedSession:
         elif opcode == Opcode.SET_HCA_CAP and holed(v.holes, 0, CAPS_READ):
             p.command, self.pages.mode_unknown = None, True
 
-    def _give_up_slot(self, v: Submitted) -> None:
+    def _give_up_slot(self, v: CommandSubmitted) -> None:
         """A command in a slot that another still has: nobody waits for that one any longer."""
         if self.log or v.slot is None:
             return
@@ -233,9 +233,11 @@ class AuditedSession:
                 del self.pending[old.key]
                 self.answers.none_to(old)
                 continue
-            self.unanswered(Unanswered(place=v.place, device=v.device, key=old.key, detail="its slot was used anew"))
+            self.unanswered(
+                CommandUnanswered(place=v.place, device=v.device, key=old.key, detail="its slot was used anew")
+            )
 
-    def completed(self, v: Completed) -> None:
+    def completed(self, v: CommandCompleted) -> None:
         """An answer."""
         self.last, self.used = v.place, True
         p = self.pending.pop(v.key, None)
@@ -264,7 +266,7 @@ class AuditedSession:
         elif p.command is not None:
             self.life.answered(p, p.command, answer, v)
 
-    def _decode(self, p: Pending, v: Completed) -> Answer | None:
+    def _decode(self, p: Pending, v: CommandCompleted) -> Answer | None:
         if v.delivery:
             detail = f"{p}: delivery status {v.delivery:#x}"
             self.fault("delivery-error", Blame.LINK, v.place, p.who, detail=detail)
@@ -282,7 +284,7 @@ class AuditedSession:
             self.doubt(p)
             return None
 
-    def unanswered(self, v: Unanswered) -> None:
+    def unanswered(self, v: CommandUnanswered) -> None:
         """Nobody waits any longer."""
         self.last, self.used = v.place, True
         p = self.pending.get(v.key)
@@ -328,7 +330,7 @@ class AuditedSession:
         for p in list(self.pending.values()):
             if p.overdue_at(place) and not self.numbered:
                 detail = "the device was reset first"
-                self.unanswered(Unanswered(place=place, device=self.device, key=p.key, detail=detail))
+                self.unanswered(CommandUnanswered(place=place, device=self.device, key=p.key, detail=detail))
                 continue
             self.note(f"{p} ({p.place.file}:{p.place.line}) was under way when the device was reset")
             self._late(p)
@@ -342,7 +344,7 @@ class AuditedSession:
         self.life.unanswered(p)
         return self.doubt(p)
 
-    def missing(self, v: Lost) -> None:
+    def missing(self, v: MissingInput) -> None:
         """Part of the input is missing."""
         self.last = v.place
         who = None if v.number is None else self.naming.name(v.number, v.ec)
@@ -364,7 +366,7 @@ class AuditedSession:
 
     # -- refusals
 
-    def _refused(self, p: Pending, a: Answer, v: Completed) -> None:
+    def _refused(self, p: Pending, a: Answer, v: CommandCompleted) -> None:
         detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
         if p.opcode == Opcode.ENABLE_HCA and p.command is not None and self.life.is_own(p.command):
             self.denied = True

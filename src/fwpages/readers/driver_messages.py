@@ -1,128 +1,61 @@
-"""What mlx5_core's own lines say, in the words of Linux 3.x to 7.2.
+"""The wordings of mlx5_core's lines: from the text of one message to one typed observation.
 
-Each phrase is a pattern and what it states; its groups become the fields of ``Said`` of the same names (``dec`` is a
-``number`` in decimal, ``err2`` an ``err``, ``all`` and ``boot`` are flags, ``who`` a type in words). Wordings that do
-not name a function, or a mode, leave the field None.
+``WORDINGS`` is the only place that knows how a kernel words a line. A row has an example, the text that a line must
+contain to be tried, a pattern that the message must match from its beginning, the kernels that print it where they are
+known, and the constructor of the observation. To add a wording, add a row; to add a kind of line, add a class to
+``observations`` and a row here. ``read_message`` tries the rows in their order, and the first that matches counts.
+
+Groups of a pattern have one meaning in all rows: ``number`` is a function in hex (``decimal`` in decimal), ``ec`` and
+``mode`` its ec bit and identity mode, ``pages`` and ``asked`` are counts, ``err`` is an errno, ``opcode``, ``op_mod``
+and ``status`` are hex, ``slot`` is an entry of the command queue. A function has 16 bits, all else 32: a line with
+larger numbers is a damaged one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, TypedDict
 
+from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Mode
-from fwpages.readers.observations import Place, Said, What
+from fwpages.readers.observations import (
+    AllocationFailed,
+    AllPagesReleased,
+    CantGiveFailed,
+    CommandNotDone,
+    CommandNotSent,
+    CommandRefused,
+    CommandTimedOut,
+    DeviceInError,
+    DriverMessage,
+    FirmwareVersion,
+    GiveFailed,
+    LateCompletion,
+    MissingInput,
+    PageRequestDropped,
+    PagesGiven,
+    PagesLeft,
+    PagesPending,
+    PagesRequested,
+    Place,
+    ReclaimAbandoned,
+    StartupPagesRequested,
+    TakeBegun,
+    TakeFailed,
+    TeardownSkipped,
+    TooManyReturned,
+    UnknownPageReturned,
+)
+
+#: characters of one line of the kernel's, at most
+MAX_MESSAGE: Final = 1024
 
 _CMD = r"(?:cmd\[(?P<slot>\d+)\]: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
 _FUNC = r"func(?:_id|_vhca_id)?"
 
-#: a phrase is tried where its first word(s) are in the line; the patterns are matched from the message's beginning
-_PHRASES: list[tuple[str, What, str]] = [
-    ("firmware version:", What.FIRMWARE, r"firmware version: \d"),
-    (
-        "requested",
-        What.REQUESTED,
-        r"requested (?P<pages>-?\d+) (?P<boot>boot|init) pages for func(?:_vhca)?(?:_id)? 0x(?P<number>[0-9a-f]+)",
-    ),
-    (
-        "page request",
-        What.REQUEST,
-        r"page request for func 0x(?P<number>[0-9a-f]+), n(?:pa|ap)ges (?P<pages>-?\d+)(?:, release_all (?P<all>\d+))?",
-    ),
-    (
-        "npages",
-        What.GAVE,
-        r"npages (?P<pages>\d+), ec_function (?P<ec>\d), func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+)"
-        r"(?:, mode (?P<mode>\d))?, err (?P<err>-?\d+)$",
-    ),
-    (
-        "npages",
-        What.RELEASED,
-        r"npages (?P<pages>-?\d+), ec_function (?P<ec>\d), func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+)"
-        r"(?:, mode (?P<mode>\d))?$",
-    ),
-    (
-        "outlen",
-        What.TAKING,
-        r"(?:func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+), )?"
-        r"npages (?P<pages>-?\d+), outlen -?\d+(?: mode (?P<mode>\d))?$",
-    ),
-    (
-        "npages",
-        What.GIVE_FAILED,
-        r"func(?:_id|_vhca_id) 0x(?P<number>[0-9a-f]+), npages (?P<pages>-?\d+), (?:err|status) (?P<err>-?\d+)$",
-    ),
-    ("npages", What.GAVE, r"npages (?P<pages>\d+), err (?P<err>-?\d+)$"),
-    (
-        "FW pages counter",
-        What.LEFT,
-        r"(?P<who>.*?)FW pages counter is (?P<pages>-?\d+) after reclaiming all pages",
-    ),
-    ("FW did not return", What.GAVE_UP, r"FW did not return all pages"),
-    (
-        "reclaim_pages err",
-        What.RECLAIM_FAILED,
-        r"reclaim_pages err \((?P<err>-?\d+)\) " + _FUNC + r"=0x(?P<number>[0-9a-f]+) ec_func=0x(?P<ec>[0-9a-f]+)",
-    ),
-    (
-        "failed recl",
-        What.RECLAIM_FAILED,
-        r"failed recl(?:aim|iam)ing pages(?:: err (?P<err>-?\d+)| \((?P<err2>-?\d+)\))?"
-        r"(?: for func id 0x(?P<number>[0-9a-f]+))?$",
-    ),
-    ("page not found", What.NOT_FOUND, r"page not found"),
-    ("unknown DMA address", What.NOT_FOUND, r"FW reported unknown DMA address"),
-    ("driver asked", What.OVER_ASKED, r"fw returned (?P<pages>-?\d+), driver asked (?P<asked>-?\d+)"),
-    ("failed to allocate pages request", What.REQUEST_DROPPED, r"failed to allocate pages request$"),
-    ("failed to allocate page", What.ALLOC_FAILED, r"failed to allocate pages?$"),
-    ("failed dma mapping page", What.ALLOC_FAILED, r"failed dma mapping page"),
-    ("failed to track", What.ALLOC_FAILED, r"failed to track allocated page"),
-    ("vzalloc failed", What.ALLOC_FAILED, r"vzalloc failed"),
-    ("give fail", What.ALLOC_FAILED, r"give fail (?P<err>-12)$"),
-    (
-        "page notify failed",
-        What.NOTIFY_FAILED,
-        r"page notify failed(?: func(?:_id|_vhca_id)\((?P<dec>\d+)\))?(?: err\((?P<err>-?\d+)\))?",
-    ),
-    (
-        "failed, status",
-        What.REFUSED,
-        _CMD + r" op_mod\(0x(?P<op_mod>[0-9a-f]+)\) failed, status .*\(0x(?P<status>[0-9a-f]+)\)"
-        r", syndrome",
-    ),
-    (
-        "timeout. Will cause a leak",
-        What.TIMEOUT,
-        _CMD + r"(?: Async,)? timeout\. Will cause a leak",
-    ),
-    (
-        "No done completion",
-        What.NO_DONE,
-        _CMD + r" No done completion",
-    ),
-    ("recovered after timeout", What.LATE, _CMD + r"(?: Async,)? recovered after timeout"),
-    ("arrived after timeout", What.LATE, r"Command completion arrived after timeout \(entry idx = (?P<slot>\d+)\)"),
-    ("canceled on out of queue", What.NOT_SENT, _CMD + r" canceled on out of queue timeout"),
-    ("timeout while waiting for command", What.NOT_SENT, _CMD + r" timeout while waiting for command semaphore"),
-    ("timed out while waiting for a slot", What.NOT_SENT, _CMD + r" timed out while waiting for a slot"),
-    ("pending pages", What.PENDING, r"aborting while there are (?P<pages>-?\d+) pending pages"),
-    ("Skipping wait for vf pages", What.DEVICE_ERROR, r"Skipping wait for vf pages stage"),
-    ("health compromised", What.DEVICE_ERROR, r"device's health compromised"),
-    ("Fatal error", What.DEVICE_ERROR, r"Fatal error \d+ detected"),
-    ("pci channel state", What.DEVICE_ERROR, r".*Enter, pci channel state = [23]$"),
-    ("PCI slot is unavailable", What.DEVICE_ERROR, r"PCI slot is unavailable"),
-    ("skip cleanup", What.NO_TEARDOWN, r"tear_down_hca failed, skip cleanup"),
-]
-
-#: characters of one line of the kernel's, at most
-MAX_MESSAGE = 1024
-
-_COMPILED = [(needle, what, re.compile(pattern)) for needle, what, pattern in _PHRASES]
-
-#: kernels whose give_pages says nothing but the error
-_BARE = re.compile(r"err (?P<err>-?\d+)$")
-
-_KINDS = {
+_TYPES = {
     "VFs": FunctionType.VF,
     "External host PF": FunctionType.HOST_PF,
     "Peer PF": FunctionType.HOST_PF,
@@ -131,64 +64,333 @@ _KINDS = {
 }
 
 
+class ImplausibleNumberError(ValueError):
+    """A number in a line is larger than the driver's variable for it."""
+
+
+class _Where(TypedDict):
+    place: Place
+    device: str
+    text: str
+
+
+class _Named(_Where):
+    number: int | None
+    ec: bool | None
+    mode: Mode | None
+
+
+class Fields:
+    """The numbers of one line that matched a wording; a group that is absent reads as None."""
+
+    def __init__(self, place: Place, device: str, text: str, match: re.Match[str]) -> None:
+        self.where: _Where = {"place": place, "device": device, "text": text}
+        self._groups = match.groupdict()
+
+    def text(self, group: str) -> str:
+        """The group's text, empty where it is absent."""
+        return self._groups.get(group) or ""
+
+    def number(self, group: str, base: int = 10, most: int = (1 << 32) - 1) -> int | None:
+        """The group as a number; ImplausibleNumberError beyond ``most``."""
+        digits = self._groups.get(group)
+        if digits is None:
+            return None
+        value = int(digits, base)
+        if abs(value) > most:
+            raise ImplausibleNumberError(digits)
+        return value
+
+    def required(self, group: str, base: int = 10) -> int:
+        """A number that the pattern always has."""
+        value = self.number(group, base)
+        if value is None:
+            raise LookupError(f"the wording has no group {group}")
+        return value
+
+    @property
+    def function(self) -> int | None:
+        """The function's number."""
+        number = self.number("number", 16, most=0xFFFF)
+        return self.number("decimal", most=0xFFFF) if number is None else number
+
+    @property
+    def named(self) -> _Named:
+        """The line's place, and the function that it names."""
+        ec, mode = self.number("ec", 16), self.number("mode")
+        return {
+            **self.where,
+            "number": self.function,
+            "ec": None if ec is None else bool(ec),
+            "mode": None if mode is None else Mode.VHCA_ID if mode else Mode.FUNC_ID,
+        }
+
+
+#: what a line of the driver's can be
+DriverLine = DriverMessage | PagesRequested
+
+
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """A message's fields before it is known whose it is."""
+class Wording:
+    """How some kernels word one kind of line. ``printed_by``: the driver's function that alone words it so."""
 
-    what: What
-    groups: dict[str, str | None]
+    example: str
+    needle: str
+    pattern: re.Pattern[str]
+    build: Callable[[Fields], DriverLine]
+    printed_by: str = ""
 
 
-def understand(function: str | None, message: str) -> Statement | None:
-    """What this message states; ``function`` is the driver's function that said it, where the line names it."""
-    if len(message) > MAX_MESSAGE:  # nor does Python read numbers of any length
+def _gave_or_not(f: Fields) -> PagesGiven | GiveFailed:
+    err = f.required("err")
+    if err:
+        return GiveFailed(**f.named, pages=f.number("pages"), err=err)
+    return PagesGiven(**f.named, pages=f.number("pages"))
+
+
+def _page_request(f: Fields) -> PagesRequested:
+    request = PageRequestEvent(f.function or 0, f.required("pages"), release_all=bool(f.number("all")))
+    return PagesRequested(place=f.where["place"], device=f.where["device"], request=request, ec_known=False)
+
+
+def _not_sent(f: Fields) -> CommandNotSent:
+    return CommandNotSent(**f.where, opcode=f.number("opcode", 16), slot=f.number("slot"))
+
+
+def _late(f: Fields) -> LateCompletion:
+    return LateCompletion(**f.where, opcode=f.number("opcode", 16), slot=f.number("slot"))
+
+
+def _no_memory(f: Fields) -> AllocationFailed:
+    return AllocationFailed(**f.where, err=f.number("err"))
+
+
+def _unknown_page(f: Fields) -> UnknownPageReturned:
+    return UnknownPageReturned(**f.where)
+
+
+def _in_error(f: Fields) -> DeviceInError:
+    return DeviceInError(**f.where)
+
+
+def _row(
+    example: str, needle: str, pattern: str, build: Callable[[Fields], DriverLine], printed_by: str = ""
+) -> Wording:
+    return Wording(example, needle, re.compile(pattern), build, printed_by)
+
+
+WORDINGS: Final[tuple[Wording, ...]] = (
+    # -- the load
+    _row(
+        "firmware version: 28.39.1002",
+        "firmware version:",
+        r"firmware version: \d",
+        lambda f: FirmwareVersion(**f.where),
+    ),
+    _row(
+        "requested 6 boot pages for func_vhca_id 0x0",
+        "requested",
+        r"requested (?P<pages>-?\d+) (?P<which>boot|init) pages for func(?:_vhca)?(?:_id)? 0x(?P<number>[0-9a-f]+)",
+        lambda f: StartupPagesRequested(**f.named, pages=f.required("pages"), boot=f.text("which") == "boot"),
+    ),
+    # -- requests, gives and takes
+    _row(
+        "page request for func 0x31, npages 7, release_all 0",
+        "page request",
+        r"page request for func 0x(?P<number>[0-9a-f]+), n(?:pa|ap)ges (?P<pages>-?\d+)(?:, release_all (?P<all>\d+))?",
+        _page_request,
+    ),
+    _row(
+        "npages 7, ec_function 0, func 0x31, mode 1, err 0",
+        "npages",
+        r"npages (?P<pages>\d+), ec_function (?P<ec>\d), func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+)"
+        r"(?:, mode (?P<mode>\d))?, err (?P<err>-?\d+)$",
+        _gave_or_not,
+    ),
+    _row(
+        "npages 54, ec_function 0, func 0x31, mode 1",
+        "npages",
+        r"npages (?P<pages>-?\d+), ec_function (?P<ec>\d), func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+)"
+        r"(?:, mode (?P<mode>\d))?$",
+        lambda f: AllPagesReleased(**f.named, pages=f.required("pages")),
+    ),
+    _row(
+        "func 0x31, npages 768, outlen 6160 mode 1",
+        "outlen",
+        r"(?:func(?:_id|_vhca_id)? 0x(?P<number>[0-9a-f]+), )?"
+        r"npages (?P<pages>-?\d+), outlen -?\d+(?: mode (?P<mode>\d))?$",
+        lambda f: TakeBegun(**f.named, pages=f.required("pages")),
+    ),
+    _row(
+        "func_id 0x3, npages 7, err -5",
+        "npages",
+        r"func(?:_id|_vhca_id) 0x(?P<number>[0-9a-f]+), npages (?P<pages>-?\d+), (?:err|status) (?P<err>-?\d+)$",
+        lambda f: GiveFailed(**f.named, pages=f.required("pages"), err=f.required("err")),
+    ),
+    _row("npages 7, err 0", "npages", r"npages (?P<pages>\d+), err (?P<err>-?\d+)$", _gave_or_not),
+    # kernels whose give_pages prints nothing but the error
+    _row("err 0", "err ", r"err (?P<err>-?\d+)$", _gave_or_not, printed_by="give_pages"),
+    # -- what the page path cannot do
+    _row(
+        "VFs FW pages counter is 42 after reclaiming all pages",
+        "FW pages counter",
+        r"(?P<type>.*?)FW pages counter is (?P<pages>-?\d+) after reclaiming all pages",
+        lambda f: PagesLeft(**f.where, pages=f.required("pages"), kind=_TYPES.get(f.text("type").strip())),
+    ),
+    _row(
+        "FW did not return all pages. giving up...",
+        "FW did not return",
+        r"FW did not return all pages",
+        lambda f: ReclaimAbandoned(**f.where),
+    ),
+    _row(
+        "reclaim_pages err (-22) func_id=0x3 ec_func=0x1",
+        "reclaim_pages err",
+        r"reclaim_pages err \((?P<err>-?\d+)\) " + _FUNC + r"=0x(?P<number>[0-9a-f]+) ec_func=0x(?P<ec>[0-9a-f]+)",
+        lambda f: TakeFailed(**f.named, err=f.required("err")),
+    ),
+    _row(
+        "failed reclaiming pages (-110) for func id 0x3",
+        "failed recl",
+        # "recliaming" is the spelling of 3.11
+        r"failed recl(?:aim|iam)ing pages(?:: err (?P<err>-?\d+)| \((?P<bracketed>-?\d+)\))?"
+        r"(?: for func id 0x(?P<number>[0-9a-f]+))?$",
+        lambda f: TakeFailed(**f.named, err=f.number("err") if f.text("err") else f.number("bracketed")),
+    ),
+    _row("page not found", "page not found", r"page not found", _unknown_page),
+    _row(
+        "FW reported unknown DMA address 0x1234000",
+        "unknown DMA address",
+        r"FW reported unknown DMA address",
+        _unknown_page,
+    ),
+    _row(
+        "fw returned 60, driver asked 50 => corruption",
+        "driver asked",
+        r"fw returned (?P<pages>-?\d+), driver asked (?P<asked>-?\d+)",
+        lambda f: TooManyReturned(**f.where, pages=f.required("pages"), asked=f.required("asked")),
+    ),
+    _row(
+        "failed to allocate pages request",
+        "failed to allocate pages request",
+        r"failed to allocate pages request$",
+        lambda f: PageRequestDropped(**f.where),
+    ),
+    _row("failed to allocate page", "failed to allocate page", r"failed to allocate pages?$", _no_memory),
+    _row("failed dma mapping page", "failed dma mapping page", r"failed dma mapping page", _no_memory),
+    _row("failed to track allocated page", "failed to track", r"failed to track allocated page", _no_memory),
+    _row("vzalloc failed 6160", "vzalloc failed", r"vzalloc failed", _no_memory),
+    _row("give fail -12", "give fail", r"give fail (?P<err>-12)$", _no_memory),
+    _row(
+        "page notify failed func_id(12) err(-5)",
+        "page notify failed",
+        r"page notify failed(?: func(?:_id|_vhca_id)\((?P<decimal>\d+)\))?(?: err\((?P<err>-?\d+)\))?",
+        lambda f: CantGiveFailed(**f.named, err=f.number("err")),
+    ),
+    # -- commands
+    _row(
+        "MANAGE_PAGES(0x108) op_mod(0x2) failed, status bad system state(0x5f), syndrome (0x1), err(-22)",
+        "failed, status",
+        _CMD + r" op_mod\(0x(?P<op_mod>[0-9a-f]+)\) failed, status .*\(0x(?P<status>[0-9a-f]+)\)"
+        r", syndrome",
+        lambda f: CommandRefused(
+            **f.where,
+            opcode=f.required("opcode", 16),
+            slot=f.number("slot"),
+            op_mod=f.required("op_mod", 16),
+            status=f.required("status", 16),
+        ),
+    ),
+    _row(
+        "cmd[31]: MANAGE_PAGES(0x108) Async, timeout. Will cause a leak of a command resource",
+        "timeout. Will cause a leak",
+        _CMD + r"(?: Async,)? timeout\. Will cause a leak",
+        lambda f: CommandTimedOut(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot")),
+    ),
+    _row(
+        "cmd[31]: MANAGE_PAGES(0x108) No done completion",
+        "No done completion",
+        _CMD + r" No done completion",
+        lambda f: CommandNotDone(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot")),
+    ),
+    _row(
+        "cmd[0]: MANAGE_PAGES(0x108) Async, recovered after timeout",
+        "recovered after timeout",
+        _CMD + r"(?: Async,)? recovered after timeout",
+        _late,
+    ),
+    _row(
+        "Command completion arrived after timeout (entry idx = 31).",
+        "arrived after timeout",
+        r"Command completion arrived after timeout \(entry idx = (?P<slot>\d+)\)",
+        _late,
+    ),
+    _row(
+        "MANAGE_PAGES(0x108) canceled on out of queue timeout.",
+        "canceled on out of queue",
+        _CMD + r" canceled on out of queue timeout",
+        _not_sent,
+    ),
+    _row(
+        "MANAGE_PAGES(0x108) timeout while waiting for command semaphore.",
+        "timeout while waiting for command",
+        _CMD + r" timeout while waiting for command semaphore",
+        _not_sent,
+    ),
+    _row(
+        "MANAGE_PAGES(0x108) timed out while waiting for a slot in the command queue",
+        "timed out while waiting for a slot",
+        _CMD + r" timed out while waiting for a slot",
+        _not_sent,
+    ),
+    # -- the device as a whole
+    _row(
+        "aborting while there are 12 pending pages",
+        "pending pages",
+        r"aborting while there are (?P<pages>-?\d+) pending pages",
+        lambda f: PagesPending(**f.where, pages=f.required("pages")),
+    ),
+    _row(
+        "Skipping wait for vf pages stage", "Skipping wait for vf pages", r"Skipping wait for vf pages stage", _in_error
+    ),
+    _row(
+        "device's health compromised - reached miss count",
+        "health compromised",
+        r"device's health compromised",
+        _in_error,
+    ),
+    _row("Fatal error 3 detected", "Fatal error", r"Fatal error \d+ detected", _in_error),
+    # state 1 is a channel in order
+    _row(
+        "Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3",
+        "pci channel state",
+        r".*Enter, pci channel state = [23]$",
+        _in_error,
+    ),
+    _row("PCI slot is unavailable", "PCI slot is unavailable", r"PCI slot is unavailable", _in_error),
+    _row("start", "start", r"start$", _in_error, printed_by="mlx5_error_sw_reset"),
+    _row(
+        "tear_down_hca failed, skip cleanup",
+        "skip cleanup",
+        r"tear_down_hca failed, skip cleanup",
+        lambda f: TeardownSkipped(**f.where),
+    ),
+)
+
+
+def read_message(place: Place, device: str, function: str | None, message: str) -> DriverLine | MissingInput | None:
+    """The observation that a message is, None where no wording matches.
+
+    ``function`` is the driver's function that printed it, where the line names it. A line with numbers that the driver
+    cannot have printed is damaged: MissingInput.
+    """
+    if len(message) > MAX_MESSAGE:  # Python does not convert numbers of any length, either
         return None
-    for needle, what, pattern in _COMPILED:
-        if needle in message and (m := pattern.match(message)):
-            return Statement(what, m.groupdict())
-    if function == "give_pages" and (m := _BARE.match(message)):
-        return Statement(What.GAVE, m.groupdict())
-    if function == "mlx5_error_sw_reset" and message == "start":
-        return Statement(What.DEVICE_ERROR, {})
+    for w in WORDINGS:
+        if w.needle in message and w.printed_by in ("", function) and (m := w.pattern.match(message)):
+            try:
+                return w.build(Fields(place, device, message, m))
+            except ImplausibleNumberError:
+                detail = f"{message[:80]}: no driver says such numbers"
+                return MissingInput(place=place, device=device, name="log-lines-lost", detail=detail)
     return None
-
-
-def plausible(v: Said) -> bool:
-    """The numbers of a line are such as a driver can mean: functions have 16 bits, all else has 32."""
-    rest = (v.pages, v.asked, v.err, v.opcode, v.status, v.slot)
-    return (v.number or 0) <= 0xFFFF and all(abs(n or 0) < 1 << 32 for n in rest)
-
-
-def said(statement: Statement, place: Place, device: str, text: str) -> Said:
-    """The statement as a value with its place."""
-    g = statement.groups
-
-    def number(name: str, base: int = 10) -> int | None:
-        value = g.get(name)
-        return None if value is None else int(value, base)
-
-    what = statement.what
-    pages, err = number("pages"), number("err") if g.get("err") is not None else number("err2")
-    if what is What.GAVE and err:
-        what = What.GIVE_FAILED
-    if what is What.REQUEST and number("all"):
-        what = What.RELEASE_REQUEST
-    mode, ec = g.get("mode"), number("ec", 16)
-    return Said(
-        place=place,
-        device=device,
-        what=what,
-        text=text,
-        number=number("number", 16) if g.get("number") is not None else number("dec"),
-        ec=None if ec is None else bool(ec),
-        mode=None if mode is None else (Mode.FUNC_ID if mode == "0" else Mode.VHCA_ID),
-        pages=pages,
-        asked=number("asked"),
-        err=err,
-        opcode=number("opcode", 16),
-        op_mod=number("op_mod", 16),
-        status=number("status", 16),
-        slot=number("slot"),
-        boot=g.get("boot") == "boot",
-        kind=_KINDS.get((g.get("who") or "").strip()),
-    )

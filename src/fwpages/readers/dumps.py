@@ -22,7 +22,16 @@ from fwpages.prm.queue import (
     mailboxes_for,
 )
 from fwpages.readers.dump import MAX_MESSAGE, Dump, function_of
-from fwpages.readers.observations import Completed, Holes, Lost, Place, Remark, Seen, Submitted, Unanswered
+from fwpages.readers.observations import (
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    Holes,
+    MissingInput,
+    Note,
+    Observation,
+    Place,
+)
 
 _CALLER = re.compile(r"(?:\[\s*|,caller=)([TC]\d+)\b")
 
@@ -68,7 +77,7 @@ class Dumps:
         """What it means that lines do not fit together: they may be another device's rather than missing."""
         return "log-ambiguous" if self._mixed else "log-lines-lost"
 
-    def start(self, place: Place, device: str, slot: int | None, caller: str | None) -> Iterator[Seen]:
+    def start(self, place: Place, device: str, slot: int | None, caller: str | None) -> Iterator[Observation]:
         """``start dump``: a headline should follow."""
         yield from self._close(device, slot)
         self._done.pop(slot, None)
@@ -87,7 +96,7 @@ class Dumps:
         out: bool,
         data_only: bool,
         caller: str | None,
-    ) -> Iterator[Seen]:
+    ) -> Iterator[Observation]:
         """``dump command X INPUT``, or OUTPUT."""
         begun = [d for d in self._open if d.device == device and d.opcode is None and not d.buf]
         if begun and None in (slot, begun[-1].slot):
@@ -101,14 +110,14 @@ class Dumps:
         if len(self._open) > MAX_OPEN:
             yield from self._finish(self._open.pop(0))
 
-    def end(self, device: str, slot: int | None) -> Iterator[Seen]:
+    def end(self, device: str, slot: int | None) -> Iterator[Observation]:
         """``end dump``."""
         if self._of(device, slot) is None:
             other = [d.slot for d in self._open if d.device == device and (slot is None or d.slot is None)]
             slot = other[-1] if other else slot
         yield from self._close(device, slot)
 
-    def line(self, number: int, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterable[Seen]:
+    def line(self, number: int, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterable[Observation]:
         """Sixteen bytes of some dump; ``number`` and ``prefix`` are those of the line in the file."""
         if len(self._open) == 1:
             # nearly every line of a log comes this way
@@ -118,7 +127,7 @@ class Dumps:
                 return () if len(dump.buf) < dump.total else self._complete(dump)
         return self._line(Place(self._file, number), slot, offset, data, prefix)
 
-    def _line(self, place: Place, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterator[Seen]:
+    def _line(self, place: Place, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterator[Observation]:
         self._seen_data = True
         mine = [d for d in self._open if d.slot == slot]
         if not mine:
@@ -145,19 +154,21 @@ class Dumps:
         found = [s for s, end in self._done.items() if end == offset and (slot is None or s is None)]
         return (found[0],) if found else None
 
-    def _add(self, dump: Dump, offset: int, data: bytes) -> Iterator[Seen]:
+    def _add(self, dump: Dump, offset: int, data: bytes) -> Iterator[Observation]:
         dump.add(offset, data)
         if dump.total is None:
             dump.total = self._size(dump)
         if dump.total is not None and len(dump.buf) >= dump.total:
             yield from self._complete(dump)
 
-    def _complete(self, dump: Dump) -> Iterator[Seen]:
+    def _complete(self, dump: Dump) -> Iterator[Observation]:
         self._open.remove(dump)
         self._done[dump.slot] = len(dump.buf)
         yield from self._finish(dump)
 
-    def _several(self, place: Place, slot: int | None, offset: int, data: bytes, dumps: list[Dump]) -> Iterator[Seen]:
+    def _several(
+        self, place: Place, slot: int | None, offset: int, data: bytes, dumps: list[Dump]
+    ) -> Iterator[Observation]:
         """Several dumps wait for this line. Where each gets one just like it, it does not matter which gets which."""
         waiting = self._alike.setdefault((slot, offset), [])
         waiting.append(data)
@@ -169,7 +180,7 @@ class Dumps:
             for dump in dumps:
                 yield from self._add(dump, offset, data)
 
-    def finish(self) -> Iterator[Seen]:
+    def finish(self) -> Iterator[Observation]:
         """The input ended."""
         for dump in self._open:
             if dump.buf and dump.opcode is not None:
@@ -181,24 +192,24 @@ class Dumps:
     def _of(self, device: str, slot: int | None) -> Dump | None:
         return next((d for d in self._open if d.device == device and d.slot == slot), None)
 
-    def _close(self, device: str, slot: int | None) -> Iterator[Seen]:
+    def _close(self, device: str, slot: int | None) -> Iterator[Observation]:
         dump = self._of(device, slot)
         if dump is not None:
             self._open.remove(dump)
             yield from self._finish(dump)
 
-    def _orphan(self, place: Place, slot: int | None) -> Iterator[Seen]:
+    def _orphan(self, place: Place, slot: int | None) -> Iterator[Observation]:
         if slot not in self._stray and (slot is not None) in self._seen_headline:
             self._stray.add(slot)
             where = "" if slot is None else f" of slot {slot}"
-            yield Lost(
+            yield MissingInput(
                 place=place,
                 device="",
                 name=self._missing,
                 detail=f"dump lines{where} that no headline announced, or that do not continue the last",
             )
 
-    def _ambiguous(self, place: Place, dumps: Iterable[Dump]) -> Iterator[Seen]:
+    def _ambiguous(self, place: Place, dumps: Iterable[Dump]) -> Iterator[Observation]:
         for dump in list(dumps):
             self._alike.pop((dump.slot, len(dump.buf)), None)
             self._open.remove(dump)
@@ -206,7 +217,7 @@ class Dumps:
             if not dump.out and dump.opcode is not None:
                 self._blurred.add((dump.device, dump.slot, dump.opcode))
             name = "a command" if dump.opcode is None else opcode_name(dump.opcode)
-            yield Lost(
+            yield MissingInput(
                 place=place,
                 device=dump.device,
                 name="log-ambiguous",
@@ -254,7 +265,7 @@ class Dumps:
 
     # -- what it says
 
-    def _finish(self, dump: Dump, *, at_end: bool = False) -> Iterator[Seen]:
+    def _finish(self, dump: Dump, *, at_end: bool = False) -> Iterator[Observation]:
         if not dump.buf and (dump.opcode is None or not self._seen_data):
             return
         if dump.data_only is None:
@@ -277,12 +288,12 @@ class Dumps:
         if lost or short:
             what = f"lines of a dump of {opcode_name(dump.opcode)} are missing"
             name = "log-truncated" if at_end and not dump.holes else self._missing
-            yield Lost(place=dump.place, device=dump.device, name=name, detail=lost or what, harmless=True)
+            yield MissingInput(place=dump.place, device=dump.device, name=name, detail=lost or what, harmless=True)
         if short and at_end and not dump.out:
             return
         yield from self._output(dump, message, holes) if dump.out else self._input(dump, message, holes)
 
-    def _input(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Seen]:
+    def _input(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Observation]:
         opcode = int.from_bytes(message[:2], "big")
         queue = self._sent.setdefault(dump.device, [])
         self._begun.add(dump.device)
@@ -296,9 +307,11 @@ class Dumps:
             asked = min(8 * int.from_bytes(message[12:16], "big"), MAX_MESSAGE)
         queue.append(_Sent(key, opcode, message[:16], dump.slot, asked))
         where, cut = dump.place, dump.cut()
-        yield Submitted(place=where, device=dump.device, key=key, message=message, holes=holes, slot=dump.slot, cut=cut)
+        yield CommandSubmitted(
+            place=where, device=dump.device, key=key, message=message, holes=holes, slot=dump.slot, cut=cut
+        )
 
-    def _output(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Seen]:
+    def _output(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Observation]:
         opcode = dump.opcode or 0
         sent = self._take(dump.device, dump.slot, opcode)
         entry = None if dump.data_only else CMDQ_ENTRY.unpack(bytes(dump.buf[:ENTRY_SIZE]))
@@ -317,18 +330,18 @@ class Dumps:
             harmless = dump.device not in self._begun
             if not harmless:
                 text = f"the INPUT dump of {opcode_name(opcode)} is missing; its OUTPUT dump repeats it"
-                yield Lost(place=dump.place, device=dump.device, name=self._missing, detail=text, harmless=True)
+                yield MissingInput(place=dump.place, device=dump.device, name=self._missing, detail=text, harmless=True)
             sent = _Sent(next(self._keys), opcode, inline, dump.slot)
             command = inline[: entry["input_length"]]
-            yield Submitted(place=dump.place, device=dump.device, key=sent.key, message=command, slot=dump.slot)
+            yield CommandSubmitted(place=dump.place, device=dump.device, key=sent.key, message=command, slot=dump.slot)
         self._begun.add(dump.device)
         if entry is not None and entry["ownership"]:
-            yield Unanswered(
+            yield CommandUnanswered(
                 place=dump.place, device=dump.device, key=sent.key, detail="the queue entry is still the device's"
             )
             return
         delivery = entry["delivery_status"] if entry else 0
-        yield Completed(
+        yield CommandCompleted(
             place=dump.place,
             device=dump.device,
             key=sent.key,
@@ -352,9 +365,9 @@ class Dumps:
             self._sent[device].remove(sent)
         return sent
 
-    def _no_answer(self, dump: Dump, sent: _Sent) -> Lost:
+    def _no_answer(self, dump: Dump, sent: _Sent) -> MissingInput:
         number, ec = function_of(sent.head)
-        return Lost(
+        return MissingInput(
             place=dump.place,
             device=dump.device,
             name=self._missing,
@@ -365,7 +378,7 @@ class Dumps:
             key=sent.key,
         )
 
-    def _lost(self, dump: Dump, detail: str, inline: bytes | None, name: str) -> Seen:
+    def _lost(self, dump: Dump, detail: str, inline: bytes | None, name: str) -> Observation:
         number, ec = function_of(inline) if inline else (None, False)
         key = None
         if dump.out:
@@ -374,9 +387,9 @@ class Dumps:
                 key, (number, ec) = waiting.key, function_of(waiting.head)
         if dump.out and dump.device not in self._begun:
             self._begun.add(dump.device)
-            return Remark(place=dump.place, device=dump.device, text="the log begins in the middle of a command")
+            return Note(place=dump.place, device=dump.device, text="the log begins in the middle of a command")
         self._begun.add(dump.device)
-        return Lost(
+        return MissingInput(
             place=dump.place,
             device=dump.device,
             name=name,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable, Iterator
 
-from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.opcodes import Opcode
-from fwpages.readers.driver_messages import Statement, plausible, said, understand
+from fwpages.readers.driver_messages import read_message
 from fwpages.readers.dumps import Dumps, caller_of
 from fwpages.readers.inputs import EXPECTED, InputError, Source, looks_binary
 from fwpages.readers.log_lines import (
@@ -22,7 +21,18 @@ from fwpages.readers.log_lines import (
     repeated,
     restart,
 )
-from fwpages.readers.observations import Event, Lost, Place, Remark, Restarted, Said, Seen, What
+from fwpages.readers.observations import (
+    FirmwareVersion,
+    MachineRestart,
+    MissingInput,
+    Note,
+    Observation,
+    Place,
+    ReclaimAbandoned,
+    StartupPagesRequested,
+    TakeBegun,
+    TakeFailed,
+)
 
 #: `mlx5_core 0000:03:00.0 ens1f0np0: give_pages:467:(pid 100): the message`, as dev_dbg, dev_warn and dev_info write it
 _NAMED = re.compile(
@@ -43,8 +53,8 @@ _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pag
 _HOST = re.compile(r"\d\d:\d\d:\d\d\S* (?P<host>\S+) kernel(?:\[\d+\])?:")
 #: whose a WARN is: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
-#: what only a driver says that takes pages back
-_RECLAIMING = frozenset({What.TAKING, What.RECLAIM_FAILED, What.GAVE_UP})
+#: lines that only a driver prints that takes pages back
+_RECLAIMING = (TakeBegun, TakeFailed, ReclaimAbandoned)
 #: digits of an offset in a dump, at most
 _OFFSET = 8
 #: times that a line is believed to have been repeated
@@ -69,9 +79,9 @@ class KernelLog:
         self._taking: str | None = None
         self._taking_in: dict[str, str] = {}
         #: counters that a WARN told, until it is known of which device
-        self._counters: list[tuple[Place, Statement, str]] = []
+        self._counters: list[tuple[Place, str]] = []
 
-    def read(self) -> Iterator[Seen]:
+    def read(self) -> Iterator[Observation]:
         """What it says, in order."""
         source = self._source
         encoding = _wide(source.peek())
@@ -98,12 +108,12 @@ class KernelLog:
             why = encoding or ("is no text" if binary else "says nothing of mlx5_core")
             raise InputError(f"{source.name} {why}{': ' + source.broken if source.broken else ''}; {EXPECTED}")
         if source.broken:
-            yield Lost(place=place, device="", name="log-truncated", detail=source.broken, harmless=True)
+            yield MissingInput(place=place, device="", name="log-truncated", detail=source.broken, harmless=True)
         if source.skipped:
             detail = f"{source.skipped} lines were too long to be read"
-            yield Lost(place=place, device="", name="log-lines-lost", detail=detail)
+            yield MissingInput(place=place, device="", name="log-lines-lost", detail=detail)
 
-    def _words(self, number: int, line: bytes) -> Iterable[Seen] | None:
+    def _words(self, number: int, line: bytes) -> Iterable[Observation] | None:
         """A dump line: `cmd[31]: 010: 01080000 00000001 00000000 00000006`, in older kernels without the slot.
 
         None where it is no dump line after all.
@@ -132,7 +142,7 @@ class KernelLog:
             slot = int(number_of) if begin >= 0 and number_of.isdigit() and len(number_of) < _OFFSET else None
         return self._dumps.line(number, slot, offset, data, head)
 
-    def _message(self, number: int, line: bytes) -> Iterator[Seen]:
+    def _message(self, number: int, line: bytes) -> Iterator[Observation]:
         """A line of the driver's, or of a daemon's that repeats one."""
         text = line.decode("utf-8", "replace")
         again = repeated(text) if "message repeated " in text else None
@@ -144,12 +154,12 @@ class KernelLog:
             if named is not None and not self._told:
                 self._told = True
                 words = "lines are in this log twice, with the same microseconds: the second of them are passed over"
-                yield Remark(place=Place(self._source.name, number), device=named["device"], text=words)
+                yield Note(place=Place(self._source.name, number), device=named["device"], text=words)
         else:
             yield from self._statement(number, text)
             self._last = (number, text)
 
-    def _statement(self, number: int, line: str) -> Iterator[Seen]:
+    def _statement(self, number: int, line: str) -> Iterator[Observation]:
         m = _device_in(line)
         if m is None:
             yield from self._nameless(number, line)
@@ -165,23 +175,19 @@ class KernelLog:
         if (origin and origin["function"] == "dump_command") or "dump" in message:
             yield from self._headline(place, device, message, line)
             return
-        statement = understand(origin["function"] if origin else None, message)
-        if statement is not None:
-            value = said(statement, place, device, message)
-            if value.what in _RECLAIMING:
-                self._taking = device
-                if origin:
-                    self._taking_in[origin["pid"]] = device
-            if not plausible(value):
-                yield _implausible(value)
-                return
-            begins = value.what is What.FIRMWARE or (value.what is What.REQUESTED and value.boot)
+        found = read_message(place, device, origin["function"] if origin else None, message)
+        if found is None:
+            return
+        if isinstance(found, _RECLAIMING):
+            self._taking = device
+            if origin:
+                self._taking_in[origin["pid"]] = device
+        if not isinstance(found, MissingInput):
+            begins = isinstance(found, FirmwareVersion) or (isinstance(found, StartupPagesRequested) and found.boot)
             yield from self._time(place, begins=begins)
-            yield value
-            if (event := _event(value)) is not None:
-                yield event
+        yield found
 
-    def _from(self, prefix: str, place: Place) -> Iterator[Seen]:
+    def _from(self, prefix: str, place: Place) -> Iterator[Observation]:
         """Syslog puts the host's name in front; InputError where the lines of two are mixed.
 
         While it starts, a machine has no name yet.
@@ -197,31 +203,30 @@ class KernelLog:
             )
         self._hosts.append(host)
         if len(self._hosts) > 1:
-            yield Restarted(place=place, detail=f"lines of the host {host} follow those of {self._hosts[-2]}")
+            yield MachineRestart(place=place, detail=f"lines of the host {host} follow those of {self._hosts[-2]}")
 
-    def _nameless(self, number: int, line: str) -> Iterator[Seen]:
+    def _nameless(self, number: int, line: str) -> Iterator[Observation]:
         """A line about mlx5 that names no device."""
         if "suppressed" in line:
             yield from self._notice(number, line)
             return
         counter = _COUNTER.search(line)
-        statement = understand(None, counter[0]) if counter and "WARN" not in line else None
-        if counter and statement is not None:
+        if counter and "WARN" not in line:
             place = Place(self._source.name, number, clock(line[: counter.start()]))
-            self._counters.append((place, statement, counter[0]))
+            self._counters.append((place, counter[0]))
         elif self._counters and (warned := _WARNED.search(line)):
             yield from self._count(warned["pid"])
 
-    def _time(self, place: Place, *, begins: bool) -> Iterator[Seen]:
+    def _time(self, place: Place, *, begins: bool) -> Iterator[Observation]:
         """Where a load begins at an earlier time than the line before, the machine was started anew in between."""
         if not isinstance(place.time, float):
             return
         if begins and place.time < self._clock - LEEWAY:
             words = f"the clock went back from {self._clock:.0f} s to {place.time:.0f} s: the machine was started anew"
-            yield Restarted(place=place, detail=words)
+            yield MachineRestart(place=place, detail=words)
         self._clock = place.time
 
-    def _headline(self, place: Place, device: str, message: str, line: str) -> Iterator[Seen]:
+    def _headline(self, place: Place, device: str, message: str, line: str) -> Iterator[Observation]:
         m = _DUMP.match(message)
         if m is None:
             return
@@ -244,32 +249,30 @@ class KernelLog:
                 caller=caller,
             )
 
-    def _count(self, pid: str | None) -> Iterator[Seen]:
+    def _count(self, pid: str | None) -> Iterator[Observation]:
         """A WARN names no device: it is the one whose pages that process, or else anybody, took back last."""
         counters, self._counters = self._counters, []
         only = next(iter(self._devices)) if len(self._devices) == 1 else None
         device = self._taking_in.get(pid or "") or self._taking or only or "mlx5_core"
-        for place, statement, text in counters:
+        for place, text in counters:
             self._devices.add(device)
-            value = said(statement, place, device, text)
-            if plausible(value):
-                yield value
-            else:
-                yield _implausible(value)
+            found = read_message(place, device, None, text)
+            if found is not None:
+                yield found
 
-    def _dropped(self, number: int, line: bytes) -> Generator[Seen, None, bytes]:
+    def _dropped(self, number: int, line: bytes) -> Generator[Observation, None, bytes]:
         """A notice of lost lines in front of a line: returns the line."""
         cut = dropped_before(line)
         if cut is None:
             return line
         place = Place(self._source.name, number, clock(line[:80].decode("utf-8", "replace")))
-        yield Lost(place=place, device="", name="log-lines-lost", detail=cut[0])
+        yield MissingInput(place=place, device="", name="log-lines-lost", detail=cut[0])
         return cut[1]
 
-    def _notice(self, number: int, line: str) -> Iterator[Seen]:
+    def _notice(self, number: int, line: str) -> Iterator[Observation]:
         place = Place(self._source.name, number, clock(line[:80]))
         if restart(line):
-            yield Restarted(place=place)
+            yield MachineRestart(place=place)
         elif (again := repeated(line)) is not None:
             before, text = self._last
             for _ in range(min(again[0], _MOST_REPEATED) if before == number - 1 else 0):
@@ -279,12 +282,7 @@ class KernelLog:
             # the limit on callbacks is on the driver's complaints; dumps and debug lines have none
             harmless = "callbacks suppressed" in line
             if not harmless or "mlx5" in line:
-                yield Lost(place=place, device="", name="log-lines-lost", detail=detail, harmless=harmless)
-
-
-def _implausible(v: Said) -> Lost:
-    detail = f"{v.text[:80]}: no driver says such numbers"
-    return Lost(place=v.place, device=v.device, name="log-lines-lost", detail=detail)
+                yield MissingInput(place=place, device="", name="log-lines-lost", detail=detail, harmless=harmless)
 
 
 def _device_in(line: str) -> re.Match[str] | None:
@@ -301,11 +299,3 @@ def _wide(sample: bytes) -> str:
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "is UTF-16: make UTF-8 of it (iconv -f UTF-16 -t UTF-8)"
     return ""
-
-
-def _event(value: Said) -> Event | None:
-    """The page request that a line reports; the line does not tell the ec bit."""
-    if value.what not in (What.REQUEST, What.RELEASE_REQUEST) or value.number is None or value.pages is None:
-        return None
-    request = PageRequestEvent(value.number & 0xFFFF, value.pages, release_all=value.what is What.RELEASE_REQUEST)
-    return Event(place=value.place, device=value.device, request=request, ec_known=False)

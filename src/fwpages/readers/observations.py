@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 from fwpages.prm.event import PageRequestEvent
@@ -28,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observation:
     """Something that concerns one device; ``session`` is the number that a trace gives to its session."""
 
     place: Place
@@ -37,7 +36,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Header(Seen):
+class TraceHeader(Observation):
     """A trace says whose it is; ``numbered``: it tells by numbers that no line is lost, and when a host gives up."""
 
     supplier: Supplier | None = None
@@ -45,7 +44,7 @@ class Header(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted(Seen):
+class CommandSubmitted(Observation):
     """A command was handed to the device. ``key`` is what its answer is matched by; bytes in ``holes`` are unknown.
 
     ``cut``: nothing is lost, this kernel's dumps leave the last mailboxes out.
@@ -59,10 +58,10 @@ class Submitted(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completed(Seen):
+class CommandCompleted(Observation):
     """The device answered; ``delivery`` is the queue entry's delivery status, 0 where it arrived well.
 
-    ``holes`` and ``cut`` as in ``Submitted``.
+    ``holes`` and ``cut`` as in ``CommandSubmitted``.
     """
 
     key: Hashable
@@ -73,7 +72,7 @@ class Completed(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unanswered(Seen):
+class CommandUnanswered(Observation):
     """Somebody gave up waiting for an answer: the link (``by_link``) or the driver, who ``said`` so in a log."""
 
     key: Hashable
@@ -83,15 +82,15 @@ class Unanswered(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event(Seen):
-    """A page request; ``ec_known`` is False where the input does not tell the ec bit (a kernel log's line)."""
+class PagesRequested(Observation):
+    """A page request of firmware's; ``ec_known`` is False in a kernel log, whose line does not tell the ec bit."""
 
     request: PageRequestEvent
     ec_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkChanged(Seen):
+class LinkChange(Observation):
     """Something happened beside the commands and events: reset, fenced, lost, back; ``key``: of which command."""
 
     what: str
@@ -99,57 +98,171 @@ class LinkChanged(Seen):
     key: Hashable = None
 
 
-class What(StrEnum):
-    """What a kernel log's line states."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverMessage(Observation):
+    """A line of mlx5_core's in a kernel log; ``text`` is its message. Each kind of line has a class of its own."""
 
-    FIRMWARE = "firmware version"
-    REQUESTED = "start-up pages requested"
-    GAVE = "pages given"
-    GIVE_FAILED = "giving failed"
-    TAKING = "taking back"
-    RELEASED = "all released"
-    REQUEST = "page request"
-    RELEASE_REQUEST = "release_all"
-    LEFT = "counter not zero"
-    GAVE_UP = "gave up reclaiming"
-    RECLAIM_FAILED = "reclaiming failed"
-    NOT_FOUND = "page not found"
-    OVER_ASKED = "more returned than asked"
-    ALLOC_FAILED = "no memory"
-    REQUEST_DROPPED = "no room for a request"
-    NOTIFY_FAILED = "CANT_GIVE failed"
-    REFUSED = "command refused"
-    TIMEOUT = "command timed out"
-    NO_DONE = "no completion in time"
-    NOT_SENT = "command not sent"
-    LATE = "late completion"
-    PENDING = "pages pending"
-    DEVICE_ERROR = "device in error"
-    NO_TEARDOWN = "teardown failed"
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said(Seen):
-    """A line of the driver's. Fields are None where that line, or that kernel, does not say them."""
+class FunctionMessage(DriverMessage):
+    """A line that can name a function. A field is None where that line, or that kernel's wording, does not say it."""
 
-    what: What
-    text: str
     number: int | None = None
     ec: bool | None = None
     mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareVersion(DriverMessage):
+    """The first line of a load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartupPagesRequested(FunctionMessage):
+    """QUERY_PAGES was answered at start-up: the driver will give ``pages`` boot or init pages."""
+
+    pages: int
+    boot: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagesGiven(FunctionMessage):
+    """A GIVE succeeded."""
+
     pages: int | None = None
-    asked: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveFailed(FunctionMessage):
+    """A GIVE failed with this errno (negative)."""
+
+    err: int
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBegun(FunctionMessage):
+    """The driver is about to send a TAKE of at most ``pages``. No line tells how many came back."""
+
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeFailed(FunctionMessage):
+    """A TAKE failed, with this errno where the line has it."""
+
     err: int | None = None
-    opcode: int | None = None
-    op_mod: int | None = None
-    status: int | None = None
-    slot: int | None = None
-    boot: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReclaimAbandoned(DriverMessage):
+    """The driver stops taking pages back: firmware did not return them in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllPagesReleased(FunctionMessage):
+    """Firmware released all pages of a function at once, and the driver freed the ``pages`` that it had."""
+
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagesLeft(DriverMessage):
+    """A page counter is not zero after the driver took everything back; ``kind`` None is the counter of all types."""
+
+    pages: int
     kind: FunctionType | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lost(Seen):
+class UnknownPageReturned(DriverMessage):
+    """Firmware returned an address that the driver never gave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyReturned(DriverMessage):
+    """Firmware returned ``pages``, more than the ``asked`` of the TAKE."""
+
+    pages: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationFailed(DriverMessage):
+    """The driver had no memory for a GIVE; ``err`` where the line is that of the GIVE which ends thereby."""
+
+    err: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequestDropped(DriverMessage):
+    """The driver had no memory to queue a page request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CantGiveFailed(FunctionMessage):
+    """A CANT_GIVE failed, with this errno where the line has it."""
+
+    err: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagesPending(DriverMessage):
+    """The device entered the error state while ``pages`` were still being waited for."""
+
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandMessage(DriverMessage):
+    """A line about one command; opcode and queue slot where the line has them."""
+
+    opcode: int | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRefused(CommandMessage):
+    """A command was answered with a status other than OK."""
+
+    op_mod: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandTimedOut(CommandMessage):
+    """The driver stopped waiting for a command and gives its slot up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandNotDone(CommandMessage):
+    """No completion came in time; the driver then looks into the queue entry itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandNotSent(CommandMessage):
+    """A command got no slot in time and was never sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateCompletion(CommandMessage):
+    """A command was completed after the driver had stopped waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceInError(DriverMessage):
+    """The driver treats the device as failed: a fatal health state, or its PCI channel is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeardownSkipped(DriverMessage):
+    """TEARDOWN_HCA failed, and the driver leaves everything as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingInput(Observation):
     """Part of the input is missing or cannot be attributed.
 
     ``opcode`` and ``number`` say what it was about, where that is known. ``harmless``: nothing that the accounts
@@ -166,14 +279,14 @@ class Lost(Seen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark(Seen):
+class Note(Observation):
     """Something to note that is nobody's fault."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restarted(Seen):
+class MachineRestart(Observation):
     """The machine was started anew: what was open is no more. Concerns every device. ``detail``: what tells it."""
 
     device: str = field(default="")

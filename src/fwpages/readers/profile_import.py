@@ -16,7 +16,7 @@ from fwpages.prm.message import Answer, Command, decode_answer, decode_command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages
 from fwpages.readers.inputs import InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
-from fwpages.readers.observations import Completed, Header, Seen, Submitted
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, Observation, TraceHeader
 from fwpages.readers.trace import TraceReader
 
 #: values that a profile does not start with: a session chooses them
@@ -65,19 +65,19 @@ def profile_of(path: str | Path, name: str) -> str:
     return _toml(start, name)
 
 
-def _start(seen: Iterable[Seen]) -> _Start | None:
+def _start(seen: Iterable[Observation]) -> _Start | None:
     """The first whole start of a device."""
     starts: dict[str, _Start] = {}
     flying: dict[tuple[str, Hashable], bytes] = {}
     for x in seen:
         match x:
-            case Submitted() if not x.holes:
+            case CommandSubmitted() if not x.holes:
                 flying[x.device, x.key] = x.message
-            case Completed() if not x.holes:
+            case CommandCompleted() if not x.holes:
                 sent = flying.pop((x.device, x.key), None)
                 if sent is not None:
                     _answered(starts.setdefault(x.device, _Start(x.device)), sent, x.message)
-            case Header() if x.supplier is not None:
+            case TraceHeader() if x.supplier is not None:
                 starts.setdefault(x.device, _Start(x.device)).ecpf = x.supplier.ecpf
     return next((s for s in starts.values() if s.whole), None)
 

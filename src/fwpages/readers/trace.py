@@ -18,16 +18,16 @@ from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.readers.inputs import InputError, Source
 from fwpages.readers.observations import (
-    Completed,
-    Event,
-    Header,
-    LinkChanged,
-    Lost,
+    CommandCompleted,
+    CommandSubmitted,
+    CommandUnanswered,
+    LinkChange,
+    MissingInput,
+    Note,
+    Observation,
+    PagesRequested,
     Place,
-    Remark,
-    Seen,
-    Submitted,
-    Unanswered,
+    TraceHeader,
 )
 
 FORMAT = "fwpages-trace"
@@ -110,8 +110,8 @@ class TraceReader:
         self._ended = False
         self._before = b""
 
-    def read(self) -> Iterator[Seen]:
-        """What it says, in order; what could not be read comes as ``Lost``."""
+    def read(self) -> Iterator[Observation]:
+        """What it says, in order; what could not be read comes as ``MissingInput``."""
         source = self._source
         for first, lines in source.batches():
             for number, raw in enumerate(lines, first):
@@ -126,14 +126,14 @@ class TraceReader:
             yield self._lost(place, "log-lines-lost", f"{self._broken} lines in all could not be read")
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
-            yield Remark(place=place, device=self._device, text=text)
+            yield Note(place=place, device=self._device, text=text)
         if not self._understood:
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
             detail = f"the trace was cut: what came after line {place.line} is not in it"
             yield self._lost(place, "log-lines-lost", detail)
 
-    def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Seen]:
+    def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Observation]:
         place = Place(self._source.name, number)
         try:
             line = msgspec.json.decode(raw)
@@ -143,7 +143,7 @@ class TraceReader:
             if self._next is None and raw == self._before and "t" in line and line.get("kind") in _ONCE:
                 # without numbers, nothing but the same microsecond tells that it is no second one
                 text = f"line {number} says the same as the line before, at the same time: passed over"
-                yield Remark(place=place, device=self._device, text=text)
+                yield Note(place=place, device=self._device, text=text)
                 return
             self._before = raw
             yield from self._entry(place, line)
@@ -157,7 +157,7 @@ class TraceReader:
         except (_Bad, LayoutError) as e:
             yield from self._bad(place, str(e))
 
-    def _numbered(self, place: Place, n: object, *, head: bool) -> Iterator[Seen]:
+    def _numbered(self, place: Place, n: object, *, head: bool) -> Iterator[Observation]:
         """Lines are numbered from the header on: numbers that are passed over are lines that are lost."""
         if not isinstance(n, int) or isinstance(n, bool):
             return
@@ -170,7 +170,7 @@ class TraceReader:
         self._next = max(due, n + 1)
         self._ended = False
 
-    def _entry(self, place: Place, line: dict[str, Any]) -> Iterator[Seen]:
+    def _entry(self, place: Place, line: dict[str, Any]) -> Iterator[Observation]:
         t = line.get("t")
         if isinstance(t, (int, float)) and not isinstance(t, bool):
             place = Place(place.file, place.line, t)
@@ -190,11 +190,11 @@ class TraceReader:
             case "complete":
                 key = ("id", session, _number(line, "id"))
                 out = _bytes(line, "out")
-                yield Completed(place=place, device=self._device, session=session, key=key, message=out)
+                yield CommandCompleted(place=place, device=self._device, session=session, key=key, message=out)
             case "event":
                 request = decode_page_request(_bytes(line, "eqe"))
                 if request is not None:
-                    yield Event(place=place, device=self._device, session=session, request=request)
+                    yield PagesRequested(place=place, device=self._device, session=session, request=request)
             case "link":
                 yield self._link(place, session, line)
             case str():
@@ -204,7 +204,7 @@ class TraceReader:
                 raise _Bad("the line has no kind")
         self._understood += 1
 
-    def _header(self, place: Place, line: dict[str, Any]) -> Header:
+    def _header(self, place: Place, line: dict[str, Any]) -> TraceHeader:
         if line.get("format") != FORMAT:
             raise InputError(f"{place.file} is a trace of format {line.get('format')!r}; expected {FORMAT!r}")
         number = line.get("version")
@@ -217,41 +217,43 @@ class TraceReader:
             raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
         self._device = device
         supplier = _supplier(line.get("supplier"))
-        return Header(place=place, device=device, supplier=supplier, numbered=self._next is not None)
+        return TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None)
 
-    def _command(self, place: Place, session: int | None, line: dict[str, Any]) -> Iterator[Seen]:
+    def _command(self, place: Place, session: int | None, line: dict[str, Any]) -> Iterator[Observation]:
         key = ("line", place.line)
         yield self._submit(place, session, key, line)
         if line.get("out"):
             out = _bytes(line, "out")
-            yield Completed(place=place, device=self._device, session=session, key=key, message=out)
+            yield CommandCompleted(place=place, device=self._device, session=session, key=key, message=out)
         else:
-            yield Unanswered(place=place, device=self._device, session=session, key=key)
+            yield CommandUnanswered(place=place, device=self._device, session=session, key=key)
 
-    def _submit(self, place: Place, session: int | None, key: Hashable, line: dict[str, Any]) -> Submitted:
+    def _submit(self, place: Place, session: int | None, key: Hashable, line: dict[str, Any]) -> CommandSubmitted:
         slot = _number(line, "slot", None)
         message = _bytes(line, "in")
-        return Submitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
+        return CommandSubmitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
 
-    def _link(self, place: Place, session: int | None, line: dict[str, Any]) -> Seen:
+    def _link(self, place: Place, session: int | None, line: dict[str, Any]) -> Observation:
         device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
         if not isinstance(what, str):
             raise _Bad("a link line says what happened in `what`")
         key = None if line.get("id") is None else ("id", session, _number(line, "id"))
         if what in ("aborted", "given-up") and key is not None:
             by_link = what == "aborted"
-            return Unanswered(place=place, device=device, session=session, key=key, by_link=by_link, detail=detail)
-        return LinkChanged(place=place, device=device, session=session, what=what, detail=detail, key=key)
+            return CommandUnanswered(
+                place=place, device=device, session=session, key=key, by_link=by_link, detail=detail
+            )
+        return LinkChange(place=place, device=device, session=session, what=what, detail=detail, key=key)
 
-    def _bad(self, place: Place, why: str) -> Iterator[Seen]:
+    def _bad(self, place: Place, why: str) -> Iterator[Observation]:
         self._broken += 1
         if self._broken <= MAX_BROKEN:
             yield self._lost(place, "log-lines-lost", f"the line cannot be read: {why}")
 
-    def _lost(self, place: Place, name: str, detail: str, *, harmless: bool = False) -> Lost:
-        return Lost(place=place, device=self._device, name=name, detail=detail, harmless=harmless)
+    def _lost(self, place: Place, name: str, detail: str, *, harmless: bool = False) -> MissingInput:
+        return MissingInput(place=place, device=self._device, name=name, detail=detail, harmless=harmless)
 
-    def _cut(self, place: Place, detail: str) -> Lost:
+    def _cut(self, place: Place, detail: str) -> MissingInput:
         """The end is missing: as much is known as was read, unless the trace promised an end."""
         promised, self._ended = self._next is not None, True
         return self._lost(place, "log-truncated", detail, harmless=not promised)
