@@ -10,7 +10,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import SessionAccount
-from fwpages.device import OFFENCES, Fault
+from fwpages.device import OFFENCES, PlannedFault
 from fwpages.host import WantedMode
 from fwpages.readers.trace import TraceWriter
 from fwpages.report.host_accounts import session_of
@@ -66,12 +66,12 @@ STRIKES: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (2, "func_id"), (
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_run_and_the_audit_of_its_trace_say_the_same(name: str, tmp_path: Path) -> None:
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
-    extra = [Fault("teardown-refused")] if name == "not-fenced" else []
+    extra = [PlannedFault("teardown-refused")] if name == "not-fenced" else []
     apart = APART.get(name, NOTHING)
     for at, mode in STRIKES if name != "request-storm" else STRIKES[:1]:
         out = io.StringIO()
         writer = TraceWriter(out, device="small", supplier=device_profile(scenario).supplier)
-        result = ScenarioRun(scenario, mode=mode, faults=[Fault(name, at), *extra], tap=writer).run()
+        result = ScenarioRun(scenario, mode=mode, faults=[PlannedFault(name, at), *extra], tap=writer).run()
         writer.end()
         path = tmp_path / "t.jsonl"
         path.write_text(out.getvalue())

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fwpages.device import (
+    CommandFault,
     Completed,
     Effect,
-    Fault,
+    FaultPlan,
     FaultyFirmware,
     Firmware,
     FunctionSpec,
     Input,
+    PlannedFault,
     Profile,
     Raised,
     Reset,
     ResetFunction,
-    Rule,
     Submitted,
     Want,
 )
-from fwpages.device.faults.injector import Act, Match
+from fwpages.device.faults.injector import Act, Trigger
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
@@ -110,6 +111,10 @@ def events(effects: list[Effect]) -> list[PageRequestEvent]:
     return [e.event for e in effects if isinstance(e, Raised)]
 
 
-def one(firmware: Firmware, match: Match, act: Act, *, at: int = 1, times: int = 1) -> Lied:
+def one(firmware: Firmware, trigger: Trigger, act: Act, *, at: int = 1, times: int = 1) -> Lied:
     """This firmware with one fault of the test's own."""
-    return Lied(FaultyFirmware(firmware, (Fault("one", at, times),), {"one": Rule("a test's", match, act)}))
+    return Lied(
+        FaultyFirmware(
+            firmware, FaultPlan((PlannedFault("one", at, times),)), {"one": CommandFault("a test's", trigger, act)}
+        )
+    )

@@ -12,8 +12,7 @@ from fwpages.device import profile
 from fwpages.device.pci.config_space import identity_of
 from fwpages.device.pci.function import PciFunction
 from fwpages.link.bus import Bus, BusError
-from fwpages.link.faults.byte_faults import SpoiledBus
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.injector import LinkInjector, SpoiledBus
 from fwpages.link.memory import Memory
 from fwpages.link.vfio_user.endpoint import MasterGate
 from fwpages.link.vfio_user.guest_memory import GuestMemory
@@ -51,7 +50,7 @@ BUSES: dict[str, Callable[[], Bus]] = {
     "scattered": lambda: mapped(Scattered()),
     "a guest's": guest,
     "behind bus mastering": gated,
-    "spoiled, with nothing to spoil": lambda: SpoiledBus(mapped(Memory()), LinkFaults()),
+    "spoiled, with nothing to spoil": lambda: SpoiledBus(mapped(Memory()), LinkInjector()),
 }
 
 

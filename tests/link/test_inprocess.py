@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.custody.ledger import State
-from fwpages.device import Fault, Firmware, FunctionSpec, Phase, Profile, Raised, ResetFunction, Want, profile
+from fwpages.device import Firmware, FunctionSpec, Phase, PlannedFault, Profile, Raised, ResetFunction, Want, profile
 from fwpages.host import (
     Bounds,
     Close,
@@ -402,5 +402,5 @@ def test_the_tap_is_told_what_no_command_or_event_tells(fault: str, words: list[
         def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
             heard.append(what)
 
-    ScenarioRun(load("early-give"), faults=[Fault(fault)], tap=Ear()).run()
+    ScenarioRun(load("early-give"), faults=[PlannedFault(fault)], tap=Ear()).run()
     assert heard == words

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from fwpages.device import Fault, Firmware, FunctionSpec, Want
+from fwpages.device import Firmware, FunctionSpec, PlannedFault, Want
 from fwpages.host import Close, Config, EnableVport, FunctionsChanged, HealthFatal, Host, Open, VportInfo
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import LATENCY, InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.prm.event import PageRequestEvent
@@ -53,10 +53,10 @@ class Ear:
         return [w for _, _, w, _ in self.heard if w not in ("submit", "complete") and not w.startswith("event")]
 
 
-def life(kind: type[InProcess], ear: Ear | None, *faults: Fault, vf: bool = True) -> InProcess:
+def life(kind: type[InProcess], ear: Ear | None, *faults: PlannedFault, vf: bool = True) -> InProcess:
     """A device is opened, and a VF enabled."""
     firmware = Firmware(SMALL, [FunctionSpec(*row[:6], row[6]) for row in ROWS])
-    link = kind(Host(Config(SMALL.supplier)), firmware, tap=ear, faults=LinkFaults(faults))
+    link = kind(Host(Config(SMALL.supplier)), firmware, tap=ear, faults=LinkInjector(faults))
     link.feed(FunctionsChanged(tuple(VportInfo(v, k, n, ec) for _, k, v, n, ec, _, _ in ROWS)))
     for x in (Open(), EnableVport(1)) if vf else (Open(),):
         link.feed(x)
@@ -107,7 +107,7 @@ def test_a_link_that_is_watched_does_the_same(kind: type[InProcess]) -> None:
 def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[InProcess], name: str) -> None:
     """Its answer does not get through, whether the device carried it out or not."""
     ear = Ear()
-    life(kind, ear, Fault(name, 3))
+    life(kind, ear, PlannedFault(name, 3))
     ended = {n: ear.of(n) for n in ear.sent if ear.of(n) != ["complete"]}
     assert [*ended.values()] == [["aborted"]]
     assert ear.sent[next(iter(ended))].opcode == Opcode.MANAGE_PAGES
@@ -117,7 +117,7 @@ def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[
 @LINKS
 def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: type[InProcess]) -> None:
     ear = Ear()
-    life(kind, ear, Fault("answer-garbled", 2), vf=False)
+    life(kind, ear, PlannedFault("answer-garbled", 2), vf=False)
     assert ear.of(2) == ["garbled", "given-up"]
     assert ear.words == ["garbled", "given-up", "reset", "fenced"]
 
@@ -125,7 +125,7 @@ def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: t
 @LINKS
 def test_an_answer_that_comes_twice_is_told_of_twice(kind: type[InProcess]) -> None:
     ear = Ear()
-    life(kind, ear, Fault("answer-twice", 2), vf=False)
+    life(kind, ear, PlannedFault("answer-twice", 2), vf=False)
     assert ear.of(2) == ["complete", "complete"]
     assert ear.words == []
 

@@ -19,7 +19,7 @@ from fwpages.host import (
     Open,
     Phase,
 )
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.pages.space import Addresses
 from fwpages.prm.event import PageRequestEvent
@@ -36,7 +36,7 @@ LINUX_BATCH = 768
 STEPS = 20_000
 
 
-class NoMemory(LinkFaults):
+class NoMemory(LinkInjector):
     """A link that has no memory to map, when told so."""
 
     deny = False

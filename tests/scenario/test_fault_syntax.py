@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from fwpages.device import Fault
+from fwpages.device import PlannedFault
 from fwpages.host import WantedMode
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, load
 from fwpages.scenario.fault_syntax import FAULTS, fault, text
@@ -90,7 +90,7 @@ def small(*, profile: str = "connectx7", release_all: int = 1) -> Scenario:
     return load("small", text=SMALL.format(profile=profile, release_all=release_all))
 
 
-def live(faults: list[Fault], mode: WantedMode, scenario: Scenario | None = None) -> RunResult:
+def live(faults: list[PlannedFault], mode: WantedMode, scenario: Scenario | None = None) -> RunResult:
     return ScenarioRun(scenario or small(), mode=mode, checked=True, faults=faults).run()
 
 
@@ -101,7 +101,7 @@ def named(result: RunResult) -> set[str]:
 def accounted(result: RunResult) -> None:
     """What a life leaves behind: for every record of every session, nothing but what its findings speak of.
 
-    And no rule was broken by the host, but where a fault misled it.
+    And no rule was broken by the host, but where a fault caused it.
     """
     assert result.offences == ()
     for b in result.sessions:
@@ -118,9 +118,9 @@ ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (4, "func_id"))
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_alone(name: str) -> None:
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
-    extra = [Fault("teardown-refused")] if name == "not-fenced" else []
+    extra = [PlannedFault("teardown-refused")] if name == "not-fenced" else []
     for at, mode in ALONE:
-        result = live([Fault(name, at), *extra], mode, scenario)
+        result = live([PlannedFault(name, at), *extra], mode, scenario)
         accounted(result)
         assert name in result.faults or (at, mode) != ALONE[0], "the fault never took effect"
         if name in result.faults:
@@ -134,25 +134,25 @@ RAISING = [n for n in FAULTS if n.startswith("request-") or n == "release-all-cr
 
 @pytest.mark.parametrize("name", [n for n in FAULTS if n not in RAISING])
 def test_each_fault_for_ever(name: str) -> None:
-    accounted(live([Fault(name, 1, 0)], "vhca_id"))
+    accounted(live([PlannedFault(name, 1, 0)], "vhca_id"))
 
 
 @pytest.mark.parametrize("name", [n for n in RAISING if n != "request-storm"])
 def test_a_run_of_false_requests(name: str) -> None:
-    accounted(live([Fault(name, 1, 40)], "vhca_id"))
+    accounted(live([PlannedFault(name, 1, 40)], "vhca_id"))
 
 
 def test_a_device_that_never_rests_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fwpages.scenario.runner.RESTLESS", 500)
-    result = live([Fault("request-least", 1, 0)], "vhca_id")
+    result = live([PlannedFault("request-least", 1, 0)], "vhca_id")
     accounted(result)
     assert any("coming to rest" in s for s in result.skipped)
     assert [b.end for b in result.sessions][-1] != "open"
 
 
 def test_what_a_fault_made_the_host_do_is_no_offence_of_the_hosts() -> None:
-    result = ScenarioRun(load("early-give"), faults=[Fault("pages-zero", 2)]).run()
-    assert [(n, o.name, fault) for n, o, fault in result.misled] == [(1, "pages-missing", "pages-zero")]
+    result = ScenarioRun(load("early-give"), faults=[PlannedFault("pages-zero", 2)]).run()
+    assert [(n, o.name, fault) for n, o, fault in result.excused] == [(1, "pages-missing", "pages-zero")]
     assert [f"{f.name} {f.blame}" for f in result.sessions[0].findings] == ["command-refused device"]
 
 
@@ -162,7 +162,7 @@ def test_pairs_of_faults(chunk: int) -> None:
     draw = random.Random(chunk)
     pairs = list(itertools.combinations(sorted(n for n in FAULTS if n != "request-storm"), 2))[chunk::8]
     for a, b in draw.sample(pairs, 12):
-        faults = [Fault(a, draw.randint(1, 8)), Fault(b, draw.randint(1, 8))]
+        faults = [PlannedFault(a, draw.randint(1, 8)), PlannedFault(b, draw.randint(1, 8))]
         result = live(faults, draw.choice(MODES))
         accounted(result)
 
@@ -178,7 +178,12 @@ def test_a_fault_of_a_scenario_file_strikes() -> None:
 
 
 def test_a_fault_that_never_strikes_is_missed_and_the_life_not_clean() -> None:
-    faults = [Fault("give-late", 2), Fault("give-late", 900), Fault("take-nothing", 800, 0), Fault("map-fails", 700)]
+    faults = [
+        PlannedFault("give-late", 2),
+        PlannedFault("give-late", 900),
+        PlannedFault("take-nothing", 800, 0),
+        PlannedFault("map-fails", 700),
+    ]
     result = live(faults, "vhca_id")
     assert result.faults == ("give-late",)
     assert result.missed == ("fault give-late@900", "fault take-nothing@800x*", "fault map-fails@700")
@@ -188,7 +193,12 @@ def test_a_fault_that_never_strikes_is_missed_and_the_life_not_clean() -> None:
 
 
 def test_faults_are_written_as_they_are_read() -> None:
-    for f in (Fault("give-late"), Fault("take-twice", 3), Fault("map-fails", 2, 5), Fault("take-nothing", 1, 0)):
+    for f in (
+        PlannedFault("give-late"),
+        PlannedFault("take-twice", 3),
+        PlannedFault("map-fails", 2, 5),
+        PlannedFault("take-nothing", 1, 0),
+    ):
         assert fault(text(f)) == f
 
 

@@ -9,9 +9,9 @@ from importlib import resources
 
 import pytest
 
-from fwpages.device import Fault
+from fwpages.device import PlannedFault
 from fwpages.host import Books, WantedMode
-from fwpages.link.faults.link_faults import WIRE_FAULTS
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.scenario import RunResult, Scenario, ScenarioRun, load
 from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS
@@ -22,7 +22,9 @@ from tests.scenario.test_runner import HEAVY, lives
 UNHEARD = ("request-before-eq", "request-after-eq")
 
 
-def both(scenario: Scenario, mode: WantedMode, faults: list[Fault]) -> tuple[RunResult, RunResult, InProcessQueue]:
+def both(
+    scenario: Scenario, mode: WantedMode, faults: list[PlannedFault]
+) -> tuple[RunResult, RunResult, InProcessQueue]:
     """The life over either link; over the direct one ``test_faults.py`` and ``test_life.py`` look at the invariants."""
     direct = ScenarioRun(scenario, mode=mode, faults=faults).run()
     life = ScenarioRun(scenario, mode=mode, checked=True, faults=faults, link="queue")
@@ -53,9 +55,9 @@ def _without_details(books: Books) -> Books:
 def test_each_fault_alone(name: str) -> None:
     """At its first opportunity, in FUNC_ID mode where there is one; ``test_faults.py`` has others."""
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
-    extra = [Fault("teardown-refused")] if name == "not-fenced" else []
+    extra = [PlannedFault("teardown-refused")] if name == "not-fenced" else []
     mode: WantedMode = "vhca_id" if name.startswith(("mode-not", "vhca-id")) else "func_id"
-    direct, queued, link = both(scenario, mode, [Fault(name), *extra])
+    direct, queued, link = both(scenario, mode, [PlannedFault(name), *extra])
     accounted(queued)
     assert name in queued.faults, "the fault never took effect"
     assert link.wire_offences == []
@@ -71,15 +73,15 @@ def test_each_fault_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["give-too-late", "take-next-session", "answer-twice", "link-lost", "take-twice"])
 def test_faults_for_ever(name: str) -> None:
-    direct, queued, _ = both(small(), "vhca_id", [Fault(name, 1, 0)])
+    direct, queued, _ = both(small(), "vhca_id", [PlannedFault(name, 1, 0)])
     assert queued == direct
 
 
-@pytest.mark.parametrize("name", WIRE_FAULTS)
+@pytest.mark.parametrize("name", BYTE_FAULTS)
 def test_each_fault_of_the_wire(name: str) -> None:
     struck = 0
     for at, times, mode in ((1, 1, MODES[0]), (4, 1, MODES[1]), (12, 1, MODES[0]), (1, 0, MODES[1])):
-        life = ScenarioRun(small(), mode=mode, checked=True, faults=[Fault(name, at, times)], link="queue")
+        life = ScenarioRun(small(), mode=mode, checked=True, faults=[PlannedFault(name, at, times)], link="queue")
         result = life.run()
         accounted(result)
         assert all(b.end != "open" for b in result.sessions)
@@ -101,7 +103,7 @@ def test_pairs_of_faults(chunk: int) -> None:
     draw = random.Random(chunk)
     pairs = list(itertools.combinations(sorted(n for n in FAULTS if n not in _OTHERWISE), 2))
     for a, b in draw.sample(pairs, 8):
-        faults = [Fault(a, draw.randint(1, 8)), Fault(b, draw.randint(1, 8))]
+        faults = [PlannedFault(a, draw.randint(1, 8)), PlannedFault(b, draw.randint(1, 8))]
         direct, queued, link = both(small(), draw.choice(MODES), faults)
         accounted(queued)
         assert queued == direct, faults
@@ -113,8 +115,8 @@ def test_pairs_with_a_fault_of_the_wire(chunk: int) -> None:
     """One of the bytes and one of any kind: everything ends, nothing is lost, no memory stays mapped."""
     draw = random.Random(100 + chunk)
     others = sorted(n for n in EVERY_FAULT if n not in (*UNHEARD, "request-storm", "not-fenced", "link-lost-for-good"))
-    for wire in draw.sample(sorted(WIRE_FAULTS), 12):
-        faults = [Fault(wire, draw.randint(1, 8)), Fault(draw.choice(others), draw.randint(1, 8))]
+    for wire in draw.sample(sorted(BYTE_FAULTS), 12):
+        faults = [PlannedFault(wire, draw.randint(1, 8)), PlannedFault(draw.choice(others), draw.randint(1, 8))]
         result = ScenarioRun(small(), mode=draw.choice(MODES), checked=True, faults=faults, link="queue").run()
         accounted(result)
         assert all(b.end != "open" for b in result.sessions), faults

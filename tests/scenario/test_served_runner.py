@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.auditor.audit import audit
-from fwpages.device import Fault, Want
+from fwpages.device import PlannedFault, Want
 from fwpages.prm.opcodes import Opcode
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.served_runner import PATIENCE, ServedRun
@@ -212,7 +212,7 @@ def test_offences_have_their_names(stages: list[Stage]) -> None:
 
 
 def test_faults(stages: list[Stage]) -> None:
-    stage = Stage(steps('do = "open"'), faults=[Fault("give-refused", 3)])
+    stage = Stage(steps('do = "open"'), faults=[PlannedFault("give-refused", 3)])
     stages.append(stage)
     d = stage.driver()
     d.up()
@@ -244,4 +244,4 @@ def test_sriov_needs_vfs_that_fit_on_a_bus(index: int | None) -> None:
 
 def test_link_faults_cannot_be_served() -> None:
     with pytest.raises(ScenarioError, match="link"):
-        ServedRun(load("test", text=steps('do = "open"')), faults=[Fault("link-lost", 1)])
+        ServedRun(load("test", text=steps('do = "open"')), faults=[PlannedFault("link-lost", 1)])

@@ -89,7 +89,7 @@ def command(
             result = _live(plan, options, trace, stack, quiet=as_json)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
-    report = report_of(plan.device.profile, result.sessions, result.offences, result.misled)
+    report = report_of(plan.device.profile, result.sessions, result.offences, result.excused)
     clean = result.clean and report.clean
     verdict = _verdict(result, report.sessions, clean=clean)
     if as_json:

@@ -5,9 +5,9 @@
 what hardware would refuse and says which rule was broken (``OFFENCES``). All counts are 4 KiB pages.
 """
 
-from fwpages.device.faults.catalogue import WORDS as FAULT_WORDS
-from fwpages.device.faults.catalogue import faulty
-from fwpages.device.faults.injector import EVENT_COPIES, Fault, FaultyFirmware, Rule
+from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty
+from fwpages.device.faults.injector import CommandFault, DeviceFault, EventFault, FaultyFirmware
+from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import (
@@ -31,12 +31,14 @@ from fwpages.device.profiles import DERIVED, Profile, ProfileError, names, parse
 
 __all__ = [
     "DERIVED",
-    "EVENT_COPIES",
-    "FAULT_WORDS",
+    "DEVICE_FAULTS",
     "OFFENCES",
+    "CommandFault",
     "Completed",
+    "DeviceFault",
     "Effect",
-    "Fault",
+    "EventFault",
+    "FaultPlan",
     "FaultyFirmware",
     "Firmware",
     "FirmwareError",
@@ -45,13 +47,13 @@ __all__ = [
     "Offence",
     "Order",
     "Phase",
+    "PlannedFault",
     "Profile",
     "ProfileError",
     "Raised",
     "Reset",
     "ResetDone",
     "ResetFunction",
-    "Rule",
     "Submitted",
     "Tick",
     "Want",

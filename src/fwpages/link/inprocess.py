@@ -15,10 +15,10 @@ import numpy as np
 
 from fwpages.device import (
     Completed,
-    Fault,
     FaultyFirmware,
     Firmware,
     Offence,
+    PlannedFault,
     Raised,
     ResetDone,
     ResetFunction,
@@ -49,8 +49,9 @@ from fwpages.host import (
     Unmap,
 )
 from fwpages.host import Input as HostInput
-from fwpages.link.faults.consequences import misled
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.consequences import cause_of
+from fwpages.link.faults.injector import LinkInjector
+from fwpages.link.faults.link_faults import Fate
 from fwpages.link.tap import Tap
 from fwpages.pages.words import many
 from fwpages.prm.message import Answer
@@ -77,23 +78,23 @@ class InProcess:
         host: Host,
         firmware: Firmware | FaultyFirmware,
         *,
-        faults: LinkFaults | None = None,
+        faults: LinkInjector | None = None,
         tap: Tap | None = None,
         checked: bool = False,
         on_event: Callable[[Done | Finding | Raised], None] | None = None,
     ) -> None:
         self.host = host
         self.firmware = firmware
-        self.faults = faults or LinkFaults()
+        self.faults = faults or LinkInjector()
         self.tap = tap
         self.checked = checked
         self.now = 0.0
         self.submitted = 0
         self.requests = 0
         self.mapped = 0
-        #: what the firmware saw the driver do wrong, with the session it was in; ``misled``: because of which fault
+        #: the driver's offences as the firmware saw them, with the session; ``excused``: those that a fault caused
         self.offences: list[tuple[int, Offence]] = []
-        self.misled: list[tuple[int, Offence, str]] = []
+        self.excused: list[tuple[int, Offence, str]] = []
         self.events: list[Done | Finding] = []
         self._on_event = on_event
         self._flying: dict[int, Send] = {}
@@ -118,7 +119,7 @@ class InProcess:
         return (*inner, *self.faults.took)
 
     @property
-    def missed(self) -> tuple[Fault, ...]:
+    def missed(self) -> tuple[PlannedFault, ...]:
         """The faults that never took effect, of the device and of the link."""
         inner = self.firmware.missed if isinstance(self.firmware, FaultyFirmware) else ()
         return (*inner, *self.faults.missed)
@@ -211,13 +212,13 @@ class InProcess:
 
     def _carry(self, e: Send) -> None:
         fate = self.faults.command(e.command)
-        if fate == "lose":
+        if fate in (Fate.LINK_LOST, Fate.LINK_LOST_FOR_GOOD):
             self._to_host.append((LinkLost("the device is out of reach"), None))
             return
         self._write(e)
-        if fate != "drop":
+        if fate is not Fate.DROPPED:
             self._ring(e)
-        if fate != "carry":
+        if fate is not Fate.CARRIED:
             del self._flying[e.id]
             self._to_host.append((Aborted(e.session, e.id, "given up by the link"), None))
 
@@ -263,11 +264,11 @@ class InProcess:
             case ResetDone():
                 self._to_host.append((Fenced(Proof.FUNCTION_LEVEL_RESET), None))
             case Offence():
-                fault = misled(e, self.took)
+                fault = cause_of(e, self.took)
                 if fault is None:
                     self.offences.append((session, e))
                 else:
-                    self.misled.append((session, e, fault))
+                    self.excused.append((session, e, fault))
 
     def _completed(self, e: Completed) -> None:
         sent = self._flying.get(e.id)

@@ -12,11 +12,11 @@ from fwpages.prm.identity import Identity
 
 
 def session_of(
-    device: str, books: Books, offences: Iterable[Offence] = (), misled: Iterable[tuple[Offence, str]] = ()
+    device: str, books: Books, offences: Iterable[Offence] = (), excused: Iterable[tuple[Offence, str]] = ()
 ) -> SessionAccount:
     """One session's books as a SessionAccount. An offence that the firmware recorded is a finding against the host.
 
-    Not so those that a fault, which is named, ``misled`` it to: what the fault did is found already. They are notes.
+    Not so those that a fault, which is named, ``excused`` it to: what the fault did is found already. They are notes.
     """
     functions = [_function(a) for a in books.functions]
     findings = [_finding(f) for f in books.findings] + _offences(offences)
@@ -35,7 +35,7 @@ def session_of(
         ),
         functions=functions,
         findings=findings,
-        notes=[*books.notes, *_misled(misled)],
+        notes=[*books.notes, *_excused(excused)],
     )
 
 
@@ -43,10 +43,10 @@ def report_of(
     device: str,
     sessions: Iterable[Books],
     offences: Iterable[tuple[int, Offence]] = (),
-    misled: Iterable[tuple[int, Offence, str]] = (),
+    excused: Iterable[tuple[int, Offence, str]] = (),
 ) -> Report:
     """A life's sessions as a Report."""
-    seen, excused = list(offences), list(misled)
+    seen, excused = list(offences), list(excused)
     return Report(
         sessions=[
             session_of(
@@ -102,7 +102,7 @@ def _offence(o: Offence, times: int) -> FindingAccount:
     return FindingAccount(name=o.name, blame="host", function=who, detail=detail)
 
 
-def _misled(offences: Iterable[tuple[Offence, str]]) -> list[str]:
+def _excused(offences: Iterable[tuple[Offence, str]]) -> list[str]:
     """One for each rule, function and fault, with the first offence in words and how often it came."""
     alike: dict[tuple[str, Identity | None, str], list[Offence]] = {}
     for o, fault in offences:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from fwpages.device import FAULT_WORDS, Fault
-from fwpages.link.faults.link_faults import LINK_FAULTS, WIRE_FAULTS
+from fwpages.device import DEVICE_FAULTS, PlannedFault
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
+from fwpages.link.faults.link_faults import LINK_FAULTS
 from fwpages.scenario.format import ScenarioError
 
 #: every fault: what goes wrong, and the findings that name it (none where it harms nobody)
 FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    **FAULT_WORDS,
-    **{name: (rule.words, rule.named) for name, rule in LINK_FAULTS.items()},
+    **{name: (fault.words, fault.findings) for name, fault in DEVICE_FAULTS.items()},
+    **{name: (fault.words, fault.findings) for name, fault in LINK_FAULTS.items()},
 }
 #: those of bytes as well, which strike only where there is a wire (``link="queue"``)
 EVERY_FAULT: Mapping[str, tuple[str, tuple[str, ...]]] = {
     **FAULTS,
-    **{name: (rule.words, rule.named) for name, rule in WIRE_FAULTS.items()},
+    **{name: (fault.words, fault.findings) for name, fault in BYTE_FAULTS.items()},
 }
 
 _GRAMMAR = re.compile(r"([a-z][a-z0-9-]*)(?:@([0-9]{1,9}))?(?:x([0-9]{1,9}|\*))?")
 
 
-def fault(text: str) -> Fault:
+def fault(text: str) -> PlannedFault:
     """The fault that ``NAME[@N][xTIMES]`` names; ScenarioError for what is none.
 
     N counts opportunities from 1 (the default); TIMES says at how many in a row it strikes, ``*`` at all that follow.
@@ -34,10 +35,10 @@ def fault(text: str) -> Fault:
     at, times = int(m[2] or 1), 0 if m[3] == "*" else int(m[3] or 1)
     if at < 1 or (m[3] is not None and m[3] != "*" and times < 1):
         raise ScenarioError(f"fault {text!r}: opportunities and times are counted from 1; TIMES * is all that follow")
-    return known(Fault(m[1], at, times))
+    return known(PlannedFault(m[1], at, times))
 
 
-def known(f: Fault) -> Fault:
+def known(f: PlannedFault) -> PlannedFault:
     """The fault itself; ScenarioError where there is none of its name."""
     if f.name not in EVERY_FAULT:
         near = [n for n in EVERY_FAULT if f.name.split("-")[0] in n.split("-")]
@@ -46,13 +47,13 @@ def known(f: Fault) -> Fault:
     return f
 
 
-def split(faults: Iterable[Fault]) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+def split(faults: Iterable[PlannedFault]) -> tuple[tuple[PlannedFault, ...], tuple[PlannedFault, ...]]:
     """Those of the device, and those of the link."""
     every = [known(f) for f in faults]
-    return tuple(f for f in every if f.name in FAULT_WORDS), tuple(f for f in every if f.name not in FAULT_WORDS)
+    return tuple(f for f in every if f.name in DEVICE_FAULTS), tuple(f for f in every if f.name not in DEVICE_FAULTS)
 
 
-def text(f: Fault) -> str:
+def text(f: PlannedFault) -> str:
     """The fault as ``fault`` reads it."""
     times = "" if f.times == 1 else f"x{f.times or '*'}"
     return f"{f.name}@{f.at}{times}"

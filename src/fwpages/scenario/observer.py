@@ -177,7 +177,7 @@ class Observer:
     def _begins(self, c: Command) -> bool:
         """ENABLE_HCA for the device itself, while it is off."""
         off = self.inner.phase is Phase.OFF
-        return off and c.opcode == Opcode.ENABLE_HCA and self.inner.meant(c) is self.inner.specs[0]
+        return off and c.opcode == Opcode.ENABLE_HCA and self.inner.eswitch_function(c) is self.inner.specs[0]
 
     def _completed(self, t: float, x: Completed) -> None:
         number, c, reply_length = self._flying.pop(x.id, (0, None, 0))
@@ -217,7 +217,7 @@ class Observer:
 
     def _switched(self, t: float, c: Command) -> None:
         """The driver's e-switch let a function begin its life, or end it."""
-        spec = self.inner.meant(c)
+        spec = self.inner.eswitch_function(c)
         assert spec is not None, "firmware has done it, so that it knows whom it was about"
         moment, words = _SWITCHES[c.opcode]
         self.moments.add(f"{moment} {spec.name}")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from fwpages.device import Fault, Firmware, Offence, Raised, ResetFunction, Want, faulty
+from fwpages.device import Firmware, Offence, PlannedFault, Raised, ResetFunction, Want, faulty
 from fwpages.host import (
     Books,
     Close,
@@ -28,7 +28,7 @@ from fwpages.host import (
     books,
 )
 from fwpages.host import Input as HostInput
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.link.tap import Tap
@@ -62,7 +62,7 @@ _HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": 
 class RunResult:
     """How a life went: the books of each session, and what else went wrong.
 
-    ``offences`` are the driver's, as the firmware saw them, with the session; ``misled`` those that a fault, by its
+    ``offences`` are the driver's, as the firmware saw them, with the session; ``excused`` those that a fault, by its
     name, made it commit, and that are none of its own; ``failed`` operations that did not succeed; ``missed`` steps
     whose moment and faults whose opportunity never came; ``mapped`` pages of memory that are still lent at the end;
     ``faults`` those that took effect; ``skipped`` steps that could not be taken because of them.
@@ -70,7 +70,7 @@ class RunResult:
 
     sessions: tuple[Books, ...]
     offences: tuple[tuple[int, Offence], ...]
-    misled: tuple[tuple[int, Offence, str], ...]
+    excused: tuple[tuple[int, Offence, str], ...]
     failed: tuple[Done, ...]
     missed: tuple[str, ...]
     commands: int
@@ -102,7 +102,7 @@ class ScenarioRun:
         seed: int | None = None,
         tap: Tap | None = None,
         checked: bool = False,
-        faults: Iterable[Fault] = (),
+        faults: Iterable[PlannedFault] = (),
         on_step: Callable[[int, Step], None] | None = None,
         link: Literal["direct", "queue"] = "direct",
     ) -> None:
@@ -126,13 +126,13 @@ class ScenarioRun:
         check_moments(scenario, self.names)
         self._plan = [self._resolve(n, step) for n, step in enumerate(scenario.step)]
         config = Config(profile.supplier, bounds=scenario.bounds.bounds())
-        of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
         joined = InProcessQueue if link == "queue" else InProcess
         self.link = joined(
             Host(config),
             faulty(firmware, of_device) if of_device else firmware,
-            faults=LinkFaults(of_link),
+            faults=LinkInjector(of_link),
             tap=tap,
             checked=checked,
             on_event=self._heard,
@@ -273,7 +273,7 @@ class ScenarioRun:
         return RunResult(
             tuple(self._books.values()),
             tuple(self.link.offences),
-            tuple(self.link.misled),
+            tuple(self.link.excused),
             tuple(self._failed),
             (*steps, *(f"fault {text(f)}" for f in self.link.missed)),
             self.link.submitted,

@@ -19,7 +19,7 @@ from itertools import takewhile
 
 import msgspec
 
-from fwpages.device import Fault, FunctionSpec, Profile, ResetFunction, Submitted, Want, faulty
+from fwpages.device import FunctionSpec, PlannedFault, Profile, ResetFunction, Submitted, Want, faulty
 from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
 from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
 from fwpages.device.pci.sriov import MOST_VFS
@@ -82,7 +82,7 @@ class ServedRun:
         scenario: Scenario,
         *,
         seed: int | None = None,
-        faults: Iterable[Fault] = (),
+        faults: Iterable[PlannedFault] = (),
         tap: Tap | None = None,
         on_event: OnEvent | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -93,7 +93,7 @@ class ServedRun:
         if seed is not None:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
         specs = [spec for spec, _ in functions(scenario, profile)]
-        of_device, of_link = split([*(Fault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         if of_link:
             raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
         self.steps = scenario.step

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.device import (
-    FAULT_WORDS,
+    DEVICE_FAULTS,
     Completed,
-    Fault,
     Firmware,
     FunctionSpec,
     Input,
+    PlannedFault,
     Profile,
     Reset,
     Submitted,
@@ -19,7 +19,8 @@ from fwpages.device import (
     Want,
     faulty,
 )
-from fwpages.device.faults import actions as m
+from fwpages.device.faults import effects as do
+from fwpages.device.faults import triggers as when
 from fwpages.prm.identity import FunctionType, Vport
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
@@ -35,7 +36,7 @@ def ecpf(profile: Profile) -> Profile:
     return msgspec.structs.replace(profile, ecpf=True)
 
 
-def started(driver: Driver, *faults: Fault) -> Lied:
+def started(driver: Driver, *faults: PlannedFault) -> Lied:
     driver.boot()
     return Lied(faulty(driver.fw, faults))
 
@@ -55,14 +56,14 @@ def refused(lied: Lied, n: int) -> list[int]:
 def test_a_fault_strikes_at_its_opportunity_so_many_times_in_a_row(
     driver: Driver, at: int, times: int, struck: list[int]
 ) -> None:
-    lied = started(driver, Fault("command-refused", at, times))
+    lied = started(driver, PlannedFault("command-refused", at, times))
     assert refused(lied, 6) == struck
     assert lied.f.took == ("command-refused",) * len(struck)
     assert bool(lied.f.missed) is (not struck)
 
 
 def test_only_commands_of_its_kind_are_opportunities(opened: Driver) -> None:
-    lied = Lied(faulty(opened.fw, [Fault("give-refused", 2)]))
+    lied = Lied(faulty(opened.fw, [PlannedFault("give-refused", 2)]))
     opened.feed(Want("self", 9))
     assert lied.answer(opened.give_command(opened.own, 1)).ok
     for c in (opened.take_command(opened.own, 1), Command(Opcode.ALLOC_UAR), opened.take_command(opened.own, 1)):
@@ -72,24 +73,29 @@ def test_only_commands_of_its_kind_are_opportunities(opened: Driver) -> None:
 
 
 def test_a_fault_that_is_named_twice_strikes_twice_where_it_was_told_to(driver: Driver) -> None:
-    lied = started(driver, Fault("command-refused", 1), Fault("command-refused", 4), Fault("command-refused", 4))
+    lied = started(
+        driver,
+        PlannedFault("command-refused", 1),
+        PlannedFault("command-refused", 4),
+        PlannedFault("command-refused", 4),
+    )
     assert refused(lied, 6) == [1, 4, 5], "who finds its place taken waits for the next"
     assert lied.f.missed == ()
 
 
 def test_a_command_that_one_fault_takes_counts_for_those_that_are_not_due(driver: Driver) -> None:
-    lied = started(driver, Fault("command-refused", 1), Fault("command-unanswered-lost", 3))
+    lied = started(driver, PlannedFault("command-refused", 1), PlannedFault("command-unanswered-lost", 3))
     assert [bool(answers(lied.send(ISSI))) for _ in range(4)] == [True, True, False, True]
     assert lied.f.took == ("command-refused", "command-unanswered-lost")
 
 
 def test_an_opportunity_that_is_none_after_all_is_waited_beyond(opened: Driver) -> None:
     """A TAKE that gets nothing has no page whose name could be changed."""
-    lied = Lied(faulty(opened.fw, [Fault("take-never-given")]))
+    lied = Lied(faulty(opened.fw, [PlannedFault("take-never-given")]))
     assert lied.answer(opened.take_command(opened.own, 4))["output_num_entries"] == 0
     assert [f.name for f in lied.f.missed] == ["take-never-given"]
     opened.feed(Want("self", -2))
-    assert lied.answer(opened.take_command(opened.own, 2)).pas.tolist()[0] == m.NEVER
+    assert lied.answer(opened.take_command(opened.own, 2)).pas.tolist()[0] == do.NEVER
     assert lied.f.missed == ()
 
 
@@ -98,7 +104,7 @@ def test_an_opportunity_that_is_none_after_all_is_waited_beyond(opened: Driver) 
 
 @pytest.mark.parametrize(("name", "copies"), [("request-lost", [1, 0, 0, 1]), ("request-twice", [1, 2, 2, 1])])
 def test_events_are_lost_or_come_twice(opened: Driver, name: str, copies: list[int]) -> None:
-    f = faulty(opened.fw, [Fault(name, 2, 2)])
+    f = faulty(opened.fw, [PlannedFault(name, 2, 2)])
     raised = [events(f.feed(0.0, Want("self", n))) for n in (1, 2, 3, 4)]
     assert [len(evs) for evs in raised] == copies
     for n, evs in enumerate(raised, 1):
@@ -109,14 +115,14 @@ def test_events_are_lost_or_come_twice(opened: Driver, name: str, copies: list[i
 
 
 def test_an_event_that_a_command_brings_is_lost_too(opened: Driver) -> None:
-    lied = Lied(faulty(opened.fw, [Fault("request-lost")]))
+    lied = Lied(faulty(opened.fw, [PlannedFault("request-lost")]))
     effects = lied.send(Command(Opcode.ENABLE_HCA, fields={"function_id": 1}))
     assert (len(answers(effects)), events(effects)) == (1, [])
     assert events(lied.f.feed(0.0, Want("vf1", 2))) != [], "the next one comes"
 
 
 def test_of_two_faults_of_one_event_the_first_takes_it(opened: Driver) -> None:
-    f = faulty(opened.fw, [Fault("request-lost"), Fault("request-twice")])
+    f = faulty(opened.fw, [PlannedFault("request-lost"), PlannedFault("request-twice")])
     assert [len(events(f.feed(0.0, Want("self", 1)))) for _ in range(3)] == [0, 2, 1]
     assert f.took == ("request-lost", "request-twice")
 
@@ -126,7 +132,7 @@ def test_of_two_faults_of_one_event_the_first_takes_it(opened: Driver) -> None:
 
 def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
     driver.boot()
-    f = one(driver.fw, m.control, m.late(30.0), times=2).f
+    f = one(driver.fw, when.control, do.late(30.0), times=2).f
     came: list[tuple[list[int], float | None]] = []
     for now, x in ((5.0, 1), (6.0, 2), (34.9, None), (35.0, None), (50.0, None), (60.0, None)):
         effects = f.feed(now, Tick() if x is None else Submitted(x, ISSI, ISSI.reply_length))
@@ -138,7 +144,7 @@ def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
 def test_what_is_late_is_done_at_once(opened: Driver) -> None:
     opened.feed(Want("self", 3))
     before = opened.fw.held("self")
-    lied = one(opened.fw, m.GIVE, m.late(30.0))
+    lied = one(opened.fw, when.GIVE, do.late(30.0))
     assert lied.send(opened.give_command(opened.own, 3)) == []
     assert opened.fw.held("self") == before + 3
 
@@ -146,7 +152,7 @@ def test_what_is_late_is_done_at_once(opened: Driver) -> None:
 def test_a_reset_drops_what_is_late_but_not_what_waits_for_the_next_session(driver: Driver) -> None:
     driver.boot()
     for by, left in ((30.0, 0), (None, 1)):
-        lied = one(driver.fw.clone(), m.control, m.late(by))
+        lied = one(driver.fw.clone(), when.control, do.late(by))
         assert lied.send(ISSI) == []
         assert len(lied.f.held_back) == 1
         lied.f.feed(lied.now, Reset())
@@ -156,7 +162,7 @@ def test_a_reset_drops_what_is_late_but_not_what_waits_for_the_next_session(driv
 
 def test_an_answer_of_the_next_session_comes_when_the_supplier_is_enabled_again(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, m.control, m.late(None))
+    lied = one(driver.fw, when.control, do.late(None))
     assert lied.send(ISSI) == []
     lied.f.feed(lied.now, Reset())
     effects = lied.send(Command(Opcode.ENABLE_HCA))
@@ -168,7 +174,7 @@ def test_an_ecpf_enabling_the_host_pf_begins_no_session(small: Profile) -> None:
     """Both are function 0; the ec bit tells them apart."""
     profile = ecpf(small)
     d = Driver(profile, [HOST_PF]).open()
-    lied = one(d.fw, m.op(Opcode.ALLOC_UAR), m.late(None))
+    lied = one(d.fw, when.op(Opcode.ALLOC_UAR), do.late(None))
     assert lied.send(Command(Opcode.ALLOC_UAR)) == []
     assert lied.answer(Command(Opcode.ENABLE_HCA)).ok
     assert d.fw.is_enabled("host_pf")
@@ -177,7 +183,7 @@ def test_an_ecpf_enabling_the_host_pf_begins_no_session(small: Profile) -> None:
 
 def test_enabling_the_host_pf_of_an_ecpf_can_be_refused(small: Profile) -> None:
     d = Driver(ecpf(small), [HOST_PF]).open()
-    lied = Lied(faulty(d.fw, [Fault("enable-refused"), Fault("disable-refused")]))
+    lied = Lied(faulty(d.fw, [PlannedFault("enable-refused"), PlannedFault("disable-refused")]))
     assert lied.answer(Command(Opcode.ENABLE_HCA)).status == Status.NO_RES_ERR
     assert lied.answer(Command(Opcode.ENABLE_HCA)).ok
     assert not lied.answer(Command(Opcode.DISABLE_HCA)).ok
@@ -187,7 +193,7 @@ def test_enabling_the_host_pf_of_an_ecpf_can_be_refused(small: Profile) -> None:
 
 
 def test_a_clone_goes_its_own_way(opened: Driver) -> None:
-    lied = Lied(faulty(opened.fw, [Fault("command-refused", 2), Fault("command-late", 3)]))
+    lied = Lied(faulty(opened.fw, [PlannedFault("command-refused", 2), PlannedFault("command-late", 3)]))
     lied.send(Command(Opcode.ALLOC_UAR))
     twin = Lied(lied.f.clone(), lied.now, lied.id)
     key = twin.f.key()
@@ -196,7 +202,7 @@ def test_a_clone_goes_its_own_way(opened: Driver) -> None:
         lied.send(Command(Opcode.ALLOC_UAR))
     assert len(lied.f.held_back) == 1
     assert twin.f.key() == key != lied.f.key()
-    assert (twin.f.took, twin.f.held_back, twin.f.seen) == ((), (), {0: 1, 1: 1})
+    assert (twin.f.took, twin.f.held_back, twin.f.plan.opportunities) == ((), (), {0: 1, 1: 1})
     for _ in range(3):
         twin.send(Command(Opcode.ALLOC_UAR))
     assert twin.f.key() == lied.f.key()
@@ -204,7 +210,7 @@ def test_a_clone_goes_its_own_way(opened: Driver) -> None:
 
 def test_what_changes_the_future_changes_the_key(opened: Driver) -> None:
     opened.feed(Want("self", -2))
-    f = faulty(opened.fw, [Fault("take-again", 9), Fault("command-late")])
+    f = faulty(opened.fw, [PlannedFault("take-again", 9), PlannedFault("command-late")])
     one_, other = Lied(f.clone()), Lied(f.clone())
     for lied in (one_, other):
         lied.answer(opened.take_command(opened.own, 1))
@@ -216,7 +222,7 @@ def test_what_changes_the_future_changes_the_key(opened: Driver) -> None:
         lied.id = n
         assert lied.send(Command(Opcode.QUERY_ADAPTER)) == []
     assert third.f.key() != fourth.f.key(), "another command is still to be answered"
-    assert faulty(opened.fw, [Fault("give-late")]).key() != faulty(opened.fw, [Fault("give-lost")]).key()
+    assert faulty(opened.fw, [PlannedFault("give-late")]).key() != faulty(opened.fw, [PlannedFault("give-lost")]).key()
 
 
 # -- faults that find nothing to do ------------------------------------------------------------------------------------
@@ -229,7 +235,7 @@ def lives(small: Profile) -> dict[tuple[bool, bool], list[Input]]:
     return {(mode, release): life(small, by_vhca_id=mode, release_all=release) for mode in both for release in both}
 
 
-NEVER = tuple(Fault(name, 1_000_000) for name in FAULT_WORDS)
+NEVER = tuple(PlannedFault(name, 1_000_000) for name in DEVICE_FAULTS)
 
 
 @st.composite
@@ -240,10 +246,10 @@ def streams(draw: st.DrawFn) -> tuple[bool, bool, list[int]]:
 
 
 @settings(max_examples=60)
-@given(stream=streams(), faults=st.sampled_from([(), NEVER, *((Fault(name, 1, 0),) for name in FAULT_WORDS)]))
+@given(stream=streams(), faults=st.sampled_from([(), NEVER, *((PlannedFault(name, 1, 0),) for name in DEVICE_FAULTS)]))
 def test_until_it_strikes_a_faulty_firmware_is_a_sound_one(
     stream: tuple[bool, bool, list[int]],
-    faults: tuple[Fault, ...],
+    faults: tuple[PlannedFault, ...],
     small: Profile,
     lives: dict[tuple[bool, bool], list[Input]],
 ) -> None:
@@ -276,7 +282,7 @@ def test_a_reset_that_cannot_be_told_of_does_not_happen(driver: Driver) -> None:
     driver.give(who, 5)
     driver.feed(Want("vf1", 2))
     sound = driver.fw.clone()
-    lied = Lied(faulty(driver.fw, [Fault("release-all-crossing")]))
+    lied = Lied(faulty(driver.fw, [PlannedFault("release-all-crossing")]))
     give = driver.give_command(who, 2)
     assert answers(lied.send(give)) == answers(sound.feed(0.0, Submitted(1, give, give.reply_length)))
     assert lied.f.took == ()

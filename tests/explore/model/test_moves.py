@@ -11,7 +11,6 @@ from fwpages.explore.model.driver import NotQueued
 from fwpages.explore.model.moves import moves, take
 from fwpages.explore.model.world import World
 from fwpages.host import Aborted, Answered, Fenced, LinkLost, Mapped, PageRequest, Tick
-from fwpages.link.faults.link_faults import LINK_FAULTS
 from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, at, made, small, steps, wander
 
 
@@ -188,14 +187,3 @@ def test_answers_are_kept_until_the_function_has_its_pages() -> None:
     while w.kept:
         w = next(x for a in moves(w) if a[0] != "user" and (x := take(w, a)) is not None)
     assert w.firmware.inner.held("vf0") == 1
-
-
-def test_every_fault_of_the_link_has_a_place_where_it_strikes() -> None:
-    assert {
-        f.where for n, f in LINK_FAULTS.items() if n in ("map-fails", "not-fenced", "answer-twice", "link-lost")
-    } == {
-        "map",
-        "reset",
-        "answer",
-        "command",
-    }

@@ -4,6 +4,7 @@ import pytest
 
 from fwpages.explore.check.search import search
 from fwpages.explore.model.rules import NOT_QUEUED
+from fwpages.link.faults.link_faults import AnswerFault, DeliveryFault, MapFault
 from fwpages.scenario import ScenarioError
 from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
 
@@ -51,12 +52,12 @@ def test_faults_that_a_world_cannot_have(faults: str, says: str) -> None:
     assert says in str(e.value)
 
 
-def test_faults_are_known_by_where_they_strike() -> None:
+def test_faults_are_sorted_by_their_trigger() -> None:
     names = ("map-fails", "take-aborted-lost", "answer-twice", NOT_QUEUED, "request-lost")
     rules = made(HEAD + steps(*LIFE) + "".join(f'[[fault]]\nname = "{n}"\n' for n in names)).rules()
-    assert rules.link_faults("map") == ("map-fails",)
-    assert rules.link_faults("command") == ("take-aborted-lost",)
-    assert rules.link_faults("answer") == ("answer-twice",)
+    assert rules.link_faults(MapFault) == ("map-fails",)
+    assert rules.link_faults(DeliveryFault) == ("take-aborted-lost",)
+    assert rules.link_faults(AnswerFault) == ("answer-twice",)
     assert rules.device_faults == ()
 
 

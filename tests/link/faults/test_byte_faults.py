@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fwpages.device import Fault
+from fwpages.device import PlannedFault
 from fwpages.host import Send
-from fwpages.link.faults.byte_faults import SPOILS, SpoiledBus, spoil
-from fwpages.link.faults.link_faults import WIRE_FAULTS, LinkFaults
+from fwpages.link.faults.injector import LinkInjector, SpoiledBus
 from fwpages.link.memory import Memory
 from fwpages.link.queue.driver import BASE, QueueHost, Slot
 from fwpages.prm.eq import with_owner
@@ -17,6 +16,7 @@ from fwpages.prm.mailbox import CONTROL, column, signed
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.prm.queue import CMDQ_ENTRY, entry_is_signed
+from tests.link.faults.spoil import spoil
 from tests.link.queue.test_driver import Registers
 
 #: a command with mailboxes in both directions: three in, three out
@@ -60,10 +60,6 @@ def fields(before: bytes, after: bytes) -> dict[str, tuple[int, int]]:
     return {k: (old[k], new[k]) for k in old if old[k] != new[k] and k != "signature"}
 
 
-def test_every_fault_of_a_command_as_it_is_written_is_here() -> None:
-    assert SPOILS.keys() == {name for name, rule in WIRE_FAULTS.items() if rule.where == "wire"}
-
-
 @pytest.mark.parametrize(
     ("name", "field"),
     [
@@ -77,7 +73,7 @@ def test_every_fault_of_a_command_as_it_is_written_is_here() -> None:
 )
 def test_a_field_of_the_entry_says_something_else_and_is_signed_for(name: str, field: str) -> None:
     rig = Rig(told(name))
-    SPOILS[name](rig.driver, rig.slot)
+    spoil(name, rig.driver, rig.slot)
     entry, *mailboxes = rig.state()
     assert [*fields(rig.before[0], entry)] == [field]
     assert not any(CMDQ_ENTRY.reserved(entry))
@@ -88,7 +84,7 @@ def test_a_field_of_the_entry_says_something_else_and_is_signed_for(name: str, f
 @pytest.mark.parametrize("name", ["entry-reserved", "entry-signature"])
 def test_what_is_no_field_of_the_command_leaves_all_fields(name: str) -> None:
     rig = Rig(GIVE)
-    SPOILS[name](rig.driver, rig.slot)
+    spoil(name, rig.driver, rig.slot)
     entry, *mailboxes = rig.state()
     assert fields(rig.before[0], entry) == {}
     assert (any(CMDQ_ENTRY.reserved(entry)), entry_is_signed(entry)) == (
@@ -111,7 +107,7 @@ def test_a_mailbox_says_something_else(name: str, field: str, values: list[int],
     rig = Rig(told(name), signatures=signatures)
     rows = rig.slot.reply if name.startswith("output") else rig.slot.request
     old = rows.copy()
-    SPOILS[name](rig.driver, rig.slot)
+    spoil(name, rig.driver, rig.slot)
     assert column(rows, field).tolist() == values
     column(rows, field)[:] = column(old, field)
     # but for the two bytes of signatures
@@ -127,7 +123,7 @@ def test_a_chain_leads_elsewhere_before_its_last_mailbox(name: str, leads: str) 
     side = name.startswith("output")
     rows = rig.slot.reply if side else rig.slot.request
     first = CMDQ_ENTRY.unpack(rig.before[0])["output_mailbox" if side else "input_mailbox"]
-    SPOILS[name](rig.driver, rig.slot)
+    spoil(name, rig.driver, rig.slot)
     assert column(rows, "next").tolist() == [first + 1024, first if leads == "back" else 0, 0]
 
 
@@ -135,21 +131,21 @@ def test_a_chain_leads_elsewhere_before_its_last_mailbox(name: str, leads: str) 
 def test_spoiled_input_mailboxes_are_signed_as_they_are(name: str) -> None:
     """Or a device that checks signatures would find the signature and not the fault."""
     rig = Rig(GIVE)
-    SPOILS[name](rig.driver, rig.slot)
+    spoil(name, rig.driver, rig.slot)
     assert signed(rig.slot.request).all()
     plain = Rig(GIVE, signatures=False)
-    SPOILS[name](plain.driver, plain.slot)
+    spoil(name, plain.driver, plain.slot)
     assert not plain.slot.request[:, CONTROL + 62 :].any(), "and where they are not, they stay so"
 
 
 def test_a_fault_strikes_at_its_command_alone() -> None:
     """The second one that has two input mailboxes or more; commands without them are no opportunity."""
     rig = Rig(GIVE)
-    faults = LinkFaults((Fault("input-order", 2),))
+    faults = LinkInjector((PlannedFault("input-order", 2),))
     orders = []
     for n, command in enumerate((GIVE, TAKE, GIVE, GIVE)):
         slot = rig.sent(command, 10 + n)
-        spoil(faults, rig.driver, slot)
+        faults.spoil(rig.driver, slot)
         orders.append(column(slot.request, "block_number").tolist())
     assert orders == [[0, 1, 2], [], [1, 0, 2], [0, 1, 2]]
     assert faults.took == ("input-order",)
@@ -160,12 +156,12 @@ def test_a_fault_strikes_at_its_command_alone() -> None:
 EVENT = with_owner(encode_page_request(PageRequestEvent(0x2A, 5)), 1)
 
 
-def bus(*faults: Fault) -> SpoiledBus:
-    """The device's way to memory with a command queue and an event queue."""
+def bus(*faults: PlannedFault) -> SpoiledBus:
+    """The device's access to memory with a command queue and an event queue."""
     memory = Memory()
     for at in (BASE, RING):
         memory.map(at, 4096, solid=True)
-    return SpoiledBus(memory, LinkFaults(faults))
+    return SpoiledBus(memory, LinkInjector(faults))
 
 
 def back(token: int) -> bytes:
@@ -183,7 +179,7 @@ def test_a_bus_without_faults_writes_and_reads_as_its_memory() -> None:
 
 
 def test_an_entry_that_is_kept_is_not_written_and_the_next_one_is() -> None:
-    spoiled = bus(Fault("ownership-kept"))
+    spoiled = bus(PlannedFault("ownership-kept"))
     spoiled.write(BASE, back(1))
     assert spoiled.read(BASE, 64) == bytes(64)
     spoiled.write(BASE, back(1))
@@ -191,7 +187,7 @@ def test_an_entry_that_is_kept_is_not_written_and_the_next_one_is() -> None:
 
 
 def test_an_entry_with_another_token_is_else_the_same() -> None:
-    spoiled = bus(Fault("answer-token", 2))
+    spoiled = bus(PlannedFault("answer-token", 2))
     for n in range(3):
         spoiled.write(BASE + n * 64, memoryview(back(9)))
     assert [fields(back(9), spoiled.read(BASE + n * 64, 64)) for n in range(3)] == [{}, {"token": (9, 9 ^ 0x55)}, {}]
@@ -199,7 +195,7 @@ def test_an_entry_with_another_token_is_else_the_same() -> None:
 
 @pytest.mark.parametrize("owner", [0, 1])
 def test_an_event_with_the_wrong_owner_is_else_the_same(owner: int) -> None:
-    spoiled, event = bus(Fault("event-owner")), with_owner(EVENT, owner)
+    spoiled, event = bus(PlannedFault("event-owner")), with_owner(EVENT, owner)
     spoiled.write(RING, event)
     spoiled.write(RING + 64, event)
     assert spoiled.read(RING, 64) == with_owner(event, 1 - owner)
@@ -208,7 +204,7 @@ def test_an_event_with_the_wrong_owner_is_else_the_same(owner: int) -> None:
 
 def test_entries_are_no_events_and_events_no_entries() -> None:
     """They are as long as each other: what lies in the page of the queue is an entry."""
-    spoiled = bus(Fault("ownership-kept"), Fault("event-owner"))
+    spoiled = bus(PlannedFault("ownership-kept"), PlannedFault("event-owner"))
     spoiled.write(RING, EVENT)
     spoiled.write(BASE + 4096 - 64, back(1))
     assert spoiled.read(RING, 64) == with_owner(EVENT, 0)

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
-from fwpages.device import OFFENCES, Offence
-from fwpages.link.faults.consequences import MISLEADS, misled
-from fwpages.scenario.fault_syntax import EVERY_FAULT
+import pytest
+
+from fwpages.device import DEVICE_FAULTS, OFFENCES, Offence
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
+from fwpages.link.faults.consequences import cause_of
+from fwpages.link.faults.link_faults import LINK_FAULTS
+from fwpages.link.queue.offences import WIRE_OFFENCES, WireOffence
 
 
-def test_the_table_names_faults_and_offences_that_there_are() -> None:
-    assert MISLEADS.keys() <= EVERY_FAULT.keys()
-    assert set().union(*MISLEADS.values()) <= OFFENCES.keys()
+@pytest.mark.parametrize("fault", [*DEVICE_FAULTS.values(), *LINK_FAULTS.values(), *BYTE_FAULTS.values()])
+def test_a_fault_causes_offences_that_there_are(fault: object) -> None:
+    assert getattr(fault, "offences", frozenset()) <= OFFENCES.keys() | WIRE_OFFENCES.keys()
 
 
-def test_an_offence_is_a_faults_doing_where_that_fault_leads_to_it_and_took_effect() -> None:
+def test_an_offence_is_caused_by_a_fault_that_took_effect_and_can_cause_it() -> None:
     offence = Offence("pages-missing", None, "37 boot pages missing")
-    assert misled(offence, ("give-late", "pages-zero", "pages-least")) == "pages-zero"
-    assert misled(offence, ("give-late", "take-refused")) is None
-    assert misled(offence, ()) is None
+    assert cause_of(offence, ("give-late", "pages-zero", "pages-least")) == "pages-zero"
+    assert cause_of(offence, ("give-late", "take-refused")) is None
+    assert cause_of(offence, ()) is None
+
+
+def test_an_event_queue_that_our_own_storm_overruns_is_not_the_drivers_offence() -> None:
+    offence = WireOffence("eq-overrun", "EQ 3: 256 entries not consumed")
+    assert cause_of(offence, ("request-storm",)) == "request-storm"
+    assert cause_of(offence, ("request-twice",)) is None

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from fwpages.device import Completed, Firmware, Offence, Phase, Raised, Submitted, Want, profile
 from fwpages.host import Send
-from fwpages.link.faults.byte_faults import SPOILS
 from fwpages.link.memory import Memory
 from fwpages.link.queue.bar import BAR_SIZE, Identity, uar_at
 from fwpages.link.queue.blocks import read_blocks
@@ -29,6 +28,7 @@ from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.queue import CMDQ_ENTRY, entry_is_signed, sign_entry
 from fwpages.prm.segment import NicInterface, field_of, read_field
 from fwpages.prm.status import Status
+from tests.link.faults.spoil import spoil
 
 LENT = 1 << 32
 
@@ -328,7 +328,7 @@ def test_what_cannot_be_read_is_not_executed_and_says_why(name: str, checksum: i
     rig = Rig(checksum=checksum).boot()
     big = Command(Opcode.QUERY_HCA_CAP, 1) if name.startswith("output") else rig.pages(100, 3)
     rig.send(big)
-    SPOILS[name](rig.driver, rig.driver.slots[0])
+    spoil(name, rig.driver, rig.driver.slots[0])
     (came,) = rig.carry()
     assert isinstance(came, Came)
     raw = rig.driver.entry(0).tobytes()
@@ -393,7 +393,7 @@ def test_signatures_are_checked_while_asked_for(checksum: int) -> None:
         rig = Rig(checksum=checksum).boot()
         rig.send(rig.pages(100, 3))
         if name == "entry":
-            SPOILS["entry-signature"](rig.driver, rig.driver.slots[0])
+            spoil("entry-signature", rig.driver, rig.driver.slots[0])
         else:
             rig.driver.slots[0].request[1, 300] ^= 1
         rig.carry()
@@ -404,7 +404,7 @@ def test_signatures_are_checked_while_asked_for(checksum: int) -> None:
 def test_signatures_are_not_looked_at_while_not_asked_for() -> None:
     rig = Rig().boot()
     rig.send(rig.pages(100, 3))
-    SPOILS["entry-signature"](rig.driver, rig.driver.slots[0])
+    spoil("entry-signature", rig.driver, rig.driver.slots[0])
     (came,) = rig.carry()
     assert isinstance(came, Came)
     assert came.answer is not None

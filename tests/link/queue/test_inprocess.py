@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.custody.finding_table import FINDINGS
-from fwpages.device import FAULT_WORDS, Fault, Firmware, FunctionSpec, Raised, Want, profile
+from fwpages.device import DEVICE_FAULTS, Firmware, FunctionSpec, PlannedFault, Raised, Want, profile
 from fwpages.host import (
     Bounds,
     Close,
@@ -26,14 +26,16 @@ from fwpages.host import (
     books,
 )
 from fwpages.host import Phase as HostPhase
-from fwpages.link.faults.link_faults import LINK_FAULTS, WIRE_FAULTS, LinkFaults
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
+from fwpages.link.faults.injector import LinkInjector
+from fwpages.link.faults.link_faults import LINK_FAULTS
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from tests.link.test_inprocess import ECPF_ROWS, ROWS, SMALL, SMALL_ECPF, Watch, act, actions
 
 
 def joined(
-    kind: type[InProcess], *, ecpf: bool = False, tap: Watch | None = None, faults: LinkFaults | None = None
+    kind: type[InProcess], *, ecpf: bool = False, tap: Watch | None = None, faults: LinkInjector | None = None
 ) -> InProcess:
     p, rows = (SMALL_ECPF, ECPF_ROWS) if ecpf else (SMALL, ROWS)
     specs = [FunctionSpec(*row[:6], row[6]) for row in rows]
@@ -127,7 +129,7 @@ def test_a_wrong_signature_is_found_while_signatures_are_checked() -> None:
     p = msgspec.structs.replace(
         SMALL, max={**SMALL.max, "cmdif_checksum": 3}, current={**SMALL.current, "cmdif_checksum": 3}
     )
-    faults = LinkFaults((Fault("entry-signature", 2),))
+    faults = LinkInjector((PlannedFault("entry-signature", 2),))
     link = InProcessQueue(Host(Config(p.supplier)), Firmware(p), checked=True, signatures=True, faults=faults)
     settled(link, Open())
     assert [o.name for o in link.wire_offences] == ["bad-signature"]
@@ -147,7 +149,7 @@ def test_a_device_that_cannot_be_driven_is_a_link_that_is_lost() -> None:
 
 def test_an_event_queue_that_runs_full_costs_requests_and_no_page() -> None:
     """The driver's doorbells for events never arrive: after a lap the device has no room."""
-    faults = LinkFaults((Fault("doorbell-lost", 4, 0),))
+    faults = LinkInjector((PlannedFault("doorbell-lost", 4, 0),))
     link = joined(InProcessQueue, faults=faults)
     assert isinstance(link, InProcessQueue)
     settled(link, Open())
@@ -172,19 +174,18 @@ def test_an_interrupt_that_comes_while_one_is_handled_is_next() -> None:
     settled(link, Close())
 
 
-@pytest.mark.parametrize("name", WIRE_FAULTS)
+@pytest.mark.parametrize("name", BYTE_FAULTS)
 def test_a_fault_of_the_wire_has_words_and_findings_that_there_are(name: str) -> None:
-    rule = WIRE_FAULTS[name]
+    rule = BYTE_FAULTS[name]
     assert rule.words
-    assert set(rule.named) <= FINDINGS.keys()
-    assert rule.where in ("wire", "return", "event", "interrupt", "arm")
-    assert name not in FAULT_WORDS
+    assert set(rule.findings) <= FINDINGS.keys()
+    assert name not in DEVICE_FAULTS
     assert name not in LINK_FAULTS
 
 
 def test_faults_of_the_wire_have_no_opportunity_without_one() -> None:
-    faults = LinkFaults(tuple(Fault(name) for name in WIRE_FAULTS))
+    faults = LinkInjector(tuple(PlannedFault(name) for name in BYTE_FAULTS))
     link = joined(InProcess, faults=faults)
     settled(link, Open(), Close())
-    assert (link.took, len(link.missed)) == ((), len(WIRE_FAULTS))
+    assert (link.took, len(link.missed)) == ((), len(BYTE_FAULTS))
     assert profile("connectx7").boot_pages

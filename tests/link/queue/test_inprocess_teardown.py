@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fwpages.device import Completed, Fault, Phase, Want, faulty
+from fwpages.device import Completed, Phase, PlannedFault, Want, faulty
 from fwpages.link.queue.driver import Came
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, encode_doorbell
 from fwpages.prm.event import EventType
@@ -18,7 +18,7 @@ TEARDOWN = Command(Opcode.TEARDOWN_HCA, fields={"profile": Teardown.PREPARE_FAST
 FORCED = Command(Opcode.TEARDOWN_HCA, fields={"profile": Teardown.FORCE})
 
 
-def up(*, faults: Sequence[Fault] = ()) -> tuple[Rig, int, int]:
+def up(*, faults: Sequence[PlannedFault] = ()) -> tuple[Rig, int, int]:
     """A device that works, the number of its queue of completions (vector 2), and the UAR."""
     rig = Rig().up()
     eqn = rig.eq(1 << EventType.COMMAND, 500)
@@ -102,7 +102,7 @@ def test_and_with_a_reset() -> None:
 
 
 def test_a_refused_one_leaves_the_queues() -> None:
-    rig, eqn, uar = up(faults=[Fault("teardown-refused")])
+    rig, eqn, uar = up(faults=[PlannedFault("teardown-refused")])
     rig.send(TEARDOWN)
     ring(rig)
     (came,) = rig.driver.interrupt(2)
@@ -116,7 +116,7 @@ def test_a_refused_one_leaves_the_queues() -> None:
 
 
 def test_a_late_answer_finds_its_queue() -> None:
-    rig, _, _ = up(faults=[Fault("command-late", 1, 0)])
+    rig, _, _ = up(faults=[PlannedFault("command-late", 1, 0)])
     rig.send(TEARDOWN)
     ring(rig)
     assert (rig.firmware.phase, rig.interrupts) == (Phase.CLOSING, [])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from fwpages.device import Want
-from fwpages.link.faults.byte_faults import SPOILS
 from fwpages.link.queue.device import Entry
 from fwpages.link.queue.offences import BY_STATUS, WIRE_OFFENCES, WireOffence
 from fwpages.prm.delivery import Delivery
@@ -16,6 +15,7 @@ from fwpages.prm.event import EventType
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.segment import NicInterface
+from tests.link.faults.spoil import spoil
 from tests.link.queue.test_device import Rig
 
 QUERY = Command(Opcode.QUERY_PAGES, QueryPages.INIT)
@@ -26,7 +26,7 @@ def spoiled(name: str, *, checksum: int = 0) -> Rig:
     """A driver that hands over a command with this fault in its bytes."""
     rig = Rig(checksum=checksum).boot()
     rig.send(Command(Opcode.QUERY_HCA_CAP, 1) if name.startswith("output") else rig.pages(100, 3))
-    SPOILS[name](rig.driver, rig.driver.slots[0])
+    spoil(name, rig.driver, rig.driver.slots[0])
     rig.carry()
     return rig
 

@@ -1,4 +1,9 @@
-"""The faults of a firmware by name: what goes wrong, when it has its opportunity, and which findings name it."""
+"""The faults of a firmware by name.
+
+A row says in words what goes wrong, which commands or events are opportunities (``triggers``), how firmware executes
+the command then (``effects``), by which findings a driver names it, and which offences a correct driver may commit
+because of it. To add a fault is to add a row.
+"""
 
 from __future__ import annotations
 
@@ -7,220 +12,321 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fwpages.device.faults import actions as m
-from fwpages.device.faults.injector import Fault, FaultyFirmware, Rule
+from fwpages.device.faults import causes
+from fwpages.device.faults import effects as do
+from fwpages.device.faults import triggers as when
+from fwpages.device.faults.injector import CommandFault, DeviceFault, EventFault, FaultyFirmware
+from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 
-#: seconds by which a late answer is late: within Linux's 65 s for a command, and beyond them
+#: seconds by which a late answer is delayed: less and more than Linux's 65 s for a command
 LATE, TOO_LATE = 30.0, 100.0
 
 _UNANSWERED = ("command-unanswered",)
 _NOT_BACK = ("pages-not-returned", "wait-timeout", "take-short")
 
-FAULTS: Mapping[str, Rule] = MappingProxyType(
+DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
     {
-        "give-unanswered-lost": Rule("a GIVE is neither done nor answered", m.GIVE, m.lost, ("give-unanswered",)),
-        "give-unanswered-done": Rule("a GIVE is done and never answered", m.GIVE, m.silent, ("give-unanswered",)),
-        "give-late": Rule("a GIVE is answered late, in time", m.GIVE, m.late(LATE)),
-        "give-too-late": Rule("a GIVE is answered after its time", m.GIVE, m.late(TOO_LATE), ("give-unanswered",)),
-        "give-next-session": Rule("a GIVE is answered in the next session", m.GIVE, m.late(None), ("give-unanswered",)),
-        "give-refused": Rule("a GIVE is refused", m.GIVE, m.refuse(Status.NO_RES_ERR), ("give-refused",)),
-        "take-unanswered-lost": Rule("a TAKE is neither done nor answered", m.TAKE, m.lost, ("take-unanswered",)),
-        "take-unanswered-done": Rule("a TAKE is done and never answered", m.TAKE, m.silent, ("take-unanswered",)),
-        "take-late": Rule("a TAKE is answered late, in time", m.TAKE, m.late(LATE)),
-        "take-too-late": Rule("a TAKE is answered after its time", m.TAKE, m.late(TOO_LATE), ("take-unanswered",)),
-        "take-next-session": Rule("a TAKE is answered in the next session", m.TAKE, m.late(None), ("take-unanswered",)),
-        "take-refused": Rule("a TAKE is refused", m.TAKE, m.refuse(Status.RES_BUSY), ("take-refused",)),
-        "take-short": Rule("an answer names half of what was let go", m.TAKE, m.edit(m.short), _NOT_BACK),
-        "take-long": Rule("an answer names a page more than was asked", m.TAKE, m.edit(m.long), ("count-over-asked",)),
-        "take-count-over": Rule(
+        "give-unanswered-lost": CommandFault(
+            "a GIVE is neither done nor answered", when.GIVE, do.lost, ("give-unanswered",)
+        ),
+        "give-unanswered-done": CommandFault(
+            "a GIVE is done and never answered", when.GIVE, do.silent, ("give-unanswered",)
+        ),
+        "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.late(LATE)),
+        "give-too-late": CommandFault(
+            "a GIVE is answered after its time", when.GIVE, do.late(TOO_LATE), ("give-unanswered",)
+        ),
+        "give-next-session": CommandFault(
+            "a GIVE is answered in the next session", when.GIVE, do.late(None), ("give-unanswered",)
+        ),
+        "give-refused": CommandFault("a GIVE is refused", when.GIVE, do.refuse(Status.NO_RES_ERR), ("give-refused",)),
+        "take-unanswered-lost": CommandFault(
+            "a TAKE is neither done nor answered", when.TAKE, do.lost, ("take-unanswered",)
+        ),
+        "take-unanswered-done": CommandFault(
+            "a TAKE is done and never answered", when.TAKE, do.silent, ("take-unanswered",)
+        ),
+        "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.late(LATE)),
+        "take-too-late": CommandFault(
+            "a TAKE is answered after its time", when.TAKE, do.late(TOO_LATE), ("take-unanswered",)
+        ),
+        "take-next-session": CommandFault(
+            "a TAKE is answered in the next session", when.TAKE, do.late(None), ("take-unanswered",)
+        ),
+        "take-refused": CommandFault(
+            "a TAKE is refused", when.TAKE, do.refuse(Status.RES_BUSY), ("take-refused",), offences=causes.KEPT
+        ),
+        "take-short": CommandFault("an answer names half of what was let go", when.TAKE, do.edit(do.short), _NOT_BACK),
+        "take-long": CommandFault(
+            "an answer names a page more than was asked", when.TAKE, do.edit(do.long), ("count-over-asked",)
+        ),
+        "take-count-over": CommandFault(
             "an answer's count is one more than asked",
-            m.TAKE,
-            m.count(lambda c, _: c["input_num_entries"] + 1),
+            when.TAKE,
+            do.count(lambda c, _: c["input_num_entries"] + 1),
             ("count-over-asked",),
         ),
-        "take-count-huge": Rule(
-            "an answer's count is 0xffffffff", m.TAKE, m.count(lambda _, __: 0xFFFFFFFF), ("count-over-asked",)
+        "take-count-huge": CommandFault(
+            "an answer's count is 0xffffffff", when.TAKE, do.count(lambda _, __: 0xFFFFFFFF), ("count-over-asked",)
         ),
-        "take-twice": Rule("an answer names a page twice", m.TAKE, m.first_page(m.twice), ("returned-twice",)),
-        "take-twice-kept": Rule(
+        "take-twice": CommandFault(
+            "an answer names a page twice", when.TAKE, do.first_page(do.twice), ("returned-twice",)
+        ),
+        "take-twice-kept": CommandFault(
             "an answer names a page twice, and firmware keeps the one that it stands for",
-            m.TAKE,
-            m.twice_kept,
+            when.TAKE,
+            do.twice_kept,
             ("returned-twice",),
         ),
-        "take-again": Rule(
+        "take-again": CommandFault(
             "an answer names a page that came back",
-            m.TAKE,
-            m.first_page(m.again),
+            when.TAKE,
+            do.first_page(do.again),
             ("returned-twice", "returned-foreign"),
         ),
-        "take-foreign": Rule(
-            "an answer names a page of another function", m.TAKE, m.first_page(m.foreign), ("returned-foreign",)
+        "take-foreign": CommandFault(
+            "an answer names a page of another function", when.TAKE, do.first_page(do.foreign), ("returned-foreign",)
         ),
-        "take-never-given": Rule(
+        "take-never-given": CommandFault(
             "an answer names a page that was never given",
-            m.TAKE,
-            m.first_page(lambda *_: np.array([m.NEVER], np.uint64)),
+            when.TAKE,
+            do.first_page(lambda *_: np.array([do.NEVER], np.uint64)),
             ("returned-never-given",),
         ),
-        "take-unaligned": Rule(
+        "take-unaligned": CommandFault(
             "an answer names an address within a page",
-            m.TAKE,
-            m.first_page(lambda _, __, a: a.pas[:1] + np.uint64(16)),
+            when.TAKE,
+            do.first_page(lambda _, __, a: a.pas[:1] + np.uint64(16)),
             ("returned-never-given",),
         ),
-        "take-nothing": Rule("an answer names nothing, and nothing is let go", m.TAKE, m.nothing),
-        "take-invented": Rule("an answer names unknown pages only", m.TAKE, m.invented, ("returned-never-given",)),
-        "pages-zero": Rule("QUERY_PAGES says 0", m.QUERY_PAGES, m.num_pages(0), ("command-refused",)),
-        "pages-negative": Rule(
-            "QUERY_PAGES answers -1", m.QUERY_PAGES, m.num_pages(-1), ("absurd-count", "command-refused")
+        "take-nothing": CommandFault(
+            "an answer names nothing, and nothing is let go", when.TAKE, do.nothing, offences=causes.KEPT
         ),
-        "pages-least": Rule("QUERY_PAGES answers -2^31", m.QUERY_PAGES, m.num_pages(-(2**31)), ("absurd-count",)),
-        "pages-huge": Rule("QUERY_PAGES answers 2^29", m.QUERY_PAGES, m.num_pages(2**29), ("absurd-count",)),
-        "pages-most": Rule("QUERY_PAGES answers 2^31-1", m.QUERY_PAGES, m.num_pages(2**31 - 1), ("absurd-count",)),
-        "boot-other-function": Rule(
-            "QUERY_PAGES(boot) names another function", m.QUERY_PAGES, m.edit(m.boot_name), ("startup-identity",)
+        "take-invented": CommandFault(
+            "an answer names unknown pages only",
+            when.TAKE,
+            do.invented,
+            ("returned-never-given",),
+            offences=causes.KEPT,
         ),
-        "set-cap-refused": Rule("SET_HCA_CAP is refused", m.SET_CAP, m.refuse(Status.BAD_PARAM), ("command-refused",)),
-        "set-cap-half": Rule(
+        "pages-zero": CommandFault(
+            "QUERY_PAGES says 0", when.QUERY_PAGES, do.num_pages(0), ("command-refused",), offences=causes.TOO_FEW
+        ),
+        "pages-negative": CommandFault(
+            "QUERY_PAGES answers -1",
+            when.QUERY_PAGES,
+            do.num_pages(-1),
+            ("absurd-count", "command-refused"),
+            offences=causes.TOO_FEW,
+        ),
+        "pages-least": CommandFault(
+            "QUERY_PAGES answers -2^31",
+            when.QUERY_PAGES,
+            do.num_pages(-(2**31)),
+            ("absurd-count",),
+            offences=causes.TOO_FEW,
+        ),
+        "pages-huge": CommandFault(
+            "QUERY_PAGES answers 2^29", when.QUERY_PAGES, do.num_pages(2**29), ("absurd-count",)
+        ),
+        "pages-most": CommandFault(
+            "QUERY_PAGES answers 2^31-1", when.QUERY_PAGES, do.num_pages(2**31 - 1), ("absurd-count",)
+        ),
+        "boot-other-function": CommandFault(
+            "QUERY_PAGES(boot) names another function",
+            when.QUERY_PAGES,
+            do.edit(do.boot_name),
+            ("startup-identity",),
+            offences=causes.NOT_WANTED | {"unknown-function"},
+        ),
+        "set-cap-refused": CommandFault(
+            "SET_HCA_CAP is refused", when.SET_CAP, do.refuse(Status.BAD_PARAM), ("command-refused",)
+        ),
+        "set-cap-half": CommandFault(
             "SET_HCA_CAP leaves release_all_pages out",
-            m.SET_CAP,
-            m.set_less("release_all_pages"),
+            when.SET_CAP,
+            do.set_less("release_all_pages"),
             ("capability-disagreement",),
         ),
-        "set-cap-unanswered-lost": Rule("SET_HCA_CAP is neither done nor answered", m.SET_CAP, m.lost, _UNANSWERED),
-        "set-cap-unanswered-done": Rule("SET_HCA_CAP is done and never answered", m.SET_CAP, m.silent, _UNANSWERED),
-        "mode-not-switched": Rule(
+        "set-cap-unanswered-lost": CommandFault(
+            "SET_HCA_CAP is neither done nor answered", when.SET_CAP, do.lost, _UNANSWERED
+        ),
+        "set-cap-unanswered-done": CommandFault(
+            "SET_HCA_CAP is done and never answered", when.SET_CAP, do.silent, _UNANSWERED
+        ),
+        "mode-not-switched": CommandFault(
             "SET_HCA_CAP is answered OK, the mode not switched",
-            m.SET_CAP,
-            m.set_less("icm_mng_function_id_mode"),
+            when.SET_CAP,
+            do.set_less("icm_mng_function_id_mode"),
             ("mode-disagreement",),
         ),
-        "mode-not-told": Rule(
+        "mode-not-told": CommandFault(
             "the mode is switched, the current capability denies it",
-            m.op(Opcode.QUERY_HCA_CAP),
-            m.edit(m.hide_mode),
+            when.op(Opcode.QUERY_HCA_CAP),
+            do.edit(do.hide_mode),
             ("mode-disagreement",),
+            offences=frozenset({"identity-mode"}),
         ),
-        "vhca-id-twice": Rule(
-            "a function is said to have another's vhca_id", m.other_caps, m.vhca_id(m.someone_elses), ("vhca-id-twice",)
-        ),
-        "vhca-id-own": Rule(
-            "a function is said to have the supplier's vhca_id",
-            m.other_caps,
-            m.vhca_id(lambda f, _: f.inner.specs[0].vhca_id),
+        "vhca-id-twice": CommandFault(
+            "a function is said to have another's vhca_id",
+            when.other_caps,
+            do.vhca_id(do.someone_elses),
             ("vhca-id-twice",),
         ),
-        "vhca-id-again": Rule(
-            "a function is said to have the vhca_id of one disabled before", m.other_caps, m.vhca_id(m.disabled_before)
+        "vhca-id-own": CommandFault(
+            "a function is said to have the supplier's vhca_id",
+            when.other_caps,
+            do.vhca_id(lambda f, _: f.inner.specs[0].vhca_id),
+            ("vhca-id-twice",),
         ),
-        "enable-refused": Rule(
-            "a function's enabling is refused", m.ENABLE, m.refuse(Status.NO_RES_ERR), ("command-refused",)
+        "vhca-id-again": CommandFault(
+            "a function is said to have the vhca_id of one disabled before",
+            when.other_caps,
+            do.vhca_id(do.disabled_before),
         ),
-        "enable-unanswered-lost": Rule(
-            "a function's enabling is neither done nor answered", m.ENABLE, m.lost, _UNANSWERED
+        "enable-refused": CommandFault(
+            "a function's enabling is refused",
+            when.ENABLE,
+            do.refuse(Status.NO_RES_ERR),
+            ("command-refused",),
+            offences=causes.SWITCHED,
         ),
-        "enable-unanswered-done": Rule("enabling a function is done, not answered", m.ENABLE, m.silent, _UNANSWERED),
-        "disable-refused": Rule(
-            "a function's disabling is refused", m.DISABLE, m.refuse(Status.RES_BUSY), ("command-refused",)
+        "enable-unanswered-lost": CommandFault(
+            "a function's enabling is neither done nor answered",
+            when.ENABLE,
+            do.lost,
+            _UNANSWERED,
+            offences=causes.SWITCHED,
         ),
-        "disable-unanswered-lost": Rule(
-            "a function's disabling is neither done nor answered", m.DISABLE, m.lost, _UNANSWERED
+        "enable-unanswered-done": CommandFault(
+            "enabling a function is done, not answered", when.ENABLE, do.silent, _UNANSWERED, offences=causes.SWITCHED
         ),
-        "disable-unanswered-done": Rule(
-            "a function's disabling is done and not answered", m.DISABLE, m.silent, _UNANSWERED
+        "disable-refused": CommandFault(
+            "a function's disabling is refused",
+            when.DISABLE,
+            do.refuse(Status.RES_BUSY),
+            ("command-refused",),
+            offences=causes.SWITCHED,
         ),
-        "teardown-refused": Rule(
-            "TEARDOWN_HCA is refused", m.TEARDOWN, m.refuse(Status.BAD_SYS_STATE), ("teardown-refused",)
+        "disable-unanswered-lost": CommandFault(
+            "a function's disabling is neither done nor answered",
+            when.DISABLE,
+            do.lost,
+            _UNANSWERED,
+            offences=causes.SWITCHED,
         ),
-        "teardown-unanswered": Rule("TEARDOWN_HCA is never answered", m.TEARDOWN, m.lost, _UNANSWERED),
-        "command-refused": Rule(
+        "disable-unanswered-done": CommandFault(
+            "a function's disabling is done and not answered",
+            when.DISABLE,
+            do.silent,
+            _UNANSWERED,
+            offences=causes.SWITCHED,
+        ),
+        "teardown-refused": CommandFault(
+            "TEARDOWN_HCA is refused", when.TEARDOWN, do.refuse(Status.BAD_SYS_STATE), ("teardown-refused",)
+        ),
+        "teardown-unanswered": CommandFault("TEARDOWN_HCA is never answered", when.TEARDOWN, do.lost, _UNANSWERED),
+        "command-refused": CommandFault(
             "a control command is refused",
-            m.control,
-            m.refuse(Status.INTERNAL_ERR),
+            when.control,
+            do.refuse(Status.INTERNAL_ERR),
             ("command-refused", "teardown-refused"),
+            offences=causes.REFUSED,
         ),
-        "command-unanswered-lost": Rule("a control command is lost", m.control, m.lost, _UNANSWERED),
-        "command-unanswered-done": Rule("a control command is done, not answered", m.control, m.silent, _UNANSWERED),
-        "command-late": Rule("a control command is answered late, in time", m.control, m.late(LATE)),
-        "request-zero": Rule("a page request for 0 pages", m.listening, m.raise_event(m.own_request(0))),
-        "request-minus-one": Rule(
+        "command-unanswered-lost": CommandFault(
+            "a control command is lost", when.control, do.lost, _UNANSWERED, offences=causes.SWITCHED
+        ),
+        "command-unanswered-done": CommandFault(
+            "a control command is done, not answered", when.control, do.silent, _UNANSWERED, offences=causes.SWITCHED
+        ),
+        "command-late": CommandFault("a control command is answered late, in time", when.control, do.late(LATE)),
+        "request-zero": CommandFault("a page request for 0 pages", when.listening, do.raise_event(do.own_request(0))),
+        "request-minus-one": CommandFault(
             "a page request for -1 page that firmware does not mean",
-            m.listening,
-            m.raise_event(m.own_request(-1)),
+            when.listening,
+            do.raise_event(do.own_request(-1)),
             ("take-short",),
         ),
-        "request-least": Rule(
+        "request-least": CommandFault(
             "a page request for -2^31 pages",
-            m.listening,
-            m.raise_event(m.own_request(-(2**31))),
+            when.listening,
+            do.raise_event(do.own_request(-(2**31))),
             ("absurd-count", "take-short"),
         ),
-        "request-huge": Rule(
-            "a page request for 2^29 pages", m.listening, m.raise_event(m.own_request(2**29)), ("absurd-count",)
+        "request-huge": CommandFault(
+            "a page request for 2^29 pages", when.listening, do.raise_event(do.own_request(2**29)), ("absurd-count",)
         ),
-        "request-most": Rule(
-            "a page request for 2^31-1 pages", m.listening, m.raise_event(m.own_request(2**31 - 1)), ("absurd-count",)
+        "request-most": CommandFault(
+            "a page request for 2^31-1 pages",
+            when.listening,
+            do.raise_event(do.own_request(2**31 - 1)),
+            ("absurd-count",),
         ),
-        "request-unmeant": Rule(
+        "request-unmeant": CommandFault(
             "a page request for 5 pages that firmware then refuses",
-            m.listening,
-            m.raise_event(m.own_request(5)),
+            when.listening,
+            do.raise_event(do.own_request(5)),
             ("give-refused",),
+            offences=causes.NOT_WANTED,
         ),
-        "request-storm": Rule("5,000 page requests at once", m.listening, m.real_want(1, 5000), ("request-dropped",)),
-        "request-in-enable": Rule("a page request while a function is enabled", m.ENABLE, m.real_want(100)),
-        "request-in-disable": Rule("a page request while a function is disabled", m.DISABLE, m.real_want(100)),
-        "request-in-close": Rule(
-            "a page request while the close destroys the event queues", m.op(Opcode.DESTROY_EQ), m.real_want(100)
+        "request-storm": CommandFault(
+            "5,000 page requests at once",
+            when.listening,
+            do.real_want(1, 5000),
+            ("request-dropped",),
+            offences=frozenset({"eq-overrun"}),
         ),
-        "request-before-eq": Rule(
+        "request-in-enable": CommandFault("a page request while a function is enabled", when.ENABLE, do.real_want(100)),
+        "request-in-disable": CommandFault(
+            "a page request while a function is disabled", when.DISABLE, do.real_want(100)
+        ),
+        "request-in-close": CommandFault(
+            "a page request while the close destroys the event queues", when.op(Opcode.DESTROY_EQ), do.real_want(100)
+        ),
+        "request-before-eq": CommandFault(
             "a page request before its event queue exists (impossible on the wire)",
-            m.op(Opcode.SET_HCA_CAP, Opcode.INIT_HCA),
-            m.raise_event(m.own_request(10), eqn=3),
+            when.op(Opcode.SET_HCA_CAP, Opcode.INIT_HCA),
+            do.raise_event(do.own_request(10), eqn=3),
             ("request-without-eq",),
         ),
-        "request-after-eq": Rule(
+        "request-after-eq": CommandFault(
             "a page request after its event queue is gone (impossible on the wire)",
-            m.TEARDOWN,
-            m.raise_event(m.own_request(10), first=True, eqn=3),
+            when.TEARDOWN,
+            do.raise_event(do.own_request(10), first=True, eqn=3),
             ("request-without-eq",),
         ),
-        "release-all-unasked": Rule(
+        "release-all-unasked": CommandFault(
             "release_all that firmware does not mean and was not allowed",
-            m.not_negotiated,
-            m.raise_event(m.release_other),
+            when.not_negotiated,
+            do.raise_event(do.release_other),
             ("release-all-not-negotiated",),
         ),
-        "release-all-own": Rule(
+        "release-all-own": CommandFault(
             "release_all for the supplier itself",
-            m.negotiated,
-            m.raise_event(m.own_request(0, release_all=True)),
+            when.negotiated,
+            do.raise_event(do.own_request(0, release_all=True)),
             ("release-all-own",),
         ),
-        "release-all-crossing": Rule(
+        "release-all-crossing": CommandFault(
             "a function is reset, with release_all, while a GIVE for it is out",
-            m.GIVE,
-            m.reset_in_give,
+            when.GIVE,
+            do.reset_in_give,
             ("give-crossed-release",),
+        ),
+        "request-lost": EventFault("a page request never arrives (an event queue overrun)", 0),
+        "request-twice": EventFault(
+            "a page request arrives twice",
+            2,
+            ("give-refused", "take-short", "absurd-count"),
+            offences=causes.NOT_WANTED,
         ),
     }
 )
 
 
-#: every fault of a firmware, those of single events among them: what goes wrong, and which findings name it
-WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
-    {name: (rule.words, rule.named) for name, rule in FAULTS.items()}
-    | {
-        "request-lost": ("a page request never arrives (an event queue overrun)", ()),
-        "request-twice": ("a page request arrives twice", ("give-refused", "take-short", "absurd-count")),
-    }
-)
-
-
-def faulty(firmware: Firmware, faults: Sequence[Fault]) -> FaultyFirmware:
-    """This firmware with these faults."""
-    return FaultyFirmware(firmware, tuple(faults), FAULTS)
+def faulty(firmware: Firmware, faults: Sequence[PlannedFault]) -> FaultyFirmware:
+    """Return this firmware with these faults planned."""
+    return FaultyFirmware(firmware, FaultPlan(tuple(faults)), DEVICE_FAULTS)

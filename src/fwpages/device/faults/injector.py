@@ -1,7 +1,19 @@
-"""A firmware that goes wrong on purpose, in ways that have names.
+"""A firmware into which faults are injected.
 
-``FaultyFirmware`` wraps a ``Firmware`` and speaks as it does. A fault waits for its *opportunity*: the n-th command (or
-event) of the kind that it is about. Which faults there are, ``fwpages.device.faults.catalogue`` says.
+Theory of operation. ``FaultyFirmware`` wraps a sound ``Firmware`` and has its interface. Before a command reaches the
+sound firmware, each planned fault is asked whether the command is an opportunity (its *trigger*). The first fault that
+is due then executes the command in its own manner (its *effect*): it may refuse it, execute it and drop or change the
+answer, hold the answer back, or raise events. An effect that finds nothing to change returns None, must leave
+everything as it was, and does not count as an opportunity; effects that need to look first therefore work on a clone
+and replace ``inner`` when they succeed. So nobody may keep a reference to ``inner``: ask for it each time.
+
+Faults of events, which lose or repeat a page request, act on the effects of any input.
+
+The sound firmware inside stays sound: its invariants hold throughout, and ``holds`` says what it really holds. Only its
+words to the driver are false. A fault is therefore a deviation that a driver can observe, never a corrupt device.
+
+``FaultyFirmware`` remembers three things for effects to draw on: the page returned last, the function disabled last,
+and the answers held back. All of them are part of ``key``, so that an explorer can branch at any point.
 """
 
 from __future__ import annotations
@@ -9,11 +21,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 
+from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Tick, Want
@@ -22,64 +34,62 @@ from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.message import Command, PageArray, encode_answer
 from fwpages.prm.opcodes import Opcode
 
-Match: TypeAlias = Callable[["FaultyFirmware", Command], bool]
-#: carries out the command in its own way; None says that this was no opportunity after all
+#: returns whether a command is an opportunity
+Trigger: TypeAlias = Callable[["FaultyFirmware", Command], bool]
+#: executes the command with the fault; None, and nothing changed, where there was nothing to change
 Act: TypeAlias = Callable[["FaultyFirmware", float, Submitted], list[Effect] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault by name at its ``at``-th opportunity (from 1), and at ``times`` in a row (0: at all that follow)."""
+class CommandFault:
+    """A fault that takes effect at a command.
 
-    name: str
-    at: int = 1
-    times: int = 1
+    ``findings`` are the findings by which a driver names it: none where it does no harm. ``offences`` are those that
+    it may make a correct driver commit, and that are therefore not blamed on the driver.
+    """
 
-    def due(self, opportunity: int) -> bool:
-        """This opportunity is taken."""
-        return opportunity >= self.at and (self.times == 0 or opportunity < self.at + self.times)
+    words: str
+    trigger: Trigger
+    act: Act
+    findings: tuple[str, ...] = ()
+    offences: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What a fault is: in words, when, what it does, and which findings name it (none where it harms nobody)."""
+class EventFault:
+    """A fault that takes effect at a page request, which then arrives ``copies`` times; otherwise as CommandFault."""
 
     words: str
-    match: Match
-    act: Act
-    named: tuple[str, ...] = ()
+    copies: int
+    findings: tuple[str, ...] = ()
+    offences: frozenset[str] = frozenset()
+
+
+DeviceFault: TypeAlias = CommandFault | EventFault
 
 
 def names_own(f: FaultyFirmware, c: Command) -> bool:
-    """An e-switch command that names the supplier itself."""
+    """Return whether an e-switch command names the supplier itself."""
     return f.spec_of(c) is f.inner.specs[0]
-
-
-#: faults of events rather than commands: how often the event then comes
-EVENT_COPIES: Mapping[str, int] = MappingProxyType({"request-lost": 0, "request-twice": 2})
 
 
 @dataclass(slots=True)
 class FaultyFirmware:
-    """A firmware with faults; ``took`` names those that took effect, in their order."""
+    """A firmware with faults from ``catalogue``, injected as ``plan`` says."""
 
     inner: Firmware
-    faults: tuple[Fault, ...]
-    rules: Mapping[str, Rule]
-    #: opportunities so far of each fault, by its place in ``faults``
-    seen: dict[int, int] = field(default_factory=dict)
-    took: tuple[str, ...] = ()
-    #: answers that are held back: when due (None: when the next session begins), and what
+    plan: FaultPlan
+    catalogue: Mapping[str, DeviceFault]
+    #: answers held back, each with the time when it is due (None: when the next session begins)
     held_back: tuple[tuple[float | None, Completed], ...] = ()
-    #: the page that came back last, and the function that was disabled last
     last_returned: PageArray = field(default_factory=lambda: np.zeros(0, np.uint64))
     last_disabled: FunctionSpec | None = None
 
     def feed(self, now: float, x: Input) -> list[Effect]:
-        """As ``Firmware.feed``, with whatever goes wrong."""
+        """As ``Firmware.feed``, with the faults that are due."""
         match x:
             case Submitted():
-                return self._command(now, x)
+                return self._events(self._command(now, x))
             case Tick():
                 return self._due(now)
             case Reset():
@@ -90,7 +100,7 @@ class FaultyFirmware:
 
     @property
     def deadline(self) -> float | None:
-        """When the next answer that is held back is due."""
+        """The time when the next answer that is held back is due."""
         return min((t for t, _ in self.held_back if t is not None), default=None)
 
     def _due(self, now: float) -> list[Effect]:
@@ -99,130 +109,132 @@ class FaultyFirmware:
         return out
 
     def _command(self, now: float, x: Submitted) -> list[Effect]:
+        # all triggers look at the state before the command, whichever fault then executes it
+        asked = [(n, fault.act) for n, fault in self._command_faults() if fault.trigger(self, x.command)]
         effects: list[Effect] | None = None
-        asked = [(n, f) for n, f in enumerate(self.faults) if f.name in self.rules]
-        for n, fault in [(n, f) for n, f in asked if self.rules[f.name].match(self, x.command)]:
-            if not self._due_now(n):
-                self._count(n)
+        for n, act in asked:
+            if not self.plan.due(n):
+                self.plan.count(n)
             elif effects is None:
-                effects = self.rules[fault.name].act(self, now, x)
+                effects = act(self, now, x)
                 if effects is not None:
-                    self._strike(n)
-        return self._events(self.run(now, x) if effects is None else effects)
+                    self.plan.take(n)
+        return self.run(now, x) if effects is None else effects
 
-    def strike(self, name: str, now: float, x: Submitted) -> list[Effect] | None:
-        """Carry out ``x`` with this fault, whatever was planned; None, and nothing done, where it has no opportunity.
+    def _command_faults(self) -> list[tuple[int, CommandFault]]:
+        known = ((n, self.catalogue.get(f.name)) for n, f in enumerate(self.plan.faults))
+        return [(n, fault) for n, fault in known if isinstance(fault, CommandFault)]
 
-        For an explorer, which chooses the moment itself.
+    def inject(self, name: str, now: float, x: Submitted) -> list[Effect] | None:
+        """Execute ``x`` with this fault, planned or not; None, and nothing changed, where it has no opportunity.
+
+        An explorer, which chooses the moment of each fault itself, uses this in the place of a plan.
         """
-        rule = self.rules[name]
-        effects = rule.act(self, now, x) if rule.match(self, x.command) else None
+        fault = self.catalogue[name]
+        if not isinstance(fault, CommandFault) or not fault.trigger(self, x.command):
+            return None
+        effects = fault.act(self, now, x)
         if effects is not None:
-            self.took = (*self.took, name)
+            self.plan.took = (*self.plan.took, name)
         return effects
-
-    def _due_now(self, n: int) -> bool:
-        """Fault ``n`` strikes at this opportunity; where another has taken it, at the next."""
-        return self.faults[n].due(self.seen.get(n, 0) + 1)
-
-    def _count(self, n: int) -> None:
-        self.seen[n] = self.seen.get(n, 0) + 1
-
-    def _strike(self, n: int) -> None:
-        self._count(n)
-        self.took = (*self.took, self.faults[n].name)
 
     @property
-    def missed(self) -> tuple[Fault, ...]:
-        """The faults whose opportunity never came."""
-        return tuple(f for n, f in enumerate(self.faults) if self.seen.get(n, 0) < f.at)
+    def took(self) -> tuple[str, ...]:
+        """The names of the faults that took effect, in their order."""
+        return self.plan.took
+
+    @property
+    def missed(self) -> tuple[PlannedFault, ...]:
+        """The faults that never reached their first planned opportunity."""
+        return self.plan.missed
 
     def run(self, now: float, x: Submitted) -> list[Effect]:
-        """Execute a command as a sound firmware does; what a later fault needs to know is noted."""
+        """Execute a command as a sound firmware does, and remember what later effects draw on."""
         effects = self.inner.feed(now, x)
+        done = next((e.answer for e in effects if isinstance(e, Completed) and e.answer.ok), None)
+        if done is None:
+            return effects
         c = x.command
-        for e in effects:
-            if isinstance(e, Completed) and e.answer.ok:
-                if c.opcode == Opcode.MANAGE_PAGES and e.answer.pas.size:
-                    self.last_returned = e.answer.pas[-1:].copy()
-                if c.opcode in (Opcode.DISABLE_HCA, Opcode.DEALLOC_SF) and not names_own(self, c):
-                    self.last_disabled = self.spec_of(c)
-                if c.opcode == Opcode.ENABLE_HCA and names_own(self, c):
-                    effects = effects + [held for t, held in self.held_back if t is None]
-                    self.held_back = tuple((t, held) for t, held in self.held_back if t is not None)
+        match c.opcode:
+            case Opcode.MANAGE_PAGES if done.pas.size:
+                self.last_returned = done.pas[-1:].copy()
+            case Opcode.DISABLE_HCA | Opcode.DEALLOC_SF if not names_own(self, c):
+                self.last_disabled = self.spec_of(c)
+            case Opcode.ENABLE_HCA if names_own(self, c):
+                effects = effects + [held for t, held in self.held_back if t is None]
+                self.held_back = tuple((t, held) for t, held in self.held_back if t is not None)
         return effects
 
+    def adopt(self, trial: FaultyFirmware) -> None:
+        """Continue from the state of ``trial``, a clone on which an effect was tried."""
+        self.inner, self.last_returned, self.held_back = trial.inner, trial.last_returned, trial.held_back
+
     def _events(self, effects: list[Effect]) -> list[Effect]:
-        """Faults of events: one that is lost, one that comes twice."""
+        """Apply the faults of events: a page request arrives as often as the fault says."""
+        known = ((n, self.catalogue.get(f.name)) for n, f in enumerate(self.plan.faults))
+        copies = {n: fault.copies for n, fault in known if isinstance(fault, EventFault)}
         out: list[Effect] = []
-        about = [n for n, f in enumerate(self.faults) if f.name in EVENT_COPIES]
         for e in effects:
-            copies = None
-            for n in about if isinstance(e, Raised) else ():
-                if not self._due_now(n):
-                    self._count(n)
-                elif copies is None:
-                    self._strike(n)
-                    copies = EVENT_COPIES[self.faults[n].name]
-            out += [e] * (1 if copies is None else copies)
+            n = self.plan.first_due(copies) if copies and isinstance(e, Raised) else None
+            out += [e] * (1 if n is None else copies[n])
         return out
 
     def spec_of(self, c: Command) -> FunctionSpec | None:
-        """The function that an e-switch command names."""
-        return self.inner.meant(c)
+        """Return the function that an e-switch command names."""
+        return self.inner.eswitch_function(c)
 
     def other_pages(self, who: Identity) -> PageArray:
-        """Pages that firmware holds for other functions than ``who``."""
+        """Return the pages that firmware holds for other functions than ``who`` (uint64 addresses)."""
         rest = [pages for name, pages in self.inner.holds().items() if name != who]
         return np.concatenate(rest) if rest else np.zeros(0, np.uint64)
 
-    # what a link and an explorer use of a firmware
+    # the parts of the interface of Firmware that a link and an explorer use
 
     @property
     def mode(self) -> Mode:
-        """The mode of the firmware inside."""
+        """The mode of the sound firmware."""
         return self.inner.mode
 
     @property
     def phase(self) -> Phase:
-        """Where the session of the firmware inside is."""
+        """The phase of the sound firmware's session."""
         return self.inner.phase
 
     @property
     def eqs(self) -> Mapping[int, EqContext]:
-        """The event queues of the firmware inside."""
+        """The event queues of the sound firmware by number."""
         return self.inner.eqs
 
     @property
     def checksums(self) -> bool:
-        """What the firmware inside says about signatures."""
+        """As ``Firmware.checksums``."""
         return self.inner.checksums
 
     def holds(self) -> dict[Identity, PageArray]:
-        """What the firmware inside really holds."""
+        """The pages that the sound firmware really holds; as ``Firmware.holds``."""
         return self.inner.holds()
 
     def check(self) -> None:
-        """The firmware inside is sound: it is what it says that is not."""
+        """Check the invariants of the sound firmware, which no fault may break."""
         self.inner.check()
 
     def clone(self) -> FaultyFirmware:
-        """A faulty firmware of its own."""
+        """Return an independent copy in the same state."""
+        plan = self.plan
         return FaultyFirmware(
             self.inner.clone(),
-            self.faults,
-            self.rules,
-            dict(self.seen),
-            self.took,
+            FaultPlan(plan.faults, dict(plan.opportunities), plan.took),
+            self.catalogue,
             self.held_back,
             self.last_returned,
             self.last_disabled,
         )
 
     def key(self) -> bytes:
-        """The inner key, how far each fault is, and what it needs to know."""
+        """Return 16 bytes that are equal for states with equal futures."""
         late = [(t, e.id, e.answer.opcode, encode_answer(e.answer)) for t, e in self.held_back]
         digest = hashlib.blake2b(self.inner.key(), digest_size=16)
-        digest.update(repr((self.faults, sorted(self.seen.items()), late, self.last_disabled)).encode())
+        plan = self.plan
+        digest.update(repr((plan.faults, sorted(plan.opportunities.items()), late, self.last_disabled)).encode())
         digest.update(self.last_returned.tobytes())
         return digest.digest()

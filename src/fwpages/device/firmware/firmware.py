@@ -115,8 +115,8 @@ class Firmware:
         """The e-switch has enabled the named function."""
         return self._state.functions[self._state.device.roster.named(function)].enabled
 
-    def meant(self, c: Command) -> FunctionSpec | None:
-        """The function that an e-switch command (ENABLE_HCA, ALLOC_SF and their like) names, if there is one."""
+    def eswitch_function(self, c: Command) -> FunctionSpec | None:
+        """Return the function that an e-switch command (ENABLE_HCA, ALLOC_SF and their like) names, if there is one."""
         try:
             return self.specs[self._state.eswitch_owner(c)]
         except RefusedError:

@@ -31,7 +31,15 @@ from fwpages.host import (
     Send,
     Tick,
 )
-from fwpages.link.faults.link_faults import LINK_FAULTS, garbled
+from fwpages.link.faults.link_faults import (
+    LINK_FAULTS,
+    AnswerFault,
+    DeliveryFault,
+    Fate,
+    LinkFault,
+    MapFault,
+    ResetFault,
+)
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -47,14 +55,14 @@ def moves(w: World) -> list[Act]:
     for e in w.sent:
         out.append(("device", e.id))
         out += [("device", e.id, name) for name in faults]
-        out += [("give up", e.id, n) for n in _link_faults(w, "command") if LINK_FAULTS[n].match(e.command)]
+        out += [("give up", e.id, n) for n in _link_faults(w, DeliveryFault) if LINK_FAULTS[n].match(e.command)]
     out += _deliveries(w)
     for _ in w.maps[:1]:
         out.append(("map",))
-        out += [("map", name) for name in _link_faults(w, "map")]
+        out += [("map", name) for name in _link_faults(w, MapFault)]
     if w.resets:
         out.append(("reset",))
-        out += [("reset", name) for name in _link_faults(w, "reset")]
+        out += [("reset", name) for name in _link_faults(w, ResetFault)]
     out += [("thread", name) for name in w.driver.threads()]
     if w.driver.deadline is not None and (w.quiet or w.timeouts_left):
         out.append(("time",))
@@ -133,8 +141,8 @@ def _device_faults(w: World) -> tuple[str, ...]:
     return () if not w.faults_left else tuple(n for n in w.rules.device_faults if n not in w.struck)
 
 
-def _link_faults(w: World, where: str) -> tuple[str, ...]:
-    return w.rules.link_faults(where) if w.faults_left else ()
+def _link_faults(w: World, kind: type[LinkFault]) -> tuple[str, ...]:
+    return w.rules.link_faults(kind) if w.faults_left else ()
 
 
 def _device(w: World, n: int, fault: str | None) -> bool:
@@ -146,12 +154,12 @@ def _device(w: World, n: int, fault: str | None) -> bool:
     before = w.firmware.inner.total
     effects = None
     if fault is not None:
-        effects = w.firmware.strike(fault, w.now, x)
+        effects = w.firmware.inject(fault, w.now, x)
         if effects is None:
             return False
         _strike(w, fault)
     for again in w.struck if effects is None else ():
-        effects = effects or w.firmware.strike(again, w.now, x)
+        effects = effects or w.firmware.inject(again, w.now, x)
     effects = w.firmware.feed(w.now, x) if effects is None else effects
     if send.command.opcode == Opcode.MANAGE_PAGES and send.command.op_mod == ManagePages.TAKE:
         # counted no further than anybody asks: more of the same is the same state, and so a loop is seen
@@ -234,7 +242,7 @@ def _deliveries(w: World) -> list[Act]:
                     out += [("request", name) for name in extra if w.faults_left]
             case Answered() if not (requests and w.driver.ordered):
                 out.append(("answer", x.id))
-                out += [("answer", x.id, name) for name in _link_faults(w, "answer")]
+                out += [("answer", x.id, name) for name in _link_faults(w, AnswerFault)]
             case LinkLost():
                 out.append(("lost",))
             case Answered():
@@ -244,11 +252,15 @@ def _deliveries(w: World) -> list[Act]:
 
 def _answer(w: World, n: int, fault: str | None) -> bool:
     x = next(x for x in w.inbox if isinstance(x, Answered) and x.id == n)
+    arriving: tuple[Answer, ...] = (x.answer,)
     if fault is not None:
         _strike(w, fault)
-    if fault != "answer-twice":
+        effect = LINK_FAULTS[fault]
+        assert isinstance(effect, AnswerFault)
+        arriving = effect.arrive(x.answer)
+    if len(arriving) == 1:
         w.inbox = tuple(y for y in w.inbox if y is not x)
-    return _feed(w, replace(x, answer=garbled(x.answer)) if fault == "answer-garbled" else x)
+    return _feed(w, replace(x, answer=arriving[0]))
 
 
 def _request(w: World, fault: str | None) -> bool:
@@ -266,21 +278,28 @@ def _give_up(w: World, n: int, fault: str) -> bool:
     """The link gives a command up, which the device never sees or carries out; or the device is gone."""
     _strike(w, fault)
     send = next(e for e in w.sent if e.id == n)
-    if fault.startswith("link-lost"):
-        w.gone, w.sent, w.kept = "for good" if fault.endswith("for-good") else "until reset", (), ()
-        return _feed(w, LinkLost("the device is out of reach"))
-    if fault.endswith("-lost"):
-        w.sent = tuple(e for e in w.sent if e is not send)
-    else:
-        w.deaf |= {n}
+    effect = LINK_FAULTS[fault]
+    assert isinstance(effect, DeliveryFault)
+    match effect.fate:
+        case Fate.LINK_LOST | Fate.LINK_LOST_FOR_GOOD:
+            w.gone = "until reset" if effect.fate is Fate.LINK_LOST else "for good"
+            w.sent, w.kept = (), ()
+            return _feed(w, LinkLost("the device is out of reach"))
+        case Fate.DROPPED:
+            w.sent = tuple(e for e in w.sent if e is not send)
+        case _:
+            w.deaf |= {n}
     return _feed(w, Aborted(send.session, n, "given up by the link"))
 
 
 def _map(w: World, fault: str | None) -> bool:
     m, w.maps = w.maps[0], w.maps[1:]
+    at: int | None = m.iova
     if fault is not None:
         _strike(w, fault)
-    at = {None: m.iova, "map-at-zero": 0, "map-elsewhere": m.iova + (1 << 40)}.get(fault)
+        effect = LINK_FAULTS[fault]
+        assert isinstance(effect, MapFault)
+        at = effect.place(m)
     return _feed(w, Mapped(m.iova, m.pages, at))
 
 
@@ -324,7 +343,7 @@ def _feed(w: World, x: DriverInput) -> bool:
                 w.found |= {e.name}
             case _:
                 pass
-    if w.maps and w.rules.eager and not w.rules.link_faults("map"):
+    if w.maps and w.rules.eager and not w.rules.link_faults(MapFault):
         return _map(w, None)
     return True
 

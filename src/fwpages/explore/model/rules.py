@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 import msgspec
 
-from fwpages.device import FAULT_WORDS, Fault, FunctionSpec, Profile
+from fwpages.device import DEVICE_FAULTS, CommandFault, FunctionSpec, PlannedFault, Profile
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.explore.model.plan import Plan, plan
 from fwpages.host import VportInfo
-from fwpages.link.faults.link_faults import LINK_FAULTS
+from fwpages.link.faults.link_faults import LINK_FAULTS, LinkFault
 from fwpages.prm.identity import Identity, Mode
 from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.assumptions import assumed, under
@@ -27,9 +27,6 @@ NOT_QUEUED = "request-not-queued"
 WORLD_FAULTS: Mapping[str, str] = MappingProxyType(
     {NOT_QUEUED: "a page request comes, and there is no memory to queue it"}
 )
-
-#: faults of the device that strike at a page request on its way, not at a command
-_OF_REQUESTS = ("request-lost", "request-twice")
 
 #: faults of time: in a world every answer may be late, so `timeouts` in [bounds] says all that these would
 _OF_TIME = ("-late", "-too-late", "-next-session")
@@ -50,7 +47,7 @@ class Rules:
     profile: Profile
     pairs: tuple[tuple[FunctionSpec, VportInfo], ...]
     plan: Plan
-    allowed: Mapping[str, Fault]
+    allowed: Mapping[str, PlannedFault]
     eager: bool = True
 
     @cached_property
@@ -84,11 +81,11 @@ class Rules:
     @cached_property
     def device_faults(self) -> tuple[str, ...]:
         """The faults of the device that may strike at a command."""
-        return tuple(n for n in self.allowed if n in FAULT_WORDS and n not in _OF_REQUESTS)
+        return tuple(n for n in self.allowed if isinstance(DEVICE_FAULTS.get(n), CommandFault))
 
-    def link_faults(self, where: str) -> tuple[str, ...]:
-        """The faults of the link that may strike there."""
-        return tuple(n for n in self.allowed if n in LINK_FAULTS and LINK_FAULTS[n].where == where)
+    def link_faults(self, kind: type[LinkFault]) -> tuple[str, ...]:
+        """The faults of the link that take effect at this kind of thing."""
+        return tuple(n for n in self.allowed if isinstance(LINK_FAULTS.get(n), kind))
 
     @cached_property
     def heard(self) -> frozenset[str]:
@@ -146,7 +143,7 @@ def rules(
     pairs = functions(scenario, profile)
     allowed = {}
     for n, f in enumerate(scenario.fault):
-        fault = Fault(f.name, f.at, f.times)
+        fault = PlannedFault(f.name, f.at, f.times)
         if f.name not in WORLD_FAULTS:
             known(fault)
         if f.at != 1:
@@ -155,7 +152,7 @@ def rules(
             raise ScenarioError(f"fault[{n}].name: in a world any answer may be late; set bounds.timeouts instead")
         if f.name in allowed:
             raise ScenarioError(f"fault[{n}].name: {f.name} is there already")
-        if f.times != 1 and (f.times or f.name not in FAULT_WORDS or f.name in _OF_REQUESTS):
+        if f.times != 1 and (f.times or not isinstance(DEVICE_FAULTS.get(f.name), CommandFault)):
             raise ScenarioError(
                 f"fault[{n}].times: in a world a fault strikes once, one of the device once or always (0)"
             )

@@ -67,7 +67,7 @@ class Packer:
         #: the first state, of which all that are packed must come: what is named is told by being the same object
         self.root = root
         firmware = root.firmware
-        self._shared = [root.rules, firmware.rules, *firmware.inner.constants, *root.driver.constants()]
+        self._shared = [root.rules, firmware.catalogue, *firmware.inner.constants, *root.driver.constants()]
         numbers = {id(x): n for n, x in enumerate(self._shared)}
 
         def reduce(x: object) -> Any:

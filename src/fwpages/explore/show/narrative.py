@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from fwpages.device import FAULT_WORDS, Offence, ResetFunction, Submitted, Want
+from fwpages.device import DEVICE_FAULTS, Offence, ResetFunction, Submitted, Want
 from fwpages.device import Reset as DeviceReset
 from fwpages.explore.check.replay import Walked
 from fwpages.explore.model.driver import NotQueued, Run
@@ -104,7 +104,7 @@ def fault_words(name: str) -> str:
     """What a fault is, in words."""
     if name in WORLD_FAULTS:
         return WORLD_FAULTS[name]
-    return FAULT_WORDS[name][0] if name in FAULT_WORDS else LINK_FAULTS[name].words
+    return DEVICE_FAULTS[name].words if name in DEVICE_FAULTS else LINK_FAULTS[name].words
 
 
 def words(w: World, act: Act) -> str:

@@ -1,34 +1,65 @@
-"""Faults of bytes: what ``WIRE_FAULTS`` names, done to the memory that a host and a device share.
+"""The faults of bytes by name: what a driver and a device write into the memory that they share is changed.
 
-A command is spoiled after the driver has written it and before the device reads it, an answer and an event as the
-device writes them. Everything else on the wire stays as it was.
+The class of a row is its trigger. An entry and its mailboxes are changed after the driver has written them and before
+the device reads them; a returned entry and an event as the device writes them. Only a link with a command queue has
+these faults. To add a fault is to add a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fwpages.link.faults.link_faults import LinkFaults
-from fwpages.link.memory import Memory
-from fwpages.link.queue.driver import BASE, QueueHost, Slot
-from fwpages.prm.event import EQE_SIZE
-from fwpages.prm.mailbox import column, sign
-from fwpages.prm.queue import CMDQ_ENTRY, ENTRY_SIZE, sign_entry
+from fwpages.device.faults import causes
+from fwpages.link.faults.link_faults import LinkFault
+from fwpages.link.queue.driver import QueueHost, Slot
+from fwpages.prm.mailbox import column, of_command, sign
+from fwpages.prm.message import Command
+from fwpages.prm.queue import CMDQ_ENTRY, mailboxes_for, sign_entry
 
 Rows = npt.NDArray[np.uint8]
-#: spoils one command in place
+#: changes one written command in place
 Spoil: TypeAlias = Callable[[QueueHost, Slot], None]
 
-_PAGE = 4096
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFault(LinkFault):
+    """A fault of a command as the driver has written it: its entry or its mailboxes are changed."""
+
+    spoil: Spoil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedEntryFault(LinkFault):
+    """A fault of an entry that the device gives back, 64 bytes; None: it is not written."""
+
+    change: Callable[[bytes], bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventEntryFault(LinkFault):
+    """A fault of an event queue entry that the device writes, 64 bytes."""
+
+    change: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptFault(LinkFault):
+    """An interrupt is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorbellFault(LinkFault):
+    """A write to an event queue's doorbell is lost."""
 
 
 def _entry(change: Callable[[dict[str, int]], dict[str, int]], *, signed: bool = True) -> Spoil:
-    """Fields of the entry say something else."""
+    """Change fields of the entry; with ``signed`` its signature is made right again."""
 
     def act(driver: QueueHost, slot: Slot) -> None:
         entry = driver.entry(slot.sent.slot)
@@ -47,7 +78,7 @@ def _reserved(driver: QueueHost, slot: Slot) -> None:
 
 
 def _mailboxes(change: Callable[[Rows, int], None], *, output: bool = False) -> Spoil:
-    """Control parts of a chain say something else; the function gets the chain and where it starts."""
+    """Change control parts of a chain; ``change`` gets the mailboxes, shape (n, 1024), and the address of the first."""
 
     def act(driver: QueueHost, slot: Slot) -> None:
         rows = slot.reply if output else slot.request
@@ -75,50 +106,77 @@ def _short(rows: Rows, _: int) -> None:
     column(rows, "next")[-2] = 0
 
 
-SPOILS: Mapping[str, Spoil] = MappingProxyType(
+def _input(least: int) -> Callable[[Command], bool]:
+    return lambda c: of_command(c).mailboxes >= least
+
+
+def _output(least: int) -> Callable[[Command], bool]:
+    return lambda c: mailboxes_for(c.reply_length) >= least
+
+
+def _refused(words: str, spoil: Spoil, match: Callable[[Command], bool] = lambda _: True) -> EntryFault:
+    """Make a fault because of which the device cannot read the command: it refuses it with a delivery status."""
+    named = ("command-refused", "give-refused", "take-refused", "teardown-refused")
+    return EntryFault(words=words, spoil=spoil, match=match, findings=named, offences=causes.REFUSED)
+
+
+_UNANSWERED = ("command-unanswered", "give-unanswered", "take-unanswered")
+
+BYTE_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
     {
-        "entry-signature": _entry(lambda e: {"signature": e["signature"] ^ 0x55}, signed=False),
-        "entry-type": _entry(lambda _: {"type": 0}),
-        "entry-reserved": _reserved,
-        "input-length": _entry(lambda _: {"input_length": 0xFFFFFFFF}),
-        "output-length": _entry(lambda _: {"output_length": 0}),
-        "input-unaligned": _entry(lambda e: {"input_mailbox": e["input_mailbox"] + 16}),
-        "output-unaligned": _entry(lambda e: {"output_mailbox": e["output_mailbox"] + 16}),
-        "input-unmapped": _entry(lambda e: {"input_mailbox": e["input_mailbox"] + (1 << 60)}),
-        "input-token": _mailboxes(_token),
-        "output-token": _mailboxes(_token, output=True),
-        "input-order": _mailboxes(_order),
-        "input-loop": _mailboxes(_loop),
-        "input-short": _mailboxes(_short),
-        "output-short": _mailboxes(_short, output=True),
+        "entry-signature": EntryFault(
+            words="an entry's signature is wrong, which is looked at while asked for",
+            spoil=_entry(lambda e: {"signature": e["signature"] ^ 0x55}, signed=False),
+        ),
+        "entry-type": _refused("an entry says that it is no command", _entry(lambda _: {"type": 0})),
+        "entry-reserved": _refused("an entry has reserved bits set", _reserved),
+        "input-length": _refused(
+            "an entry says that its input has 4 GiB", _entry(lambda _: {"input_length": 0xFFFFFFFF})
+        ),
+        "output-length": _refused(
+            "an entry says that there is no room for an answer", _entry(lambda _: {"output_length": 0})
+        ),
+        "input-unaligned": _refused(
+            "input mailboxes are not aligned",
+            _entry(lambda e: {"input_mailbox": e["input_mailbox"] + 16}),
+            _input(1),
+        ),
+        "output-unaligned": _refused(
+            "output mailboxes are not aligned",
+            _entry(lambda e: {"output_mailbox": e["output_mailbox"] + 16}),
+            _output(1),
+        ),
+        "input-unmapped": EntryFault(
+            words="input mailboxes are not mapped",
+            spoil=_entry(lambda e: {"input_mailbox": e["input_mailbox"] + (1 << 60)}),
+            match=_input(1),
+            findings=_UNANSWERED,
+        ),
+        "input-token": _refused("an input mailbox has another command's token", _mailboxes(_token), _input(1)),
+        "output-token": _refused(
+            "an output mailbox has another command's token", _mailboxes(_token, output=True), _output(1)
+        ),
+        "input-order": _refused("two input mailboxes have each other's numbers", _mailboxes(_order), _input(2)),
+        "input-loop": _refused("the input mailboxes lead back to the first", _mailboxes(_loop), _input(2)),
+        "input-short": _refused("the input mailboxes are too few", _mailboxes(_short), _input(2)),
+        "output-short": _refused("the output mailboxes are too few", _mailboxes(_short, output=True), _output(2)),
+        "ownership-kept": ReturnedEntryFault(
+            words="an entry is never given back",
+            change=lambda _: None,
+            findings=_UNANSWERED,
+            offences=causes.SWITCHED,
+        ),
+        "answer-token": ReturnedEntryFault(
+            words="an entry comes back as that of another command",
+            change=lambda entry: CMDQ_ENTRY.patch(entry, {"token": entry[60] ^ 0x55}),
+            findings=_UNANSWERED,
+            offences=causes.SWITCHED,
+        ),
+        "event-owner": EventEntryFault(
+            words="an event has the wrong owner bit: nor are later ones seen",
+            change=lambda entry: entry[:-1] + bytes([entry[-1] ^ 1]),
+        ),
+        "interrupt-lost": InterruptFault(words="an interrupt is lost"),
+        "doorbell-lost": DoorbellFault(words="the device is not told that events were read, nor to interrupt again"),
     }
 )
-
-
-def spoil(faults: LinkFaults, driver: QueueHost, slot: Slot) -> None:
-    """Let the fault that is due at this command strike."""
-    name = faults.wire("wire", slot.sent.command)
-    if name is not None:
-        SPOILS[name](driver, slot)
-
-
-class SpoiledBus:
-    """The device's way to ``memory``, on which entries and events may go wrong as they are written."""
-
-    def __init__(self, memory: Memory, faults: LinkFaults) -> None:
-        self._memory = memory
-        self._faults = faults
-        self.read = memory.read
-        self.blocks = memory.blocks
-
-    def write(self, iova: int, data: bytes | bytearray | memoryview) -> None:
-        """As ``Bus.write``; a fault may change or swallow what is written."""
-        if BASE <= iova < BASE + _PAGE and len(data) == ENTRY_SIZE:
-            name = self._faults.wire("return")
-            if name == "ownership-kept":
-                return
-            if name == "answer-token":
-                data = CMDQ_ENTRY.patch(bytes(data), {"token": data[60] ^ 0x55})
-        elif len(data) == EQE_SIZE and self._faults.wire("event") is not None:
-            data = bytes(data[:-1]) + bytes([data[-1] ^ 1])
-        self._memory.write(iova, data)

@@ -23,8 +23,8 @@ from fwpages.device import (
 from fwpages.device import Input as DeviceInput
 from fwpages.device import Reset as DeviceReset
 from fwpages.host import Aborted, Done, Finding, Host, LinkLost, Map, Send, Unmap
-from fwpages.link.faults.byte_faults import SpoiledBus, spoil
-from fwpages.link.faults.link_faults import LinkFaults
+from fwpages.link.faults.byte_faults import DoorbellFault, InterruptFault
+from fwpages.link.faults.injector import LinkInjector, SpoiledBus
 from fwpages.link.inprocess import LATENCY, InProcess
 from fwpages.link.memory import Memory
 from fwpages.link.queue import device as queue_device
@@ -49,7 +49,7 @@ class InProcessQueue(InProcess):
         host: Host,
         firmware: Firmware | FaultyFirmware,
         *,
-        faults: LinkFaults | None = None,
+        faults: LinkInjector | None = None,
         tap: Tap | None = None,
         checked: bool = False,
         on_event: Callable[[Done | Finding | Raised], None] | None = None,
@@ -83,7 +83,7 @@ class InProcessQueue(InProcess):
 
     def write(self, offset: int, data: bytes) -> None:
         """To the device, unless it gets lost."""
-        if uar_at(offset) is None or self.faults.wire("arm") is None:
+        if uar_at(offset) is None or self.faults.due_fault(DoorbellFault) is None:
             self.device.write(offset, data)
 
     def _lend(self, e: Map, at: int | None) -> None:
@@ -99,7 +99,7 @@ class InProcessQueue(InProcess):
         except WireError as x:
             self._to_host.append((LinkLost(str(x)), None))
             return
-        spoil(self.faults, self.driver, slot)
+        self.faults.spoil(self.driver, slot)
 
     def _ring(self, e: Send) -> None:
         if e.slot in self.driver.slots:
@@ -134,7 +134,7 @@ class InProcessQueue(InProcess):
 
     def _interrupt(self, vector: int) -> None:
         """Interrupts are handled one after the other; one that comes meanwhile is next."""
-        if self.faults.wire("interrupt") is None:
+        if self.faults.due_fault(InterruptFault) is None:
             self._interrupts.append(vector)
         if self._handling:
             return

@@ -1,4 +1,8 @@
-"""When a fault has its opportunity, and what it then does: the verbs that the table of faults is made of."""
+"""Effects of faults: how a firmware executes a command with a fault.
+
+An effect returns what the firmware then hands back, or None where the command gives it nothing to change; it must then
+have changed nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,86 +12,37 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fwpages.device.faults.injector import Act, FaultyFirmware, Match, names_own
+from fwpages.device.faults.injector import Act, FaultyFirmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import Completed, Effect, Raised, ResetFunction, Submitted, Want
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, named
 from fwpages.prm.message import Answer, Command, PageArray
-from fwpages.prm.opcodes import CAP_CURRENT, CapType, ManagePages, Opcode, QueryPages
+from fwpages.prm.opcodes import CAP_CURRENT, CapType, QueryPages
 from fwpages.prm.status import Status
 
-#: an address that no host in its right mind gives: bit 60
+#: an address that no host gives: bit 60
 NEVER = np.uint64(1 << 60)
 
 
-# -- when -------------------------------------------------------------------------------------------------------------
-
-
-def pages(kind: ManagePages) -> Match:
-    """A MANAGE_PAGES of this kind."""
-    return lambda _, c: c.opcode == Opcode.MANAGE_PAGES and c.op_mod == kind
-
-
-def function(f: FaultyFirmware, c: Command) -> Identity:
-    """Whom a page command names, in the firmware's own mode."""
+def page_function(f: FaultyFirmware, c: Command) -> Identity:
+    """Return the function that a page command names, in the firmware's own mode."""
     return named(f.inner.mode, c["function_id"], c["embedded_cpu_function"])
 
 
-def op(*opcodes: Opcode, own: bool | None = None) -> Match:
-    """One of these commands; for the supplier itself, or not, where that counts."""
-    return lambda f, c: c.opcode in opcodes and (own is None or names_own(f, c) is own)
-
-
-def control(_: FaultyFirmware, c: Command) -> bool:
-    """Any command but MANAGE_PAGES."""
-    return c.opcode != Opcode.MANAGE_PAGES
-
-
-def other_caps(_: FaultyFirmware, c: Command) -> bool:
-    """QUERY_HCA_CAP about another function."""
-    return c.opcode == Opcode.QUERY_HCA_CAP and bool(c["other_function"])
-
-
-def negotiated(f: FaultyFirmware, _: Command) -> bool:
-    """Page requests can come, and release_all was negotiated."""
-    return f.inner.pages_eqn is not None and f.inner.release_all
-
-
-def not_negotiated(f: FaultyFirmware, _: Command) -> bool:
-    """Page requests can come, and release_all was not negotiated."""
-    return f.inner.pages_eqn is not None and not f.inner.release_all
-
-
-def listening(f: FaultyFirmware, _: Command) -> bool:
-    """Page requests can come."""
-    return f.inner.pages_eqn is not None
-
-
-GIVE, TAKE = pages(ManagePages.GIVE), pages(ManagePages.TAKE)
-QUERY_PAGES = op(Opcode.QUERY_PAGES)
-SET_CAP = op(Opcode.SET_HCA_CAP)
-ENABLE = op(Opcode.ENABLE_HCA, Opcode.ALLOC_SF, own=False)
-DISABLE = op(Opcode.DISABLE_HCA, Opcode.DEALLOC_SF, own=False)
-TEARDOWN = op(Opcode.TEARDOWN_HCA)
-
-
-# -- what -------------------------------------------------------------------------------------------------------------
-
-
 def lost(_: FaultyFirmware, __: float, ___: Submitted) -> list[Effect]:
-    """Not done, not answered."""
+    """Neither execute nor answer the command."""
     return []
 
 
 def silent(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
-    """Done, not answered."""
+    """Execute the command and drop the answer."""
     return [e for e in f.run(now, x) if not isinstance(e, Completed)]
 
 
 def late(by: float | None) -> Act:
-    """Done, and answered so many seconds later; None: in the next session."""
+    """Execute the command and answer it ``by`` seconds later; None: in the next session."""
 
     def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
         effects = f.run(now, x)
@@ -99,33 +54,39 @@ def late(by: float | None) -> Act:
 
 
 def refuse(status: Status) -> Act:
-    """Not done, and answered with this status."""
+    """Answer with this status and execute nothing."""
     return lambda _, __, x: [Completed(x.id, Answer(x.command.opcode, status, 0xBAD))]
 
 
 def edit(change: Callable[[FaultyFirmware, Command, Answer], Answer | None]) -> Act:
-    """The command is executed, and its answer changed; where there is nothing to change it was no opportunity."""
+    """Execute the command and change its answer, where it is OK; ``change`` returns None for nothing to change."""
 
     def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
-        trial = f.clone()
-        effects = trial.run(now, x)
-        out: list[Effect] = []
-        for e in effects:
-            if isinstance(e, Completed):
-                answer = change(f, x.command, e.answer) if e.answer.ok else None
-                if answer is None:
-                    return None
-                out.append(Completed(e.id, answer))
-            else:
-                out.append(e)
-        f.inner, f.last_returned, f.held_back = trial.inner, trial.last_returned, trial.held_back
-        return out
+        return _executed(f, now, x, lambda a: change(f, x.command, a))
 
     return act
 
 
+def _executed(
+    f: FaultyFirmware, now: float, x: Submitted, change: Callable[[Answer], Answer | None]
+) -> list[Effect] | None:
+    """Execute ``x`` with a changed answer; None, and nothing executed, where it is refused or nothing to change."""
+    trial = f.clone()
+    out: list[Effect] = []
+    for e in trial.run(now, x):
+        if not isinstance(e, Completed):
+            out.append(e)
+            continue
+        answer = change(e.answer) if e.answer.ok else None
+        if answer is None:
+            return None
+        out.append(Completed(e.id, answer))
+    f.adopt(trial)
+    return out
+
+
 def count(change: Callable[[Command, int], int]) -> Act:
-    """The count field of the answer says something else."""
+    """Change the count field of the answer."""
 
     def changed(_: FaultyFirmware, c: Command, a: Answer) -> Answer:
         return replace(a, fields={**a.fields, "output_num_entries": change(c, a["output_num_entries"])})
@@ -134,7 +95,7 @@ def count(change: Callable[[Command, int], int]) -> Act:
 
 
 def first_page(page: Callable[[FaultyFirmware, Command, Answer], PageArray | None]) -> Act:
-    """The answer names another page in the place of its first."""
+    """Replace the first page that the answer names."""
 
     def changed(f: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
         other = page(f, c, a)
@@ -146,13 +107,13 @@ def first_page(page: Callable[[FaultyFirmware, Command, Answer], PageArray | Non
 
 
 def short(_: FaultyFirmware, __: Command, a: Answer) -> Answer | None:
-    """Half of the pages that were let go are not named."""
+    """Name only half of the pages that firmware let go of."""
     n = a["output_num_entries"]
     return replace(a, fields={**a.fields, "output_num_entries": n // 2}, pas=a.pas[: n // 2]) if n else None
 
 
 def long(_: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
-    """One page more than was asked for is named."""
+    """Name one page more than the driver asked for."""
     if a["output_num_entries"] < c["input_num_entries"]:
         return None
     more = np.append(a.pas, np.array([NEVER], np.uint64))
@@ -160,64 +121,59 @@ def long(_: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
 
 
 def foreign(f: FaultyFirmware, c: Command, _: Answer) -> PageArray | None:
-    """A page of another function."""
-    return f.other_pages(function(f, c))
+    """Return a page of another function."""
+    return f.other_pages(page_function(f, c))
 
 
 def twice(_: FaultyFirmware, __: Command, a: Answer) -> PageArray | None:
-    """The page that the answer names second."""
+    """Return the page that the answer names second."""
     return a.pas[1:2]
 
 
 def again(f: FaultyFirmware, c: Command, _: Answer) -> PageArray | None:
-    """The page that came back last, unless the function has been given it anew: then it would be a lie like no other.
+    """Return the page returned last, unless the function has been given it again since.
 
-    A firmware that names a page that it goes on to use cannot be told from one that lets it go.
+    A firmware that names a page which it still uses cannot be distinguished from one that lets it go.
     """
-    mine = f.inner.holds().get(function(f, c))
+    mine = f.inner.holds().get(page_function(f, c))
     return None if mine is not None and np.isin(f.last_returned, mine).any() else f.last_returned
 
 
 def invented(_: FaultyFirmware, __: float, x: Submitted) -> list[Effect]:
-    """Not done; the answer names as many pages as asked, none of which exists."""
+    """Execute nothing; answer with as many pages as asked, none of which exists."""
     n = x.command["input_num_entries"]
     pas = NEVER + (np.arange(n, dtype=np.uint64) << np.uint64(12))
     return [Completed(x.id, Answer(x.command.opcode, fields={"output_num_entries": n}, pas=pas))]
 
 
 def twice_kept(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
-    """One page less is let go than the answer names: the first is named once more."""
-    c = x.command
-    if c["input_num_entries"] < 2:
+    """Let go of one page less than the answer names: it names the first page twice."""
+    asked = x.command["input_num_entries"]
+    if asked < 2:
         return None
-    trial = f.clone()
-    less = replace(c, fields={**c.fields, "input_num_entries": c["input_num_entries"] - 1})
-    out: list[Effect] = []
-    for e in trial.run(now, replace(x, command=less)):
-        if isinstance(e, Completed):
-            if not e.answer.ok or not e.answer.pas.size:
-                return None
-            pas = np.concatenate([e.answer.pas[:1], e.answer.pas])
-            fields = {**e.answer.fields, "output_num_entries": pas.size}
-            out.append(Completed(e.id, replace(e.answer, fields=fields, pas=pas)))
-        else:
-            out.append(e)
-    f.inner, f.last_returned, f.held_back = trial.inner, trial.last_returned, trial.held_back
-    return out
+    less = replace(x.command, fields={**x.command.fields, "input_num_entries": asked - 1})
+
+    def named_twice(a: Answer) -> Answer | None:
+        if not a.pas.size:
+            return None
+        pas = np.concatenate([a.pas[:1], a.pas])
+        return replace(a, fields={**a.fields, "output_num_entries": pas.size}, pas=pas)
+
+    return _executed(f, now, replace(x, command=less), named_twice)
 
 
 def nothing(_: FaultyFirmware, __: float, x: Submitted) -> list[Effect]:
-    """Not done; the answer names nothing."""
+    """Execute nothing; answer with no pages."""
     return [Completed(x.id, Answer(x.command.opcode, fields={"output_num_entries": 0}))]
 
 
 def num_pages(n: int) -> Act:
-    """QUERY_PAGES answers this count."""
+    """Answer QUERY_PAGES with this count."""
     return edit(lambda _, __, a: replace(a, fields={**a.fields, "num_pages": n}))
 
 
 def boot_name(f: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
-    """QUERY_PAGES(boot) names another function."""
+    """Name another function in the answer to QUERY_PAGES(boot)."""
     other = next((s.function_id for s in f.inner.specs[1:] if s.type is not FunctionType.SPF and s.function_id), None)
     if c.op_mod != QueryPages.BOOT or other is None:
         return None
@@ -225,7 +181,7 @@ def boot_name(f: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
 
 
 def set_less(bit: str) -> Act:
-    """SET_HCA_CAP is answered OK, but this bit is left out of what is done."""
+    """Answer SET_HCA_CAP with OK, but execute it without this bit."""
 
     def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
         c = x.command
@@ -237,7 +193,7 @@ def set_less(bit: str) -> Act:
 
 
 def hide_mode(_: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
-    """The current capability says FUNC_ID although the mode was switched."""
+    """Report FUNC_ID in the current capability although the mode was switched."""
     current = c.op_mod == (CapType.GENERAL << 1 | CAP_CURRENT) and not c["other_function"]
     bit = "icm_mng_function_id_mode"
     if not current or not GENERAL.unpack(a.data)[bit]:
@@ -246,7 +202,7 @@ def hide_mode(_: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
 
 
 def vhca_id(pick: Callable[[FaultyFirmware, FunctionSpec], int | None]) -> Act:
-    """The capability page of another function names this vhca_id."""
+    """Put this vhca_id into the capability page of another function."""
 
     def changed(f: FaultyFirmware, c: Command, a: Answer) -> Answer | None:
         spec = f.spec_of(c)
@@ -257,22 +213,22 @@ def vhca_id(pick: Callable[[FaultyFirmware, FunctionSpec], int | None]) -> Act:
 
 
 def someone_elses(f: FaultyFirmware, spec: FunctionSpec) -> int | None:
-    """The vhca_id of another function that is enabled."""
+    """Return the vhca_id of another function that is enabled."""
     return next((s.vhca_id for s in f.inner.specs[1:] if s is not spec and f.inner.is_enabled(s.name)), None)
 
 
 def disabled_before(f: FaultyFirmware, spec: FunctionSpec) -> int | None:
-    """The vhca_id of the function that was disabled last, where that is another one."""
+    """Return the vhca_id of the function that was disabled last, where that is another one."""
     last = f.last_disabled
     return None if last is None or last is spec else last.vhca_id
 
 
-#: a page request that a firmware might make up; None where it has nothing to make it up from
+#: makes up a page request; None where the firmware has nothing to make it up from
 Event: TypeAlias = Callable[[FaultyFirmware], PageRequestEvent | None]
 
 
 def raise_event(event: Event, *, first: bool = False, eqn: int = 0) -> Act:
-    """A page request out of nowhere, before or after the command's answer."""
+    """Raise a page request that firmware has no reason for, after the command's answer or (``first``) before it."""
 
     def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
         ev = event(f)
@@ -281,7 +237,7 @@ def raise_event(event: Event, *, first: bool = False, eqn: int = 0) -> Act:
         listening = f.inner.pages_eqn
         raised = Raised(listening or eqn, ev)
         rest = f.run(now, x)
-        # what comes while the queue is there must come before the command that takes it away is done
+        # an event of a queue must be raised before the command that destroys the queue is complete
         gone = listening is not None and f.inner.pages_eqn is None
         return [raised, *rest] if first or gone else [*rest, raised]
 
@@ -289,7 +245,7 @@ def raise_event(event: Event, *, first: bool = False, eqn: int = 0) -> Act:
 
 
 def own_request(pages: int, *, release_all: bool = False) -> Event:
-    """A page request in the name of the supplier itself."""
+    """Return a page request for the supplier itself."""
 
     def event(f: FaultyFirmware) -> PageRequestEvent:
         who = f.inner.own
@@ -299,13 +255,13 @@ def own_request(pages: int, *, release_all: bool = False) -> Event:
 
 
 def release_other(f: FaultyFirmware) -> PageRequestEvent | None:
-    """A release_all for a function that has pages."""
+    """Return a release_all for a function that has pages."""
     held = [who for who in f.inner.holds() if who != f.inner.own]
     return PageRequestEvent(held[0].number, 0, held[0].ec, release_all=True) if held else None
 
 
 def real_want(pages: int, events: int = 1) -> Act:
-    """Firmware really wants pages, and says so before it answers: ``events`` requests of ``pages`` each."""
+    """Let firmware want pages for itself, and raise ``events`` requests of ``pages`` each before the answer."""
 
     def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
         raised: list[Effect] = []
@@ -317,16 +273,20 @@ def real_want(pages: int, events: int = 1) -> Act:
 
 
 def reset_in_give(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect] | None:
-    """The function of a GIVE is reset while the GIVE is on its way: release_all goes out before the GIVE is done."""
-    who = function(f, x.command)
+    """Reset the function of a GIVE before the GIVE is executed: release_all is raised before the GIVE is done."""
+    who = page_function(f, x.command)
     spec = next((s for s in f.inner.specs[1:] if s.identity(f.inner.mode) == who), None)
     if spec is None or not f.inner.held(spec.name):
         return None
     trial = f.inner.clone()
     effects = trial.feed(now, ResetFunction(spec.name))
-    released = [e for e in effects if isinstance(e, Raised) and e.event.release_all]
+    released = [e for e in effects if _is_release_all(e)]
     if not released:
         return None
     f.inner = trial
-    rest = [e for e in effects if e not in released]
+    rest = [e for e in effects if not _is_release_all(e)]
     return [*released, *f.run(now, x), *rest]
+
+
+def _is_release_all(e: Effect) -> bool:
+    return isinstance(e, Raised) and e.event.release_all

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from fwpages.device import Completed, Effect, Fault, Firmware, FunctionSpec, Phase, Profile, Raised, Want, faulty
-from fwpages.device.faults import actions as m
+from fwpages.device import Completed, Effect, Firmware, FunctionSpec, Phase, PlannedFault, Profile, Raised, Want, faulty
+from fwpages.device.faults import effects as do
+from fwpages.device.faults import triggers as when
 from fwpages.device.faults.injector import Act
 from fwpages.prm.capability import general, read_general
 from fwpages.prm.event import PageRequestEvent
@@ -56,7 +57,7 @@ def sound(d: Driver, c: Command) -> tuple[Answer, Firmware]:
 
 def test_lost_is_neither_done_nor_answered(opened: Driver) -> None:
     give, before = wanting(opened), opened.fw.key()
-    lied = one(opened.fw, m.GIVE, m.lost)
+    lied = one(opened.fw, when.GIVE, do.lost)
     assert lied.send(give) == []
     assert opened.fw.key() == before
     assert lied.answer(give).ok, "the same pages can be given later"
@@ -65,7 +66,7 @@ def test_lost_is_neither_done_nor_answered(opened: Driver) -> None:
 def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
     enable = Command(Opcode.ENABLE_HCA, fields={"function_id": 1})
     _, after = sound(opened, enable)
-    lied = one(opened.fw, m.ENABLE, m.silent)
+    lied = one(opened.fw, when.ENABLE, do.silent)
     effects = lied.send(enable)
     assert answers(effects) == []
     assert [ev.num_pages for ev in events(effects)] == [VF.pages]
@@ -76,7 +77,7 @@ def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
 def test_late_is_silent_and_then_the_answer_as_it_was(opened: Driver) -> None:
     take = returning(opened)
     answer, after = sound(opened, take)
-    lied = one(opened.fw, m.TAKE, m.late(10.0))
+    lied = one(opened.fw, when.TAKE, do.late(10.0))
     assert lied.send(take) == []
     assert opened.fw.key() == after.key()
     ((due, held),) = lied.f.held_back
@@ -86,7 +87,7 @@ def test_late_is_silent_and_then_the_answer_as_it_was(opened: Driver) -> None:
 @pytest.mark.parametrize("status", [Status.NO_RES_ERR, Status.INTERNAL_ERR])
 def test_refuse_is_answered_and_not_done(opened: Driver, status: Status) -> None:
     give, before = wanting(opened), opened.fw.key()
-    answer = one(opened.fw, m.GIVE, m.refuse(status)).answer(give)
+    answer = one(opened.fw, when.GIVE, do.refuse(status)).answer(give)
     assert (answer.opcode, answer.status, answer.syndrome) == (Opcode.MANAGE_PAGES, status, 0xBAD)
     assert (opened.fw.key(), opened.fw.offences) == (before, ()), "the driver has done nothing wrong"
 
@@ -101,7 +102,7 @@ def test_edit_does_what_was_asked_and_says_something_else(opened: Driver) -> Non
     def change(_: object, __: object, a: Answer) -> Answer:
         return Answer(a.opcode, fields=a.fields, pas=a.pas[::-1])
 
-    answer = one(opened.fw, m.TAKE, m.edit(change)).f
+    answer = one(opened.fw, when.TAKE, do.edit(change)).f
     (got,) = answers(Lied(answer).send(take))
     assert got.pas.tolist() == expected.pas[::-1].tolist()
     assert answer.inner.key() == after.key()
@@ -109,17 +110,17 @@ def test_edit_does_what_was_asked_and_says_something_else(opened: Driver) -> Non
 
 def test_edit_leaves_an_answer_alone_that_is_a_refusal(opened: Driver) -> None:
     bad = Command(Opcode.MANAGE_PAGES, 7)
-    lied = one(opened.fw, m.op(Opcode.MANAGE_PAGES), m.edit(lambda *_: pytest.fail("nothing to change")))
+    lied = one(opened.fw, when.op(Opcode.MANAGE_PAGES), do.edit(lambda *_: pytest.fail("nothing to change")))
     assert lied.answer(bad).status == Status.BAD_PARAM
     assert lied.f.took == ()
 
 
 #: verb → what the answer to a TAKE of N pages then names: (count, addresses as they should be, others)
 NAMED: dict[str, tuple[Act, int, int, list[int]]] = {
-    "short": (m.edit(m.short), N // 2, N // 2, []),
-    "long": (m.edit(m.long), N + 1, N, [int(m.NEVER)]),
-    "count": (m.count(lambda c, n: c["input_num_entries"] + n), 2 * N, N, []),
-    "never given": (m.first_page(lambda *_: np.array([m.NEVER], np.uint64)), N, N - 1, [int(m.NEVER)]),
+    "short": (do.edit(do.short), N // 2, N // 2, []),
+    "long": (do.edit(do.long), N + 1, N, [int(do.NEVER)]),
+    "count": (do.count(lambda c, n: c["input_num_entries"] + n), 2 * N, N, []),
+    "never given": (do.first_page(lambda *_: np.array([do.NEVER], np.uint64)), N, N - 1, [int(do.NEVER)]),
 }
 
 
@@ -128,7 +129,7 @@ def test_what_a_take_names_instead(opened: Driver, verb: str) -> None:
     act, count, right, others = NAMED[verb]
     take = returning(opened)
     expected, after = sound(opened, take)
-    lied = one(opened.fw, m.TAKE, act)
+    lied = one(opened.fw, when.TAKE, act)
     answer = lied.answer(take)
     assert answer["output_num_entries"] == count
     truth = set(expected.pas.tolist())
@@ -143,30 +144,30 @@ def test_what_a_take_names_instead(opened: Driver, verb: str) -> None:
 def test_a_short_answer_with_pages_missing_is_no_longer_one(opened: Driver) -> None:
     """Nothing to leave out where nothing came back, nothing to add where less came back than was asked for."""
     nothing = opened.take_command(opened.own, 4)
-    for act in (m.edit(m.short), m.edit(m.long), m.first_page(m.twice)):
-        lied = one(opened.fw.clone(), m.TAKE, act)
+    for act in (do.edit(do.short), do.edit(do.long), do.first_page(do.twice)):
+        lied = one(opened.fw.clone(), when.TAKE, act)
         assert lied.answer(nothing) == sound(opened, nothing)[0]
         assert lied.f.took == ()
 
 
 def test_twice_names_the_second_page_in_the_place_of_the_first(opened: Driver) -> None:
-    answer = one(opened.fw, m.TAKE, m.first_page(m.twice)).answer(returning(opened))
+    answer = one(opened.fw, when.TAKE, do.first_page(do.twice)).answer(returning(opened))
     assert (answer.pas[0], len(set(answer.pas.tolist()))) == (answer.pas[1], N - 1)
 
 
 def test_foreign_names_a_page_of_another_function(opened: Driver) -> None:
     take = returning(opened)
-    alone = one(opened.fw.clone(), m.TAKE, m.first_page(m.foreign))
+    alone = one(opened.fw.clone(), when.TAKE, do.first_page(do.foreign))
     assert alone.answer(take) == sound(opened, take)[0]
     who = vf_with_pages(opened)
-    lied = one(opened.fw, m.TAKE, m.first_page(m.foreign))
+    lied = one(opened.fw, when.TAKE, do.first_page(do.foreign))
     answer = lied.answer(take)
     assert answer.pas[0] in lied.f.holds()[who]
 
 
 def test_again_names_the_page_that_came_back_last_unless_it_was_given_anew(opened: Driver) -> None:
     opened.feed(Want("self", -N))
-    lied = one(opened.fw, m.TAKE, m.first_page(m.again))
+    lied = one(opened.fw, when.TAKE, do.first_page(do.again))
     first = lied.answer(opened.take_command(opened.own, 2))
     assert lied.f.took == (), "nothing came back before"
     fw = lied.f
@@ -183,15 +184,15 @@ def test_again_names_the_page_that_came_back_last_unless_it_was_given_anew(opene
 
 def test_invented_pages_exist_nowhere_and_nothing_is_let_go(opened: Driver) -> None:
     take, before = returning(opened), own_pages(opened.fw)
-    answer = one(opened.fw, m.TAKE, m.invented).answer(take)
+    answer = one(opened.fw, when.TAKE, do.invented).answer(take)
     assert (answer["output_num_entries"], len(set(answer.pas.tolist()))) == (N, N)
-    assert (answer.pas >= m.NEVER).all()
+    assert (answer.pas >= do.NEVER).all()
     assert own_pages(opened.fw) == before
 
 
 def test_nothing_names_nothing_and_lets_nothing_go(opened: Driver) -> None:
     take, before = returning(opened), opened.fw.key()
-    answer = one(opened.fw, m.TAKE, m.nothing).answer(take)
+    answer = one(opened.fw, when.TAKE, do.nothing).answer(take)
     assert (answer.ok, answer["output_num_entries"], answer.pas.size) == (True, 0, 0)
     assert opened.fw.key() == before
 
@@ -203,7 +204,7 @@ def test_nothing_names_nothing_and_lets_nothing_go(opened: Driver) -> None:
 def test_num_pages_is_the_answer_s_and_not_the_firmware_s(driver: Driver, count: int) -> None:
     driver.enable()
     c = Command(Opcode.QUERY_PAGES, QueryPages.BOOT)
-    lied = one(driver.fw, m.QUERY_PAGES, m.num_pages(count))
+    lied = one(driver.fw, when.QUERY_PAGES, do.num_pages(count))
     assert lied.answer(c)["num_pages"] == count
     assert lied.answer(c)["num_pages"] == 3
     encode_answer(lied.answer(c))
@@ -211,11 +212,11 @@ def test_num_pages_is_the_answer_s_and_not_the_firmware_s(driver: Driver, count:
 
 def test_boot_name_is_another_function_s(driver: Driver) -> None:
     driver.enable()
-    lied = one(driver.fw, m.QUERY_PAGES, m.edit(m.boot_name))
+    lied = one(driver.fw, when.QUERY_PAGES, do.edit(do.boot_name))
     assert lied.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == VF.function_id
     alone = Driver(driver.profile, [SPF])
     alone.enable()
-    lied = one(alone.fw, m.QUERY_PAGES, m.edit(m.boot_name))
+    lied = one(alone.fw, when.QUERY_PAGES, do.edit(do.boot_name))
     assert lied.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == 0, "an SPF has no such name"
     assert lied.f.took == ()
 
@@ -225,7 +226,7 @@ def test_set_less_is_answered_ok_and_one_bit_is_not_set(driver: Driver, bit: str
     driver.boot()
     want = driver.caps(current=True) | {"release_all_pages": 1, "icm_mng_function_id_mode": 1}
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(want))
-    lied = one(driver.fw, m.SET_CAP, m.set_less(bit))
+    lied = one(driver.fw, when.SET_CAP, do.set_less(bit))
     assert lied.answer(c).ok
     assert driver.caps(current=True) == want | {bit: 0}
     assert (driver.fw.mode is Mode.FUNC_ID) is (bit == "icm_mng_function_id_mode")
@@ -234,14 +235,14 @@ def test_set_less_is_answered_ok_and_one_bit_is_not_set(driver: Driver, bit: str
 def test_set_less_of_what_is_not_set_is_no_opportunity(driver: Driver) -> None:
     driver.boot()
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(driver.caps(current=True)))
-    lied = one(driver.fw, m.SET_CAP, m.set_less("release_all_pages"))
+    lied = one(driver.fw, when.SET_CAP, do.set_less("release_all_pages"))
     assert lied.answer(c).ok
     assert lied.f.took == ()
 
 
 def test_hide_mode_denies_the_mode_in_the_current_capability_only(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, m.op(Opcode.QUERY_HCA_CAP), m.edit(m.hide_mode), times=0)
+    lied = one(driver.fw, when.op(Opcode.QUERY_HCA_CAP), do.edit(do.hide_mode), times=0)
     current, most = Command(Opcode.QUERY_HCA_CAP, 1), Command(Opcode.QUERY_HCA_CAP, 0)
     assert lied.answer(current).ok
     assert lied.f.took == (), "there is nothing to deny yet"
@@ -261,7 +262,7 @@ def asked(spec: FunctionSpec) -> Command:
 
 
 def test_a_function_is_said_to_have_the_vhca_id_of_one_that_is_enabled(opened: Driver) -> None:
-    lied = one(opened.fw, m.other_caps, m.vhca_id(m.someone_elses))
+    lied = one(opened.fw, when.other_caps, do.vhca_id(do.someone_elses))
     opened.ok(Opcode.ENABLE_HCA, function_id=2)
     assert read_general(lied.answer(asked(VF2)).data)["vhca_id"] == VF2.vhca_id, "nobody else has one"
     assert not lied.f.took
@@ -276,7 +277,7 @@ def test_the_host_pf_of_an_ecpf_is_not_taken_for_the_supplier(small: Profile) ->
     vf = FunctionSpec("vf", FunctionType.VF, 1, 1, ec=False, vhca_id=0x62)
     d = Driver(msgspec.structs.replace(small, ecpf=True), [ec_vf, vf, host_pf]).open()
     d.ok(Opcode.ENABLE_HCA)
-    lied = one(d.fw, m.other_caps, m.vhca_id(m.someone_elses), times=0)
+    lied = one(d.fw, when.other_caps, do.vhca_id(do.someone_elses), times=0)
     assert lied.answer(asked(host_pf)) == sound(d, asked(host_pf))[0]
     assert lied.f.took == ()
     d.ok(Opcode.ENABLE_HCA, function_id=1)
@@ -293,7 +294,7 @@ def test_an_event_out_of_nowhere_comes_before_or_after_the_answer(
 ) -> None:
     query = Command(Opcode.QUERY_ADAPTER)
     expected, after = sound(opened, query)
-    lied = one(opened.fw, m.listening, m.raise_event(m.own_request(7), first=first))
+    lied = one(opened.fw, when.listening, do.raise_event(do.own_request(7), first=first))
     effects = lied.send(query)
     assert [type(e) for e in effects] == order
     assert answers(effects) == [expected]
@@ -303,7 +304,7 @@ def test_an_event_out_of_nowhere_comes_before_or_after_the_answer(
 
 
 def test_an_event_comes_before_its_queue_is_gone(opened: Driver) -> None:
-    lied = one(opened.fw, m.op(Opcode.DESTROY_EQ), m.raise_event(m.own_request(7)))
+    lied = one(opened.fw, when.op(Opcode.DESTROY_EQ), do.raise_event(do.own_request(7)))
     effects = lied.send(Command(Opcode.DESTROY_EQ, fields={"eq_number": opened.eqns[-1]}))
     assert [type(e) for e in effects] == [Raised, Completed]
     assert opened.fw.pages_eqn is None
@@ -311,16 +312,16 @@ def test_an_event_comes_before_its_queue_is_gone(opened: Driver) -> None:
 
 def test_an_event_without_a_queue_has_the_number_that_it_is_told(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, m.SET_CAP, m.raise_event(m.own_request(10), eqn=3))
+    lied = one(driver.fw, when.SET_CAP, do.raise_event(do.own_request(10), eqn=3))
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(driver.caps(current=True)))
     assert [e.eqn for e in lied.send(c) if isinstance(e, Raised)] == [3]
-    assert not m.listening(lied.f, c)
+    assert not when.listening(lied.f, c)
     assert lied.f.inner.phase is Phase.STARTING
 
 
 def test_release_other_names_a_function_that_has_pages(opened: Driver) -> None:
     query = Command(Opcode.QUERY_ADAPTER)
-    lied = one(opened.fw, m.listening, m.raise_event(m.release_other))
+    lied = one(opened.fw, when.listening, do.raise_event(do.release_other))
     assert events(lied.send(query)) == []
     assert lied.f.took == (), "the supplier is not meant"
     who = vf_with_pages(opened)
@@ -332,14 +333,14 @@ def test_release_other_names_a_function_that_has_pages(opened: Driver) -> None:
 def test_release_all_is_negotiated_or_not(driver: Driver, release_all: bool) -> None:
     query = Command(Opcode.QUERY_ADAPTER)
     f = faulty(driver.fw, [])
-    assert (m.negotiated(f, query), m.not_negotiated(f, query)) == (False, False), "no event queue"
+    assert (when.negotiated(f, query), when.not_negotiated(f, query)) == (False, False), "no event queue"
     driver.open(release_all=release_all)
     f = faulty(driver.fw, [])
-    assert (m.negotiated(f, query), m.not_negotiated(f, query)) == (release_all, not release_all)
+    assert (when.negotiated(f, query), when.not_negotiated(f, query)) == (release_all, not release_all)
 
 
 def test_a_real_want_is_meant_and_told_before_the_answer(opened: Driver) -> None:
-    lied = one(opened.fw, m.listening, m.real_want(3, events=4))
+    lied = one(opened.fw, when.listening, do.real_want(3, events=4))
     effects = lied.send(Command(Opcode.QUERY_ADAPTER))
     assert [type(e) for e in effects] == [Raised] * 4 + [Completed]
     assert {ev.num_pages for ev in events(effects)} == {3}
@@ -348,14 +349,14 @@ def test_a_real_want_is_meant_and_told_before_the_answer(opened: Driver) -> None
 
 def test_a_real_want_of_a_supplier_by_another_name(small: Profile) -> None:
     d = Driver(small, [FunctionSpec("pf", FunctionType.SELF, Vport.HOST_PF, 0, ec=False, vhca_id=0x2A)]).open()
-    assert len(events(one(d.fw, m.listening, m.real_want(3)).send(Command(Opcode.QUERY_ADAPTER)))) == 1
+    assert len(events(one(d.fw, when.listening, do.real_want(3)).send(Command(Opcode.QUERY_ADAPTER)))) == 1
 
 
 def test_a_reset_in_a_give_is_told_before_the_give_is_done(opened: Driver) -> None:
     who = vf_with_pages(opened)
     opened.feed(Want("vf1", 2))
     give = opened.give_command(who, 2)
-    lied = one(opened.fw, m.GIVE, m.reset_in_give)
+    lied = one(opened.fw, when.GIVE, do.reset_in_give)
     effects = lied.send(give)
     raised = events(effects)
     assert raised[0] == PageRequestEvent(who.number, 0, who.ec, release_all=True)
@@ -371,7 +372,7 @@ def test_no_reset_in_a_give_for_whom_it_would_not_show(opened: Driver, who: str)
     opened.feed(Want(who, 1))
     give = opened.give_command(opened.own if who == "self" else VF.identity(opened.fw.mode) or func_id(1), 1)
     expected, after = sound(opened, give)
-    lied = one(opened.fw, m.GIVE, m.reset_in_give)
+    lied = one(opened.fw, when.GIVE, do.reset_in_give)
     assert lied.answer(give) == expected
     assert (lied.f.took, lied.f.inner.key()) == ((), after.key())
 
@@ -380,21 +381,21 @@ def test_no_reset_in_a_give_for_whom_it_would_not_show(opened: Driver, who: str)
 
 
 def test_which_commands_are_about_another_function(opened: Driver) -> None:
-    f = faulty(opened.fw, [Fault("enable-refused")])
+    f = faulty(opened.fw, [PlannedFault("enable-refused")])
 
     def e(opcode: Opcode, **fields: int) -> Command:
         return Command(opcode, fields=fields)
 
-    assert not m.ENABLE(f, e(Opcode.ENABLE_HCA))
-    assert m.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=1))
-    assert m.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=SPF.vhca_id, function_id_type=1))
-    assert not m.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=f.inner.specs[0].vhca_id, function_id_type=1))
-    assert m.ENABLE(f, e(Opcode.ALLOC_SF, function_id=0x100))
-    assert m.DISABLE(f, e(Opcode.DEALLOC_SF, function_id=0x100))
-    assert m.DISABLE(f, e(Opcode.DISABLE_HCA, function_id=2))
-    assert not m.DISABLE(f, e(Opcode.DISABLE_HCA))
-    assert m.TEARDOWN(f, e(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE))
-    assert m.control(f, e(Opcode.QUERY_PAGES))
-    assert not m.control(f, opened.take_command(opened.own, 1))
-    assert m.TAKE(f, opened.take_command(opened.own, 1))
-    assert not m.GIVE(f, opened.take_command(opened.own, 1))
+    assert not when.ENABLE(f, e(Opcode.ENABLE_HCA))
+    assert when.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=1))
+    assert when.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=SPF.vhca_id, function_id_type=1))
+    assert not when.ENABLE(f, e(Opcode.ENABLE_HCA, function_id=f.inner.specs[0].vhca_id, function_id_type=1))
+    assert when.ENABLE(f, e(Opcode.ALLOC_SF, function_id=0x100))
+    assert when.DISABLE(f, e(Opcode.DEALLOC_SF, function_id=0x100))
+    assert when.DISABLE(f, e(Opcode.DISABLE_HCA, function_id=2))
+    assert not when.DISABLE(f, e(Opcode.DISABLE_HCA))
+    assert when.TEARDOWN(f, e(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE))
+    assert when.control(f, e(Opcode.QUERY_PAGES))
+    assert not when.control(f, opened.take_command(opened.own, 1))
+    assert when.TAKE(f, opened.take_command(opened.own, 1))
+    assert not when.GIVE(f, opened.take_command(opened.own, 1))
