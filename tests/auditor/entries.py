@@ -92,4 +92,4 @@ def pairs(seen: list[Observation]) -> list[tuple[str, bytes, bytes]]:
 
 
 def losses(seen: list[Observation]) -> list[tuple[str, bool, str]]:
-    return [(x.name, x.harmless, x.detail) for x in seen if isinstance(x, MissingInput)]
+    return [(x.cause.finding, x.harmless, x.detail) for x in seen if isinstance(x, MissingInput)]

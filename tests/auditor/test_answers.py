@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.auditor import answers
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
@@ -85,7 +85,7 @@ def test_where_lines_are_missing_a_stray_answer_is_nobodys_fault() -> None:
     life.complete(999, OK)
     life.complete(life.id, OK)
     life.s.lose(None, "lines are missing")
-    life.s.fault("log-lines-lost", Blame.LOG, life.place())
+    life.s.fault(Cause.LOG_LINES_LOST, life.place())
     assert (_settled(life), life.s.answers.passed_over) == (["log-lines-lost"], 2)
 
 
@@ -116,7 +116,7 @@ def test_a_trace_that_contradicts_itself_blames_nobody() -> None:
 def test_where_lines_are_known_to_be_missing_there_is_no_contradiction() -> None:
     life = _fed(numbered=True)
     life.take(0x31, pages(0x9000, 3))
-    life.s.fault("log-lines-lost", Blame.LOG, life.place())
+    life.s.fault(Cause.LOG_LINES_LOST, life.place())
     life.submit(life.give_command(0x31, pages(0x500, 7)), slot=31)
     life.submit(Command(Opcode.QUERY_ADAPTER), slot=31)
     assert "returned-never-given" in _settled(life)

@@ -9,6 +9,7 @@ import pytest
 from fwpages.auditor import audit as module
 from fwpages.auditor.audit import Audit, InputError, audit
 from fwpages.custody.accounts import Report
+from fwpages.custody.findings import Cause
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Command, encode_command
 from fwpages.prm.opcodes import Opcode
@@ -153,7 +154,7 @@ def test_a_higher_number_is_a_later_session_whatever_it_begins_with(tmp_path: Pa
 
 
 def _lost(*, harmless: bool) -> MissingInput:
-    return MissingInput(place=AT, device="", name="log-lines-lost", detail="5 messages lost", harmless=harmless)
+    return MissingInput(place=AT, device="", cause=Cause.LOG_LINES_LOST, detail="5 messages lost", harmless=harmless)
 
 
 def test_lines_that_are_lost_may_be_any_open_sessions() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fwpages.auditor.closing import MAX_DAMAGE
 from fwpages.custody.accounts import SessionAccount
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
@@ -71,7 +71,7 @@ def test_dumps_of_a_log_in_tatters_blame_nobody(lost: int, kept: bool) -> None:
         life = _opened(log=log)
         life.take(OWN_VHCA, pages(0x9000, 3))
         for _ in range(lost):
-            life.s.fault("log-lines-lost", Blame.LOG, life.place(), detail="lines are missing")
+            life.s.fault(Cause.LOG_LINES_LOST, life.place(), detail="lines are missing")
         s = life.over()
         assert any(f.name == "returned-never-given" for f in s.findings) is (kept or not log)
         assert any(" left out: so many lines are missing" in n for n in s.notes) is (not kept and log)

@@ -10,7 +10,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import SessionAccount
-from fwpages.device import OFFENCES, PlannedFault
+from fwpages.device import OffenceName, PlannedFault
 from fwpages.host import WantedMode
 from fwpages.readers.trace import TraceWriter
 from fwpages.report.host_accounts import session_of
@@ -55,7 +55,7 @@ NOTHING = Apart("")
 
 
 def _said(s: SessionAccount, besides: frozenset[str]) -> tuple[str, set[str]]:
-    names = {f"{f.name} {f.blame}" for f in s.findings if f.name not in OFFENCES or f.blame != "host"}
+    names = {f"{f.name} {f.blame}" for f in s.findings if f.name not in frozenset(OffenceName) or f.blame != "host"}
     return s.end, names - besides
 
 

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.auditor.findings import MAX_ALIKE, MAX_NAMED, Faults, FoundFault, finding
-from fwpages.custody.finding_table import REMEDIES
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, func_id, vhca_id
 from fwpages.readers.observations import Place
@@ -16,12 +15,12 @@ AT = Place("t.jsonl", 9, 0.25)
 A, B = vhca_id(0x31), vhca_id(0x32)
 
 
-def _fault(name: str = "returned-twice", blame: Blame = Blame.DEVICE, **rest: object) -> FoundFault:
-    return FoundFault(name, blame, AT, **rest)  # type: ignore[arg-type]  # the fields of a FoundFault by name
+def _fault(cause: Cause = Cause.RETURNED_TWICE, **rest: object) -> FoundFault:
+    return FoundFault(cause, AT, **rest)  # type: ignore[arg-type]  # the fields of a FoundFault by name
 
 
 def _lost() -> FoundFault:
-    return _fault("log-lines-lost", Blame.LOG)
+    return _fault(Cause.LOG_LINES_LOST)
 
 
 def _filled(*faults: FoundFault) -> Faults:
@@ -34,17 +33,17 @@ def _filled(*faults: FoundFault) -> Faults:
 def test_a_finding_says_everything_and_what_helps() -> None:
     shown = finding(_fault(function=A, pages=3, detail="TAKE named 3 pages"))
     assert (shown.name, shown.blame, shown.function, shown.pages) == ("returned-twice", "device", "vhca:0x31", 3)
-    assert (shown.detail, shown.remedy) == ("TAKE named 3 pages", REMEDIES["returned-twice"])
+    assert (shown.detail, shown.remedy) == ("TAKE named 3 pages", Cause.RETURNED_TWICE.remedy)
     assert shown.at == {"file": "t.jsonl", "line": 9, "time": 0.25}
     assert (finding(_lost()).function, finding(_lost()).pages) == (None, None)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.sampled_from(["returned-twice", "bad-address"]), st.integers(1, 9)), max_size=60))
-def test_no_finding_and_no_page_is_lost_to_the_bound(told: list[tuple[str, int]]) -> None:
-    rows = _filled(*(_fault(name, function=A, pages=n, detail="d") for name, n in told)).rows()
-    for name in ("returned-twice", "bad-address"):
-        mine, pages = [r for r in rows if r.name == name], [n for x, n in told if x == name]
+@given(st.lists(st.tuples(st.sampled_from([Cause.RETURNED_TWICE, Cause.BAD_ADDRESS]), st.integers(1, 9)), max_size=60))
+def test_no_finding_and_no_page_is_lost_to_the_bound(told: list[tuple[Cause, int]]) -> None:
+    rows = _filled(*(_fault(cause, function=A, pages=n, detail="d") for cause, n in told)).rows()
+    for cause in (Cause.RETURNED_TWICE, Cause.BAD_ADDRESS):
+        mine, pages = [r for r in rows if r.name == cause.finding], [n for x, n in told if x is cause]
         assert [r.pages for r in mine] == pages[:MAX_ALIKE]
         more = pages[MAX_ALIKE:]
         words = f"d (and {len(more)} more like it, {sum(more)} pages)" if more else "d"
@@ -71,17 +70,17 @@ def test_a_name_is_bounded_over_all_functions() -> None:
 
 def test_it_tells_whether_there_is_one_about_a_function() -> None:
     gathered = _filled(_fault(function=A))
-    assert gathered.has("returned-twice")
-    assert gathered.has("returned-twice", A)
-    assert not gathered.has("returned-twice", B)
-    assert not gathered.has("returned-foreign")
+    assert gathered.has(FindingName.RETURNED_TWICE)
+    assert gathered.has(FindingName.RETURNED_TWICE, A)
+    assert not gathered.has(FindingName.RETURNED_TWICE, B)
+    assert not gathered.has(FindingName.RETURNED_FOREIGN)
 
 
 def test_a_function_that_is_called_otherwise_keeps_its_findings() -> None:
     gathered = _filled(_fault(function=func_id(0)), _fault(function=B))
     gathered.rename(func_id(0), A)
     assert [r.function for r in gathered.rows()] == ["vhca:0x31", "vhca:0x32"]
-    assert gathered.has("returned-twice", A)
+    assert gathered.has(FindingName.RETURNED_TWICE, A)
 
 
 def test_missing_lines_are_counted_beyond_the_bound() -> None:
@@ -90,8 +89,8 @@ def test_missing_lines_are_counted_beyond_the_bound() -> None:
 
 
 def test_what_was_inferred_can_be_forgotten_and_what_was_heard_or_lost_stays() -> None:
-    heard = _fault("give-refused", heard=True, detail="err -5")
-    gathered = _filled(_fault(), *[heard] * (MAX_ALIKE + 4), _fault("bad-address", Blame.HOST), _lost())
+    heard = _fault(Cause.GIVE_REFUSED, heard=True, detail="err -5")
+    gathered = _filled(_fault(), *[heard] * (MAX_ALIKE + 4), _fault(Cause.BAD_ADDRESS), _lost())
     assert gathered.drop_inferred() == 2
     assert [r.name for r in gathered.rows()] == ["give-refused"] * MAX_ALIKE + ["log-lines-lost"]
     # the ones that were only counted are still counted in the last of their name
@@ -110,7 +109,7 @@ def test_what_is_not_listed_stays_with_its_function_whatever_becomes_of_the_rest
     """Of each function, how many there were and their pages: listed, or in the words of the last that is."""
     gathered, new = Faults(), vhca_id(0x77)
     for who, n in told:
-        gathered.add(_fault("bad-address", Blame.HOST))
+        gathered.add(_fault(Cause.BAD_ADDRESS))
         gathered.add(_fault(function=who, pages=n, heard=True))
     if then != "rename":
         gathered.drop_inferred()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fwpages.cli import invoke
-from fwpages.device import Offence
+from fwpages.device import Offence, OffenceName
 from fwpages.host import Books
 from fwpages.prm.identity import Identity, Mode, vhca_id
 from fwpages.report.host_accounts import session_of
@@ -79,7 +79,7 @@ def test_offences_of_one_kind_are_told_once_for_each_function() -> None:
     books = Books(1, Mode.VHCA_ID, "closed", (), 0, {}, (), (), 0, 0, 0)
 
     def offence(who: Identity | None, detail: str) -> Offence:
-        return Offence("unrequested-give", who, detail)
+        return Offence(OffenceName.UNREQUESTED_GIVE, who, detail)
 
     a, b = vhca_id(0x31), vhca_id(0x32)
     storm = [offence(a, "1 page"), offence(b, "2 pages"), offence(a, "3 pages"), offence(None, "4 pages")]

@@ -6,6 +6,7 @@ import pytest
 
 from fwpages.auditor import session
 from fwpages.auditor.session import MAX_NOTES, PATIENCE, Pending
+from fwpages.custody.findings import Cause
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
@@ -181,7 +182,7 @@ def test_where_lines_are_missing_a_silent_dump_may_be_parts_of_two() -> None:
     life = _fed(log=True)
     life.give_up(life.submit(life.give_command(0x31, pages(0x500, 7))))
     life.s.missing(
-        MissingInput(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines", harmless=True)
+        MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", harmless=True)
     )
     life.s.confirm()
     assert life.names == ["log-lines-lost"]
@@ -205,7 +206,7 @@ def test_what_is_missing_costs_the_counts_that_it_is_about(
     lost: dict[str, int], blind: bool, unsure: list[str]
 ) -> None:
     life = _fed()
-    v = MissingInput(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
+    v = MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
     life.s.missing(v)
     assert (bool(life.s.blind), list(map(str, life.s.unsure))) == (blind, unsure)
     assert life.s.lossy is (blind or bool(unsure))
@@ -216,14 +217,16 @@ def test_what_is_missing_costs_the_counts_that_it_is_about(
 def test_an_answer_that_is_missing_leaves_its_function_unsure_and_its_pages_given() -> None:
     life = _fed()
     key = life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.s.missing(MissingInput(place=life.place(), device=DEVICE, name="log-lines-lost", detail="no OUTPUT", key=key))
+    life.s.missing(
+        MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="no OUTPUT", key=key)
+    )
     assert (list(map(str, life.s.unsure)), life.out()["vhca:0x31"], life.s.pending) == (["vhca:0x31"], 7, {})
 
 
 def test_after_a_close_with_nothing_out_nothing_can_be_lost() -> None:
     life = _fed()
     life.closed()
-    life.s.missing(MissingInput(place=life.place(), device=DEVICE, name="log-lines-lost", detail="5 lines"))
+    life.s.missing(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines"))
     assert not life.s.lossy
 
 

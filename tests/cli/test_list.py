@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fwpages import cli
-from fwpages.custody.finding_table import FINDINGS
-from fwpages.device import OFFENCES
+from fwpages.custody.findings import FindingName
+from fwpages.device import OffenceName
+from fwpages.link.queue.offences import WireOffenceName
 from fwpages.scenario import names
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 
@@ -29,8 +30,8 @@ def test_as_json(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = [row["name"] for row in out[what]]
     expected = {
         "scenarios": names(),
-        "offences": list(OFFENCES),
-        "findings": list(FINDINGS),
+        "offences": [*OffenceName, *WireOffenceName],
+        "findings": list(FindingName),
         "faults": list(EVERY_FAULT),
     }
     assert found == expected.get(what, found)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from fwpages.host import Blame, Finding, Host, Open
+from pathlib import Path
+
+from fwpages.custody.findings import Blame, Cause, Finding, FindingName
+from fwpages.host import Host, Open
 from fwpages.prm.identity import vhca_id
 from tests.host.fake import Fake, refusing
 
@@ -37,15 +40,15 @@ def test_what_is_not_about_pages_says_no_number_of_them() -> None:
     h = Host()
     h.begin(Open())
     for _ in range(3):
-        h.find("mode-disagreement", Blame.DEVICE)
+        h.find(Cause.MODE_DISAGREEMENT)
     assert [(f.pages, f.times) for f in h.session.findings.values()] == [(None, 3)]
 
 
 def test_whom_it_blames_tells_findings_apart() -> None:
     h = Host()
     h.begin(Open())
-    for blame in (Blame.DEVICE, Blame.LINK, Blame.DEVICE):
-        h.find("late-answer", blame, VF, 2, "words")
+    for cause in (Cause.GIVE_UNANSWERED, Cause.GIVE_UNANSWERED_LINK, Cause.GIVE_UNANSWERED):
+        h.find(cause, VF, 2, "words")
     assert [(f.blame, f.pages, f.times) for f in h.session.findings.values()] == [
         (Blame.DEVICE, 2, 2),
         (Blame.LINK, 2, 1),
@@ -64,8 +67,8 @@ def test_findings_of_two_sessions_are_not_added_up() -> None:
 
 
 def test_two_findings_are_equal_whenever_they_were_made() -> None:
-    assert Finding("a", Blame.HOST, VF, 3, at=1.0) == Finding("a", Blame.HOST, VF, 3, at=2.0)
-    assert Finding("a", Blame.HOST, VF, 3) != Finding("a", Blame.HOST, VF, 4)
+    assert Finding(Cause.ALLOC_FAILED, VF, 3, at=1.0) == Finding(Cause.ALLOC_FAILED, VF, 3, at=2.0)
+    assert Finding(Cause.ALLOC_FAILED, VF, 3) != Finding(Cause.ALLOC_FAILED, VF, 4)
 
 
 def test_notes_are_bounded() -> None:
@@ -74,3 +77,14 @@ def test_notes_are_bounded() -> None:
         h.note(f"note {n}")
     assert len(h.session.notes) == 100
     assert h.session.notes[0] == "note 0"
+
+
+def test_every_name_has_a_cause_and_every_cause_a_meaning_and_a_remedy() -> None:
+    assert {c.finding for c in Cause} == set(FindingName)
+    assert all(c.meaning and c.remedy for c in Cause)
+
+
+def test_the_documents_have_a_row_for_every_cause() -> None:
+    text = (Path(__file__).parents[2] / "docs/reference/findings.md").read_text()
+    rows = [f"| `{c.finding}` | {c.blame} | {c.meaning} | {c.remedy} |" for c in Cause]
+    assert [row for row in rows if row not in text] == []

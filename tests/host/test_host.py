@@ -27,11 +27,10 @@ from fwpages.host import (
     Tick,
     WantedMode,
 )
-from fwpages.host.page_path import PAGE_SLOT
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Supplier, vhca_id
 from fwpages.prm.message import Answer
-from fwpages.prm.opcodes import Opcode, Teardown
+from fwpages.prm.opcodes import PAGE_SLOT, Opcode, Teardown
 from fwpages.prm.status import Status
 from tests.host.fake import OWN, SF0, VF0, VF1, Fake, name_of, ok, taken
 

@@ -75,7 +75,7 @@ def test_a_command_without_its_first_lines_is_lost_with_what_it_named(drop: int)
     log.query()
     log.dump(full(GIVE, out=False), Opcode.MANAGE_PAGES, drop=(drop,))
     (lost,) = [x for x in log.finish() if isinstance(x, MissingInput)]
-    assert (lost.name, lost.opcode, lost.harmless) == ("log-lines-lost", Opcode.MANAGE_PAGES, False)
+    assert (lost.cause.finding, lost.opcode, lost.harmless) == ("log-lines-lost", Opcode.MANAGE_PAGES, False)
     # whose it was stands in the second line
     assert lost.number == (None if drop == 1 else 0x31)
 

@@ -6,6 +6,7 @@ import pytest
 
 from fwpages.auditor.audit import Audit
 from fwpages.custody.accounts import Report
+from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
 from fwpages.readers.driver_messages import WORDINGS, Wording, read_message
 from fwpages.readers.observations import (
@@ -33,8 +34,8 @@ KINDS: tuple[Observation, ...] = (
     PagesRequested(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
     LinkChange(place=AT, device="dut", what="lost"),
     DriverMessage(place=AT, device="dut", text="Link up"),
-    MissingInput(place=AT, device="dut", name="log-lines-lost", detail="5 lines"),
-    MissingInput(place=AT, device="", name="log-lines-lost", detail="5 lines"),
+    MissingInput(place=AT, device="dut", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
+    MissingInput(place=AT, device="", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     Note(place=AT, device="dut", text="the log begins in the middle of a command"),
     MachineRestart(place=AT),
 )

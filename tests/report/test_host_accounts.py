@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from fwpages.custody.findings import Blame
-from fwpages.device import OFFENCES, Offence
+from fwpages.custody.findings import Cause
+from fwpages.device import Offence, OffenceName
 from fwpages.host import Account, Books, Finding
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.report.host_accounts import report_of, session_of
@@ -82,43 +82,44 @@ def test_counters_by_the_names_of_debugfs() -> None:
         (EMPTY, 1, False),
         (BOOKS, 0, False),
         (replace(BOOKS, end="open"), 0, True),
-        (replace(EMPTY, findings=(Finding("take-short", Blame.DEVICE),)), 0, False),
+        (replace(EMPTY, findings=(Finding(Cause.TAKE_SHORT),)), 0, False),
     ],
 )
 def test_a_session_is_clean_if_nothing_is_wrong_and_nothing_left(books: Books, offences: int, clean: bool) -> None:
-    offence = Offence("unrequested-give", VF, "3 pages")
+    offence = Offence(OffenceName.UNREQUESTED_GIVE, VF, "3 pages")
     assert session_of("dut", books, [offence] * offences).clean is clean
 
 
 def test_a_finding_says_how_often_and_when() -> None:
-    f = Finding("take-short", Blame.DEVICE, VF, 3, "6 of 9", "ask again", session=2, times=1, at=1.23456789)
+    f = Finding(Cause.TAKE_SHORT, VF, 3, "6 of 9", session=2, times=1, at=1.23456789)
     once, thrice = session_of("dut", replace(EMPTY, findings=(f, replace(f, times=3, function=None)))).findings
     assert (once.name, once.blame, once.function, once.pages) == ("take-short", "device", "vhca:0x31", 3)
-    assert (once.detail, once.remedy, once.at) == ("6 of 9", "ask again", {"session": 2, "time": 1.234568})
+    assert (once.detail, once.remedy, once.at) == ("6 of 9", Cause.TAKE_SHORT.remedy, {"session": 2, "time": 1.234568})
     assert (thrice.function, thrice.detail) == (None, "6 of 9 (3 times in all)")
 
 
 def test_whatever_the_firmware_holds_against_a_driver_is_the_hosts_fault() -> None:
-    for name, words in OFFENCES.items():
+    for name in OffenceName:
         (f,) = session_of("dut", EMPTY, [Offence(name, VF, "op_mod 1")]).findings
-        assert (f.name, f.blame, f.detail) == (name, "host", f"the driver {words}: op_mod 1")
+        assert (f.name, f.blame, f.detail) == (name, "host", f"{name.meaning}: op_mod 1")
+        assert f.remedy == name.remedy
 
 
 @pytest.mark.parametrize("who", [VF, func_id(3, ec=True), None])
 def test_an_offence_is_about_a_function_or_none(who: Identity | None) -> None:
-    (f,) = session_of("dut", EMPTY, [Offence("unrequested-give", who, "3 pages")]).findings
+    (f,) = session_of("dut", EMPTY, [Offence(OffenceName.UNREQUESTED_GIVE, who, "3 pages")]).findings
     assert f.function == (None if who is None else str(who))
 
 
 def test_offences_stand_behind_the_hosts_own_findings() -> None:
-    books = replace(EMPTY, findings=(Finding("take-short", Blame.DEVICE),))
-    s = session_of("dut", books, [Offence("unrequested-give", VF, "3 pages")])
+    books = replace(EMPTY, findings=(Finding(Cause.TAKE_SHORT),))
+    s = session_of("dut", books, [Offence(OffenceName.UNREQUESTED_GIVE, VF, "3 pages")])
     assert [f.name for f in s.findings] == ["take-short", "unrequested-give"]
 
 
 def test_an_offence_belongs_to_the_session_that_it_came_in() -> None:
     second = replace(EMPTY, session=2, mode=Mode.FUNC_ID)
-    offences = [(n, Offence("unrequested-give", VF, f"in session {n}")) for n in (2, 1, 2, 3)]
+    offences = [(n, Offence(OffenceName.UNREQUESTED_GIVE, VF, f"in session {n}")) for n in (2, 1, 2, 3)]
     report = report_of("dut", [EMPTY, second], iter(offences))
     told = [(s.mode, [f.detail.split(": ", 1)[1] for f in s.findings]) for s in report.sessions]
     assert told == [("vhca_id", ["in session 1"]), ("func_id", ["in session 2 (2 times in all)"])]

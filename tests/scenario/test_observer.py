@@ -12,7 +12,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.device import Completed, FunctionSpec, Input, Profile, Raised, Reset, ResetFunction, Submitted, Want
 from fwpages.device import profile as profile_named
-from fwpages.link.queue.offences import WireOffence
+from fwpages.link.queue.offences import WireOffence, WireOffenceName
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
@@ -309,7 +309,7 @@ def test_offences_of_the_wire_are_kept_too_and_as_many_as_make_sense(small: Prof
     """Those before the first session are nobody's: session 0."""
     d = Watched(small)
     for n in range(MOST_OFFENCES + 3):
-        d.seen.watch(float(n), WireOffence("not-owned", f"slot {n}", slot=n))
+        d.seen.watch(float(n), WireOffence(WireOffenceName.NOT_OWNED, f"slot {n}", slot=n))
         if n == 0:
             d.enable()
     numbers = [number for number, _ in d.seen.offences]

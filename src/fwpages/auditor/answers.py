@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.readers.observations import CommandCompleted, MissingInput, Place
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Answers:
     def __init__(self, session: AuditedSession) -> None:
         self.s = session
         self._done: dict[Hashable, None] = {}
-        self._strays: list[tuple[str, Place, str]] = []
+        self._strays: list[tuple[Cause, Place, str]] = []
         #: no line seems to be missing, and yet the trace goes on as if there were one
         self._contradiction = False
         #: answers to commands that were not seen, where the input cannot be expected to have them
@@ -39,18 +39,18 @@ class Answers:
         s = self.s
         if v.key in self._done:
             detail = "an answer to a command that was answered before, or whose slot is gone; nothing is taken from it"
-            self._stray("late-answer", v.place, detail)
+            self._stray(Cause.STALE_ANSWER, v.place, detail)
         elif s.log or not s.began:
             self.passed_over += 1
         elif s.numbered:
-            self._stray("answer-unasked", v.place, "no command of this number was sent")
+            self._stray(Cause.ANSWER_UNASKED, v.place, "no command of this number was sent")
         else:
             detail = "an answer to a command that is not in the trace"
-            s.missing(MissingInput(place=v.place, device=v.device, name="log-lines-lost", detail=detail))
+            s.missing(MissingInput(place=v.place, device=v.device, cause=Cause.LOG_LINES_LOST, detail=detail))
 
-    def _stray(self, name: str, place: Place, detail: str) -> None:
+    def _stray(self, cause: Cause, place: Place, detail: str) -> None:
         if len(self._strays) < MAX_DONE:
-            self._strays.append((name, place, detail))
+            self._strays.append((cause, place, detail))
         else:
             self.passed_over += 1
 
@@ -59,7 +59,7 @@ class Answers:
         s = self.s
         detail = f"{p}: the line with its answer is missing, or the one that says that it was given up"
         self._contradiction = self._contradiction or (s.numbered and not s.holey)
-        s.fault("log-lines-lost", Blame.LOG, p.place, p.who, detail=detail)
+        s.fault(Cause.LOG_LINES_LOST, p.place, p.who, detail=detail)
         s.pages.unknown_outcome(p, detail)
         s.lose(None, detail)
 
@@ -73,8 +73,8 @@ class Answers:
         s = self.s
         if self._contradiction and (n := s.faults.drop_inferred()):
             s.note(f"{n} findings are left out: the trace contradicts itself, lines of it may be changed")
-        for name, place, detail in self._strays:
+        for cause, place, detail in self._strays:
             if s.holey:
                 self.passed_over += 1
             else:
-                s.fault(name, Blame.DEVICE, place, detail=detail)
+                s.fault(cause, place, detail=detail)

@@ -14,7 +14,7 @@ from fwpages.auditor.findings import FoundFault, finding
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import Report
 from fwpages.custody.accounts import SessionAccount as SessionReport
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier
@@ -222,14 +222,14 @@ class Audit:
     def _completed(self, v: CommandCompleted) -> None:
         if (s := self._stale(v)) is not None:
             detail = f"an answer to a command of session {v.session}; nothing is taken from it"
-            s.fault("late-answer", Blame.DEVICE, v.place, detail=detail)
+            s.fault(Cause.STALE_ANSWER, v.place, detail=detail)
             return
         self._session(v).completed(v)
 
     def _event(self, v: PagesRequested) -> None:
         if (s := self._stale(v)) is not None:
             detail = f"a page request of session {v.session}: {many(v.request.num_pages)}"
-            s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
+            s.fault(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)
             return
         s = self._session(v)
         if not v.ec_known:
@@ -270,4 +270,4 @@ class Audit:
         for s in [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else []):
             s.missing(v)
         if not sessions and v.harmless:
-            self._lost.append(FoundFault(v.name, Blame.LOG, v.place, detail=v.detail))
+            self._lost.append(FoundFault(v.cause, v.place, detail=v.detail))

@@ -7,7 +7,7 @@ from fwpages.auditor.fences import Why
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import COLUMNS, UNKNOWN, Count, End, FunctionAccount, by_type, counters, total
 from fwpages.custody.accounts import SessionAccount as Report
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.ledger import State
 from fwpages.custody.records import Record
 from fwpages.pages.words import many
@@ -90,7 +90,7 @@ def _under_way(s: AuditedSession, end: End) -> None:
                 s.doubt(p)
         elif s.log:
             detail = f"{p} was sent, and its OUTPUT dump is missing: what was answered is not known"
-            s.fault("log-lines-lost", Blame.LOG, p.place, p.who, detail=detail)
+            s.fault(Cause.LOG_LINES_LOST, p.place, p.who, detail=detail)
             s.pages.unknown_outcome(p, detail)
         elif waiting:
             del s.pending[p.key]
@@ -163,8 +163,8 @@ def _left(s: AuditedSession, end: End) -> None:
     counted = s.numbers.lines.items()
     left |= {who: line.out for who, line in counted if line.out and s.unsure.get(who) == CUT}
     for who, n in left.items():
-        blame, why = _whose(s, who, end)
-        s.fault("pages-left", blame, s.last, who, n, f"{many(n)} of {who}: {why}")
+        cause, why = _whose(s, who, end)
+        s.fault(cause, s.last, who, n, f"{many(n)} of {who}: {why}")
 
 
 def _left_by_lines(s: AuditedSession, end: End) -> None:
@@ -175,26 +175,32 @@ def _left_by_lines(s: AuditedSession, end: End) -> None:
         least = r.given - r.released - r.asked
         if least <= 0 or r.unsure:
             continue
-        blame, why = _whose(s, r.who, end)
+        cause, why = _whose(s, r.who, end)
         number = many(least) if r.out is not None else f"at least {many(least)}"
-        s.fault("pages-left", blame, s.last, r.who, r.out, f"{number} of {r.who}: {why}")
+        s.fault(cause, s.last, r.who, r.out, f"{number} of {r.who}: {why}")
 
 
-def _whose(s: AuditedSession, who: Identity, end: End) -> tuple[Blame, str]:
+def _whose(s: AuditedSession, who: Identity, end: End) -> tuple[Cause, str]:
     if s.complaints.seized is not None:
-        return Blame.DEVICE, "the device was in error, and the driver freed them without asking for them"
+        return (
+            Cause.PAGES_LEFT_DEVICE_ERROR,
+            "the device was in error, and the driver freed them without asking for them",
+        )
     if end == "reset":
-        return Blame.HOST, "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen"
+        return (
+            Cause.PAGES_LEFT_OPENED_ANEW,
+            "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen",
+        )
     if any(p.who == who and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):
-        return Blame.DEVICE, "the last TAKE was not answered"
+        return Cause.PAGES_LEFT_TAKE_UNANSWERED, "the last TAKE was not answered"
     if who not in s.pages.last_take:
-        return Blame.HOST, "the host never asked for them"
+        return Cause.PAGES_LEFT_NEVER_ASKED, "the host never asked for them"
     last = s.pages.last_take[who]
     if last is None:
-        return Blame.DEVICE, "the device refused the last TAKE"
+        return Cause.PAGES_LEFT_TAKE_REFUSED, "the device refused the last TAKE"
     if last:
-        return Blame.HOST, f"the host stopped asking, though its last TAKE brought {last}"
-    return Blame.DEVICE, "the last TAKE brought nothing"
+        return Cause.PAGES_LEFT_STOPPED_ASKING, f"the host stopped asking, though its last TAKE brought {last}"
+    return Cause.PAGES_LEFT_TAKE_EMPTY, "the last TAKE brought nothing"
 
 
 def _notes(s: AuditedSession, end: End) -> None:
@@ -247,5 +253,5 @@ def _no_dumps(s: AuditedSession, end: End) -> None:
         return
     why = "the dumps cannot be used" if s.ambiguous else "no command dumps"
     s.note(f"{why}: what a TAKE returned is not known, so neither is what is held after one")
-    if end == "closed" and s.tally.sweeping and not s.faults.has("pages-left"):
+    if end == "closed" and s.tally.sweeping and not s.faults.has(FindingName.PAGES_LEFT):
         s.note("the driver took everything back and complained of nothing: taken as closed")

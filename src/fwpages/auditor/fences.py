@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fwpages.custody.accounts import End
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.pages.words import many
 from fwpages.readers.observations import LinkChange, Place
 
@@ -54,7 +54,7 @@ class Fences:
             case "garbled":
                 p = s.pending.get(v.key)
                 detail = f"{p or 'a command'} was answered as another command would be{words}"
-                s.fault("answer-malformed", Blame.LINK, v.place, p.who if p else None, detail=detail)
+                s.fault(Cause.ANSWER_MISDELIVERED, v.place, p.who if p else None, detail=detail)
             case _:
                 s.note(f"link: {v.what}{words}")
 
@@ -63,7 +63,7 @@ class Fences:
             return  # nothing is done over the link any more but to reset the device
         self._lost = True
         out = self.s.custody.records.out
-        self.s.fault("link-lost", Blame.LINK, v.place, pages=out, detail=f"{many(out)} out{words}")
+        self.s.fault(Cause.LINK_LOST, v.place, pages=out, detail=f"{many(out)} out{words}")
 
     def _reset(self, v: LinkChange, words: str) -> None:
         """The host asks for a reset: whatever is out has no answer any more that could be waited for."""
@@ -97,11 +97,11 @@ class Fences:
             if who not in s.unsure and not s.pages.last_take.get(who, 1):
                 n = s.custody.records.outstanding(who)
                 detail = f"{many(n)} did not come back: the last TAKE of the close was refused or brought nothing"
-                s.fault("pages-not-returned", Blame.DEVICE, place, who, n, detail)
+                s.fault(Cause.PAGES_NOT_RETURNED, place, who, n, detail)
 
     def _not_fenced(self, place: Place) -> None:
         out = self.s.custody.records.out
-        self.s.fault("not-fenced", Blame.LINK, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
+        self.s.fault(Cause.NOT_FENCED, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
 
     def _fence(self, v: LinkChange, words: str) -> None:
         s = self.s

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fwpages.custody import accounts
-from fwpages.custody.finding_table import REMEDIES
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Blame, Causes, FindingName
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.readers.observations import Place
@@ -25,14 +24,18 @@ _Key: TypeAlias = tuple[str, Identity | None]
 class FoundFault:
     """One finding while its session is still under way."""
 
-    name: str
-    blame: Blame
+    cause: Causes
     place: Place
     function: Identity | None = None
     pages: int | None = None
     detail: str = ""
     #: a driver's own line says it, it is not inferred from commands
     heard: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name to report."""
+        return self.cause.finding
 
 
 class Faults:
@@ -57,18 +60,18 @@ class Faults:
         self._named[fault.name] += 1
         self._rows.append(fault)
 
-    def has(self, name: str, function: Identity | None = None) -> bool:
+    def has(self, name: FindingName, function: Identity | None = None) -> bool:
         """There is one of this name; about this function, where one is named."""
         return any(f.name == name and (function is None or f.function == function) for f in self._rows)
 
     def damage(self) -> int:
         """How often lines were found missing."""
-        lost = "log-lines-lost"
+        lost = FindingName.LOG_LINES_LOST
         return self._named[lost] + sum(n for (name, _), (n, _) in self._more.items() if name == lost)
 
     def drop_inferred(self) -> int:
         """Forget what was inferred from commands about host, device or link; returns how much that was."""
-        kept = [f for f in self._rows if f.heard or f.blame is Blame.LOG]
+        kept = [f for f in self._rows if f.heard or f.cause.blame is Blame.LOG]
         dropped = len(self._rows) - len(kept)
         self._list(kept)
         return dropped
@@ -107,10 +110,10 @@ def finding(f: FoundFault) -> accounts.FindingAccount:
     """A fault in the shape of the report, with its remedy."""
     return accounts.FindingAccount(
         name=f.name,
-        blame=f.blame.value,
+        blame=f.cause.blame.value,
         function=None if f.function is None else str(f.function),
         pages=f.pages,
         detail=f.detail,
-        remedy=REMEDIES[f.name],
+        remedy=f.cause.remedy,
         at=f.place.at(),
     )

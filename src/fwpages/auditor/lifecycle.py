@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
@@ -149,7 +149,7 @@ class Lifecycle:
 
     def _teardown(self, p: Pending, c: Command, a: Answer, place: Place) -> None:
         if a["state"]:
-            self.s.fault("teardown-state", Blame.DEVICE, place, detail=f"{p}: state 1, not done")
+            self.s.fault(Cause.TEARDOWN_STATE, place, detail=f"{p}: state 1, not done")
         elif c["profile"] in (Teardown.FORCE, Teardown.PREPARE_FAST):
             self.s.fences.forced = True
 
@@ -220,7 +220,7 @@ class Lifecycle:
             return
         if s.naming.vhca not in (None, caps["vhca_id"]):
             detail = f"{p} says vhca_id {caps['vhca_id']:#x}, the function has said {s.naming.vhca:#x}"
-            s.fault("capability-disagreement", Blame.DEVICE, v.place, s.naming.own, detail=detail)
+            s.fault(Cause.CAPABILITY_DISAGREEMENT, v.place, s.naming.own, detail=detail)
             if s.naming.mode is Mode.FUNC_ID:
                 s.naming.vhca = None  # nobody has used it: what the device says last is what the host goes by
         self.learn_own(caps["vhca_id"])
@@ -241,14 +241,14 @@ class Lifecycle:
         s = self.s
         if self.set_release_all is not None and self.set_release_all is not now:
             detail = f"SET_HCA_CAP set release_all_pages to {int(not now)}, {p} says {int(now)}"
-            s.fault("capability-disagreement", Blame.DEVICE, place, s.naming.own, detail=detail)
+            s.fault(Cause.CAPABILITY_DISAGREEMENT, place, s.naming.own, detail=detail)
             self.set_release_all = now
 
     def _contradicted(self, p: Pending, place: Place, *, now: bool) -> None:
         """The current capability is not what SET_HCA_CAP set and the device accepted."""
         s = self.s
         detail = f"SET_HCA_CAP set icm_mng_function_id_mode to {int(not now)}, {p} says {int(now)}"
-        s.fault("mode-disagreement", Blame.DEVICE, place, s.naming.own, detail=detail)
+        s.fault(Cause.MODE_DISAGREEMENT, place, s.naming.own, detail=detail)
         if not now and not s.pages.named_by_vhca and s.naming.vhca is not None:
             # nobody has used the mode yet: the session goes on in FUNC_ID mode
             self.set_mode = False
@@ -264,7 +264,7 @@ class Lifecycle:
         who = sf if s.naming.enabled.get(sf) is FunctionType.SF else func_id(number, ec=bool(c["ec_vf_function"]))
         if (user := s.naming.user_of(vhca, who)) is not None:
             detail = f"{who} is said to have {vhca_id(vhca)}, which {user} has"
-            s.fault("vhca-id-twice", Blame.DEVICE, place, vhca_id(vhca), detail=detail)
+            s.fault(Cause.VHCA_ID_TWICE, place, vhca_id(vhca), detail=detail)
             return
         kind = s.naming.learn(who, vhca)
         if who in s.pages.fresh:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fwpages.auditor.findings import FoundFault
 from fwpages.auditor.refusals import Refusals
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id
 from fwpages.readers.observations import (
@@ -107,23 +107,22 @@ class Complaints:
             case LateCompletion():
                 self.refusals.late(v)
             case PageRequestDropped():
-                self._tell("request-dropped", Blame.HOST, v.place, detail=v.text)
+                self._tell(Cause.REQUEST_DROPPED, v.place, detail=v.text)
             case PagesPending():
-                self._tell("pages-pending", Blame.DEVICE, v.place, pages=v.pages, detail=v.text)
+                self._tell(Cause.PAGES_PENDING, v.place, pages=v.pages, detail=v.text)
             case DeviceInError():
                 self._device_error(v)
 
     def _tell(
         self,
-        name: str,
-        blame: Blame,
+        cause: Cause,
         place: Place,
         who: Identity | None = None,
         pages: int | None = None,
         detail: str = "",
     ) -> None:
         """Something is wrong by the driver's own word."""
-        self.s.faults.add(FoundFault(name, blame, place, who, pages, detail, heard=True))
+        self.s.faults.add(FoundFault(cause, place, who, pages, detail, heard=True))
 
     # -- who is meant
 
@@ -136,7 +135,7 @@ class Complaints:
         if v.mode is Mode.VHCA_ID and s.naming.mode is Mode.FUNC_ID:
             self._switched(v)
         elif v.mode is Mode.FUNC_ID and s.naming.mode is Mode.VHCA_ID and not (s.commands or s.lossy):
-            self._tell("mode-mismatch", Blame.HOST, v.place, detail=f"{v.text}: but the session is in VHCA_ID mode")
+            self._tell(Cause.MODE_MISMATCH, v.place, detail=f"{v.text}: but the session is in VHCA_ID mode")
         if v.ec is None and s.naming.mode is Mode.FUNC_ID:
             known = s.tally.called(v.number)
             return None if len(known) > 1 else known[0] if known else func_id(v.number)
@@ -146,7 +145,7 @@ class Complaints:
         """A line speaks of vhca_ids though nothing switched the mode that was seen."""
         s = self.s
         if s.commands and s.began and not s.lossy and not s.pages.mode_unknown:
-            self._tell("mode-mismatch", Blame.HOST, v.place, detail=f"{v.text}: but no SET_HCA_CAP set VHCA_ID mode")
+            self._tell(Cause.MODE_MISMATCH, v.place, detail=f"{v.text}: but no SET_HCA_CAP set VHCA_ID mode")
             return
         if s.naming.vhca is None and self._last_init is not None:
             s.naming.vhca = self._last_init
@@ -211,10 +210,10 @@ class Complaints:
         mine = next((n for w, n in done if w == number), None)
         if mine is not None:
             detail = f"{v.text}: the dump of that GIVE says {many(mine)}"
-            self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
+            self._tell(Cause.LOG_DISAGREES, v.place, who, pages, detail)
             return
         detail = f"{v.text}: no dump of that GIVE is in the log"
-        self._tell("log-lines-lost", Blame.LOG, v.place, who, pages, detail)
+        self._tell(Cause.LOG_LINES_LOST, v.place, who, pages, detail)
         s.lose(who, detail)
 
     def _taking(self, v: TakeBegun) -> None:
@@ -250,7 +249,7 @@ class Complaints:
             return
         who = self._who(v)
         detail = f"{v.text}: no dump of that TAKE is in the log"
-        self._tell("log-lines-lost", Blame.LOG, v.place, who, detail=detail)
+        self._tell(Cause.LOG_LINES_LOST, v.place, who, detail=detail)
         self.s.lose(who, detail)
 
     def _released(self, v: AllPagesReleased) -> None:
@@ -265,7 +264,7 @@ class Complaints:
         n = s.requests.release(who) if told is None else told
         if n != pages and s.began and not s.lossy and not any(p.who == who for p in s.pending.values()):
             detail = f"{v.text}: by its commands the function had {many(n)}"
-            self._tell("log-disagrees", Blame.LOG, v.place, who, pages, detail)
+            self._tell(Cause.LOG_DISAGREES, v.place, who, pages, detail)
             # dumps are missing, and nothing has told so: what the others seem to tell is not to be trusted
             self.untold = True
             s.lose(None, detail)
@@ -292,16 +291,16 @@ class Complaints:
 
     def _device_error(self, v: DeviceInError) -> None:
         self.dead = self.dead or v
-        if not self.s.faults.has("device-error"):
-            self._tell("device-error", Blame.DEVICE, v.place, detail=v.text)
+        if not self.s.faults.has(FindingName.DEVICE_ERROR):
+            self._tell(Cause.DEVICE_ERROR, v.place, detail=v.text)
 
     def _not_found(self, v: UnknownPageReturned) -> None:
         if not self.s.commands:
-            self._tell("returned-never-given", Blame.DEVICE, v.place, pages=1, detail=v.text)
+            self._tell(Cause.RETURNED_NEVER_GIVEN, v.place, pages=1, detail=v.text)
 
     def _over_asked(self, v: TooManyReturned) -> None:
         if not self.s.commands:
-            self._tell("count-over-asked", Blame.DEVICE, v.place, pages=v.pages, detail=v.text)
+            self._tell(Cause.COUNT_OVER_ASKED, v.place, pages=v.pages, detail=v.text)
 
     # -- the end
 
@@ -330,7 +329,7 @@ class Complaints:
         at = self._left_at
         if at is not None and self._left_by and not self.left and not s.commands:
             words = ", ".join(f"{kind.value} {n}" for kind, n in self._left_by.items())
-            self._tell("counters-disagree", Blame.HOST, at.place, detail=f"no total is left, but by type: {words}")
+            self._tell(Cause.COUNTERS_DISAGREE, at.place, detail=f"no total is left, but by type: {words}")
 
     def _report_left(self) -> None:
         v = self.gave_up or self._left_at
@@ -341,7 +340,7 @@ class Complaints:
         pages = self.left if self.left is not None else self._unreturned(who)
         detail = f"{v.text}{types}" if self._left_at is None else f"{v.text}; {self._left_at.text}{types}"
         self._tell(
-            "pages-left", Blame.DEVICE, v.place, who, pages, detail if self._left_at is not v else f"{v.text}{types}"
+            Cause.PAGES_LEFT_BY_LINES, v.place, who, pages, detail if self._left_at is not v else f"{v.text}{types}"
         )
 
     def _unreturned(self, who: Identity | None) -> int | None:
@@ -356,4 +355,4 @@ class Complaints:
         if (self.left is not None and self.left != out) or (self.left is None and not out):
             words = f"the driver counts {many(self.left or 0)} left, its commands add up to {out}"
             by = "".join(f"; {kind.value} {n}" for kind, n in self._left_by.items())
-            self._tell("counters-disagree", Blame.HOST, at.place, detail=words + by)
+            self._tell(Cause.COUNTERS_DISAGREE, at.place, detail=words + by)

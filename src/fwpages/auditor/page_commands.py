@@ -9,7 +9,7 @@ import numpy as np
 from fwpages.auditor.counts import CUT
 from fwpages.auditor.ledger import Offer
 from fwpages.auditor.misnamed import Misnamed
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Blame, Cause, FindingName, refused
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_DOUBTS = 256
 
 _PAS_FROM = 16
+_MISMATCH = {Blame.HOST: Cause.IDENTITY_MISMATCH, Blame.DEVICE: Cause.IDENTITY_MISMATCH_DEVICE}
 
 
 class PageCommands:
@@ -78,7 +79,7 @@ class PageCommands:
     def _mismatch(self, p: Pending, number: int, ec: bool, why: str) -> None:
         p.faulty = True
         detail = f"{p} names {_name(number, ec)} in {self.s.naming.mode.value} mode: {why}"
-        self.s.fault("identity-mismatch", Blame.HOST, p.place, self.s.naming.name(number, ec), detail=detail)
+        self.s.fault(Cause.IDENTITY_MISMATCH, p.place, self.s.naming.name(number, ec), detail=detail)
 
     def told(self, p: Pending, c: Command, a: Answer, place: Place) -> None:
         """The device says how many pages it wants, and under which name."""
@@ -92,13 +93,13 @@ class PageCommands:
         detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
         if c.op_mod not in (QueryPages.BOOT, QueryPages.INIT):
             if wrong and (s.naming.mode is Mode.VHCA_ID or number in (s.naming.vhca, 0)):
-                s.fault("identity-mismatch", Blame.DEVICE, place, who, detail=detail)
+                s.fault(Cause.IDENTITY_MISMATCH_DEVICE, place, who, detail=detail)
             return
         self._boot_next = s.naming.mode is Mode.FUNC_ID and s.naming.boot is None
         if self._boot_next:
             s.naming.boot = who
         if wrong:
-            s.fault("startup-identity", Blame.DEVICE, place, who, a["num_pages"], detail)
+            s.fault(Cause.STARTUP_IDENTITY, place, who, a["num_pages"], detail)
         s.requests.told(p, who, a["num_pages"], place)
 
     # -- MANAGE_PAGES
@@ -117,7 +118,7 @@ class PageCommands:
         if p.meant is not None:
             p.faulty = True
             detail = f"{p} of {many(p.asked)} names {who}: firmware wants that of {p.meant}, and nothing of {who}"
-            s.fault("identity-mismatch", Blame.HOST, p.place, who, p.asked, detail)
+            s.fault(Cause.IDENTITY_MISMATCH, p.place, who, p.asked, detail)
         elif self.check_name(number, ec, p.place, Blame.HOST):
             p.faulty = True
         if c.op_mod == ManagePages.GIVE:
@@ -128,7 +129,7 @@ class PageCommands:
             s.requests.cannot_give(p, who)
         else:
             p.faulty = True
-            s.fault("command-malformed", Blame.HOST, p.place, who, detail=f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
+            s.fault(Cause.COMMAND_MALFORMED, p.place, who, detail=f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
 
     def _give(self, p: Pending, c: Command, who: Identity, holes: Holes) -> None:
         s, n, pas = self.s, p.asked, c.pas
@@ -137,7 +138,7 @@ class PageCommands:
             pas = pas[:n]
         if pas.size != n and not holes:
             p.faulty = True
-            s.fault("count-mismatch", Blame.HOST, p.place, who, n, f"{p}: count {n}, {pas.size} addresses")
+            s.fault(Cause.COUNT_MISMATCH, p.place, who, n, f"{p}: count {n}, {pas.size} addresses")
         pas = pas[:n]
         known = _known(pas.size, holes)
         if not known.all() or (holes and pas.size < n):
@@ -164,7 +165,7 @@ class PageCommands:
         elif offer.bad.size:
             p.faulty = True
             detail = f"{p}: {offer.bad.size} addresses, the first {int(offer.bad[0]):#x}"
-            s.fault("bad-address", Blame.HOST, p.place, who, int(offer.bad.size), detail)
+            s.fault(Cause.BAD_ADDRESS, p.place, who, int(offer.bad.size), detail)
         if offer.twice.size and s.lossy:
             self.unjudged += int(offer.twice.size)
         elif offer.twice.size:
@@ -173,7 +174,7 @@ class PageCommands:
             detail = (
                 f"{p}: {many(offer.twice.size)}, the first {first:#x}, already with {s.custody.owners_of(offer.twice)}"
             )
-            s.fault("given-twice", Blame.HOST, p.place, who, int(offer.twice.size), detail)
+            s.fault(Cause.GIVEN_TWICE, p.place, who, int(offer.twice.size), detail)
             self.misnamed.given_twice(who, s.custody.space.index(offer.twice))
         if self.leftovers.size:
             pas = s.custody.space.address(offer.index)
@@ -182,7 +183,7 @@ class PageCommands:
                 detail = (
                     f"{p}: {many(again.size)}, the first {int(again[0]):#x}, left with firmware by an earlier session"
                 )
-                s.fault("given-twice", Blame.HOST, p.place, who, int(again.size), detail)
+                s.fault(Cause.GIVEN_TWICE, p.place, who, int(again.size), detail)
                 self.leftovers = np.setdiff1d(self.leftovers, again)
 
     def _incomplete(self, p: Pending, who: Identity, why: str, *, cut: bool) -> None:
@@ -190,8 +191,8 @@ class PageCommands:
         if cut:
             s.unsure.setdefault(who, CUT)
             return
-        if not s.faults.has("log-lines-lost", who) and not s.faults.has("log-truncated"):
-            s.fault("log-lines-lost", Blame.LOG, p.place, who, detail=f"{p}: {why}")
+        if not s.faults.has(FindingName.LOG_LINES_LOST, who) and not s.faults.has(FindingName.LOG_TRUNCATED):
+            s.fault(Cause.LOG_LINES_LOST, p.place, who, detail=f"{p}: {why}")
         s.lose(who, why)
 
     def answered(self, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> None:
@@ -205,19 +206,18 @@ class PageCommands:
             if p.doubted is not None and late and not p.crossed:
                 self.s.custody.settle(p.doubted)
         elif not a.ok:
-            self._refused("command-refused", p, a, v.place)
+            self._refused(p, a, v.place)
 
-    def _refused(self, name: str, p: Pending, a: Answer, place: Place) -> None:
+    def _refused(self, p: Pending, a: Answer, place: Place) -> None:
         detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
-        blame = Blame.HOST if p.faulty else Blame.DEVICE
-        self.s.fault(name, blame, place, p.who, p.asked or None, detail)
+        self.s.fault(refused(p.opcode, p.op_mod, valid=not p.faulty), place, p.who, p.asked or None, detail)
 
     def _gave(self, p: Pending, who: Identity, a: Answer, place: Place) -> None:
         s, offer = self.s, p.offer
         if not a.ok:
             s.give_dropped += p.asked
             s.requests.dropped(who, p.asked)
-            self._refused("give-refused", p, a, place)
+            self._refused(p, a, place)
             if offer is not None:
                 s.custody.withdraw(offer) if p.doubted is not None else s.custody.refuse(offer)
             return
@@ -234,7 +234,7 @@ class PageCommands:
                 # neither side did wrong: the two crossed on the way
                 n = int(offer.index.size)
                 detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
-                s.fault("give-crossed-release", Blame.LINK, place, who, n, detail)
+                s.fault(Cause.GIVE_CROSSED_RELEASE, place, who, n, detail)
         elif p.doubted is not None:
             s.custody.settle(p.doubted)
         else:
@@ -245,7 +245,7 @@ class PageCommands:
         if not a.ok:
             s.reclaim_discard += p.asked
             self.last_take[who] = None
-            self._refused("take-refused", p, a, v.place)
+            self._refused(p, a, v.place)
             s.requests.served(p, who, p.asked, 0, v.place)
             return
         n, pas = a["output_num_entries"], a.pas
@@ -254,7 +254,7 @@ class PageCommands:
             pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
         if n > p.asked or (n > pas.size and not v.holes):
             detail = f"{p} of {many(p.asked)} answered with a count of {n} and {pas.size} addresses"
-            s.fault("count-over-asked", Blame.DEVICE, v.place, who, n, detail)
+            s.fault(Cause.COUNT_OVER_ASKED, v.place, who, n, detail)
         pas = pas[: min(n, p.asked)]
         if s.log:
             s.numbers.back(who, min(n, p.asked))
@@ -268,32 +268,34 @@ class PageCommands:
             returned = s.custody.check_return(who, pas)
         returned, excused = self.misnamed.excuse(p, who, returned)
         reasons = (
-            ("returned-foreign", "of another function", returned.foreign),
+            (Cause.RETURNED_FOREIGN, "of another function", returned.foreign),
             (
-                "returned-twice",
+                Cause.RETURNED_TWICE,
                 "that it does not have (they came back before, stand there twice, or their GIVE was refused)",
                 returned.twice,
             ),
-            ("returned-never-given", "that nobody gave", returned.unknown),
+            (Cause.RETURNED_NEVER_GIVEN, "that nobody gave", returned.unknown),
         )
-        for name, words, pages in reasons:
+        for cause, words, pages in reasons:
             # a release_all has freed what a TAKE under way names: firmware says the same thing twice
-            if pages.size and not (name == "returned-twice" and p.crossed):
-                self._judge_return(name, words, pages, p, who, v.place)
+            if pages.size and not (cause is Cause.RETURNED_TWICE and p.crossed):
+                self._judge_return(cause, words, pages, p, who, v.place)
         s.requests.served(p, who, n, s.custody.take(returned) + excused, v.place)
 
-    def _judge_return(self, name: str, words: str, pages: Addresses, p: Pending, who: Identity, place: Place) -> None:
+    def _judge_return(
+        self, cause: Cause, words: str, pages: Addresses, p: Pending, who: Identity, place: Place
+    ) -> None:
         s, n = self.s, int(pages.size)
         if s.lossy:
             self.unjudged += n
-        elif name == "returned-never-given" and not s.began:
+        elif cause is Cause.RETURNED_NEVER_GIVEN and not s.began:
             # of a life before this one, where it was enabled within what was seen
             self.before[who] = self.before.get(who, 0) + n
             self.fresh.discard(who)
         else:
-            owners = f", given to {s.custody.owners_of(pages)}" if name == "returned-foreign" else ""
+            owners = f", given to {s.custody.owners_of(pages)}" if cause is Cause.RETURNED_FOREIGN else ""
             detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
-            s.fault(name, Blame.DEVICE, place, who, n, detail)
+            s.fault(cause, place, who, n, detail)
 
     def _doubt_waiting(self, who: Identity) -> bool:
         """A GIVE without an answer may have been carried out: firmware returns pages that it named."""
@@ -332,12 +334,12 @@ class PageCommands:
         if naming.mode is Mode.VHCA_ID:
             if ec:
                 detail = f"{_name(number, ec)} in VHCA_ID mode, which has no ec bit"
-                self.s.fault("identity-mismatch", blame, place, vhca_id(number), detail=detail)
+                self.s.fault(_MISMATCH[blame], place, vhca_id(number), detail=detail)
                 return True
             suspect = number == 0 and naming.vhca not in (None, 0)
         elif ec and naming.ecpf is False:
             detail = f"{_name(number, ec)} on a supplier that is no embedded CPU's function"
-            self.s.fault("identity-mismatch", blame, place, func_id(number, ec=True), detail=detail)
+            self.s.fault(_MISMATCH[blame], place, func_id(number, ec=True), detail=detail)
             return True
         else:
             suspect = number != 0 and number == naming.vhca and not ec
@@ -359,7 +361,7 @@ class PageCommands:
             other = "func_id" if number == 0 else "vhca_id"
             who = s.naming.name(number, ec=False)
             detail = f"{number:#x} is the function's {other}, the session is in {s.naming.mode.value} mode"
-            s.fault("identity-mismatch", blame, place, who, detail=detail)
+            s.fault(_MISMATCH[blame], place, who, detail=detail)
 
     def _explained(self, number: int) -> bool:
         naming = self.s.naming

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fwpages.auditor.findings import FoundFault
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.prm.identity import Identity
-from fwpages.prm.opcodes import Opcode, opcode_name
+from fwpages.prm.opcodes import ManagePages, Opcode, opcode_name
 from fwpages.readers.observations import (
     AllocationFailed,
     CantGiveFailed,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: errors of the kernel's that say what became of a command
 ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
 
-_PAGE_OPS = {1: "give", 2: "take"}
+_PAGE_REFUSED: dict[int, Cause] = {ManagePages.GIVE: Cause.GIVE_REFUSED, ManagePages.TAKE: Cause.TAKE_REFUSED}
 _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 
 
@@ -49,14 +49,13 @@ class Refusals:
 
     def _tell(
         self,
-        name: str,
-        blame: Blame,
+        cause: Cause,
         v: DriverMessage,
         who: Identity | None = None,
         pages: int | None = None,
         detail: str = "",
     ) -> None:
-        self.s.faults.add(FoundFault(name, blame, v.place, who, pages, detail or v.text, heard=True))
+        self.s.faults.add(FoundFault(cause, v.place, who, pages, detail or v.text, heard=True))
 
     def _opened(self, v: DriverMessage) -> str:
         """The line's text, with that of the line before which was about the same."""
@@ -78,15 +77,15 @@ class Refusals:
         s.used = True
         if v.err == ETIMEDOUT:
             detail = f"{text}: the driver frees these pages, but firmware may have them"
-            self._tell("give-unanswered", Blame.DEVICE, v, who, pages, detail)
+            self._tell(Cause.GIVE_UNANSWERED, v, who, pages, detail)
             if who is not None and pages:
                 s.tally.give(who, pages, doubtful=True)
             return
         s.give_dropped += pages or 0
         if v.err in (ECANCELED, EBUSY):
-            self._tell("command-not-sent", Blame.HOST, v, who, pages, text)
+            self._tell(Cause.COMMAND_NOT_SENT, v, who, pages, text)
             return
-        self._tell("give-refused", Blame.DEVICE, v, who, pages, text)
+        self._tell(Cause.GIVE_REFUSED, v, who, pages, text)
 
     def reclaim_failed(self, v: TakeFailed) -> None:
         """A TAKE had another end than OK. A line without the error is followed by one with it."""
@@ -95,21 +94,21 @@ class Refusals:
             self.flush()
             self._open = v
             return
-        self._tell(_take(v.err), Blame.DEVICE, v, detail=self._opened(v))
+        self._tell(_take(v.err), v, detail=self._opened(v))
 
     def alloc_failed(self, v: AllocationFailed) -> None:
         """The driver had no memory: one line where it asked for some, one where it gives up giving."""
         again, self._no_memory = self._no_memory and v.err is not None, v.err is None
         if not again:
-            self._tell("alloc-failed", Blame.HOST, v)
+            self._tell(Cause.ALLOC_FAILED, v)
 
     def notify_failed(self, v: CantGiveFailed) -> None:
         """A CANT_GIVE had another end than OK."""
         text = self._opened(v)
         if self.s.commands:
             return
-        name = "cant-give-unanswered" if v.err == ETIMEDOUT else "command-refused"
-        self._tell(name, Blame.DEVICE, v, self._who(v), detail=text)
+        cause = Cause.CANT_GIVE_UNANSWERED if v.err == ETIMEDOUT else Cause.COMMAND_REFUSED
+        self._tell(cause, v, self._who(v), detail=text)
 
     # -- its command code
 
@@ -119,7 +118,7 @@ class Refusals:
         if not self.s.commands and v.opcode is not None:
             self._open = v
         elif isinstance(v, CommandNotSent):
-            self._tell("command-not-sent", Blame.HOST, v)
+            self._tell(Cause.COMMAND_NOT_SENT, v)
 
     def flush(self, err: int | None = None) -> None:
         """No line told more: the last one stands for itself. ``err``: of a TAKE, which a later line told."""
@@ -128,17 +127,17 @@ class Refusals:
             return
         match v:
             case TakeFailed():
-                self._tell(_take(err), Blame.DEVICE, v)
+                self._tell(_take(err), v)
             case CommandNotSent():
-                self._tell("command-not-sent", Blame.HOST, v)
+                self._tell(Cause.COMMAND_NOT_SENT, v)
             case CommandTimedOut():
-                self._tell("command-unanswered", Blame.DEVICE, v)
+                self._tell(Cause.COMMAND_UNANSWERED, v)
             case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
                 name = opcode_name(v.opcode or 0)
                 self.s.benign[name] = self.s.benign.get(name, 0) + 1
             case CommandRefused():
-                kind = _PAGE_OPS.get(v.op_mod, "command") if v.opcode == Opcode.MANAGE_PAGES else "command"
-                self._tell(f"{kind}-refused", Blame.DEVICE, v)
+                page = v.opcode == Opcode.MANAGE_PAGES
+                self._tell(_PAGE_REFUSED.get(v.op_mod, Cause.COMMAND_REFUSED) if page else Cause.COMMAND_REFUSED, v)
 
     def no_done(self, v: CommandNotDone | CommandTimedOut) -> None:
         """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
@@ -161,15 +160,15 @@ class Refusals:
         # a data dump of an unanswered command looks like an answer of zeros
         last = s.pages.unconfirmed[-1][0] if v.opcode == Opcode.MANAGE_PAGES and s.pages.unconfirmed else None
         who = None if last is None else s.naming.name(last, ec=False)
-        self._tell("give-unanswered" if who is not None else "command-unanswered", Blame.DEVICE, v, who)
+        self._tell(Cause.GIVE_UNANSWERED if who is not None else Cause.COMMAND_UNANSWERED, v, who)
         if v.opcode == Opcode.MANAGE_PAGES:
             s.lose(who, f"{v.text}: which pages firmware has is not known")
 
     def late(self, v: LateCompletion) -> None:
         """An answer came that nobody waited for any longer."""
-        if not self.s.faults.has("late-answer"):
-            self._tell("late-answer", Blame.DEVICE, v)
+        if not self.s.faults.has(FindingName.LATE_ANSWER):
+            self._tell(Cause.LATE_ANSWER, v)
 
 
-def _take(err: int | None) -> str:
-    return "take-unanswered" if err == ETIMEDOUT else "take-refused"
+def _take(err: int | None) -> Cause:
+    return Cause.TAKE_UNANSWERED if err == ETIMEDOUT else Cause.TAKE_REFUSED

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwpages.auditor.waits import BOUNDS
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.prm.opcodes import ManagePages
@@ -44,16 +44,16 @@ class Requests:
         s.last, s.used = v.place, True
         if s.closed:
             detail = f"a page request of {many(r.num_pages)} came after the close"
-            s.fault("stale-page-request", Blame.LINK, v.place, detail=detail)
+            s.fault(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)
             return
         if s.fences.asked is not None:
             return  # whatever it says, the reset makes it void
         if s.began and not s.log and not s.lossy and not s.life.listening:
-            if s.numbered or not s.faults.has("request-without-eq"):
+            if s.numbered or not s.faults.has(FindingName.REQUEST_WITHOUT_EQ):
                 detail = (
                     f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
                 )
-                s.fault("request-without-eq", Blame.DEVICE, v.place, detail=detail)
+                s.fault(Cause.REQUEST_WITHOUT_EQ, v.place, detail=detail)
             if s.numbered:
                 return  # our own hosts do not follow it; others took notice of it, or it would not be here
         s.pages.named_by_device.add((r.number, r.ec))
@@ -73,7 +73,7 @@ class Requests:
         if pages > BOUNDS.memory:
             self._absurd.add(who)
             detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
-            self.s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+            self.s.fault(Cause.ABSURD_REQUEST, place, who, pages, detail)
         elif pages < 0:
             self._back(who, -pages, "a page request", place)
         else:
@@ -116,17 +116,18 @@ class Requests:
         if who in self._absurd:
             self._absurd.discard(who)
         else:
-            self.s.fault("cannot-give", Blame.HOST, p.place, who, detail=f"{p} for {who}")
+            self.s.fault(Cause.CANNOT_GIVE, p.place, who, detail=f"{p} for {who}")
 
     def _may_release(self, who: Identity, place: Place) -> bool:
         """release_all was negotiated, and is not about the function that is open."""
         s = self.s
-        name = "release-all-own" if who == s.naming.own else "release-all-not-negotiated"
-        if who != s.naming.own and s.life.set_release_all is not False:
+        own = who == s.naming.own
+        if not own and s.life.set_release_all is not False:
             return True
         if not s.lossy:
-            detail = f"release_all for {who}" + ("" if name == "release-all-own" else ", which SET_HCA_CAP did not set")
-            s.fault(name, Blame.DEVICE, place, who, s.custody.records.outstanding(who), detail)
+            detail = f"release_all for {who}" + ("" if own else ", which SET_HCA_CAP did not set")
+            cause = Cause.RELEASE_ALL_OWN if own else Cause.RELEASE_ALL_NOT_NEGOTIATED
+            s.fault(cause, place, who, s.custody.records.outstanding(who), detail)
         return False
 
     def _by_number(self, number: int) -> Identity | None:
@@ -159,7 +160,7 @@ class Requests:
         s = self.s
         if pages > BOUNDS.memory:
             detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
-            s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+            s.fault(Cause.ABSURD_STARTUP, place, who, pages, detail)
         elif pages < 0:
             self._back(who, -pages, str(p), place)
         elif p.command is not None and who.number == p.command["function_id"]:
@@ -179,7 +180,7 @@ class Requests:
         known = s.began and (s.commands or not s.log) and not s.lossy
         if known and pages > out:
             detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out"
-            s.fault("absurd-count", Blame.DEVICE, place, who, pages, detail)
+            s.fault(Cause.ABSURD_TAKE_BACK, place, who, pages, detail)
         self._owe(who, min(pages, out) if known else pages)
 
     def _owe(self, who: Identity, pages: int) -> None:
@@ -198,7 +199,7 @@ class Requests:
             return
         if named < p.asked and not p.crossed and not self.s.lossy:
             detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
-            self.s.fault("take-short", Blame.DEVICE, place, who, p.asked - named, detail)
+            self.s.fault(Cause.TAKE_SHORT, place, who, p.asked - named, detail)
         if good != p.asked:
             self._muddled.add(who)
         owed[0] = owed[0] - p.asked if good == p.asked else 0

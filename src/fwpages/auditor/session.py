@@ -17,14 +17,13 @@ from fwpages.auditor.naming import Naming
 from fwpages.auditor.page_commands import PageCommands
 from fwpages.auditor.requests import Requests
 from fwpages.auditor.waits import Waits
-from fwpages.custody.findings import Blame
-from fwpages.host.startup import HOST_ENDIANNESS
+from fwpages.custody.findings import Cause, FindingName, refused, unanswered
 from fwpages.pages.space import Indices
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity, Supplier
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, decode_answer, decode_command
-from fwpages.prm.opcodes import CapType, ManagePages, Opcode, op_mod_suffix, opcode_name
+from fwpages.prm.opcodes import HOST_ENDIANNESS, CapType, ManagePages, Opcode, op_mod_suffix, opcode_name
 from fwpages.prm.status import Status, status_words
 from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, MissingInput, Place
 
@@ -146,15 +145,14 @@ class AuditedSession:
 
     def fault(
         self,
-        name: str,
-        blame: Blame,
+        cause: Cause,
         place: Place,
         who: Identity | None = None,
         pages: int | None = None,
         detail: str = "",
     ) -> None:
         """Something is wrong."""
-        self.faults.add(FoundFault(name, blame, place, who, pages, detail))
+        self.faults.add(FoundFault(cause, place, who, pages, detail))
 
     def note(self, text: str) -> None:
         """Something is no fault, but ought to be known."""
@@ -174,7 +172,7 @@ class AuditedSession:
     @property
     def holey(self) -> bool:
         """Some lines of the input are missing, whether the accounts need them or not."""
-        return self.faults.has("log-lines-lost") or self.faults.has("log-ambiguous")
+        return self.faults.has(FindingName.LOG_LINES_LOST) or self.faults.has(FindingName.LOG_AMBIGUOUS)
 
     @property
     def by_lines(self) -> bool:
@@ -199,13 +197,13 @@ class AuditedSession:
         if len(v.message) < 8:
             p.faulty = True
             detail = f"a command of {many(len(v.message), 'byte')}"
-            self.fault("command-malformed", Blame.HOST, v.place, detail=detail)
+            self.fault(Cause.COMMAND_MALFORMED, v.place, detail=detail)
         elif opcode in COMMANDS or opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
             try:
                 p.command = decode_command(v.message)
             except LayoutError as e:
                 p.faulty = True
-                self.fault("command-malformed", Blame.HOST, v.place, detail=f"{p}: {e}")
+                self.fault(Cause.COMMAND_MALFORMED, v.place, detail=f"{p}: {e}")
         elif not self.log and (opcode in QUEUES or opcode == Opcode.ACCESS_REG):
             with contextlib.suppress(LayoutError):
                 p.command = decode_command(v.message)
@@ -256,7 +254,7 @@ class AuditedSession:
         self.answers.done([p.key])
         self.refusing = not answer.ok
         if late is not None and self.fences.asked is None:
-            self.fault("late-answer", Blame.DEVICE, v.place, p.who, detail=f"{p}: {status_words(answer.status)}")
+            self.fault(Cause.LATE_ANSWER, v.place, p.who, detail=f"{p}: {status_words(answer.status)}")
         if p.opcode == Opcode.MANAGE_PAGES and p.command is not None:
             self.pages.answered(p, answer, v, late=late is not None)
         elif not answer.ok:
@@ -269,7 +267,7 @@ class AuditedSession:
     def _decode(self, p: Pending, v: CommandCompleted) -> Answer | None:
         if v.delivery:
             detail = f"{p}: delivery status {v.delivery:#x}"
-            self.fault("delivery-error", Blame.LINK, v.place, p.who, detail=detail)
+            self.fault(Cause.DELIVERY_ERROR, v.place, p.who, detail=detail)
             return Answer(p.opcode, Status.INTERNAL_ERR)
         status = v.message[0] if v.message else None
         if p.command is None and status == Status.OK:
@@ -279,7 +277,7 @@ class AuditedSession:
         except LayoutError as e:
             if status:
                 return Answer(p.opcode, status)
-            self.fault("answer-malformed", Blame.DEVICE, v.place, p.who, detail=f"{p}: {e}")
+            self.fault(Cause.ANSWER_MALFORMED, v.place, p.who, detail=f"{p}: {e}")
             self.pages.mode_unknown = self.pages.mode_unknown or p.opcode == Opcode.SET_HCA_CAP
             self.doubt(p)
             return None
@@ -291,12 +289,9 @@ class AuditedSession:
         if p is None:
             return
         pages = self._late(p)
-        name = "command-unanswered"
-        if p.opcode == Opcode.MANAGE_PAGES and p.op_mod in tuple(ManagePages):
-            name = f"{ManagePages(p.op_mod).name.lower().replace('_', '-')}-unanswered"
+        cause = unanswered(p.opcode, p.op_mod, by_link=v.by_link)
         why = v.detail or ("the link gave it up" if v.by_link else "no answer came")
-        blame = Blame.LINK if v.by_link else Blame.DEVICE
-        fault = FoundFault(name, blame, p.place, p.who, pages, f"{p}: {why}")
+        fault = FoundFault(cause, p.place, p.who, pages, f"{p}: {why}")
         if self.log and not v.said:
             self._silent.append((p, fault))
         else:
@@ -348,11 +343,11 @@ class AuditedSession:
         """Part of the input is missing."""
         self.last = v.place
         who = None if v.number is None else self.naming.name(v.number, v.ec)
-        self.fault(v.name, Blame.LOG, v.place, who, detail=v.detail)
+        self.fault(v.cause, v.place, who, detail=v.detail)
         p = self.pending.pop(v.key, None) if v.key is not None else None
         if v.opcode == Opcode.SET_HCA_CAP:
             self.pages.mode_unknown = True
-        if v.name == "log-ambiguous" and v.opcode in (None, Opcode.MANAGE_PAGES):
+        if v.cause is Cause.LOG_AMBIGUOUS and v.opcode in (None, Opcode.MANAGE_PAGES):
             self.ambiguous = self.ambiguous or v.detail
         elif p is not None:
             self.pages.unknown_outcome(p, v.detail)
@@ -375,5 +370,4 @@ class AuditedSession:
             return
         if p.opcode == Opcode.SET_HCA_CAP:
             self.pages.mode_unknown = True  # what the driver takes for agreed on, its next command shows
-        name = "teardown-refused" if p.opcode == Opcode.TEARDOWN_HCA else "command-refused"
-        self.fault(name, Blame.HOST if p.faulty else Blame.DEVICE, v.place, p.who, detail=detail)
+        self.fault(refused(p.opcode, p.op_mod, valid=not p.faulty), v.place, p.who, detail=detail)

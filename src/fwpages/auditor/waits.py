@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.bounds import Bounds
+from fwpages.custody.findings import Cause
 from fwpages.custody.records import Record
-from fwpages.host import Bounds
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.readers.observations import Place
@@ -82,5 +82,5 @@ class Waits:
             for who in [w for w in owed if w not in told]:
                 n, gone = owed[who], f"the last function of type {kind.value} is gone"
                 detail = f"{gone}, and {many(n)} of {who} did not come back"
-                self.s.fault("wait-timeout", Blame.DEVICE, place, who, n, detail)
+                self.s.fault(Cause.WAIT_TIMEOUT, place, who, n, detail)
             told |= owed.keys()

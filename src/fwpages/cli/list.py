@@ -45,9 +45,10 @@ def _commands() -> Rows:
 
 
 def _findings() -> Rows:
-    from fwpages.custody.finding_table import FINDINGS  # noqa: PLC0415
+    from fwpages.custody.findings import Cause, FindingName  # noqa: PLC0415
 
-    return list(FINDINGS.items())
+    rows = {name: [f"{c.blame}: {c.meaning}" for c in Cause if c.finding is name] for name in FindingName}
+    return [(name, "; ".join(causes)) for name, causes in rows.items()]
 
 
 def _faults() -> Rows:
@@ -58,9 +59,10 @@ def _faults() -> Rows:
 
 
 def _offences() -> Rows:
-    from fwpages.device import OFFENCES  # noqa: PLC0415
+    from fwpages.device import OffenceName  # noqa: PLC0415
+    from fwpages.link.queue.offences import WireOffenceName  # noqa: PLC0415
 
-    return [(name, f"the driver {words}") for name, words in OFFENCES.items()]
+    return [(o.value, o.meaning) for names in (OffenceName, WireOffenceName) for o in names]
 
 
 def _cases() -> Rows:

@@ -49,10 +49,10 @@ class FunctionAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong: a name, whom it blames (host, device, link, log), where, and what would resolve it."""
+    """What is wrong: a name, whom it blames (host, device, link, log, unknown), where, and what would resolve it."""
 
     name: str
-    blame: Literal["host", "device", "link", "log"]
+    blame: Literal["host", "device", "link", "log", "unknown"]
     function: str | None = None
     pages: Count = None
     detail: str = ""

@@ -1,37 +1,529 @@
-"""What went wrong, whose fault it is, and the evidence: values, never tracebacks."""
+"""The vocabulary of findings: a name, a blame, a meaning and a remedy for each cause, in one table.
+
+Everyone who reports that something is wrong passes a member of ``Cause`` and free text with the values. Name, blame
+and remedy come from the member's row, so that a host that runs and an audit that reads its trace say the same. A name
+may have several causes, each with its own blame and remedy. To add a finding is to add a row here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, unique
 
 from fwpages.prm.identity import Identity
+from fwpages.prm.opcodes import ManagePages, Opcode
 
 
 class Blame(StrEnum):
-    """Who is at fault."""
+    """The party at fault; ``UNKNOWN`` where the input does not tell."""
 
     HOST = "host"
     DEVICE = "device"
     LINK = "link"
     LOG = "log"
+    UNKNOWN = "unknown"
+
+
+@unique
+class FindingName(StrEnum):
+    """The names under which findings are reported."""
+
+    PAGES_LEFT = "pages-left"
+    PAGES_NOT_RETURNED = "pages-not-returned"
+    PAGES_PENDING = "pages-pending"
+    GIVEN_TWICE = "given-twice"
+    BAD_ADDRESS = "bad-address"
+    COUNT_MISMATCH = "count-mismatch"
+    RETURNED_FOREIGN = "returned-foreign"
+    RETURNED_TWICE = "returned-twice"
+    RETURNED_NEVER_GIVEN = "returned-never-given"
+    COUNT_OVER_ASKED = "count-over-asked"
+    GIVE_CROSSED_RELEASE = "give-crossed-release"
+    TAKE_SHORT = "take-short"
+    GIVE_REFUSED = "give-refused"
+    TAKE_REFUSED = "take-refused"
+    COMMAND_REFUSED = "command-refused"
+    TEARDOWN_REFUSED = "teardown-refused"
+    TEARDOWN_STATE = "teardown-state"
+    GIVE_UNANSWERED = "give-unanswered"
+    TAKE_UNANSWERED = "take-unanswered"
+    CANT_GIVE_UNANSWERED = "cant-give-unanswered"
+    COMMAND_UNANSWERED = "command-unanswered"
+    LATE_ANSWER = "late-answer"
+    ANSWER_UNASKED = "answer-unasked"
+    COMMAND_NOT_SENT = "command-not-sent"
+    COMMAND_MALFORMED = "command-malformed"
+    ANSWER_MALFORMED = "answer-malformed"
+    DELIVERY_ERROR = "delivery-error"
+    CANNOT_GIVE = "cannot-give"
+    ALLOC_FAILED = "alloc-failed"
+    IDENTITY_MISMATCH = "identity-mismatch"
+    MODE_MISMATCH = "mode-mismatch"
+    MODE_DISAGREEMENT = "mode-disagreement"
+    CAPABILITY_DISAGREEMENT = "capability-disagreement"
+    STARTUP_IDENTITY = "startup-identity"
+    VHCA_ID_TWICE = "vhca-id-twice"
+    ABSURD_COUNT = "absurd-count"
+    REQUEST_DROPPED = "request-dropped"
+    REQUEST_WITHOUT_EQ = "request-without-eq"
+    STALE_PAGE_REQUEST = "stale-page-request"
+    RELEASE_ALL_NOT_NEGOTIATED = "release-all-not-negotiated"
+    RELEASE_ALL_OWN = "release-all-own"
+    WAIT_TIMEOUT = "wait-timeout"
+    LINK_LOST = "link-lost"
+    NOT_FENCED = "not-fenced"
+    DEVICE_ERROR = "device-error"
+    COUNTERS_DISAGREE = "counters-disagree"
+    LOG_LINES_LOST = "log-lines-lost"
+    LOG_TRUNCATED = "log-truncated"
+    LOG_AMBIGUOUS = "log-ambiguous"
+    LOG_DISAGREES = "log-disagrees"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cause of a finding: the name and blame to report, what the name means here, what would resolve it."""
+
+    name: StrEnum
+    blame: Blame
+    meaning: str
+    remedy: str
+
+
+class Causes(Enum):
+    """A table of findings: each member's value is its ``Row``."""
+
+    _value_: Row
+
+    @property
+    def finding(self) -> StrEnum:
+        """The name to report."""
+        return self.value.name
+
+    @property
+    def blame(self) -> Blame:
+        """The party at fault."""
+        return self.value.blame
+
+    @property
+    def meaning(self) -> str:
+        """What is wrong, in words."""
+        return self.value.meaning
+
+    @property
+    def remedy(self) -> str:
+        """What would resolve it: a request, a function's reset, the device's reset, a better log."""
+        return self.value.remedy
+
+
+_N = FindingName
+
+_FENCE = "a function-level reset of the supplier's function: only that proves that firmware no longer writes there"
+_LATE = "a late answer settles it; else a function-level reset, until which the memory must not be used"
+_SLOT = "a function-level reset, which gives its slot back too"
+_REFUSE = "refuse the page, count the rest; a device reset if it comes again"
+_AGAIN = "see status and syndrome; the request can be made again"
+_RIGHT = "a driver that sends a valid command: another finding says what is wrong with this one"
+_LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
+_READ_BACK = "a new open; a device reset if it comes again"
+
+
+@unique
+class Cause(Causes):
+    """Every finding of host and audit: a row for each name and cause."""
+
+    # what is left, and who has what
+    PAGES_LEFT_NEVER_ASKED = Row(
+        _N.PAGES_LEFT, Blame.HOST, "pages are still out after the close: the driver never asked for them", _FENCE
+    )
+    PAGES_LEFT_STOPPED_ASKING = Row(
+        _N.PAGES_LEFT,
+        Blame.HOST,
+        "pages are still out after the close: the driver stopped asking while firmware still returned some",
+        _FENCE,
+    )
+    PAGES_LEFT_OPENED_ANEW = Row(
+        _N.PAGES_LEFT,
+        Blame.HOST,
+        "pages are still out after an open that ended without a close and without a proven reset",
+        _FENCE,
+    )
+    PAGES_LEFT_TAKE_UNANSWERED = Row(
+        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE was not answered", _FENCE
+    )
+    PAGES_LEFT_TAKE_REFUSED = Row(
+        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE was refused", _FENCE
+    )
+    PAGES_LEFT_TAKE_EMPTY = Row(
+        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE returned none", _FENCE
+    )
+    PAGES_LEFT_DEVICE_ERROR = Row(
+        _N.PAGES_LEFT,
+        Blame.DEVICE,
+        "the device was in a fatal state, and the driver freed its pages without a command",
+        _FENCE,
+    )
+    PAGES_LEFT_BY_LINES = Row(
+        _N.PAGES_LEFT, Blame.DEVICE, "the driver's own lines say that firmware did not return all pages", _FENCE
+    )
+    PAGES_NOT_RETURNED = Row(
+        _N.PAGES_NOT_RETURNED, Blame.DEVICE, "firmware stopped returning pages while the host closed", _FENCE
+    )
+    PAGES_PENDING = Row(
+        _N.PAGES_PENDING,
+        Blame.DEVICE,
+        "the driver stopped waiting for the pages of functions that are gone",
+        "a TAKE for them, or " + _FENCE,
+    )
+    GIVEN_TWICE = Row(
+        _N.GIVEN_TWICE,
+        Blame.HOST,
+        "the driver gave a page that firmware has already, or may have",
+        "one TAKE of it; " + _FENCE,
+    )
+    BAD_ADDRESS = Row(
+        _N.BAD_ADDRESS,
+        Blame.HOST,
+        "the driver named address 0, or one that is not a multiple of 4 KiB",
+        "another page instead",
+    )
+    COUNT_MISMATCH = Row(
+        _N.COUNT_MISMATCH,
+        Blame.HOST,
+        "the driver named another number of page addresses than the command's fields say",
+        "the command again, with its count right",
+    )
+    RETURNED_FOREIGN = Row(
+        _N.RETURNED_FOREIGN, Blame.DEVICE, "a TAKE's answer names a page of another function", _REFUSE
+    )
+    RETURNED_TWICE = Row(
+        _N.RETURNED_TWICE,
+        Blame.DEVICE,
+        "a TAKE's answer names a page that has come back already, or names it twice",
+        _REFUSE,
+    )
+    RETURNED_NEVER_GIVEN = Row(
+        _N.RETURNED_NEVER_GIVEN, Blame.DEVICE, "a TAKE's answer names a page that was never given", _REFUSE
+    )
+    COUNT_OVER_ASKED = Row(
+        _N.COUNT_OVER_ASKED,
+        Blame.DEVICE,
+        "a TAKE's answer counts more pages than were asked for, or than it names",
+        _REFUSE,
+    )
+    GIVE_CROSSED_RELEASE = Row(
+        _N.GIVE_CROSSED_RELEASE,
+        Blame.LINK,
+        "a GIVE was pending when firmware released all: it may or may not have those pages",
+        "a TAKE that names them, or " + _FENCE,
+    )
+    TAKE_SHORT = Row(
+        _N.TAKE_SHORT,
+        Blame.DEVICE,
+        "firmware returned fewer pages than it had asked the host to take back",
+        "nothing: it asks again",
+    )
+
+    # refused, unanswered, malformed
+    GIVE_REFUSED = Row(
+        _N.GIVE_REFUSED,
+        Blame.DEVICE,
+        "the device refused a GIVE",
+        "nothing: firmware asks again if it still needs the pages",
+    )
+    GIVE_REFUSED_WRONG = Row(
+        _N.GIVE_REFUSED, Blame.HOST, "the device refused a GIVE that was not a valid command", _RIGHT
+    )
+    TAKE_REFUSED = Row(
+        _N.TAKE_REFUSED,
+        Blame.DEVICE,
+        "the device refused a TAKE: the pages stay held",
+        "the TAKE again, at the latest when closing; else a function-level reset",
+    )
+    TAKE_REFUSED_WRONG = Row(
+        _N.TAKE_REFUSED, Blame.HOST, "the device refused a TAKE that was not a valid command", _RIGHT
+    )
+    COMMAND_REFUSED = Row(_N.COMMAND_REFUSED, Blame.DEVICE, "the device refused a command", _AGAIN)
+    COMMAND_REFUSED_WRONG = Row(
+        _N.COMMAND_REFUSED, Blame.HOST, "the device refused a command that was not valid", _RIGHT
+    )
+    TEARDOWN_REFUSED = Row(_N.TEARDOWN_REFUSED, Blame.DEVICE, "the device refused TEARDOWN_HCA", _AGAIN)
+    TEARDOWN_REFUSED_WRONG = Row(
+        _N.TEARDOWN_REFUSED, Blame.HOST, "the device refused a TEARDOWN_HCA that was not valid", _RIGHT
+    )
+    TEARDOWN_STATE = Row(
+        _N.TEARDOWN_STATE, Blame.DEVICE, "TEARDOWN_HCA was answered OK, but not done", "a function-level reset"
+    )
+    GIVE_UNANSWERED = Row(
+        _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", _LATE
+    )
+    GIVE_UNANSWERED_LINK = Row(
+        _N.GIVE_UNANSWERED, Blame.LINK, "the link gave up a GIVE without an answer: its pages are doubtful", _LATE
+    )
+    TAKE_UNANSWERED = Row(
+        _N.TAKE_UNANSWERED,
+        Blame.DEVICE,
+        "the device did not answer a TAKE: every page of its function is doubtful",
+        _LATE,
+    )
+    TAKE_UNANSWERED_LINK = Row(
+        _N.TAKE_UNANSWERED,
+        Blame.LINK,
+        "the link gave up a TAKE without an answer: every page of its function is doubtful",
+        _LATE,
+    )
+    CANT_GIVE_UNANSWERED = Row(
+        _N.CANT_GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a CANT_GIVE, which is about no page", _SLOT
+    )
+    CANT_GIVE_UNANSWERED_LINK = Row(
+        _N.CANT_GIVE_UNANSWERED,
+        Blame.LINK,
+        "the link gave up a CANT_GIVE without an answer, which is about no page",
+        _SLOT,
+    )
+    COMMAND_UNANSWERED = Row(_N.COMMAND_UNANSWERED, Blame.DEVICE, "the device did not answer a command", _SLOT)
+    COMMAND_UNANSWERED_LINK = Row(
+        _N.COMMAND_UNANSWERED, Blame.LINK, "the link gave up a command without an answer", _SLOT
+    )
+    LATE_ANSWER = Row(
+        _N.LATE_ANSWER,
+        Blame.DEVICE,
+        "an answer came after the driver had given up on it",
+        "nothing for the pages: the answer settles them",
+    )
+    STALE_ANSWER = Row(
+        _N.LATE_ANSWER,
+        Blame.DEVICE,
+        "an answer came to a command whose session is over, or whose slot was given back",
+        "nothing: nothing is taken from it",
+    )
+    ANSWER_UNASKED = Row(
+        _N.ANSWER_UNASKED,
+        Blame.DEVICE,
+        "an answer came to a command that was never sent",
+        "a device reset if it comes again",
+    )
+    COMMAND_NOT_SENT = Row(
+        _N.COMMAND_NOT_SENT,
+        Blame.HOST,
+        "the driver could not send a command: no slot came free",
+        "a function-level reset",
+    )
+    COMMAND_MALFORMED = Row(
+        _N.COMMAND_MALFORMED,
+        Blame.HOST,
+        "a command is shorter than its fields, or has no op_mod of its own",
+        "the command again, with its proper length and fields",
+    )
+    ANSWER_MALFORMED = Row(
+        _N.ANSWER_MALFORMED, Blame.DEVICE, "an answer is shorter than its fields", "a function-level reset"
+    )
+    ANSWER_MISDELIVERED = Row(
+        _N.ANSWER_MALFORMED, Blame.LINK, "an answer is one to another command", "a function-level reset"
+    )
+    DELIVERY_ERROR = Row(
+        _N.DELIVERY_ERROR,
+        Blame.LINK,
+        "a command did not arrive well: its queue entry or mailboxes are wrong",
+        "the command again",
+    )
+    CANNOT_GIVE = Row(
+        _N.CANNOT_GIVE,
+        Blame.HOST,
+        "the host said CANT_GIVE: it cannot give what firmware asked for",
+        "free memory; firmware asks again",
+    )
+    ALLOC_FAILED = Row(
+        _N.ALLOC_FAILED, Blame.HOST, "the host had no memory to give", "free memory; firmware asks again"
+    )
+
+    # identities and modes
+    IDENTITY_MISMATCH = Row(
+        _N.IDENTITY_MISMATCH,
+        Blame.HOST,
+        "a command names a function as the other identity mode does, or not the function it is for",
+        "a driver that names functions as its session's mode does; a new open",
+    )
+    IDENTITY_MISMATCH_DEVICE = Row(
+        _N.IDENTITY_MISMATCH,
+        Blame.DEVICE,
+        "an answer or event names a function as the other identity mode does",
+        "a new open; a device reset if it comes again",
+    )
+    MODE_MISMATCH = Row(
+        _N.MODE_MISMATCH,
+        Blame.HOST,
+        "the driver names functions in another mode than its commands have negotiated",
+        "a new open",
+    )
+    MODE_DISAGREEMENT = Row(
+        _N.MODE_DISAGREEMENT, Blame.DEVICE, "the mode read back is not the one that was set", _READ_BACK
+    )
+    CAPABILITY_DISAGREEMENT = Row(
+        _N.CAPABILITY_DISAGREEMENT,
+        Blame.DEVICE,
+        "a capability read back is not what was set, or not what it was before",
+        _READ_BACK,
+    )
+    STARTUP_IDENTITY = Row(
+        _N.STARTUP_IDENTITY,
+        Blame.DEVICE,
+        "start-up pages are asked for under another identity than the function's",
+        "a new open; a device reset if it comes again",
+    )
+    VHCA_ID_TWICE = Row(_N.VHCA_ID_TWICE, Blame.DEVICE, "two functions answer with the same vhca_id", "a device reset")
+
+    # requests
+    ABSURD_REQUEST = Row(
+        _N.ABSURD_COUNT,
+        Blame.DEVICE,
+        "a page request asks for more than the host lends in all",
+        "nothing: the host says CANT_GIVE",
+    )
+    ABSURD_TAKE_BACK = Row(
+        _N.ABSURD_COUNT,
+        Blame.DEVICE,
+        "firmware wants more pages taken back than are out",
+        "nothing: the host takes back what is out",
+    )
+    ABSURD_STARTUP = Row(
+        _N.ABSURD_COUNT,
+        Blame.DEVICE,
+        "the device wants more start-up pages than the host lends in all: the open fails",
+        "a device reset; another firmware if it comes again",
+    )
+    REQUEST_DROPPED = Row(
+        _N.REQUEST_DROPPED,
+        Blame.HOST,
+        "the host had no room to queue a page request",
+        "nothing: firmware asks again, or keeps the pages that it wanted to return",
+    )
+    REQUEST_WITHOUT_EQ = Row(
+        _N.REQUEST_WITHOUT_EQ,
+        Blame.DEVICE,
+        "a page request came while no event queue for it existed",
+        "a function-level reset",
+    )
+    STALE_PAGE_REQUEST = Row(
+        _N.STALE_PAGE_REQUEST,
+        Blame.LINK,
+        "a page request of an earlier session came in",
+        "nothing: it is not followed",
+    )
+    RELEASE_ALL_NOT_NEGOTIATED = Row(
+        _N.RELEASE_ALL_NOT_NEGOTIATED,
+        Blame.DEVICE,
+        "release_all came although its capability was not set: the pages stay held",
+        "a TAKE of the pages; else a function-level reset",
+    )
+    RELEASE_ALL_OWN = Row(
+        _N.RELEASE_ALL_OWN,
+        Blame.DEVICE,
+        "release_all came for the supplier's own function while it was open: the pages stay held",
+        "a TAKE of the pages; else a function-level reset",
+    )
+    WAIT_TIMEOUT = Row(
+        _N.WAIT_TIMEOUT, Blame.DEVICE, "pages of functions that are gone did not come back in time", _FENCE
+    )
+
+    # link and device
+    LINK_LOST = Row(
+        _N.LINK_LOST,
+        Blame.LINK,
+        "the link to the device was lost: firmware may still write to what was out",
+        "a device reset",
+    )
+    NOT_FENCED = Row(
+        _N.NOT_FENCED,
+        Blame.LINK,
+        "a reset was not proven: firmware may still write to what was out",
+        "a device reset",
+    )
+    DEVICE_ERROR = Row(
+        _N.DEVICE_ERROR,
+        Blame.DEVICE,
+        "the driver found the device in a fatal state",
+        "a function-level reset, else a device reset",
+    )
+    COUNTERS_DISAGREE = Row(
+        _N.COUNTERS_DISAGREE,
+        Blame.HOST,
+        "the driver's own page counters are not what its commands add up to",
+        "a newer driver",
+    )
+
+    # the input
+    LOG_LINES_LOST = Row(_N.LOG_LINES_LOST, Blame.LOG, "lines are missing: what depends on them is not counted", _LOG)
+    LOG_TRUNCATED = Row(
+        _N.LOG_TRUNCATED, Blame.LOG, "the input ends too early; what could be read was", "the whole file"
+    )
+    LOG_AMBIGUOUS = Row(
+        _N.LOG_AMBIGUOUS,
+        Blame.LOG,
+        "dump lines name no device, and two dumps were in progress at once",
+        "one device's dumps at a time, or a kernel with CONFIG_PRINTK_CALLER",
+    )
+    LOG_DISAGREES = Row(_N.LOG_DISAGREES, Blame.LOG, "the driver's one-line messages contradict its dumps", _LOG)
+
+
+#: by what MANAGE_PAGES asks; the first is the device's doing, the second of an invalid command, or the link's
+_REFUSED: dict[int, tuple[Cause, Cause]] = {
+    ManagePages.GIVE: (Cause.GIVE_REFUSED, Cause.GIVE_REFUSED_WRONG),
+    ManagePages.TAKE: (Cause.TAKE_REFUSED, Cause.TAKE_REFUSED_WRONG),
+}
+_UNANSWERED: dict[int, tuple[Cause, Cause]] = {
+    ManagePages.GIVE: (Cause.GIVE_UNANSWERED, Cause.GIVE_UNANSWERED_LINK),
+    ManagePages.TAKE: (Cause.TAKE_UNANSWERED, Cause.TAKE_UNANSWERED_LINK),
+    ManagePages.CANT_GIVE: (Cause.CANT_GIVE_UNANSWERED, Cause.CANT_GIVE_UNANSWERED_LINK),
+}
+
+
+def refused(opcode: int, op_mod: int, *, valid: bool) -> Cause:
+    """The finding for a command that the device refused; ``valid`` where nothing was wrong with it."""
+    causes = Cause.COMMAND_REFUSED, Cause.COMMAND_REFUSED_WRONG
+    if opcode == Opcode.MANAGE_PAGES:
+        causes = _REFUSED.get(op_mod, causes)
+    elif opcode == Opcode.TEARDOWN_HCA:
+        causes = Cause.TEARDOWN_REFUSED, Cause.TEARDOWN_REFUSED_WRONG
+    return causes[not valid]
+
+
+def unanswered(opcode: int, op_mod: int, *, by_link: bool) -> Cause:
+    """The finding for a command that got no answer; ``by_link`` where the link gave it up."""
+    causes = Cause.COMMAND_UNANSWERED, Cause.COMMAND_UNANSWERED_LINK
+    if opcode == Opcode.MANAGE_PAGES:
+        causes = _UNANSWERED.get(op_mod, causes)
+    return causes[by_link]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: its name, whom it blames, for which function, how many 4 KiB pages it is about.
+    """One thing that is wrong: its cause, the function, and how many 4 KiB pages it is about.
 
     ``function`` is None where it is about none, or several; ``pages`` where it is not about pages. Where it happened
-    more than once (``times``), ``pages`` and ``detail``, what was being done and with which values, are those of the
-    time that it was about the most pages, ``at`` is the first. ``remedy`` is what would resolve it.
+    more than once (``times``), ``pages`` and ``detail`` (what was being done, with which values) are those of the
+    time that it was about the most pages, ``at`` is the first.
     """
 
-    name: str
-    blame: Blame
+    cause: Causes
     function: Identity | None = None
     pages: int | None = None
     detail: str = ""
-    remedy: str = ""
     session: int = 0
     times: int = 1
     at: float = field(default=0.0, compare=False)
+
+    @property
+    def name(self) -> StrEnum:
+        """The name to report."""
+        return self.cause.finding
+
+    @property
+    def blame(self) -> Blame:
+        """The party at fault."""
+        return self.cause.blame
+
+    @property
+    def remedy(self) -> str:
+        """What would resolve it."""
+        return self.cause.remedy

@@ -2,7 +2,7 @@
 
 ``Firmware`` is a device as one page supplier sees it: feed it inputs (``Submitted``, ``Want``, ``ResetFunction``,
 ``Reset``), perform the effects that it hands back (``Completed``, ``Raised``, ``Offence``, ``ResetDone``). It refuses
-what hardware would refuse and says which rule was broken (``OFFENCES``). All counts are 4 KiB pages.
+what hardware would refuse and says which rule was broken (``OffenceName``). All counts are 4 KiB pages.
 """
 
 from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty
@@ -23,7 +23,7 @@ from fwpages.device.firmware.io import (
     Tick,
     Want,
 )
-from fwpages.device.firmware.offences import OFFENCES
+from fwpages.device.firmware.offences import OffenceName
 from fwpages.device.firmware.page_order import Order
 from fwpages.device.firmware.state import Phase
 from fwpages.device.firmware.store import FirmwareError
@@ -32,7 +32,6 @@ from fwpages.device.profiles import DERIVED, Profile, ProfileError, names, parse
 __all__ = [
     "DERIVED",
     "DEVICE_FAULTS",
-    "OFFENCES",
     "CommandFault",
     "Completed",
     "DeviceFault",
@@ -45,6 +44,7 @@ __all__ = [
     "FunctionSpec",
     "Input",
     "Offence",
+    "OffenceName",
     "Order",
     "Phase",
     "PlannedFault",

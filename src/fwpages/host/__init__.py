@@ -1,9 +1,10 @@
 """The supplier's side: session, start-up and close, page path, ledger, function records, e-switch."""
 
+from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Blame, Finding
 from fwpages.custody.ledger import CustodyError
 from fwpages.host.accounts import Account, Books, books
-from fwpages.host.config import Bounds, Config
+from fwpages.host.config import Config
 from fwpages.host.host import Host
 from fwpages.host.io import (
     Aborted,

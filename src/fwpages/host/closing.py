@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.host.page_path import Origin, enqueue
 from fwpages.host.session import Program, Reclaim, Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
@@ -90,7 +90,7 @@ def _teardown(h: Host, profile: int) -> Command | None:
 def _torn_down(h: Host, profile: int, answer: Answer) -> None:
     h.session.initialized = False
     if profile != Teardown.GRACEFUL and answer["state"]:
-        h.find("teardown-state", Blame.DEVICE, detail=f"TEARDOWN_HCA(profile {profile}) answered state 1: not done")
+        h.find(Cause.TEARDOWN_STATE, detail=f"TEARDOWN_HCA(profile {profile}) answered state 1: not done")
 
 
 def _reclaimed_all(h: Host, _: int) -> bool:
@@ -121,13 +121,11 @@ def give_up(h: Host, who: Identity) -> None:
     s, left = h.session, h.records.outstanding(who)
     s.stubborn = (*s.stubborn, who)
     h.find(
-        "pages-not-returned",
-        Blame.DEVICE,
+        Cause.PAGES_NOT_RETURNED,
         who,
         left,
         f"after TEARDOWN_HCA {many(left)} did not come back: no progress for "
         f"{h.config.bounds.reclaim_progress:g} s, or refused",
-        "a device reset",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import refused
 from fwpages.host import fencing, vports
 from fwpages.host import page_path as pagepath
 from fwpages.host.closing import CLOSE, FAST_CLOSE
@@ -28,8 +28,7 @@ def answered(h: Host, answer: Answer) -> None:
     step = p.step
     if not answer.ok:
         h.find(
-            "teardown-refused" if step.name == "tear down" else "command-refused",
-            Blame.DEVICE,
+            refused(answer.opcode, 0, valid=True),
             detail=f"{p.what}, {step.name}: {answer}, syndrome {answer.syndrome:#x}",
         )
         if step.denied is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.host import page_answers as pageanswers
 from fwpages.host import vports
 from fwpages.host.io import End, Fenced, HealthFatal, LinkLost, Reset, Scope
@@ -28,7 +28,7 @@ def happened(h: Host, x: HealthFatal | LinkLost | Fenced) -> None:
         ask(h, f"fatal health syndrome: {x.reason}", "reset")
     else:
         out = h.left()
-        h.find("link-lost", Blame.LINK, pages=out, detail=f"{x.reason}; {many(out)} out", remedy="a device reset")
+        h.find(Cause.LINK_LOST, pages=out, detail=f"{x.reason}; {many(out)} out")
         ask(h, f"the link is lost: {x.reason}", "lost")
 
 
@@ -83,11 +83,9 @@ def not_fenced(h: Host) -> None:
     s, left = h.session, h.left()
     s.fence = None
     h.find(
-        "not-fenced",
-        Blame.LINK,
+        Cause.NOT_FENCED,
         pages=left,
         detail=f"no proof of a reset in {h.config.bounds.fence:g} s; {many(left)} left out of reach",
-        remedy="a device reset",
     )
     if h.reopen is not None:
         h.reopen = None

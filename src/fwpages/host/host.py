@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fwpages.custody.findings import Blame, Finding
+from fwpages.custody.findings import Cause, Finding, unanswered
 from fwpages.custody.ledger import Ledger, State
 from fwpages.custody.records import Records
 from fwpages.host import control, fencing, vports
@@ -42,7 +42,7 @@ from fwpages.host.io import (
     VportInfo,
 )
 from fwpages.host.memory import Pool
-from fwpages.host.page_path import PAGE_SLOT, PagePath
+from fwpages.host.page_path import PagePath
 from fwpages.host.session import Flight, Phase, Progress, Session, not_open
 from fwpages.host.startup import STARTUP
 from fwpages.pages.space import Addresses
@@ -50,7 +50,7 @@ from fwpages.pages.tags import Mask
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import Teardown, opcode_name
+from fwpages.prm.opcodes import PAGE_SLOT, Teardown, opcode_name
 
 
 class Host:
@@ -164,8 +164,7 @@ class Host:
         if flight is None or x.session != self.session.number:
             known = 0 < x.id < self.next_id
             self.find(
-                "late-answer" if known else "answer-unasked",
-                Blame.DEVICE,
+                Cause.STALE_ANSWER if known else Cause.ANSWER_UNASKED,
                 detail=f"{x.answer} to command {x.id} of session {x.session}: "
                 + (
                     "its session or its slot is gone; nothing is taken from it" if known else "no such command was sent"
@@ -173,13 +172,13 @@ class Host:
             )
             return
         if flight.command.opcode != x.answer.opcode:
-            self.find("answer-malformed", Blame.LINK, detail=f"command {x.id} {flight.command} got {x.answer}")
+            self.find(Cause.ANSWER_MISDELIVERED, detail=f"command {x.id} {flight.command} got {x.answer}")
             return
         del self.flights[x.id]
         if flight.overdue and self.session.phase is not Phase.FENCING:
             who = self.path.op.identity if flight.slot == PAGE_SLOT and self.path.op is not None else None
             detail = f"{x.answer} came after its time; what it says is believed"
-            self.find("late-answer", Blame.DEVICE, who, detail=detail)
+            self.find(Cause.LATE_ANSWER, who, detail=detail)
         if flight.slot == PAGE_SLOT:
             pageanswers.answered(self, flight, x.answer)
         elif not flight.overdue:
@@ -188,13 +187,12 @@ class Host:
     def _aborted(self, x: Aborted) -> None:
         flight = self.flights.get(x.id)
         if flight is not None and x.session == self.session.number and not flight.overdue:
-            self._overdue(flight, f"the link gave it up ({x.reason})", Blame.LINK)
+            self._overdue(flight, f"the link gave it up ({x.reason})", by_link=True)
 
     def _page_request(self, x: PageRequest) -> None:
         if x.session != self.session.number or self.session.phase is Phase.ENDED:
             self.find(
-                "stale-page-request",
-                Blame.LINK,
+                Cause.STALE_PAGE_REQUEST,
                 detail=f"a page request of session {x.session} ({many(x.event.num_pages)} for function "
                 f"{x.event.number:#x}) came in session {self.session.number}, {self.session.phase}; it is ignored",
             )
@@ -220,7 +218,7 @@ class Host:
         if wanted and self.path.queues:
             pagepath.cannot_give(self, why)
         elif wanted and self.session.phase is Phase.OPENING:
-            self.find("alloc-failed", Blame.HOST, pages=x.pages, detail=f"no memory for the event queues: {why}")
+            self.find(Cause.ALLOC_FAILED, pages=x.pages, detail=f"no memory for the event queues: {why}")
             self.fail(f"no memory for the event queues: {why}")
 
     def _tick(self) -> None:
@@ -228,7 +226,7 @@ class Host:
         for n in list(self.flights):
             flight = self.flights.get(n)  # a time-out may end in a fence, and with it the others
             if flight is not None and not flight.overdue and self.now >= flight.deadline:
-                self._overdue(flight, f"no answer in {self.config.bounds.command:g} s", Blame.DEVICE)
+                self._overdue(flight, f"no answer in {self.config.bounds.command:g} s", by_link=False)
         if s.fence is not None and self.now >= s.fence:
             fencing.not_fenced(self)
 
@@ -241,20 +239,16 @@ class Host:
         """Nothing but a fence gets the pages back now: ask for one."""
         fencing.ask(self, why, end)
 
-    def _overdue(self, flight: Flight, why: str, blame: Blame) -> None:
+    def _overdue(self, flight: Flight, why: str, *, by_link: bool) -> None:
         if flight.slot == PAGE_SLOT:
-            pageanswers.overdue(self, why, blame)
+            pageanswers.overdue(self, why, by_link=by_link)
             self.flights[flight.id] = replace(flight, overdue=True)
             if self.session.phase is not Phase.OPEN:
                 self.fence("a page command of the start-up or the close was not answered", "forced")
             return
         self.flights[flight.id] = replace(flight, overdue=True)
-        self.find(
-            "command-unanswered",
-            blame,
-            detail=f"{flight.command}: {why}; slot {flight.slot} stays taken",
-            remedy="a late answer, or a device reset",
-        )
+        cause = unanswered(flight.command.opcode, flight.command.op_mod, by_link=by_link)
+        self.find(cause, detail=f"{flight.command}: {why}; slot {flight.slot} stays taken")
         p = self.session.progress
         if p is not None and p.flight == flight.id and p.step.unanswered is not None:
             p.step.unanswered(self, p.subject)
@@ -301,22 +295,14 @@ class Host:
         """Tell the caller that an operation has ended."""
         self.emit(Done(self.session.number, what, ok, detail))
 
-    def find(
-        self,
-        name: str,
-        blame: Blame,
-        function: Identity | None = None,
-        pages: int | None = None,
-        detail: str = "",
-        remedy: str = "",
-    ) -> None:
-        """Record a finding. The same again for the same function is told once.
+    def find(self, cause: Cause, function: Identity | None = None, pages: int | None = None, detail: str = "") -> None:
+        """Record a finding. The same again for the same function is reported once.
 
         It may be about the same pages again: they are not added up, the time that it was about the most of them stands.
         """
         s = self.session
-        key = (name, blame.value, function)
-        now = Finding(name, blame, function, pages, detail, remedy, s.number, at=self.now)
+        key = (cause.finding, cause.blame, function)
+        now = Finding(cause, function, pages, detail, s.number, at=self.now)
         first = s.findings.get(key)
         if first is None:
             s.findings[key] = now

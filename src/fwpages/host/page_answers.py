@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
-from fwpages.host.page_path import PAGE_SLOT, Origin, PageOp, pop, served
+from fwpages.custody.findings import Cause, unanswered
+from fwpages.host.page_path import Origin, PageOp, pop, served
 from fwpages.host.session import Flight
 from fwpages.pages.words import many
 from fwpages.prm.message import Answer
-from fwpages.prm.opcodes import ManagePages
+from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
 from fwpages.prm.status import status_words
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def answered(h: Host, flight: Flight, answer: Answer) -> None:
     elif op.kind is ManagePages.TAKE:
         _took(h, op, answer, late=flight.overdue)
     elif not answer.ok:
-        h.find("command-refused", Blame.DEVICE, op.identity, detail=f"CANT_GIVE: {status_words(answer.status)}")
+        h.find(Cause.COMMAND_REFUSED, op.identity, detail=f"CANT_GIVE: {status_words(answer.status)}")
 
 
 def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
@@ -41,13 +41,11 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
             # neither side did wrong: firmware let go of what it had, and the GIVE was out before the host heard of it
             h.ledger.doubt(record, op.index)
             h.find(
-                "give-crossed-release",
-                Blame.LINK,
+                Cause.GIVE_CROSSED_RELEASE,
                 op.identity,
                 op.asked,
                 f"a GIVE of {many(op.asked)} was out when firmware released all of the function's pages: it may or may "
                 "not have these",
-                "a TAKE that names them, or a device reset",
             )
         else:
             h.ledger.accept(record, op.index)
@@ -55,12 +53,10 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
         h.pool.put(h.ledger.withdraw(op.index) if late else h.ledger.refuse(record, op.index))
         h.session.give_dropped += op.asked
         h.find(
-            "give-refused",
-            Blame.DEVICE,
+            Cause.GIVE_REFUSED,
             op.identity,
             op.asked,
             f"GIVE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}",
-            "firmware asks again if it still needs them",
         )
     if late:
         return
@@ -77,12 +73,10 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
     if not answer.ok:
         h.session.reclaim_discard += op.asked
         h.find(
-            "take-refused",
-            Blame.DEVICE,
+            Cause.TAKE_REFUSED,
             op.identity,
             op.asked,
             f"TAKE of {many(op.asked)}: {status_words(answer.status)}, syndrome {answer.syndrome:#x}; they stay held",
-            "the close, or a device reset, gets them back",
         )
         good = 0
     else:
@@ -98,8 +92,7 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
     named = answer["output_num_entries"] if answer.ok else op.asked
     if named < op.asked and not op.crossed:
         h.find(
-            "take-short",
-            Blame.DEVICE,
+            Cause.TAKE_SHORT,
             op.identity,
             op.asked - named,
             f"firmware wanted pages taken back, and returned {named} upon a TAKE of {many(op.asked)}",
@@ -116,8 +109,7 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
     count = answer["output_num_entries"]
     if count > min(op.asked, answer.pas.size):
         h.find(
-            "count-over-asked",
-            Blame.DEVICE,
+            Cause.COUNT_OVER_ASKED,
             op.identity,
             count,
             f"TAKE of {many(op.asked)} answered with a count of {count} and {answer.pas.size} addresses",
@@ -127,16 +119,15 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
     returned = h.ledger.check_return(op.identity, addresses)
     if returned.refused:
         reasons = (
-            ("returned-foreign", "of another function", returned.foreign),
-            ("returned-twice", "returned before", returned.twice),
-            ("returned-never-given", "never given", returned.unknown),
+            (Cause.RETURNED_FOREIGN, "of another function", returned.foreign),
+            (Cause.RETURNED_TWICE, "returned before", returned.twice),
+            (Cause.RETURNED_NEVER_GIVEN, "never given", returned.unknown),
         )
-        for name, words, pages in reasons:
+        for cause, words, pages in reasons:
             # a release_all has freed what a TAKE under way names: firmware says the same thing twice
-            if pages.size and not (name == "returned-twice" and op.crossed):
+            if pages.size and not (cause is Cause.RETURNED_TWICE and op.crossed):
                 h.find(
-                    name,
-                    Blame.DEVICE,
+                    cause,
                     op.identity,
                     pages.size,
                     f"TAKE named {many(pages.size)} {words}, the first {int(pages[0]):#x}; refused, the rest counts",
@@ -163,7 +154,7 @@ def doubt(h: Host) -> int | None:
     return int(index.size)
 
 
-def overdue(h: Host, why: str, blame: Blame) -> None:
+def overdue(h: Host, why: str, *, by_link: bool) -> None:
     """The page command that is out was not answered in time, or the link gave it up."""
     op = h.path.op
     if op is None:
@@ -172,10 +163,8 @@ def overdue(h: Host, why: str, blame: Blame) -> None:
     doubtful = "" if pages is None else f" {many(pages)} doubtful,"
     waiting = f"; {h.path.waiting} requests wait behind it" if h.path.waiting else ""
     h.find(
-        f"{op.kind.name.lower().replace('_', '-')}-unanswered",
-        blame,
+        unanswered(Opcode.MANAGE_PAGES, op.kind, by_link=by_link),
         op.identity,
         pages,
         f"{op.kind.name} of {many(op.asked)}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
-        "a late answer, or a device reset",
     )

@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.host.session import Phase
 from fwpages.pages.space import Indices
 from fwpages.pages.words import many
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
 
 if TYPE_CHECKING:
     from fwpages.host.host import Host
-
-#: where Linux keeps page commands: the last slot of a queue of 32
-PAGE_SLOT = 31
 
 _NONE: Indices = np.zeros(0, np.int64)
 
@@ -100,8 +97,7 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
     s = h.session
     if not s.events or s.mode is None:
         h.find(
-            "request-without-eq",
-            Blame.DEVICE,
+            Cause.REQUEST_WITHOUT_EQ,
             detail=f"a page request for function {event.number:#x}, {many(event.num_pages)}, came while no event "
             f"queue for page requests existed (session {s.phase}); it is ignored",
         )
@@ -111,8 +107,7 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
         release_all(h, who)
     elif event.num_pages > h.config.bounds.memory:
         h.find(
-            "absurd-count",
-            Blame.DEVICE,
+            Cause.ABSURD_REQUEST,
             who,
             event.num_pages,
             f"firmware asks for {many(event.num_pages)}, more than the {h.config.bounds.memory} that are lent in all; "
@@ -137,7 +132,7 @@ def take_back(h: Host, who: Identity, pages: int, what: str) -> None:
     back = min(pages, out)
     if back < pages:
         detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out; {back} are asked for"
-        h.find("absurd-count", Blame.DEVICE, who, pages, detail)
+        h.find(Cause.ABSURD_TAKE_BACK, who, pages, detail)
     if back:
         enqueue(h, who, -back, Origin.EVENT)
 
@@ -147,12 +142,10 @@ def enqueue(h: Host, who: Identity, pages: int, origin: Origin) -> None:
     path, bound = h.path, h.config.bounds.queue
     if origin is Origin.EVENT and path.waiting >= bound:
         h.find(
-            "request-dropped",
-            Blame.HOST,
+            Cause.REQUEST_DROPPED,
             who,
             abs(pages),
             f"{bound} page requests wait already, no room for one of {many(pages)}",
-            "firmware was told that nothing comes" if pages > 0 else "firmware keeps the pages and may ask again",
         )
         if pages > 0:
             h.session.alloc_failed += pages
@@ -166,14 +159,12 @@ def release_all(h: Host, who: Identity) -> None:
     s = h.session
     if not s.release_all or who == s.own:
         h.find(
-            "release-all-own" if s.release_all else "release-all-not-negotiated",
-            Blame.DEVICE,
+            Cause.RELEASE_ALL_OWN if s.release_all else Cause.RELEASE_ALL_NOT_NEGOTIATED,
             who,
             h.records.outstanding(who),
-            "release_all for the supplier's own function, which is alive"
+            "release_all for the supplier's own function, which is open"
             if s.release_all
             else "release_all although the capability release_all_pages was not set",
-            "the pages stay held until firmware returns them or the device is reset",
         )
         return
     op, unsure = h.path.op, _NONE
@@ -258,7 +249,7 @@ def cannot_give(h: Host, why: str) -> None:
     who = next(iter(path.queues))
     request = pop(path, who)
     h.session.alloc_failed += request.pages
-    h.find("alloc-failed", Blame.HOST, who, request.pages, f"{many(request.pages)} cannot be given: {why}")
+    h.find(Cause.ALLOC_FAILED, who, request.pages, f"{many(request.pages)} cannot be given: {why}")
     if request.origin is Origin.STARTUP:
         h.fail(f"{request.pages} start-up pages cannot be given: {why}")
     else:

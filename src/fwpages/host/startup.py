@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.host.page_path import Origin, enqueue, take_back, type_of
 from fwpages.host.session import Program, Refused, Step
 from fwpages.pages import PAGE_SIZE
@@ -17,13 +17,11 @@ from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.identity import FunctionType, Mode, named, vhca_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages
+from fwpages.prm.opcodes import CAP_CURRENT, HOST_ENDIANNESS, CapType, Opcode, QueryPages
 
 if TYPE_CHECKING:
     from fwpages.host.host import Host
 
-#: ACCESS_REG: op_mod 0 writes; the register that tells the device the host's byte order (HOST_ENDIANNESS)
-HOST_ENDIANNESS = 0x7004
 _MODE = "icm_mng_function_id_mode"
 
 #: queues in the order of their making: name, log2 of entries, events (bits of event_bitmask_0), interrupt
@@ -64,7 +62,7 @@ def _query_pages(which: QueryPages) -> Step:
         s = h.session
         if s.mode is Mode.VHCA_ID:
             detail = f"QUERY_PAGES({which.name.lower()}) for {s.own} was refused, its capabilities say VHCA_ID mode"
-            h.find("mode-disagreement", Blame.DEVICE, s.own, detail=detail, remedy="a device reset")
+            h.find(Cause.MODE_DISAGREEMENT, s.own, detail=detail)
 
     # a TAKE would be refused alike, so what was given is fenced off
     refused = Refused.FENCE if which is QueryPages.INIT else Refused.FAIL
@@ -79,8 +77,7 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
     who = named(s.mode, answer["function_id"], h.config.supplier.ecpf)
     if who != s.own:
         h.find(
-            "startup-identity",
-            Blame.DEVICE,
+            Cause.STARTUP_IDENTITY,
             who,
             pages,
             f"QUERY_PAGES({which.name.lower()}) names {who}, the supplier is {s.own}; the pages go to {who}",
@@ -92,8 +89,7 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
         take_back(h, who, -pages, f"QUERY_PAGES({which.name.lower()})")
     elif pages > h.config.bounds.memory:
         h.find(
-            "absurd-count",
-            Blame.DEVICE,
+            Cause.ABSURD_STARTUP,
             who,
             pages,
             f"QUERY_PAGES({which.name.lower()}) wants {many(pages)}, {h.config.bounds.memory} are lent in all",
@@ -121,7 +117,7 @@ def _caps_in(h: Host, answer: Answer) -> dict[str, int] | None:
     try:
         return read_general(answer.data)
     except LayoutError as e:
-        h.find("answer-malformed", Blame.DEVICE, detail=f"QUERY_HCA_CAP: {e}")
+        h.find(Cause.ANSWER_MALFORMED, detail=f"QUERY_HCA_CAP: {e}")
         h.fail("the device's general capabilities cannot be read")
         return None
 
@@ -175,11 +171,9 @@ def _confirm(h: Host, _: int, answer: Answer) -> None:
     for name, words in ((_MODE, "FUNC_ID names go on to be used"), ("release_all_pages", "what it reads is believed")):
         if was[name] != now[name]:
             h.find(
-                "mode-disagreement" if name == _MODE else "capability-disagreement",
-                Blame.DEVICE,
+                Cause.MODE_DISAGREEMENT if name == _MODE else Cause.CAPABILITY_DISAGREEMENT,
                 s.own,  # as its accounts have it from here on
                 detail=f"{name} was set to {was[name]} and answered OK, its current value is {now[name]}; {words}",
-                remedy="a device reset",
             )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fwpages.custody.findings import Blame
+from fwpages.custody.findings import Cause
 from fwpages.custody.records import Record
 from fwpages.host.io import Misuse, VportInfo
 from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait, not_open
@@ -109,7 +109,7 @@ def _learn(h: Host, vport: int, answer: Answer) -> None:
     try:
         who = vhca_id(read_general(answer.data)["vhca_id"])
     except LayoutError as e:
-        h.find("answer-malformed", Blame.DEVICE, detail=f"vport {vport:#x}: QUERY_HCA_CAP: {e}")
+        h.find(Cause.ANSWER_MALFORMED, detail=f"vport {vport:#x}: QUERY_HCA_CAP: {e}")
         return
     _claim(h, vport, who)
 
@@ -122,8 +122,7 @@ def _claim(h: Host, vport: int, who: Identity) -> None:
         users.append("the supplier itself")
     if users:
         h.find(
-            "vhca-id-twice",
-            Blame.DEVICE,
+            Cause.VHCA_ID_TWICE,
             who,
             detail=f"vport {vport:#x} is said to have {who}, which {users[0]} has; its pages stay with that",
         )
@@ -200,12 +199,10 @@ def _give_up(h: Host, w: Wait, left: int) -> None:
         owed[row.identity] = row.type, n + owed.get(row.identity, (row.type, 0))[1]
     for who, (kind, n) in owed.items():
         h.find(
-            "wait-timeout",
-            Blame.DEVICE,
+            Cause.WAIT_TIMEOUT,
             who,
             n,
             f"{w.what}: {many(n)} of {who} ({kind}) did not come back in time",
-            "firmware returning them, a function reset, or the close",
         )
     h.done(w.what, ok=False, detail=f"{many(left)} still out")
 

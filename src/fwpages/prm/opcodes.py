@@ -29,6 +29,13 @@ class Opcode(IntEnum):
     ACCESS_REG = 0x805
 
 
+#: register of ACCESS_REG that tells the device the host's byte order (Linux: MLX5_REG_HOST_ENDIANNESS)
+HOST_ENDIANNESS = 0x7004
+
+#: the command slot of page commands: the last of a queue of 32 (Linux: cmd.c, vars.max_reg_cmds and page_queue)
+PAGE_SLOT = 31
+
+
 class QueryPages(IntEnum):
     """op_mod of QUERY_PAGES: which pages are asked about."""
 

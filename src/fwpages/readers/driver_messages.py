@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Mode
 from fwpages.readers.observations import (
@@ -392,5 +393,5 @@ def read_message(place: Place, device: str, function: str | None, message: str) 
                 return w.build(Fields(place, device, message, m))
             except ImplausibleNumberError:
                 detail = f"{message[:80]}: no driver says such numbers"
-                return MissingInput(place=place, device=device, name="log-lines-lost", detail=detail)
+                return MissingInput(place=place, device=device, cause=Cause.LOG_LINES_LOST, detail=detail)
     return None

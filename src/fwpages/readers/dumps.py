@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.commands import CAP_PAGE, form_of
 from fwpages.prm.opcodes import ManagePages, Opcode, opcode_name
 from fwpages.prm.queue import (
@@ -73,9 +74,9 @@ class Dumps:
         self._mixed = False
 
     @property
-    def _missing(self) -> str:
+    def _missing(self) -> Cause:
         """What it means that lines do not fit together: they may be another device's rather than missing."""
-        return "log-ambiguous" if self._mixed else "log-lines-lost"
+        return Cause.LOG_AMBIGUOUS if self._mixed else Cause.LOG_LINES_LOST
 
     def start(self, place: Place, device: str, slot: int | None, caller: str | None) -> Iterator[Observation]:
         """``start dump``: a headline should follow."""
@@ -205,7 +206,7 @@ class Dumps:
             yield MissingInput(
                 place=place,
                 device="",
-                name=self._missing,
+                cause=self._missing,
                 detail=f"dump lines{where} that no headline announced, or that do not continue the last",
             )
 
@@ -220,7 +221,7 @@ class Dumps:
             yield MissingInput(
                 place=place,
                 device=dump.device,
-                name="log-ambiguous",
+                cause=Cause.LOG_AMBIGUOUS,
                 detail=f"two dumps under way at once, and their lines name no device: {name} cannot be told apart",
                 opcode=dump.opcode,
                 key=self._forget(dump),
@@ -279,16 +280,18 @@ class Dumps:
             dump.out = not dump.buf[63] & 1
         head_end = INLINE if dump.data_only else ENTRY_SIZE
         if not dump.whole(0, head_end):
-            name = "log-truncated" if at_end else self._missing
+            cause = Cause.LOG_TRUNCATED if at_end else self._missing
             inline = None if dump.data_only or not dump.whole(16, 32) else bytes(dump.buf[16:32])
-            yield self._lost(dump, f"the first lines of a dump of {opcode_name(dump.opcode)} are missing", inline, name)
+            yield self._lost(
+                dump, f"the first lines of a dump of {opcode_name(dump.opcode)} are missing", inline, cause
+            )
             return
         message, holes = dump.message()
         short = dump.short()
         if lost or short:
             what = f"lines of a dump of {opcode_name(dump.opcode)} are missing"
-            name = "log-truncated" if at_end and not dump.holes else self._missing
-            yield MissingInput(place=dump.place, device=dump.device, name=name, detail=lost or what, harmless=True)
+            cause = Cause.LOG_TRUNCATED if at_end and not dump.holes else self._missing
+            yield MissingInput(place=dump.place, device=dump.device, cause=cause, detail=lost or what, harmless=True)
         if short and at_end and not dump.out:
             return
         yield from self._output(dump, message, holes) if dump.out else self._input(dump, message, holes)
@@ -330,7 +333,9 @@ class Dumps:
             harmless = dump.device not in self._begun
             if not harmless:
                 text = f"the INPUT dump of {opcode_name(opcode)} is missing; its OUTPUT dump repeats it"
-                yield MissingInput(place=dump.place, device=dump.device, name=self._missing, detail=text, harmless=True)
+                yield MissingInput(
+                    place=dump.place, device=dump.device, cause=self._missing, detail=text, harmless=True
+                )
             sent = _Sent(next(self._keys), opcode, inline, dump.slot)
             command = inline[: entry["input_length"]]
             yield CommandSubmitted(place=dump.place, device=dump.device, key=sent.key, message=command, slot=dump.slot)
@@ -370,7 +375,7 @@ class Dumps:
         return MissingInput(
             place=dump.place,
             device=dump.device,
-            name=self._missing,
+            cause=self._missing,
             detail=f"the OUTPUT dump of {opcode_name(sent.opcode)} is missing: what was answered is not known",
             opcode=sent.opcode,
             number=number,
@@ -378,7 +383,7 @@ class Dumps:
             key=sent.key,
         )
 
-    def _lost(self, dump: Dump, detail: str, inline: bytes | None, name: str) -> Observation:
+    def _lost(self, dump: Dump, detail: str, inline: bytes | None, cause: Cause) -> Observation:
         number, ec = function_of(inline) if inline else (None, False)
         key = None
         if dump.out:
@@ -392,13 +397,13 @@ class Dumps:
         return MissingInput(
             place=dump.place,
             device=dump.device,
-            name=name,
+            cause=cause,
             detail=detail,
             opcode=dump.opcode,
             number=number,
             ec=ec,
             key=key,
-            harmless=name == "log-truncated" and not dump.out,
+            harmless=cause is Cause.LOG_TRUNCATED and not dump.out,
         )
 
 

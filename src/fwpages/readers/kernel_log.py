@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable, Iterator
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.opcodes import Opcode
 from fwpages.readers.driver_messages import read_message
 from fwpages.readers.dumps import Dumps, caller_of
@@ -108,10 +109,10 @@ class KernelLog:
             why = encoding or ("is no text" if binary else "says nothing of mlx5_core")
             raise InputError(f"{source.name} {why}{': ' + source.broken if source.broken else ''}; {EXPECTED}")
         if source.broken:
-            yield MissingInput(place=place, device="", name="log-truncated", detail=source.broken, harmless=True)
+            yield MissingInput(place=place, device="", cause=Cause.LOG_TRUNCATED, detail=source.broken, harmless=True)
         if source.skipped:
             detail = f"{source.skipped} lines were too long to be read"
-            yield MissingInput(place=place, device="", name="log-lines-lost", detail=detail)
+            yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
 
     def _words(self, number: int, line: bytes) -> Iterable[Observation] | None:
         """A dump line: `cmd[31]: 010: 01080000 00000001 00000000 00000006`, in older kernels without the slot.
@@ -266,7 +267,7 @@ class KernelLog:
         if cut is None:
             return line
         place = Place(self._source.name, number, clock(line[:80].decode("utf-8", "replace")))
-        yield MissingInput(place=place, device="", name="log-lines-lost", detail=cut[0])
+        yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=cut[0])
         return cut[1]
 
     def _notice(self, number: int, line: str) -> Iterator[Observation]:
@@ -282,7 +283,7 @@ class KernelLog:
             # the limit on callbacks is on the driver's complaints; dumps and debug lines have none
             harmless = "callbacks suppressed" in line
             if not harmless or "mlx5" in line:
-                yield MissingInput(place=place, device="", name="log-lines-lost", detail=detail, harmless=harmless)
+                yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail, harmless=harmless)
 
 
 def _device_in(line: str) -> re.Match[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Mode, Supplier
 
@@ -269,7 +270,7 @@ class MissingInput(Observation):
     need. ``key``: the command whose answer will not be seen. An empty ``device`` concerns every device of the input.
     """
 
-    name: str
+    cause: Cause
     detail: str
     opcode: int | None = None
     number: int | None = None

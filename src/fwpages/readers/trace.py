@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent, decode_page_request, encode_page_request
 from fwpages.prm.identity import Supplier
 from fwpages.prm.layout import LayoutError
@@ -121,9 +122,9 @@ class TraceReader:
         if source.broken:
             yield self._cut(place, source.broken)
         if source.skipped:
-            yield self._lost(place, "log-lines-lost", f"{source.skipped} lines were too long to be read")
+            yield self._lost(place, Cause.LOG_LINES_LOST, f"{source.skipped} lines were too long to be read")
         if self._broken > MAX_BROKEN:
-            yield self._lost(place, "log-lines-lost", f"{self._broken} lines in all could not be read")
+            yield self._lost(place, Cause.LOG_LINES_LOST, f"{self._broken} lines in all could not be read")
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
             yield Note(place=place, device=self._device, text=text)
@@ -131,7 +132,7 @@ class TraceReader:
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
             detail = f"the trace was cut: what came after line {place.line} is not in it"
-            yield self._lost(place, "log-lines-lost", detail)
+            yield self._lost(place, Cause.LOG_LINES_LOST, detail)
 
     def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Observation]:
         place = Place(self._source.name, number)
@@ -163,10 +164,10 @@ class TraceReader:
             return
         due = 0 if head or self._next is None else self._next
         if head and self._next is not None and not self._ended:
-            yield self._lost(place, "log-lines-lost", "another trace begins, and the one before it has no end")
+            yield self._lost(place, Cause.LOG_LINES_LOST, "another trace begins, and the one before it has no end")
         if n > due:
             missing = f"line {due} is" if n == due + 1 else f"lines {due} to {n - 1} are"
-            yield self._lost(place, "log-lines-lost", f"by the numbers in it, {missing} missing before this one")
+            yield self._lost(place, Cause.LOG_LINES_LOST, f"by the numbers in it, {missing} missing before this one")
         self._next = max(due, n + 1)
         self._ended = False
 
@@ -248,15 +249,15 @@ class TraceReader:
     def _bad(self, place: Place, why: str) -> Iterator[Observation]:
         self._broken += 1
         if self._broken <= MAX_BROKEN:
-            yield self._lost(place, "log-lines-lost", f"the line cannot be read: {why}")
+            yield self._lost(place, Cause.LOG_LINES_LOST, f"the line cannot be read: {why}")
 
-    def _lost(self, place: Place, name: str, detail: str, *, harmless: bool = False) -> MissingInput:
-        return MissingInput(place=place, device=self._device, name=name, detail=detail, harmless=harmless)
+    def _lost(self, place: Place, cause: Cause, detail: str, *, harmless: bool = False) -> MissingInput:
+        return MissingInput(place=place, device=self._device, cause=cause, detail=detail, harmless=harmless)
 
     def _cut(self, place: Place, detail: str) -> MissingInput:
         """The end is missing: as much is known as was read, unless the trace promised an end."""
         promised, self._ended = self._next is not None, True
-        return self._lost(place, "log-truncated", detail, harmless=not promised)
+        return self._lost(place, Cause.LOG_TRUNCATED, detail, harmless=not promised)
 
 
 def _number(line: dict[str, Any], name: str, default: int | None = -1) -> int | None:

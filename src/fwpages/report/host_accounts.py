@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fwpages.custody.accounts import FindingAccount, FunctionAccount, Report, SessionAccount, by_type, counters, total
-from fwpages.device import OFFENCES, Offence
+from fwpages.device import Offence
 from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
 from fwpages.prm.identity import Identity
@@ -98,8 +98,8 @@ def _offences(offences: Iterable[Offence]) -> list[FindingAccount]:
 
 def _offence(o: Offence, times: int) -> FindingAccount:
     who = None if o.function is None else str(o.function)
-    detail = f"the driver {OFFENCES[o.name]}: {o.detail}" + _times(times)
-    return FindingAccount(name=o.name, blame="host", function=who, detail=detail)
+    detail = f"{o.name.meaning}: {o.detail}" + _times(times)
+    return FindingAccount(name=o.name, blame="host", function=who, detail=detail, remedy=o.name.remedy)
 
 
 def _excused(offences: Iterable[tuple[Offence, str]]) -> list[str]:
@@ -108,7 +108,7 @@ def _excused(offences: Iterable[tuple[Offence, str]]) -> list[str]:
     for o, fault in offences:
         alike.setdefault((o.name, o.function, fault), []).append(o)
     return [
-        f"because of {fault} the driver {OFFENCES[rows[0].name]}: {rows[0].detail}" + _times(len(rows))
+        f"because of {fault} {rows[0].name.meaning}: {rows[0].detail}" + _times(len(rows))
         for (_, _, fault), rows in alike.items()
     ]
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from fwpages.custody.finding_table import FINDINGS
-from fwpages.device import DEVICE_FAULTS, OFFENCES, Firmware, Input, PlannedFault, Profile, faulty
+from fwpages.custody.findings import FindingName
+from fwpages.device import DEVICE_FAULTS, Firmware, Input, OffenceName, PlannedFault, Profile, faulty
 from fwpages.device.faults.catalogue import LATE, TOO_LATE
 from fwpages.host import Bounds
 from tests.device.conftest import SF, VF, VF2
@@ -19,7 +19,7 @@ def test_a_fault_has_a_name_words_and_findings_that_there_are(name: str) -> None
     assert words
     assert words[-1] not in ".,;"
     assert len(named) == len(set(named))
-    assert set(named) <= FINDINGS.keys() | OFFENCES.keys()
+    assert set(named) <= {*FindingName, *OffenceName}
 
 
 def test_no_two_faults_are_described_alike() -> None:

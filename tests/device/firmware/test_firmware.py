@@ -15,6 +15,7 @@ from fwpages.device import (
     FirmwareError,
     FunctionSpec,
     Offence,
+    OffenceName,
     Profile,
     Reset,
     ResetFunction,
@@ -137,7 +138,7 @@ def test_offences_are_bounded(small: Profile) -> None:
     for n in range(MOST_OFFENCES + 5):
         fw.feed(0.0, Submitted(n, Command(0x1000 + n), 16))
     assert len(fw.offences) == MOST_OFFENCES
-    assert fw.offences[0] == Offence("unknown-command", None, "opcode 0x1005")
+    assert fw.offences[0] == Offence(OffenceName.UNKNOWN_COMMAND, None, "opcode 0x1005")
 
 
 def test_check_finds_what_cannot_be(opened: Driver) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.device import OFFENCES, Completed, FunctionSpec, Offence, Profile, Submitted
-from fwpages.device.firmware.offences import STATUS, RefusedError
+from fwpages.device import Completed, FunctionSpec, Offence, Profile, Submitted
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
@@ -31,7 +30,7 @@ def test_a_refusal_changes_nothing_and_its_status_is_its_offence_s(
         offences = [e for e in effects if isinstance(e, Offence)]
         (done,) = (e for e in effects if isinstance(e, Completed))
         assert (done.id, done.answer.opcode) == (n, c.opcode)
-        assert [STATUS[o.name] for o in offences if STATUS[o.name]] == [done.answer.status] * (not done.answer.ok)
+        assert [o.name.status for o in offences if o.name.status] == [done.answer.status] * (not done.answer.ok)
         if not done.answer.ok:
             assert len(effects) == 2
             assert d.fw.key() == before
@@ -39,20 +38,9 @@ def test_a_refusal_changes_nothing_and_its_status_is_its_offence_s(
 
 
 def test_a_refusal_says_which_rule_and_with_which_values() -> None:
-    e = RefusedError("count-mismatch", "input_num_entries 3, 2 page addresses")
+    e = RefusedError(OffenceName.COUNT_MISMATCH, "input_num_entries 3, 2 page addresses")
     assert str(e) == "count-mismatch: input_num_entries 3, 2 page addresses"
     assert e.status is Status.BAD_INP_LEN
-
-
-def test_what_the_driver_did_reads_on_from_the_driver() -> None:
-    """Reports put it so: "the driver sent a GIVE of no pages: …"."""
-    assert all(words[0].islower() and words[-1].isalnum() for words in OFFENCES.values())
-
-
-def test_the_rules_are_nobody_s_to_change() -> None:
-    for table in (OFFENCES, STATUS):
-        with pytest.raises(TypeError):
-            table["unknown-command"] = None  # type: ignore[index]  # what is to be refused
 
 
 def test_pages_left_are_no_reason_to_refuse_the_end_of_a_session(opened: Driver) -> None:

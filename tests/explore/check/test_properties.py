@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fwpages.device import Offence
+from fwpages.device import Offence, OffenceName
 from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
@@ -166,8 +166,8 @@ def test_ends() -> None:
 
 
 def test_an_offence_is_the_drivers_only_where_nothing_went_wrong() -> None:
-    w = replace(rest(), log=[("device>", Offence("bad-thing", None, "how"))])
-    assert see("no-offence", w) == "bad-thing: how"
+    w = replace(rest(), log=[("device>", Offence(OffenceName.EMPTY_GIVE, None, "how"))])
+    assert see("no-offence", w) == "empty-give: how"
     assert see("no-offence", replace(w, faults_left=0)) is None
 
 

@@ -2,26 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.device import DEVICE_FAULTS, OFFENCES, Offence
+from fwpages.device import DEVICE_FAULTS, Offence, OffenceName
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.consequences import cause_of
 from fwpages.link.faults.link_faults import LINK_FAULTS
-from fwpages.link.queue.offences import WIRE_OFFENCES, WireOffence
+from fwpages.link.queue.offences import WireOffence, WireOffenceName
 
 
 @pytest.mark.parametrize("fault", [*DEVICE_FAULTS.values(), *LINK_FAULTS.values(), *BYTE_FAULTS.values()])
 def test_a_fault_causes_offences_that_there_are(fault: object) -> None:
-    assert getattr(fault, "offences", frozenset()) <= OFFENCES.keys() | WIRE_OFFENCES.keys()
+    assert getattr(fault, "offences", frozenset()) <= {*OffenceName, *WireOffenceName}
 
 
 def test_an_offence_is_caused_by_a_fault_that_took_effect_and_can_cause_it() -> None:
-    offence = Offence("pages-missing", None, "37 boot pages missing")
+    offence = Offence(OffenceName.PAGES_MISSING, None, "37 boot pages missing")
     assert cause_of(offence, ("give-late", "pages-zero", "pages-least")) == "pages-zero"
     assert cause_of(offence, ("give-late", "take-refused")) is None
     assert cause_of(offence, ()) is None
 
 
 def test_an_event_queue_that_our_own_storm_overruns_is_not_the_drivers_offence() -> None:
-    offence = WireOffence("eq-overrun", "EQ 3: 256 entries not consumed")
+    offence = WireOffence(WireOffenceName.EQ_OVERRUN, "EQ 3: 256 entries not consumed")
     assert cause_of(offence, ("request-storm",)) == "request-storm"
     assert cause_of(offence, ("request-twice",)) is None

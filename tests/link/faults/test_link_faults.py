@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fwpages.custody.finding_table import FINDINGS
+from fwpages.custody.findings import FindingName
 from fwpages.device import DEVICE_FAULTS, PlannedFault
 from fwpages.host import Map
 from fwpages.link.faults.injector import LinkInjector
@@ -27,7 +27,7 @@ def test_a_fault_has_a_name_words_and_findings_that_there_are(name: str) -> None
     rule = LINK_FAULTS[name]
     assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
     assert rule.words
-    assert set(rule.findings) <= FINDINGS.keys()
+    assert set(rule.findings) <= set(FindingName)
     assert rule.findings
     assert name not in DEVICE_FAULTS
 

@@ -18,7 +18,7 @@ from fwpages.link.queue.bar import BAR_SIZE, Identity, uar_at
 from fwpages.link.queue.blocks import read_blocks
 from fwpages.link.queue.device import Entry, QueueDevice, Seen
 from fwpages.link.queue.driver import BASE, Came, QueueHost, Requested
-from fwpages.link.queue.offences import BY_STATUS, WIRE_OFFENCES, WireOffence
+from fwpages.link.queue.offences import BY_STATUS, WireOffence
 from fwpages.prm.delivery import Delivery
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, encode_doorbell
 from fwpages.prm.event import EventType
@@ -248,7 +248,7 @@ def test_whatever_is_written_to_bar_0(writes: list[tuple[int, bytes]]) -> None:
         rig.device.read(offset, len(data))
         while rig.device.step(0.0):
             pass
-    assert all(o.name in WIRE_OFFENCES for o in rig.offences)
+    assert all(isinstance(o, WireOffence) for o in rig.offences)
 
 
 # -- the command doorbell ---------------------------------------------------------------------------------------------
@@ -525,7 +525,7 @@ def test_no_bytes_break_it(seed: int, checksum: int) -> None:
             rig.driver.entry(slot)[:] = np.frombuffer(sign_entry(rig.driver.entry(slot).tobytes()), np.uint8)
         rig.carry(slot)
     rig.firmware.check()
-    assert all(o.name in WIRE_OFFENCES for o in rig.offences)
+    assert all(isinstance(o, WireOffence) for o in rig.offences)
 
 
 def test_blocks_over_a_plain_bus() -> None:
@@ -543,6 +543,5 @@ def test_blocks_over_a_plain_bus() -> None:
         assert out[:, 0].tolist() == list(range(8))[:: 1 if stride > 0 else -1]
 
 
-def test_every_offence_has_words_and_every_status_an_offence() -> None:
+def test_every_status_answers_an_offence() -> None:
     assert set(BY_STATUS) == set(Delivery) - {Delivery.OK}
-    assert set(BY_STATUS.values()) <= set(WIRE_OFFENCES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.custody.finding_table import FINDINGS
+from fwpages.custody.findings import FindingName
 from fwpages.device import DEVICE_FAULTS, Firmware, FunctionSpec, PlannedFault, Raised, Want, profile
 from fwpages.host import (
     Bounds,
@@ -178,7 +178,7 @@ def test_an_interrupt_that_comes_while_one_is_handled_is_next() -> None:
 def test_a_fault_of_the_wire_has_words_and_findings_that_there_are(name: str) -> None:
     rule = BYTE_FAULTS[name]
     assert rule.words
-    assert set(rule.findings) <= FINDINGS.keys()
+    assert set(rule.findings) <= set(FindingName)
     assert name not in DEVICE_FAULTS
     assert name not in LINK_FAULTS
 

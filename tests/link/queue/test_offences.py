@@ -8,7 +8,7 @@ import pytest
 
 from fwpages.device import Want
 from fwpages.link.queue.device import Entry
-from fwpages.link.queue.offences import BY_STATUS, WIRE_OFFENCES, WireOffence
+from fwpages.link.queue.offences import BY_STATUS, WireOffence, WireOffenceName
 from fwpages.prm.delivery import Delivery
 from fwpages.prm.eq import EQ_DOORBELL, encode_doorbell
 from fwpages.prm.event import EventType
@@ -109,7 +109,7 @@ DONE: Mapping[str, Callable[[], Rig]] = {
 }
 
 
-@pytest.mark.parametrize("name", WIRE_OFFENCES)
+@pytest.mark.parametrize("name", WireOffenceName)
 def test_an_offence_is_told_by_its_name_and_is_the_only_one(name: str) -> None:
     rig = DONE[name]()
     assert {o.name for o in rig.offences} == {name}
@@ -118,7 +118,7 @@ def test_an_offence_is_told_by_its_name_and_is_the_only_one(name: str) -> None:
 
 def test_no_status_is_answered_but_for_an_offence_that_a_driver_can_read_about() -> None:
     """Each of them is one that a driver gets when it has done nothing but that."""
-    by = {status: WIRE_OFFENCES[name] for status, name in BY_STATUS.items()}
+    by = dict(BY_STATUS)
     assert by.keys() == set(Delivery) - {Delivery.OK}
     assert len(set(by.values())) == len(by) - 1, "input and output mailboxes that are not aligned are one"
 
@@ -129,4 +129,4 @@ def test_an_offence_says_where_it_was() -> None:
     assert (offence.slot, offence.status) == (0, Delivery.IN_PTR_ALIGN_ERR)
     assert offence.detail.startswith("input mailboxes at 0x")
     assert offence != WireOffence(offence.name, offence.detail, 1, offence.status)
-    assert WireOffence("bad-access", "2 bytes").slot is None
+    assert WireOffence(WireOffenceName.BAD_ACCESS, "2 bytes").slot is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.device.profiles import exceeding
 from fwpages.prm.capability import GENERAL, general, read_general
@@ -31,21 +31,21 @@ def query_hca_cap(s: State, c: Command) -> Answer:
 def set_hca_cap(s: State, c: Command) -> Answer:
     """Switch capabilities that are offered; icm_mng_function_id_mode of the supplier switches the identity mode."""
     if c.op_mod & CAP_CURRENT:
-        raise RefusedError("bad-op-mod", f"SET_HCA_CAP with op_mod {c.op_mod:#x}")
+        raise RefusedError(OffenceName.BAD_OP_MOD, f"SET_HCA_CAP with op_mod {c.op_mod:#x}")
     slot = _about(s, c)
     own_general = slot == 0 and c.op_mod >> 1 == CapType.GENERAL
     s.require(c, Phase.STARTING if slot == 0 else Phase.WORKING)
     if len(c.data) != CAP_PAGE:
-        raise RefusedError("bad-length", f"{len(c.data)} bytes of capabilities, a page has {CAP_PAGE}")
+        raise RefusedError(OffenceName.BAD_LENGTH, f"{len(c.data)} bytes of capabilities, a page has {CAP_PAGE}")
     most = read_general(s.device.max_page(slot)) if c.op_mod >> 1 == CapType.GENERAL else {}
     values = read_general(c.data)
     beyond = exceeding(values, most)
     if beyond is not None:
         raise RefusedError(
-            "capability-not-offered", f"{beyond} = {values[beyond]:#x}, {most.get(beyond, 0):#x} offered"
+            OffenceName.CAPABILITY_NOT_OFFERED, f"{beyond} = {values[beyond]:#x}, {most.get(beyond, 0):#x} offered"
         )
     if any(GENERAL.reserved(c.data)):
-        raise RefusedError("capability-not-offered", "a bit is set that is not offered")
+        raise RefusedError(OffenceName.CAPABILITY_NOT_OFFERED, "a bit is set that is not offered")
     if own_general:
         _set_own(s, values)
     return Answer(c.opcode)
@@ -54,7 +54,7 @@ def set_hca_cap(s: State, c: Command) -> Answer:
 def _set_own(s: State, values: dict[str, int]) -> None:
     by_vhca_id = bool(values["icm_mng_function_id_mode"])
     if s.mode is Mode.VHCA_ID and not by_vhca_id:
-        raise RefusedError("mode-back", "icm_mng_function_id_mode = 0 after it was set")
+        raise RefusedError(OffenceName.MODE_BACK, "icm_mng_function_id_mode = 0 after it was set")
     s.current = {k: v for k, v in values.items() if v} | {"vhca_id": s.device.max["vhca_id"]}
     if by_vhca_id and not s.device.switch_at_init:
         s.mode = Mode.VHCA_ID

@@ -10,7 +10,7 @@ from fwpages.device.firmware import capability_commands as capability
 from fwpages.device.firmware import hca_commands as hca
 from fwpages.device.firmware import page_commands as pages
 from fwpages.device.firmware import queue_commands as queue
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, opcode_name
@@ -60,10 +60,10 @@ def execute(s: State, c: Command, reply_length: int) -> Answer:
     """Do what the command says; RefusedError with nothing changed where it breaks a rule."""
     rule = RULES.get(c.opcode)
     if rule is None:
-        raise RefusedError("unknown-command", opcode_name(c.opcode))
+        raise RefusedError(OffenceName.UNKNOWN_COMMAND, opcode_name(c.opcode))
     s.require(c, *rule.phases)
     if rule.booted and s.booting:
-        raise RefusedError("wrong-state", f"{opcode_name(c.opcode)}, {s.startup_need} boot pages missing")
+        raise RefusedError(OffenceName.WRONG_STATE, f"{opcode_name(c.opcode)}, {s.startup_need} boot pages missing")
     if reply_length < c.reply_length:
-        raise RefusedError("reply-too-small", f"{reply_length} bytes for an answer of {c.reply_length}")
+        raise RefusedError(OffenceName.REPLY_TOO_SMALL, f"{reply_length} bytes for an answer of {c.reply_length}")
     return rule.execute(s, c)

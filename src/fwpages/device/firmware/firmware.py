@@ -25,7 +25,7 @@ from fwpages.device.firmware.io import (
     Tick,
     Want,
 )
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Device, EqContext, Phase, State
 from fwpages.device.firmware.store import FirmwareError, Store
 from fwpages.device.profiles import Profile
@@ -295,10 +295,10 @@ def _power_on(device: Device) -> State:
     return State(device, store, [Function(n) for n in range(slots)], {})
 
 
-def _meant(s: State, c: Command, offence: str) -> Identity | None:
+def _meant(s: State, c: Command, offence: OffenceName) -> Identity | None:
     """Whom a refused command was about: as it names them, or for e-switch commands whom it names."""
     if c.opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
-        mode = Mode.FUNC_ID if offence == "identity-mode" else s.mode
+        mode = Mode.FUNC_ID if offence is OffenceName.IDENTITY_MODE else s.mode
         return named(mode, c["function_id"], c["embedded_cpu_function"])
     if c.opcode not in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.SET_HCA_CAP):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fwpages.device.firmware import demand as appetite
 from fwpages.device.firmware.io import Offence
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Mode
@@ -29,9 +29,9 @@ def enable_hca(s: State, c: Command) -> Answer:
     s.require(c, Phase.WORKING)
     f, spec = s.functions[slot], s.device.roster.specs[slot]
     if spec.type is FunctionType.SF and not f.allocated:
-        raise RefusedError("sf-not-allocated", spec.name)
+        raise RefusedError(OffenceName.SF_NOT_ALLOCATED, spec.name)
     if f.activated if f.allocated else f.enabled:
-        raise RefusedError("already-enabled", spec.name)
+        raise RefusedError(OffenceName.ALREADY_ENABLED, spec.name)
     if not f.enabled:
         _switch_on(s, slot)
     f.activated = f.allocated
@@ -41,7 +41,7 @@ def enable_hca(s: State, c: Command) -> Answer:
 def _switch_on(s: State, slot: int) -> None:
     home = s.home(slot)
     if any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions):
-        raise RefusedError("vhca-id-in-use", s.device.roster.specs[slot].name)
+        raise RefusedError(OffenceName.VHCA_ID_IN_USE, s.device.roster.specs[slot].name)
     s.functions[slot].enabled = True
     appetite.begin(s, slot)
     appetite.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
@@ -68,15 +68,15 @@ def disable_hca(s: State, c: Command) -> Answer:
         held = {f.slot: s.held(f.slot) for f in s.functions if s.home(f.slot) == f.slot}
         words = ", ".join(f"{n} of {s.identity(slot)}" for slot, n in held.items() if n)
         if words:
-            s.noted.append(Offence("disabled-with-pages", s.identity(0), f"pages held: {words}"))
+            s.noted.append(Offence(OffenceName.DISABLED_WITH_PAGES, s.identity(0), f"pages held: {words}"))
         s.phase = Phase.OFF
         return Answer(c.opcode)
     s.require(c, Phase.WORKING)
     f, spec = s.functions[slot], s.device.roster.specs[slot]
     if spec.type is FunctionType.SF and not f.allocated:
-        raise RefusedError("sf-not-allocated", spec.name)
+        raise RefusedError(OffenceName.SF_NOT_ALLOCATED, spec.name)
     if not (f.activated if f.allocated else f.enabled):
-        raise RefusedError("not-enabled", spec.name)
+        raise RefusedError(OffenceName.NOT_ENABLED, spec.name)
     _disable(s, slot)
     f.activated = False
     return Answer(c.opcode)
@@ -91,7 +91,7 @@ def init_hca(s: State, c: Command) -> Answer:
     """The HCA works from now on; it needs its boot and init pages for that."""
     if s.startup_need:
         raise RefusedError(
-            "pages-missing", f"{many(s.startup_need, 'boot page' if s.booting else 'init page')} missing"
+            OffenceName.PAGES_MISSING, f"{many(s.startup_need, 'boot page' if s.booting else 'init page')} missing"
         )
     s.phase = Phase.WORKING
     if s.current.get("icm_mng_function_id_mode"):
@@ -107,7 +107,7 @@ def teardown_hca(s: State, c: Command) -> Answer:
     """
     profile = c["profile"]
     if profile not in (Teardown.GRACEFUL, Teardown.FORCE, Teardown.PREPARE_FAST):
-        raise RefusedError("bad-parameter", f"TEARDOWN_HCA with profile {profile:#x}")
+        raise RefusedError(OffenceName.BAD_PARAMETER, f"TEARDOWN_HCA with profile {profile:#x}")
     needs = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
     capability = needs.get(Teardown(profile))
     if capability and not s.current.get(capability):
@@ -132,7 +132,7 @@ def set_issi(s: State, c: Command) -> Answer:
     """Choose an interface revision."""
     issi = c["current_issi"]
     if issi and not SUPPORTED_ISSI >> issi & 1:
-        raise RefusedError("issi-not-supported", f"ISSI {issi}, supported are {SUPPORTED_ISSI:#b}")
+        raise RefusedError(OffenceName.ISSI_NOT_SUPPORTED, f"ISSI {issi}, supported are {SUPPORTED_ISSI:#b}")
     s.issi = issi
     return Answer(c.opcode)
 
@@ -140,9 +140,9 @@ def set_issi(s: State, c: Command) -> Answer:
 def _sf(s: State, c: Command) -> int:
     slot = s.device.roster.by_eswitch(c["function_id"], ec=False)
     if slot is None:
-        raise RefusedError("unknown-function", f"no function with function_id {c['function_id']:#x}")
+        raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with function_id {c['function_id']:#x}")
     if s.device.roster.specs[slot].type is not FunctionType.SF:
-        raise RefusedError("not-an-sf", s.device.roster.specs[slot].name)
+        raise RefusedError(OffenceName.NOT_AN_SF, s.device.roster.specs[slot].name)
     return slot
 
 
@@ -150,7 +150,7 @@ def alloc_sf(s: State, c: Command) -> Answer:
     """An SF comes into being, and wants its pages at once: whoever drives it is not seen from here."""
     slot = _sf(s, c)
     if s.functions[slot].allocated:
-        raise RefusedError("sf-allocated", s.device.roster.specs[slot].name)
+        raise RefusedError(OffenceName.SF_ALLOCATED, s.device.roster.specs[slot].name)
     _switch_on(s, slot)
     s.functions[slot].allocated = True
     return Answer(c.opcode)
@@ -161,7 +161,7 @@ def dealloc_sf(s: State, c: Command) -> Answer:
     slot = _sf(s, c)
     f = s.functions[slot]
     if not f.allocated:
-        raise RefusedError("sf-not-allocated", s.device.roster.specs[slot].name)
+        raise RefusedError(OffenceName.SF_NOT_ALLOCATED, s.device.roster.specs[slot].name)
     if f.enabled:
         _disable(s, slot)
     f.allocated = f.activated = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fwpages.device.firmware.offences import OffenceName
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
@@ -69,13 +70,12 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """The driver broke a rule; ``name`` is one of ``OFFENCES``.
+    """The driver broke a rule; the command was refused, unless the name's ``status`` is OK: then it is only recorded.
 
-    The command was refused, except where ``OFFENCES`` says that it is only recorded. ``function`` is whom it was
-    about, where that is known.
+    ``function`` is the one that the command was about, where that is known.
     """
 
-    name: str
+    name: OffenceName
     function: Identity | None
     detail: str
 

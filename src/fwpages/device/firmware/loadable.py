@@ -8,7 +8,7 @@ from fwpages.device.firmware.capability_commands import query_hca_cap
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import Completed, Effect, Offence, Submitted
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.other_commands import MOST_IDS, OTHER, QUERY_ESW_FUNCTIONS, done, esw_functions, makes
 from fwpages.device.firmware.state import Phase, State
 from fwpages.device.profiles import Profile
@@ -84,7 +84,7 @@ class LoadableFirmware(Firmware):
     def _other(self, s: State, c: Command) -> Answer:
         s.require(c, *_OPEN)
         if s.booting:
-            raise RefusedError("wrong-state", f"{OTHER[c.opcode]}, {s.startup_need} boot pages missing")
+            raise RefusedError(OffenceName.WRONG_STATE, f"{OTHER[c.opcode]}, {s.startup_need} boot pages missing")
         if c.opcode == QUERY_ESW_FUNCTIONS:
             vfs = sum(f.type is FunctionType.VF for f in self.specs)
             return esw_functions(c, vfs, s.device.profile.max_vfs)
@@ -119,7 +119,7 @@ class LoadableFirmware(Firmware):
         try:
             named = GENERAL.pack(self._own(c.data))
         except LayoutError as e:
-            raise RefusedError("bad-length", str(e)) from None
+            raise RefusedError(OffenceName.BAD_LENGTH, str(e)) from None
         effects = super()._command(Submitted(x.id, Command(c.opcode, c.op_mod, c.fields, data=named), x.reply_length))
         if any(isinstance(e, Completed) and e.answer.ok for e in effects):
             self._set[kind] = c.data
@@ -143,4 +143,4 @@ class LoadableFirmware(Firmware):
 
 
 def _too_early(s: State) -> Answer:
-    raise RefusedError("wrong-state", f"QUERY_HCA_CAP, {s.startup_need} boot pages missing")
+    raise RefusedError(OffenceName.WRONG_STATE, f"QUERY_HCA_CAP, {s.startup_need} boot pages missing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fwpages.device.firmware import demand as appetite
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
@@ -21,12 +21,14 @@ def query_pages(s: State, c: Command) -> Answer:
         s.require(c, Phase.STARTING)
         slot = s.page_owner(c)
         if slot:
-            raise RefusedError("bad-parameter", f"boot and init pages are the supplier's own, not {s.identity(slot)}'s")
+            raise RefusedError(
+                OffenceName.BAD_PARAMETER, f"boot and init pages are the supplier's own, not {s.identity(slot)}'s"
+            )
         if s.booting and c.op_mod == QueryPages.INIT:
-            raise RefusedError("wrong-state", f"init pages asked about, {s.startup_need} boot pages missing")
+            raise RefusedError(OffenceName.WRONG_STATE, f"init pages asked about, {s.startup_need} boot pages missing")
         count = s.startup_need if s.booting or c.op_mod == QueryPages.INIT else 0
     else:
-        raise RefusedError("bad-op-mod", f"QUERY_PAGES with op_mod {c.op_mod:#x}")
+        raise RefusedError(OffenceName.BAD_OP_MOD, f"QUERY_PAGES with op_mod {c.op_mod:#x}")
     who = s.identity(slot)
     assert who is not None
     named = who.fields
@@ -38,9 +40,9 @@ def query_pages(s: State, c: Command) -> Answer:
 def manage_pages(s: State, c: Command) -> Answer:
     """GIVE, TAKE or CANT_GIVE, by op_mod."""
     if c.op_mod not in (ManagePages.GIVE, ManagePages.TAKE, ManagePages.CANT_GIVE):
-        raise RefusedError("bad-op-mod", f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
+        raise RefusedError(OffenceName.BAD_OP_MOD, f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
     if c.op_mod != ManagePages.GIVE and c.pas.size:
-        raise RefusedError("bad-length", f"{c.pas.size} page addresses where none belong")
+        raise RefusedError(OffenceName.BAD_LENGTH, f"{c.pas.size} page addresses where none belong")
     slot = s.page_owner(c)
     if c.op_mod == ManagePages.GIVE:
         _give(s, c, slot)
@@ -56,12 +58,12 @@ def _give(s: State, c: Command, slot: int) -> None:
     s.require(c, Phase.STARTING, Phase.WORKING)
     n = c["input_num_entries"]
     if n != c.pas.size:
-        raise RefusedError("count-mismatch", f"input_num_entries {n}, {c.pas.size} page addresses")
+        raise RefusedError(OffenceName.COUNT_MISMATCH, f"input_num_entries {n}, {c.pas.size} page addresses")
     if not n:
-        raise RefusedError("empty-give", "input_num_entries 0")
+        raise RefusedError(OffenceName.EMPTY_GIVE, "input_num_entries 0")
     wanted = s.functions[slot].wanted if s.phase is Phase.WORKING else s.startup_need if slot == 0 else 0
     if n > wanted:
-        raise RefusedError("unrequested-give", f"{many(n)}, {wanted} wanted")
+        raise RefusedError(OffenceName.UNREQUESTED_GIVE, f"{many(n)}, {wanted} wanted")
     s.store.give(s.user(slot), c.pas)
     if s.phase is Phase.WORKING:
         appetite.given(s.functions[slot], n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import EqContext, State
 from fwpages.pages import PAGE_SHIFT
 from fwpages.pages.words import many
@@ -23,7 +23,7 @@ ADAPTER_SIZE = 256
 
 def _lowest_free(taken: set[int], most: int, what: str, first: int = 1) -> int:
     if len(taken) >= most:
-        raise RefusedError("too-many-resources", f"all {most} {what} are in use")
+        raise RefusedError(OffenceName.TOO_MANY_RESOURCES, f"all {most} {what} are in use")
     return next(n for n in range(first, first + most) if n not in taken)
 
 
@@ -38,9 +38,9 @@ def dealloc_uar(s: State, c: Command) -> Answer:
     """Refused while an EQ rings its doorbell there."""
     uar = c["uar"]
     if uar not in s.uars:
-        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+        raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"UAR {uar:#x}")
     if any(uar == eq.uar for eq in s.eqs.values()):
-        raise RefusedError("resource-in-use", f"UAR {uar:#x}")
+        raise RefusedError(OffenceName.RESOURCE_IN_USE, f"UAR {uar:#x}")
     s.uars.remove(uar)
     return Answer(c.opcode)
 
@@ -49,15 +49,15 @@ def create_eq(s: State, c: Command) -> Answer:
     """An event queue; the one whose bitmask has PAGE_REQUEST takes the page requests, those waiting included."""
     uar, mask, log_size = c["uar_page"], c["event_bitmask_0"], c["log_eq_size"]
     if uar not in s.uars:
-        raise RefusedError("unknown-resource", f"UAR {uar:#x}")
+        raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"UAR {uar:#x}")
     if log_size > MOST_LOG_EQ_SIZE:
-        raise RefusedError("bad-parameter", f"log_eq_size {log_size}, {MOST_LOG_EQ_SIZE} at most")
+        raise RefusedError(OffenceName.BAD_PARAMETER, f"log_eq_size {log_size}, {MOST_LOG_EQ_SIZE} at most")
     bits = c["log_page_size"] + PAGE_SHIFT
     pages = max(1, (EQE_SIZE << log_size) >> bits)
     if pages != c.pas.size:
-        raise RefusedError("count-mismatch", f"{c.pas.size} addresses for {many(pages)} of {1 << bits} bytes")
+        raise RefusedError(OffenceName.COUNT_MISMATCH, f"{c.pas.size} addresses for {many(pages)} of {1 << bits} bytes")
     if mask >> EventType.PAGE_REQUEST & 1 and s.pages_eqn is not None:
-        raise RefusedError("second-pages-eq", f"EQ {s.pages_eqn} takes page requests already")
+        raise RefusedError(OffenceName.SECOND_PAGES_EQ, f"EQ {s.pages_eqn} takes page requests already")
     eqn = _lowest_free(set(s.eqs), MOST_EQS, "EQs")
     eq = EqContext(mask, uar, log_size, 1 << bits, c["intr"], tuple(c.pas.tolist()))
     s.store.occupy(eq.blocks)
@@ -69,7 +69,7 @@ def destroy_eq(s: State, c: Command) -> Answer:
     """No event comes any more, and its memory is the driver's."""
     eq = s.eqs.pop(c["eq_number"], None)
     if eq is None:
-        raise RefusedError("unknown-resource", f"EQ {c['eq_number']}")
+        raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"EQ {c['eq_number']}")
     s.store.vacate(eq.blocks)
     return Answer(c.opcode)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fwpages.device.firmware.functions import Function, Roster
 from fwpages.device.firmware.io import Offence
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.store import Store
 from fwpages.device.profiles import Profile
 from fwpages.pages import PAGE_SIZE
@@ -171,9 +171,9 @@ class State:
         else:
             slot = roster.by_vhca_id.get(number)
             if ec or (slot is None and number == 0):
-                raise RefusedError("identity-mode", f"function_id {number:#x}, ec {int(ec)} in VHCA_ID mode")
+                raise RefusedError(OffenceName.IDENTITY_MODE, f"function_id {number:#x}, ec {int(ec)} in VHCA_ID mode")
         if slot is None:
-            raise RefusedError("unknown-function", f"no function {named(self.mode, number, ec)}")
+            raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function {named(self.mode, number, ec)}")
         return slot
 
     def eswitch_owner(self, c: Command) -> int:
@@ -184,15 +184,15 @@ class State:
         if not by_vhca_id:
             slot = roster.by_eswitch(number, ec=ec)
         elif ec:
-            raise RefusedError("identity-mode", f"vhca_id {number:#x} with an ec bit")
+            raise RefusedError(OffenceName.IDENTITY_MODE, f"vhca_id {number:#x} with an ec bit")
         else:
             slot = roster.by_vhca_id.get(number)
         if slot is None or roster.specs[slot].type is FunctionType.UNKNOWN:
             way = "vhca_id" if by_vhca_id else "function_id"
-            raise RefusedError("unknown-function", f"no function with {way} {number:#x}, ec {int(ec)}")
+            raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with {way} {number:#x}, ec {int(ec)}")
         return slot
 
     def require(self, c: Command, *phases: Phase) -> None:
         """``wrong-state`` unless the session is in one of these phases."""
         if self.phase not in phases:
-            raise RefusedError("wrong-state", f"{opcode_name(c.opcode)} in phase {self.phase}")
+            raise RefusedError(OffenceName.WRONG_STATE, f"{opcode_name(c.opcode)} in phase {self.phase}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fwpages.device.firmware.offences import RefusedError
+from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.page_order import Order, PageOrder
 from fwpages.pages import PAGE_SHIFT, PAGE_SIZE, SparseSpace, TagMap
 from fwpages.pages.space import REGION_SHIFT, Indices
@@ -74,7 +74,7 @@ class Store:
         tags = self._tags.get(index)
         if tags.any():
             self._refuse_queued(addresses[tags == self._queue])
-            raise RefusedError("given-twice", f"firmware has {_some(addresses[tags != 0])} already")
+            raise RefusedError(OffenceName.GIVEN_TWICE, f"firmware has {_some(addresses[tags != 0])} already")
         self._put(index, addresses, slot + 1)
         self._stacks[slot].push(index)
 
@@ -87,7 +87,7 @@ class Store:
         tags = self._tags.get(index)
         if tags.any():
             self._refuse_queued(addresses[tags == self._queue])
-            raise RefusedError("memory-in-use", f"firmware was given {_some(addresses[tags != 0])}")
+            raise RefusedError(OffenceName.MEMORY_IN_USE, f"firmware was given {_some(addresses[tags != 0])}")
         self._put(index, addresses, self._queue)
 
     def vacate(self, addresses: PageArray) -> None:
@@ -151,14 +151,16 @@ class Store:
     @staticmethod
     def _refuse_queued(addresses: PageArray) -> None:
         if addresses.size:
-            raise RefusedError("memory-in-use", f"an event queue lies in {_some(addresses)}")
+            raise RefusedError(OffenceName.MEMORY_IN_USE, f"an event queue lies in {_some(addresses)}")
 
     def _put(self, index: Indices, addresses: PageArray, tag: int) -> None:
         """Tag all of these; ``repeated-page``, and nothing changed, where one is named twice."""
         self._own()
         first = self._firsts(index)
         if first is not None and not first.all():
-            raise RefusedError("repeated-page", f"{_some(addresses[~first])} named before in the same command")
+            raise RefusedError(
+                OffenceName.REPEATED_PAGE, f"{_some(addresses[~first])} named before in the same command"
+            )
         self._tags.put(index, tag)
 
     def _own(self) -> None:
@@ -181,13 +183,15 @@ class Store:
             return index
         bad = (addresses & np.uint64(PAGE_SIZE - 1) != 0) | (addresses == 0)
         if bad.any():
-            raise RefusedError("bad-address", f"address {int(addresses[bad][0]):#x} is not that of a page")
+            raise RefusedError(OffenceName.BAD_ADDRESS, f"address {int(addresses[bad][0]):#x} is not that of a page")
         new = addresses[outside]
         region = new >> np.uint64(PAGE_SHIFT + REGION_SHIFT)
         heads = np.concatenate([new[:1], new[1:][region[1:] != region[:-1]]])
         regions = np.unique(heads >> np.uint64(PAGE_SHIFT + REGION_SHIFT)).size
         if (self._space.size >> REGION_SHIFT) + regions > MAX_REGIONS:
-            raise RefusedError("too-scattered", f"pages in {regions} new regions of 128 MiB, {MAX_REGIONS} at most")
+            raise RefusedError(
+                OffenceName.TOO_SCATTERED, f"pages in {regions} new regions of 128 MiB, {MAX_REGIONS} at most"
+            )
         self._space.cover(heads)
         index[outside] = self._space.index(new)
         self._room(index)

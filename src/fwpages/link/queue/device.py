@@ -34,7 +34,7 @@ from fwpages.link.bus import Bus, BusError
 from fwpages.link.queue.bar import Identity, Segment, in_segment, uar_at
 from fwpages.link.queue.device_rings import Rings
 from fwpages.link.queue.mailbox_chain import Runs, check_signatures, follow, read_message, write_message
-from fwpages.link.queue.offences import BY_STATUS, WireOffence
+from fwpages.link.queue.offences import BY_STATUS, WireOffence, WireOffenceName
 from fwpages.prm.delivery import Delivery, DeliveryError
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, decode_doorbell, encode_command_event
 from fwpages.prm.event import encode_page_request
@@ -116,7 +116,7 @@ class QueueDevice:
     def write(self, offset: int, data: bytes) -> None:
         """What a driver writes in BAR 0: one register, or two in a row; what is none is ignored."""
         if offset % 4 or len(data) not in (4, 8):
-            self._offend("bad-access", f"{len(data)} bytes written at {offset:#x}")
+            self._offend(WireOffenceName.BAD_ACCESS, f"{len(data)} bytes written at {offset:#x}")
             return
         for n in range(0, len(data), 4):
             self._write_word(offset + n, data[n : n + 4])
@@ -133,25 +133,25 @@ class QueueDevice:
 
     def _ring(self, slots: int) -> None:
         if not self.segment.queue:
-            self._offend("no-queue", f"doorbell {slots:#x}")
+            self._offend(WireOffenceName.NO_QUEUE, f"doorbell {slots:#x}")
             return
         if self.segment.interface != NicInterface.FULL_DRIVER:
-            self._offend("interface-off", f"doorbell {slots:#x}, nic_interface {self.segment.interface}")
+            self._offend(WireOffenceName.INTERFACE_OFF, f"doorbell {slots:#x}, nic_interface {self.segment.interface}")
             return
         for slot in range(32):
             if not slots >> slot & 1:
                 continue
             if slot >= 1 << self.segment.identity.log_cmdq_size:
-                self._offend("slot-unknown", f"doorbell {slots:#x}", slot)
+                self._offend(WireOffenceName.SLOT_UNKNOWN, f"doorbell {slots:#x}", slot)
             elif slot not in self._rung:
                 self._rung.append(slot)
 
     def _event_doorbell(self, uar: int, data: bytes, *, arm: bool) -> None:
         eqn, index = decode_doorbell(data)
         if eqn not in self.rings or self.rings[eqn].context.uar != uar:
-            self._offend("doorbell-unknown", f"EQ {eqn} in UAR {uar:#x}")
+            self._offend(WireOffenceName.DOORBELL_UNKNOWN, f"EQ {eqn} in UAR {uar:#x}")
         elif not self.rings.doorbell(eqn, index, arm=arm):
-            self._offend("doorbell-index", f"EQ {eqn}: consumer index {index:#x}")
+            self._offend(WireOffenceName.DOORBELL_INDEX, f"EQ {eqn}: consumer index {index:#x}")
 
     # -- what whoever runs the device does ----------------------------------------------------------------------------
 
@@ -203,15 +203,15 @@ class QueueDevice:
     def _execute(self, now: float, slot: int) -> None:
         address = self.segment.queue + (slot << self.segment.identity.log_cmdq_stride)
         if any(e.slot == slot for e in self._entries.values()):
-            self._offend("slot-busy", "the entry is not looked at", slot)
+            self._offend(WireOffenceName.SLOT_BUSY, "the entry is not looked at", slot)
             return
         try:
             raw = self._bus.read(address, ENTRY_SIZE)
         except BusError as e:
-            self._offend("dma-fault", f"command queue: {e}", slot)
+            self._offend(WireOffenceName.DMA_FAULT, f"command queue: {e}", slot)
             return
         if not raw[-1] & 1:
-            self._offend("not-owned", "", slot)
+            self._offend(WireOffenceName.NOT_OWNED, "", slot)
             return
         try:
             entry, message = self._delivered(slot, address, raw)
@@ -267,7 +267,7 @@ class QueueDevice:
             command = decode_command(message)
         except LayoutError as e:
             opcode = int.from_bytes(message[:2], "big")
-            self._offend("bad-input-length", str(e), entry.slot)
+            self._offend(WireOffenceName.BAD_INPUT_LENGTH, str(e), entry.slot)
             self._complete(Completed(number, Answer(opcode, Status.BAD_INP_LEN)), self.rings.commands)
             return
         self._submit(now, number, command, entry.output_length)
@@ -318,7 +318,7 @@ class QueueDevice:
         try:
             write_message(self._bus, entry.output, answer, signatures=self.firmware.checksums)
         except BusError as fault:
-            self._offend("dma-fault", f"output mailboxes: {fault}", entry.slot)
+            self._offend(WireOffenceName.DMA_FAULT, f"output mailboxes: {fault}", entry.slot)
             done = CMDQ_ENTRY.patch(done, {"delivery_status": Delivery.FW_ERR})
         self._give_back(entry.address, done)
         self._announce(entry.slot, eqn)
@@ -327,7 +327,7 @@ class QueueDevice:
         try:
             self._bus.write(address, sign_entry(entry))
         except BusError as e:
-            self._offend("dma-fault", f"command queue: {e}")
+            self._offend(WireOffenceName.DMA_FAULT, f"command queue: {e}")
 
     def _announce(self, slot: int, eqn: int | None) -> None:
         if eqn is not None:
@@ -343,11 +343,13 @@ class QueueDevice:
     def _post(self, eqn: int, entry: bytes) -> None:
         try:
             if not self.rings.post(eqn, entry):
-                self._offend("eq-overrun", f"EQ {eqn}: {self.rings[eqn].waiting} entries not consumed")
+                self._offend(WireOffenceName.EQ_OVERRUN, f"EQ {eqn}: {self.rings[eqn].waiting} entries not consumed")
         except BusError as e:
-            self._offend("dma-fault", f"EQ {eqn}: {e}")
+            self._offend(WireOffenceName.DMA_FAULT, f"EQ {eqn}: {e}")
 
-    def _offend(self, name: str, detail: str, slot: int | None = None, status: Delivery | None = None) -> None:
+    def _offend(
+        self, name: WireOffenceName, detail: str, slot: int | None = None, status: Delivery | None = None
+    ) -> None:
         self._tell(WireOffence(name, detail, slot, status))
 
     def _tell(self, x: Seen) -> None:

@@ -11,13 +11,12 @@ import pytest
 from fwpages.device import Want
 from fwpages.explore.designs import MERGED, Linux
 from fwpages.explore.designs.linux.driver import COUNTED
-from fwpages.explore.designs.linux.types import PAGE_SLOT
 from fwpages.explore.model.driver import DriverConfig, Run
 from fwpages.host import Answered, Close, EnableVport, Map, Mapped, Open, PageRequest, Send, Tick
 from fwpages.prm.event import decode_page_request
 from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import NO_PAGES, Answer, Command, PageArray, decode_answer, decode_command
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import PAGE_SLOT, Opcode
 from tests.conftest import Line
 from tests.explore.designs.life import BOUNDS, Life
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened

@@ -8,11 +8,11 @@ import pickle
 import pytest
 
 from fwpages.explore.designs.linux import types as linux_types
-from fwpages.explore.designs.linux.types import PAGE_SLOT, Flight, Frame, FwPage, Reply, Thread, Vport, Wait
+from fwpages.explore.designs.linux.types import Flight, Frame, FwPage, Reply, Thread, Vport, Wait
 from fwpages.host import VportInfo
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
 from tests.conftest import Line
 
 ERRORS = [n for n in vars(linux_types) if n.startswith("E") and n in vars(errno)]

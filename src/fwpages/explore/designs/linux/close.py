@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fwpages.custody.findings import Cause
 from fwpages.explore.designs.linux import pages as tree
 from fwpages.explore.designs.linux.eswitch import off_order
+from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.startup import run
 from fwpages.explore.designs.linux.types import ENXIO, ETIMEDOUT, Reply, Vport, Wait
-from fwpages.host import Blame, Reset
+from fwpages.host import Reset
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
@@ -97,7 +99,7 @@ def torn_down(d: Linux, err: int) -> int:
     """mlx5_function_teardown."""
     if err:
         left = sum(d.blocks - p.free for p in d.pages.values())
-        d.find("teardown-failed", Blame.DEVICE, None, left, "no page is taken back, DISABLE_HCA is not sent")
+        d.find(LinuxCause.TEARDOWN_FAILED, None, left, "no page is taken back, DISABLE_HCA is not sent")
         return err
     d.push("function-disable")
     return 0
@@ -154,7 +156,7 @@ def reclaimed(d: Linux, result: tuple[int, int], key: int) -> Any:
     if claimed:
         d.ends[d.thread] = d.now + d.config.bounds.reclaim_progress
     if d.now >= d.ends[d.thread]:
-        d.find("not-all-returned", Blame.DEVICE, key, len(d.roots[key]), "firmware did not return all pages")
+        d.find(LinuxCause.NOT_ALL_RETURNED, key, len(d.roots[key]), "firmware did not return all pages")
         return 0
     d.push("reclaim-root", key)
     return 0 if claimed else Wait("sleep", "the next TAKE", deadline=d.now + d.config.bounds.reclaim_retry)
@@ -163,13 +165,13 @@ def reclaimed(d: Linux, result: tuple[int, int], key: int) -> Any:
 def warn_counters(d: Linux) -> None:
     """The WARNs of mlx5_reclaim_startup_pages."""
     if d.fw_pages:
-        d.find("warn-pages-left", Blame.HOST, None, d.fw_pages, f"fw_pages is {d.fw_pages} after all was taken back")
+        d.find(LinuxCause.WARN_PAGES_LEFT, None, d.fw_pages, f"fw_pages is {d.fw_pages} after all was taken back")
     if d.choices.guard and d.vhca_mode and not d.eswitch:
         return
     for kind in (_T.VF, _T.HOST_PF, _T.SPF, _T.EC_VF):
         n = d.counters.get(kind, 0)
         if n:
-            d.find("warn-counter-left", Blame.HOST, None, n, f"the counter of {kind} is {n} after all was taken back")
+            d.find(LinuxCause.WARN_COUNTER_LEFT, None, n, f"the counter of {kind} is {n} after all was taken back")
 
 
 def wait_pages(d: Linux, _: Any, kind: str) -> Any:
@@ -185,7 +187,7 @@ def polled(d: Linux, late: int | None, kind: str) -> Any:
     """One look: back, some progress, or too late; a counter below zero is waited for like any other."""
     n = d.counters.get(kind, 0)
     if n and late is not None and n >= late:
-        d.find("wait-timeout", Blame.DEVICE, None, n, f"waiting for the pages of {kind}: the counter is still {n}")
+        d.find(Cause.WAIT_TIMEOUT, None, n, f"waiting for the pages of {kind}: the counter is still {n}")
         return ETIMEDOUT
     return wait_pages(d, None, kind)
 
@@ -281,7 +283,7 @@ def recovered(d: Linux, fenced: bool, was_up: bool) -> Any:
         d.done("close", ok=fenced, detail="reset")
     d.unlock("devlink")
     if not fenced:
-        d.find("recovery-failed", Blame.LINK, detail="the device did not come back")
+        d.find(LinuxCause.RECOVERY_FAILED, detail="the device did not come back")
         return 0
     d.becomes("open")
     d.push("reload")

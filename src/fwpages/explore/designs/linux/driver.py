@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fwpages.custody.findings import Causes
 from fwpages.explore.designs.linux import pages
 from fwpages.explore.designs.linux.choices import Choices
 from fwpages.explore.designs.linux.inputs import dispatch
@@ -18,7 +19,6 @@ from fwpages.explore.designs.linux.invariants import check_linux, linux_key
 from fwpages.explore.designs.linux.steps import STEPS
 from fwpages.explore.designs.linux.types import (
     ENXIO,
-    PAGE_SLOT,
     Flight,
     Frame,
     FwPage,
@@ -28,13 +28,13 @@ from fwpages.explore.designs.linux.types import (
     Wait,
 )
 from fwpages.explore.model.driver import DriverConfig, Input, View
-from fwpages.host import Blame, Done, Effect, Finding, Map, PageRequest, Send, Unmap
+from fwpages.host import Done, Effect, Finding, Map, PageRequest, Send, Unmap
 from fwpages.pages import PAGE_SHIFT
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import Opcode, opcode_name
+from fwpages.prm.opcodes import PAGE_SLOT, Opcode, opcode_name
 
 
 class Linux:
@@ -334,10 +334,10 @@ class Linux:
         """An operation that the caller asked for has ended."""
         self.emit(Done(self.session, what, ok, detail))
 
-    def find(self, name: str, blame: Blame, key: int | None = None, n: int = 0, detail: str = "") -> None:
+    def find(self, cause: Causes, key: int | None = None, n: int = 0, detail: str = "") -> None:
         """What the kernel log would say; see docs/reference/designs.md for the functions that say it."""
         who = None if key is None else self.identity(key)
-        self.emit(Finding(name, blame, who, n, detail, session=self.session, at=self.now))
+        self.emit(Finding(cause, who, n, detail, session=self.session, at=self.now))
 
     @property
     def thread(self) -> str:

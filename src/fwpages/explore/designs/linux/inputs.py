@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fwpages.explore.designs.linux import eswitch
+from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.types import ENXIO, EREMOTEIO, ETIMEDOUT, Reply
 from fwpages.explore.model.driver import Input, NotQueued, Run
 from fwpages.host import (
     Aborted,
     Answered,
-    Blame,
     Close,
     DisableVport,
     EnableVport,
@@ -66,7 +66,7 @@ def dispatch(d: Linux, now: float, x: Input) -> None:  # noqa: C901, PLR0912  # 
             if listening(d):
                 # pagealloc.c:req_pages_handler: kzalloc failed; the event is forgotten
                 e = x.request.event
-                d.find("request-lost", Blame.HOST, e.number, abs(e.num_pages), "no memory to queue a page request")
+                d.find(LinuxCause.REQUEST_LOST, e.number, abs(e.num_pages), "no memory to queue a page request")
         case Mapped():
             d.now = now
             _mapped(d, x)
@@ -167,7 +167,7 @@ def _answered(d: Linux, x: Answered) -> None:
         return  # its slot is as new, or it never was: the completion finds nobody
     del d.flights[x.id]
     if f.late:
-        d.find("late-completion", Blame.DEVICE, detail=f"{opcode_name(f.command.opcode)} was completed after its time")
+        d.find(LinuxCause.LATE_COMPLETION, detail=f"{opcode_name(f.command.opcode)} was completed after its time")
         return
     d.resume(f.thread, Reply(0 if x.answer.ok else EREMOTEIO, x.answer))
 
@@ -199,7 +199,7 @@ def _tick(d: Linux) -> None:
         if not f.late and d.now >= f.deadline and n in d.flights:
             # cmd.c:wait_func_handle_exec_timeout: the slot stays taken
             d.flights[n] = replace(f, late=True)
-            d.find("command-timeout", Blame.DEVICE, detail=f"{opcode_name(f.command.opcode)}: its slot is leaked")
+            d.find(LinuxCause.COMMAND_TIMEOUT, detail=f"{opcode_name(f.command.opcode)}: its slot is leaked")
             d.resume(f.thread, Reply(ETIMEDOUT, None))
     for name, t in list(d.running.items()):
         w = t.wait

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fwpages.custody.findings import Cause
 from fwpages.explore.designs.linux import pages as tree
+from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.types import EEXIST, EINVAL, ENOMEM, ENXIO, EREMOTEIO, Reply, Wait
-from fwpages.host import Blame
 from fwpages.pages.words import many
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -41,12 +42,11 @@ def give(d: Linux, _: Any, number: int, ec: bool, n: int, event: bool) -> Any:
     length = (_FIXED + 8 * n + (1 << 31)) % (1 << 32) - (1 << 31)
     key = tree.key_of(d, number, ec=ec)
     if length < 0:
-        d.find("vzalloc-failed", Blame.HOST, key, n, f"no memory for a command of {many(length, 'byte')}")
+        d.find(LinuxCause.VZALLOC_FAILED, key, n, f"no memory for a command of {many(length, 'byte')}")
         return _failed(d, ENOMEM, number, ec, event)
     if length < _FIXED + 8 * max(n, 0):
         d.find(
-            "heap-overrun",
-            Blame.HOST,
+            LinuxCause.HEAP_OVERRUN,
             key,
             n,
             f"a command for {many(n)} is written into {many(length, 'byte')}",
@@ -99,7 +99,7 @@ def give_mapped(
 def _no_memory(d: Linux, number: int, ec: bool, n: int, event: bool, got: tuple[int, ...], err: int) -> Any:
     key = tree.key_of(d, number, ec=ec)
     d.alloc_failed += n - len(got)
-    d.find("alloc-failed", Blame.HOST, key, n - len(got), "no memory for a page")
+    d.find(Cause.ALLOC_FAILED, key, n - len(got), "no memory for a page")
     _put_back(d, got, key)
     return _failed(d, err, number, ec, event)
 
@@ -114,7 +114,7 @@ def give_answer(d: Linux, reply: Reply, number: int, ec: bool, n: int, event: bo
     notify = event and reply.err != EREMOTEIO
     d.give_dropped += n
     if not (event and reply.err == EREMOTEIO):
-        d.find("give-failed", Blame.DEVICE, key, n, f"GIVE ended with {reply.err}; its pages are freed")
+        d.find(LinuxCause.GIVE_FAILED, key, n, f"GIVE ended with {reply.err}; its pages are freed")
     _put_back(d, got, key)
     return _failed(d, 0 if event and reply.err == EREMOTEIO else reply.err, number, ec, notify)
 
@@ -136,7 +136,7 @@ def _failed(d: Linux, err: int, number: int, ec: bool, notify: bool) -> Any:
 def notified(d: Linux, reply: Reply, err: int, key: int) -> int:
     """Whether firmware heard it is only logged."""
     if reply.err not in (0, ENXIO):
-        d.find("page-notify-failed", Blame.DEVICE, key, detail=f"CANT_GIVE ended with {reply.err}")
+        d.find(LinuxCause.PAGE_NOTIFY_FAILED, key, detail=f"CANT_GIVE ended with {reply.err}")
     return err
 
 
@@ -170,7 +170,7 @@ def reclaim_answer(d: Linux, reply: Reply, number: int, ec: bool, n: int, event:
     named: tuple[int, ...] = ()
     claimed = 0
     if err == ENXIO and key not in d.roots:
-        d.find("warn-no-root", Blame.HOST, key, detail="nothing to take by force")
+        d.find(LinuxCause.WARN_NO_ROOT, key, detail="nothing to take by force")
         err = EEXIST
     elif err == ENXIO:
         named, err = tree.own_pages(d, key, n), 0
@@ -183,10 +183,10 @@ def reclaim_answer(d: Linux, reply: Reply, number: int, ec: bool, n: int, event:
         d.reclaim_discard += n
         if event and err == EREMOTEIO:
             return 0, 0
-        d.find("reclaim-failed", Blame.DEVICE, key, n, f"TAKE ended with {err}")
+        d.find(LinuxCause.RECLAIM_FAILED, key, n, f"TAKE ended with {err}")
         return err, 0
     if claimed > n:
-        d.find("count-over-asked", Blame.DEVICE, key, claimed, f"firmware returned {claimed}, asked for {n}")
+        d.find(Cause.COUNT_OVER_ASKED, key, claimed, f"firmware returned {claimed}, asked for {n}")
         return EINVAL, 0
     for address in (*named, *(0,) * (claimed - len(named))):
         tree.free_4k(d, address, key)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.types import ENOENT, ENOMEM, FwPage
-from fwpages.host import Blame
 from fwpages.pages import PAGE_SHIFT
 from fwpages.prm.identity import FunctionType, Mode, Vport, named
 
@@ -77,7 +77,7 @@ def alloc_4k(d: Linux, function: int) -> int:
         return ENOMEM
     p = d.pages[mine[-1]]
     if not p.bits:
-        d.find("alloc-4k-bug", Blame.HOST, function, detail=f"page {p.iova:#x}: {p.free} free blocks, no bit is set")
+        d.find(LinuxCause.ALLOC_4K_BUG, function, detail=f"page {p.iova:#x}: {p.free} free blocks, no bit is set")
         return ENOENT
     n = (p.bits & -p.bits).bit_length() - 1
     d.pages[p.iova] = p._replace(bits=p.bits & ~(1 << n), free=p.free - 1)
@@ -93,9 +93,7 @@ def free_fwp(d: Linux, p: FwPage, *, listed: bool) -> None:
     """free_fwp: unmapped and freed; if its tree is not found under the key that it carries, it is leaked."""
     root = d.roots.get(p.function)
     if root is None:
-        d.find(
-            "warn-no-root", Blame.HOST, p.function, d.blocks, f"page {p.iova:#x} is in no tree: not unmapped, leaked"
-        )
+        d.find(LinuxCause.WARN_NO_ROOT, p.function, d.blocks, f"page {p.iova:#x} is in no tree: not unmapped, leaked")
         return
     d.roots[p.function] = root - {p.iova}
     del d.pages[p.iova]
@@ -109,9 +107,9 @@ def free_4k(d: Linux, address: int, function: int) -> bool:
     iova = address >> d.shift << d.shift
     root = d.roots.get(function)
     if root is None:
-        d.find("warn-no-root", Blame.HOST, function, 1, f"no tree of this function, page {address:#x} is looked for")
+        d.find(LinuxCause.WARN_NO_ROOT, function, 1, f"no tree of this function, page {address:#x} is looked for")
     if root is None or iova not in root:
-        d.find("page-not-found", Blame.DEVICE, function, 1, f"page {address:#x} is not in the function's tree")
+        d.find(LinuxCause.PAGE_NOT_FOUND, function, 1, f"page {address:#x} is not in the function's tree")
         return False
     p = d.pages[iova]
     if d.choices.by_page:
@@ -130,7 +128,7 @@ def release_all(d: Linux, function: int) -> int | None:
     """release_all_pages: the whole tree is freed; how many blocks were lent, None where there is no tree."""
     root = d.roots.get(function)
     if root is None:
-        d.find("warn-no-root", Blame.HOST, function, detail="release_all of a function without a tree")
+        d.find(LinuxCause.WARN_NO_ROOT, function, detail="release_all of a function without a tree")
         return None
     total = 0
     for iova in sorted(root, reverse=True):

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fwpages.explore.designs.linux import pages as tree
+from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.types import EBUSY, EIO, ENOLINK, ENXIO, EREMOTEIO, Reply
-from fwpages.host import Blame
 from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.event import EventType
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages, opcode_name
+from fwpages.prm.opcodes import CAP_CURRENT, HOST_ENDIANNESS, CapType, Opcode, QueryPages, opcode_name
 
 if TYPE_CHECKING:
     from fwpages.explore.designs.linux.driver import Linux
 
 MODE = "icm_mng_function_id_mode"
-HOST_ENDIANNESS = 0x7004
 
 #: event queues in the order of eq.c:create_async_eqs; here of one page each
 _EQS = (("commands", EventType.COMMAND), ("async", EventType.NIC_VPORT_CHANGE), ("pages", EventType.PAGE_REQUEST))
@@ -56,7 +55,7 @@ def checked(d: Linux, reply: Reply, opcode: int, then: str) -> int:
     if reply.err:
         name = opcode_name(opcode)
         how = f"refused: {reply.answer}" if reply.err == EREMOTEIO else f"ended with {reply.err}"
-        d.find("command-failed", Blame.DEVICE, detail=f"{name} {how}")
+        d.find(LinuxCause.COMMAND_FAILED, detail=f"{name} {how}")
         return EIO if reply.err == EREMOTEIO else reply.err
     assert reply.answer is not None
     return (HANDLERS[then](d, reply.answer) or 0) if then else 0
@@ -245,7 +244,7 @@ def migrate(d: Linux, _: Any) -> Any:
     if root is None or old == new:
         return 0
     if new in d.roots:
-        d.find("migrate-failed", Blame.HOST, new, detail="the own vhca_id has a tree already")
+        d.find(LinuxCause.MIGRATE_FAILED, new, detail="the own vhca_id has a tree already")
         return EBUSY
     d.roots[new] = root
     if d.choices.rename_first:

@@ -22,9 +22,6 @@ ENOENT, ENXIO, ENOMEM, EBUSY, EEXIST, EINVAL, EIO, ENOLINK, ETIMEDOUT, EREMOTEIO
     -121,
 )
 
-#: where page commands go: the last slot of a queue of 32 (cmd.c:cmd_work_handler)
-PAGE_SLOT = 31
-
 
 class Frame(NamedTuple):
     """A step that a thread has yet to do: its name in STEPS, and plain values. No times: those are in ``ends``."""
