@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
 from fwpages.host import Proof
+from fwpages.link.faults.consequences import cause_of
 from fwpages.link.queue.device import Seen
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.tap import Tap
@@ -16,6 +17,7 @@ from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.scenario.event_lines import EventLines, OnEvent
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
 End: TypeAlias = Literal["open", "closed", "reset", "gone"]
@@ -78,25 +80,27 @@ class ServedSession:
         return self.trouble is not None and self.end == "reset"
 
 
-#: something worth telling: seconds since the start, and what happened in words
-OnEvent: TypeAlias = Callable[[float, str], None]
-
-
 class Observer:
     """Watches a device and keeps its books. ``moments`` have happened so far, named as in a step's ``after``."""
 
     def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
         self.firmware = firmware
-        self.inner = firmware.inner if isinstance(firmware, FaultyFirmware) else firmware
         self.tap = tap
-        self.on_event = on_event
+        self.lines = EventLines(on_event)
         self.sessions: list[ServedSession] = []
         self.offences: list[tuple[int, Offence | WireOffence]] = []
+        #: offences that an injected fault caused, with its name: they are not blamed on the driver
+        self.excused: list[tuple[int, Offence | WireOffence, str]] = []
         self.moments: set[str] = set()
         self.commands = 0
         #: when the latest came
         self.last_command = 0.0
         self._flying: dict[int, tuple[int, Command, int]] = {}
+
+    @property
+    def inner(self) -> Firmware:
+        """The sound firmware as it is now: a fault may replace it."""
+        return self.firmware.inner if isinstance(self.firmware, FaultyFirmware) else self.firmware
 
     @property
     def session(self) -> ServedSession | None:
@@ -108,10 +112,9 @@ class Observer:
         """The driver has opened the device and takes page requests."""
         return self.inner.phase is Phase.WORKING and self.inner.pages_eqn is not None
 
-    def say(self, t: float, words: str) -> None:
-        """Tell whoever wants to know."""
-        if self.on_event is not None:
-            self.on_event(t, words)
+    def say(self, t: float, words: str, kind: str = "") -> None:
+        """Report an event as a line; many of one ``kind`` in a row are summed up."""
+        self.lines.say(t, words, kind)
 
     def watch(self, t: float, x: Seen, slot: int = 0) -> None:
         """What the device's end of the queue tells."""
@@ -123,12 +126,22 @@ class Observer:
             case Raised():
                 self._raised(t, x)
             case Offence() | WireOffence():
-                number = self.sessions[-1].number if self.sessions else 0
-                if len(self.offences) < MOST_OFFENCES:
-                    self.offences.append((number, x))
-                self.say(t, f"OFFENCE {x.name}: {x.detail}")
+                self._offended(t, x)
             case ResetDone():
                 self.over(t, "reset", "the device is reset")
+
+    def _offended(self, t: float, x: Offence | WireOffence) -> None:
+        number = self.sessions[-1].number if self.sessions else 0
+        took = self.firmware.took if isinstance(self.firmware, FaultyFirmware) else ()
+        fault = cause_of(x, took)
+        if fault is not None:
+            if len(self.excused) < MOST_OFFENCES:
+                self.excused.append((number, x, fault))
+            self.say(t, f"because of {fault}, not the driver's fault: {x.name}: {x.detail}", f"{fault} {x.name}")
+            return
+        if len(self.offences) < MOST_OFFENCES:
+            self.offences.append((number, x))
+        self.say(t, f"OFFENCE {x.name}: {x.detail}", x.name)
 
     def over(self, t: float, end: End, words: str) -> None:
         """The open session, if there is one, ends otherwise than by DISABLE_HCA: the device dropped its pages."""
@@ -240,7 +253,7 @@ class Observer:
             case _:
                 words = f"the driver cannot give pages for {name}"
         self.look(s)
-        self.say(t, f"{words}; {self._held(s)}")
+        self.say(t, f"{words}; {self._held(s)}", words)
 
     def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
         """How many of the returned pages are of functions that had the vhca_id before, as what they hold now tells."""

@@ -30,6 +30,7 @@ from fwpages.link.vfio_user.served_device import ServedDevice
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.scenario.assumptions import under
+from fwpages.scenario.event_lines import OnEvent
 from fwpages.scenario.fault_syntax import split
 from fwpages.scenario.format import (
     CloseStep,
@@ -45,7 +46,7 @@ from fwpages.scenario.format import (
     Step,
     WaitStep,
 )
-from fwpages.scenario.observer import Observer, OnEvent
+from fwpages.scenario.observer import Observer
 from fwpages.scenario.topology import check_moments, device_profile, fitting, functions
 
 #: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated

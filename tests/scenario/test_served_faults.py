@@ -1,0 +1,33 @@
+"""Injected faults of a served device: the observer keeps seeing the device, and the driver is not blamed."""
+
+from __future__ import annotations
+
+from fwpages.device import PlannedFault
+from fwpages.prm.opcodes import Opcode
+from tests.scenario.stage import Stage, steps
+
+
+def test_a_fault_that_replaces_the_firmware_does_not_end_its_observation(stages: list[Stage]) -> None:
+    stage = Stage(steps('do = "open"', 'do = "close"'), faults=[PlannedFault("take-never-given")])
+    stages.append(stage)
+    d = stage.driver()
+    d.down(d.up())
+    (session,) = stage.serving.seen.sessions
+    assert (session.end, session.total("held"), session.total("returned")) == ("closed", 0, session.total("given"))
+    assert stage.serving.finished
+    assert stage.serving.firmware.took == ("take-never-given",)  # type: ignore[union-attr]  # it has faults
+
+
+def test_our_own_storm_is_not_the_drivers_offence_and_takes_few_lines(stages: list[Stage]) -> None:
+    stage = Stage(steps('do = "open"'), faults=[PlannedFault("request-storm")])
+    stages.append(stage)
+    d = stage.driver()
+    own = d.up()
+    d.ok(Opcode.QUERY_ADAPTER)
+    assert d.event(1) is not None
+    d.down(own)
+    seen = stage.serving.seen
+    assert seen.offences == []
+    assert {(o.name, fault) for _, o, fault in seen.excused} == {("eq-overrun", "request-storm")}
+    assert len(stage.said) < 100
+    assert any(line.startswith("4,980 more like this one: firmware asks for 1 page") for line in stage.said)
