@@ -30,4 +30,4 @@ def test_our_own_storm_is_not_the_drivers_offence_and_takes_few_lines(stages: li
     assert seen.offences == []
     assert {(o.name, fault) for _, o, fault in seen.excused} == {("eq-overrun", "request-storm")}
     assert len(stage.said) < 100
-    assert any(line.startswith("4,980 more like this one: firmware asks for 1 page") for line in stage.said)
+    assert any("more like this one: firmware asks for 1 page" in line for line in stage.said)

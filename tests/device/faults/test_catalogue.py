@@ -1,29 +1,12 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from fwpages.custody.findings import FindingName
-from fwpages.device import DEVICE_FAULTS, Firmware, Input, OffenceName, PlannedFault, Profile, faulty
+from fwpages.device import DEVICE_FAULTS, Firmware, Input, PlannedFault, Profile, faulty
 from fwpages.device.faults.catalogue import LATE, TOO_LATE
 from fwpages.host import Bounds
 from tests.device.conftest import SF, VF, VF2
 from tests.device.recorded import life
-
-
-@pytest.mark.parametrize("name", DEVICE_FAULTS)
-def test_a_fault_has_a_name_words_and_findings_that_there_are(name: str) -> None:
-    words, named = DEVICE_FAULTS[name].words, DEVICE_FAULTS[name].findings
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
-    assert words
-    assert words[-1] not in ".,;"
-    assert len(named) == len(set(named))
-    assert set(named) <= {*FindingName, *OffenceName}
-
-
-def test_no_two_faults_are_described_alike() -> None:
-    assert len({fault.words for fault in DEVICE_FAULTS.values()}) == len(DEVICE_FAULTS)
 
 
 def test_late_is_in_time_for_the_host_and_too_late_is_not() -> None:

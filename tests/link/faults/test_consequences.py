@@ -1,17 +1,8 @@
 from __future__ import annotations
 
-import pytest
-
-from fwpages.device import DEVICE_FAULTS, Offence, OffenceName
-from fwpages.link.faults.byte_faults import BYTE_FAULTS
+from fwpages.device import Offence, OffenceName
 from fwpages.link.faults.consequences import cause_of
-from fwpages.link.faults.link_faults import LINK_FAULTS
 from fwpages.link.queue.offences import WireOffence, WireOffenceName
-
-
-@pytest.mark.parametrize("fault", [*DEVICE_FAULTS.values(), *LINK_FAULTS.values(), *BYTE_FAULTS.values()])
-def test_a_fault_causes_offences_that_there_are(fault: object) -> None:
-    assert getattr(fault, "offences", frozenset()) <= {*OffenceName, *WireOffenceName}
 
 
 def test_an_offence_is_caused_by_a_fault_that_took_effect_and_can_cause_it() -> None:

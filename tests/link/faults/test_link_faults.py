@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from fwpages.custody.findings import FindingName
 from fwpages.device import DEVICE_FAULTS, PlannedFault
 from fwpages.host import Map
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.faults.link_faults import LINK_FAULTS, Fate
 from fwpages.prm.message import Answer, Command
@@ -22,14 +22,12 @@ def one(name: str, at: int = 1, times: int = 1) -> LinkInjector:
     return LinkInjector((PlannedFault(name, at, times),))
 
 
-@pytest.mark.parametrize("name", LINK_FAULTS)
-def test_a_fault_has_a_name_words_and_findings_that_there_are(name: str) -> None:
-    rule = LINK_FAULTS[name]
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
-    assert rule.words
-    assert set(rule.findings) <= set(FindingName)
-    assert rule.findings
-    assert name not in DEVICE_FAULTS
+EVERY_FAULT = [*DEVICE_FAULTS.items(), *LINK_FAULTS.items(), *BYTE_FAULTS.items()]
+
+
+def test_each_fault_has_a_name_and_words_of_its_own() -> None:
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", name) for name, _ in EVERY_FAULT)
+    assert len({name for name, _ in EVERY_FAULT}) == len({fault.words for _, fault in EVERY_FAULT}) == len(EVERY_FAULT)
 
 
 def test_a_sound_link_carries_everything() -> None:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.custody.findings import FindingName
-from fwpages.device import DEVICE_FAULTS, Firmware, FunctionSpec, PlannedFault, Raised, Want, profile
+from fwpages.device import Firmware, FunctionSpec, PlannedFault, Raised, Want, profile
 from fwpages.host import (
     Bounds,
     Close,
@@ -28,7 +27,6 @@ from fwpages.host import (
 from fwpages.host import Phase as HostPhase
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.injector import LinkInjector
-from fwpages.link.faults.link_faults import LINK_FAULTS
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from tests.link.test_inprocess import ECPF_ROWS, ROWS, SMALL, SMALL_ECPF, Watch, act, actions
@@ -172,15 +170,6 @@ def test_an_interrupt_that_comes_while_one_is_handled_is_next() -> None:
     assert len(heard) == 300, "300 requests through a queue of 256"
     link.run_until_idle()
     settled(link, Close())
-
-
-@pytest.mark.parametrize("name", BYTE_FAULTS)
-def test_a_fault_of_the_wire_has_words_and_findings_that_there_are(name: str) -> None:
-    rule = BYTE_FAULTS[name]
-    assert rule.words
-    assert set(rule.findings) <= set(FindingName)
-    assert name not in DEVICE_FAULTS
-    assert name not in LINK_FAULTS
 
 
 def test_faults_of_the_wire_have_no_opportunity_without_one() -> None:

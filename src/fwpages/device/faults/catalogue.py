@@ -12,95 +12,109 @@ from types import MappingProxyType
 
 import numpy as np
 
+from fwpages.custody.findings import FindingName
 from fwpages.device.faults import causes
 from fwpages.device.faults import effects as do
 from fwpages.device.faults import triggers as when
 from fwpages.device.faults.injector import CommandFault, DeviceFault, EventFault, FaultyFirmware
 from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
+from fwpages.device.firmware.offences import OffenceName
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 
 #: seconds by which a late answer is delayed: less and more than Linux's 65 s for a command
 LATE, TOO_LATE = 30.0, 100.0
 
-_UNANSWERED = ("command-unanswered",)
-_NOT_BACK = ("pages-not-returned", "wait-timeout", "take-short")
+_UNANSWERED = (FindingName.COMMAND_UNANSWERED,)
+_NOT_BACK = (FindingName.PAGES_NOT_RETURNED, FindingName.WAIT_TIMEOUT, FindingName.TAKE_SHORT)
 
 DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
     {
         "give-unanswered-lost": CommandFault(
-            "a GIVE is neither done nor answered", when.GIVE, do.lost, ("give-unanswered",)
+            "a GIVE is neither done nor answered", when.GIVE, do.lost, (FindingName.GIVE_UNANSWERED,)
         ),
         "give-unanswered-done": CommandFault(
-            "a GIVE is done and never answered", when.GIVE, do.silent, ("give-unanswered",)
+            "a GIVE is done and never answered", when.GIVE, do.silent, (FindingName.GIVE_UNANSWERED,)
         ),
         "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.late(LATE)),
         "give-too-late": CommandFault(
-            "a GIVE is answered after its time", when.GIVE, do.late(TOO_LATE), ("give-unanswered",)
+            "a GIVE is answered after its time", when.GIVE, do.late(TOO_LATE), (FindingName.GIVE_UNANSWERED,)
         ),
         "give-next-session": CommandFault(
-            "a GIVE is answered in the next session", when.GIVE, do.late(None), ("give-unanswered",)
+            "a GIVE is answered in the next session", when.GIVE, do.late(None), (FindingName.GIVE_UNANSWERED,)
         ),
-        "give-refused": CommandFault("a GIVE is refused", when.GIVE, do.refuse(Status.NO_RES_ERR), ("give-refused",)),
+        "give-refused": CommandFault(
+            "a GIVE is refused", when.GIVE, do.refuse(Status.NO_RES_ERR), (FindingName.GIVE_REFUSED,)
+        ),
         "take-unanswered-lost": CommandFault(
-            "a TAKE is neither done nor answered", when.TAKE, do.lost, ("take-unanswered",)
+            "a TAKE is neither done nor answered", when.TAKE, do.lost, (FindingName.TAKE_UNANSWERED,)
         ),
         "take-unanswered-done": CommandFault(
-            "a TAKE is done and never answered", when.TAKE, do.silent, ("take-unanswered",)
+            "a TAKE is done and never answered", when.TAKE, do.silent, (FindingName.TAKE_UNANSWERED,)
         ),
         "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.late(LATE)),
         "take-too-late": CommandFault(
-            "a TAKE is answered after its time", when.TAKE, do.late(TOO_LATE), ("take-unanswered",)
+            "a TAKE is answered after its time", when.TAKE, do.late(TOO_LATE), (FindingName.TAKE_UNANSWERED,)
         ),
         "take-next-session": CommandFault(
-            "a TAKE is answered in the next session", when.TAKE, do.late(None), ("take-unanswered",)
+            "a TAKE is answered in the next session", when.TAKE, do.late(None), (FindingName.TAKE_UNANSWERED,)
         ),
         "take-refused": CommandFault(
-            "a TAKE is refused", when.TAKE, do.refuse(Status.RES_BUSY), ("take-refused",), offences=causes.KEPT
+            "a TAKE is refused",
+            when.TAKE,
+            do.refuse(Status.RES_BUSY),
+            (FindingName.TAKE_REFUSED,),
+            offences=causes.KEPT,
         ),
         "take-short": CommandFault("an answer names half of what was let go", when.TAKE, do.edit(do.short), _NOT_BACK),
         "take-long": CommandFault(
-            "an answer names a page more than was asked", when.TAKE, do.edit(do.long), ("count-over-asked",)
+            "an answer names a page more than was asked", when.TAKE, do.edit(do.long), (FindingName.COUNT_OVER_ASKED,)
         ),
         "take-count-over": CommandFault(
             "an answer's count is one more than asked",
             when.TAKE,
             do.count(lambda c, _: c["input_num_entries"] + 1),
-            ("count-over-asked",),
+            (FindingName.COUNT_OVER_ASKED,),
         ),
         "take-count-huge": CommandFault(
-            "an answer's count is 0xffffffff", when.TAKE, do.count(lambda _, __: 0xFFFFFFFF), ("count-over-asked",)
+            "an answer's count is 0xffffffff",
+            when.TAKE,
+            do.count(lambda _, __: 0xFFFFFFFF),
+            (FindingName.COUNT_OVER_ASKED,),
         ),
         "take-twice": CommandFault(
-            "an answer names a page twice", when.TAKE, do.first_page(do.twice), ("returned-twice",)
+            "an answer names a page twice", when.TAKE, do.first_page(do.twice), (FindingName.RETURNED_TWICE,)
         ),
         "take-twice-kept": CommandFault(
             "an answer names a page twice, and firmware keeps the one that it stands for",
             when.TAKE,
             do.twice_kept,
-            ("returned-twice",),
+            (FindingName.RETURNED_TWICE,),
         ),
         "take-again": CommandFault(
             "an answer names a page that came back",
             when.TAKE,
             do.first_page(do.again),
-            ("returned-twice", "returned-foreign"),
+            (FindingName.RETURNED_TWICE, FindingName.RETURNED_FOREIGN),
         ),
         "take-foreign": CommandFault(
-            "an answer names a page of another function", when.TAKE, do.first_page(do.foreign), ("returned-foreign",)
+            "an answer names a page of another function",
+            when.TAKE,
+            do.first_page(do.foreign),
+            (FindingName.RETURNED_FOREIGN,),
         ),
         "take-never-given": CommandFault(
             "an answer names a page that was never given",
             when.TAKE,
             do.first_page(lambda *_: np.array([do.NEVER], np.uint64)),
-            ("returned-never-given",),
+            (FindingName.RETURNED_NEVER_GIVEN,),
         ),
         "take-unaligned": CommandFault(
             "an answer names an address within a page",
             when.TAKE,
             do.first_page(lambda _, __, a: a.pas[:1] + np.uint64(16)),
-            ("returned-never-given",),
+            (FindingName.RETURNED_NEVER_GIVEN,),
         ),
         "take-nothing": CommandFault(
             "an answer names nothing, and nothing is let go", when.TAKE, do.nothing, offences=causes.KEPT
@@ -109,47 +123,51 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "an answer names unknown pages only",
             when.TAKE,
             do.invented,
-            ("returned-never-given",),
+            (FindingName.RETURNED_NEVER_GIVEN,),
             offences=causes.KEPT,
         ),
         "pages-zero": CommandFault(
-            "QUERY_PAGES says 0", when.QUERY_PAGES, do.num_pages(0), ("command-refused",), offences=causes.TOO_FEW
+            "QUERY_PAGES says 0",
+            when.QUERY_PAGES,
+            do.num_pages(0),
+            (FindingName.COMMAND_REFUSED,),
+            offences=causes.TOO_FEW,
         ),
         "pages-negative": CommandFault(
             "QUERY_PAGES answers -1",
             when.QUERY_PAGES,
             do.num_pages(-1),
-            ("absurd-count", "command-refused"),
+            (FindingName.ABSURD_COUNT, FindingName.COMMAND_REFUSED),
             offences=causes.TOO_FEW,
         ),
         "pages-least": CommandFault(
             "QUERY_PAGES answers -2^31",
             when.QUERY_PAGES,
             do.num_pages(-(2**31)),
-            ("absurd-count",),
+            (FindingName.ABSURD_COUNT,),
             offences=causes.TOO_FEW,
         ),
         "pages-huge": CommandFault(
-            "QUERY_PAGES answers 2^29", when.QUERY_PAGES, do.num_pages(2**29), ("absurd-count",)
+            "QUERY_PAGES answers 2^29", when.QUERY_PAGES, do.num_pages(2**29), (FindingName.ABSURD_COUNT,)
         ),
         "pages-most": CommandFault(
-            "QUERY_PAGES answers 2^31-1", when.QUERY_PAGES, do.num_pages(2**31 - 1), ("absurd-count",)
+            "QUERY_PAGES answers 2^31-1", when.QUERY_PAGES, do.num_pages(2**31 - 1), (FindingName.ABSURD_COUNT,)
         ),
         "boot-other-function": CommandFault(
             "QUERY_PAGES(boot) names another function",
             when.QUERY_PAGES,
             do.edit(do.boot_name),
-            ("startup-identity",),
-            offences=causes.NOT_WANTED | {"unknown-function"},
+            (FindingName.STARTUP_IDENTITY,),
+            offences=causes.NOT_WANTED | {OffenceName.UNKNOWN_FUNCTION},
         ),
         "set-cap-refused": CommandFault(
-            "SET_HCA_CAP is refused", when.SET_CAP, do.refuse(Status.BAD_PARAM), ("command-refused",)
+            "SET_HCA_CAP is refused", when.SET_CAP, do.refuse(Status.BAD_PARAM), (FindingName.COMMAND_REFUSED,)
         ),
         "set-cap-half": CommandFault(
             "SET_HCA_CAP leaves release_all_pages out",
             when.SET_CAP,
             do.set_less("release_all_pages"),
-            ("capability-disagreement",),
+            (FindingName.CAPABILITY_DISAGREEMENT,),
         ),
         "set-cap-unanswered-lost": CommandFault(
             "SET_HCA_CAP is neither done nor answered", when.SET_CAP, do.lost, _UNANSWERED
@@ -161,26 +179,26 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "SET_HCA_CAP is answered OK, the mode not switched",
             when.SET_CAP,
             do.set_less("icm_mng_function_id_mode"),
-            ("mode-disagreement",),
+            (FindingName.MODE_DISAGREEMENT,),
         ),
         "mode-not-told": CommandFault(
             "the mode is switched, the current capability denies it",
             when.op(Opcode.QUERY_HCA_CAP),
             do.edit(do.hide_mode),
-            ("mode-disagreement",),
-            offences=frozenset({"identity-mode"}),
+            (FindingName.MODE_DISAGREEMENT,),
+            offences=frozenset({OffenceName.IDENTITY_MODE}),
         ),
         "vhca-id-twice": CommandFault(
             "a function is said to have another's vhca_id",
             when.other_caps,
             do.vhca_id(do.someone_elses),
-            ("vhca-id-twice",),
+            (FindingName.VHCA_ID_TWICE,),
         ),
         "vhca-id-own": CommandFault(
             "a function is said to have the supplier's vhca_id",
             when.other_caps,
             do.vhca_id(lambda f, _: f.inner.specs[0].vhca_id),
-            ("vhca-id-twice",),
+            (FindingName.VHCA_ID_TWICE,),
         ),
         "vhca-id-again": CommandFault(
             "a function is said to have the vhca_id of one disabled before",
@@ -191,7 +209,7 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "a function's enabling is refused",
             when.ENABLE,
             do.refuse(Status.NO_RES_ERR),
-            ("command-refused",),
+            (FindingName.COMMAND_REFUSED,),
             offences=causes.SWITCHED,
         ),
         "enable-unanswered-lost": CommandFault(
@@ -208,7 +226,7 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "a function's disabling is refused",
             when.DISABLE,
             do.refuse(Status.RES_BUSY),
-            ("command-refused",),
+            (FindingName.COMMAND_REFUSED,),
             offences=causes.SWITCHED,
         ),
         "disable-unanswered-lost": CommandFault(
@@ -226,14 +244,14 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             offences=causes.SWITCHED,
         ),
         "teardown-refused": CommandFault(
-            "TEARDOWN_HCA is refused", when.TEARDOWN, do.refuse(Status.BAD_SYS_STATE), ("teardown-refused",)
+            "TEARDOWN_HCA is refused", when.TEARDOWN, do.refuse(Status.BAD_SYS_STATE), (FindingName.TEARDOWN_REFUSED,)
         ),
         "teardown-unanswered": CommandFault("TEARDOWN_HCA is never answered", when.TEARDOWN, do.lost, _UNANSWERED),
         "command-refused": CommandFault(
             "a control command is refused",
             when.control,
             do.refuse(Status.INTERNAL_ERR),
-            ("command-refused", "teardown-refused"),
+            (FindingName.COMMAND_REFUSED, FindingName.TEARDOWN_REFUSED),
             offences=causes.REFUSED,
         ),
         "command-unanswered-lost": CommandFault(
@@ -248,36 +266,38 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "a page request for -1 page that firmware does not mean",
             when.listening,
             do.raise_event(do.own_request(-1)),
-            ("take-short",),
+            (FindingName.TAKE_SHORT,),
         ),
         "request-least": CommandFault(
             "a page request for -2^31 pages",
             when.listening,
             do.raise_event(do.own_request(-(2**31))),
-            ("absurd-count", "take-short"),
+            (FindingName.ABSURD_COUNT, FindingName.TAKE_SHORT),
         ),
         "request-huge": CommandFault(
-            "a page request for 2^29 pages", when.listening, do.raise_event(do.own_request(2**29)), ("absurd-count",)
+            "a page request for 2^29 pages",
+            when.listening,
+            do.raise_event(do.own_request(2**29)),
+            (FindingName.ABSURD_COUNT,),
         ),
         "request-most": CommandFault(
             "a page request for 2^31-1 pages",
             when.listening,
             do.raise_event(do.own_request(2**31 - 1)),
-            ("absurd-count",),
+            (FindingName.ABSURD_COUNT,),
         ),
         "request-unmeant": CommandFault(
             "a page request for 5 pages that firmware then refuses",
             when.listening,
             do.raise_event(do.own_request(5)),
-            ("give-refused",),
+            (FindingName.GIVE_REFUSED,),
             offences=causes.NOT_WANTED,
         ),
         "request-storm": CommandFault(
             "5,000 page requests at once",
             when.listening,
             do.real_want(1, 5000),
-            ("request-dropped",),
-            offences=frozenset({"eq-overrun"}),
+            (FindingName.REQUEST_DROPPED,),
         ),
         "request-in-enable": CommandFault("a page request while a function is enabled", when.ENABLE, do.real_want(100)),
         "request-in-disable": CommandFault(
@@ -290,37 +310,37 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             "a page request before its event queue exists (impossible on the wire)",
             when.op(Opcode.SET_HCA_CAP, Opcode.INIT_HCA),
             do.raise_event(do.own_request(10), eqn=3),
-            ("request-without-eq",),
+            (FindingName.REQUEST_WITHOUT_EQ,),
         ),
         "request-after-eq": CommandFault(
             "a page request after its event queue is gone (impossible on the wire)",
             when.TEARDOWN,
             do.raise_event(do.own_request(10), first=True, eqn=3),
-            ("request-without-eq",),
+            (FindingName.REQUEST_WITHOUT_EQ,),
         ),
         "release-all-unasked": CommandFault(
             "release_all that firmware does not mean and was not allowed",
             when.not_negotiated,
             do.raise_event(do.release_other),
-            ("release-all-not-negotiated",),
+            (FindingName.RELEASE_ALL_NOT_NEGOTIATED,),
         ),
         "release-all-own": CommandFault(
             "release_all for the supplier itself",
             when.negotiated,
             do.raise_event(do.own_request(0, release_all=True)),
-            ("release-all-own",),
+            (FindingName.RELEASE_ALL_OWN,),
         ),
         "release-all-crossing": CommandFault(
             "a function is reset, with release_all, while a GIVE for it is out",
             when.GIVE,
             do.reset_in_give,
-            ("give-crossed-release",),
+            (FindingName.GIVE_CROSSED_RELEASE,),
         ),
         "request-lost": EventFault("a page request never arrives (an event queue overrun)", 0),
         "request-twice": EventFault(
             "a page request arrives twice",
             2,
-            ("give-refused", "take-short", "absurd-count"),
+            (FindingName.GIVE_REFUSED, FindingName.TAKE_SHORT, FindingName.ABSURD_COUNT),
             offences=causes.NOT_WANTED,
         ),
     }

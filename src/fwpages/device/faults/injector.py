@@ -25,10 +25,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from fwpages.custody.findings import FindingName
 from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Tick, Want
+from fwpages.device.firmware.offences import OffenceName
 from fwpages.device.firmware.state import EqContext, Phase
 from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.message import Command, PageArray, encode_answer
@@ -51,8 +53,8 @@ class CommandFault:
     words: str
     trigger: Trigger
     act: Act
-    findings: tuple[str, ...] = ()
-    offences: frozenset[str] = frozenset()
+    findings: tuple[FindingName, ...] = ()
+    offences: frozenset[OffenceName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class EventFault:
 
     words: str
     copies: int
-    findings: tuple[str, ...] = ()
-    offences: frozenset[str] = frozenset()
+    findings: tuple[FindingName, ...] = ()
+    offences: frozenset[OffenceName] = frozenset()
 
 
 DeviceFault: TypeAlias = CommandFault | EventFault

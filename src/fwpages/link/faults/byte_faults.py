@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fwpages.custody.findings import FindingName
 from fwpages.device.faults import causes
 from fwpages.link.faults.link_faults import LinkFault
 from fwpages.link.queue.driver import QueueHost, Slot
@@ -116,11 +117,16 @@ def _output(least: int) -> Callable[[Command], bool]:
 
 def _refused(words: str, spoil: Spoil, match: Callable[[Command], bool] = lambda _: True) -> EntryFault:
     """Make a fault because of which the device cannot read the command: it refuses it with a delivery status."""
-    named = ("command-refused", "give-refused", "take-refused", "teardown-refused")
+    named = (
+        FindingName.COMMAND_REFUSED,
+        FindingName.GIVE_REFUSED,
+        FindingName.TAKE_REFUSED,
+        FindingName.TEARDOWN_REFUSED,
+    )
     return EntryFault(words=words, spoil=spoil, match=match, findings=named, offences=causes.REFUSED)
 
 
-_UNANSWERED = ("command-unanswered", "give-unanswered", "take-unanswered")
+_UNANSWERED = (FindingName.COMMAND_UNANSWERED, FindingName.GIVE_UNANSWERED, FindingName.TAKE_UNANSWERED)
 
 BYTE_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
     {

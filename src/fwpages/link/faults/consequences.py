@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
 
 from fwpages.device import DEVICE_FAULTS, Offence
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.link_faults import LINK_FAULTS
-from fwpages.link.queue.offences import WireOffence
+from fwpages.link.queue.offences import WireOffence, WireOffenceName
 
-_OFFENCES = {
-    **{name: fault.offences for name, fault in DEVICE_FAULTS.items()},
-    **{name: fault.offences for name, fault in (*LINK_FAULTS.items(), *BYTE_FAULTS.items())},
-}
+#: offences of the wire that faults of the device cause: the device itself knows nothing of the wire
+_OF_THE_WIRE: Mapping[str, frozenset[StrEnum]] = MappingProxyType(
+    {"request-storm": frozenset({WireOffenceName.EQ_OVERRUN})}
+)
+
+_OFFENCES: Mapping[str, frozenset[StrEnum]] = MappingProxyType(
+    {
+        **{name: fault.offences | _OF_THE_WIRE.get(name, frozenset()) for name, fault in DEVICE_FAULTS.items()},
+        **{name: fault.offences for name, fault in (*LINK_FAULTS.items(), *BYTE_FAULTS.items())},
+    }
+)
 
 
 def cause_of(offence: Offence | WireOffence, took: Iterable[str]) -> str | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from types import MappingProxyType
 
+from fwpages.custody.findings import FindingName
+from fwpages.device import OffenceName
 from fwpages.device.faults import causes
 from fwpages.host import Map
 from fwpages.prm.message import Answer, Command
@@ -27,8 +29,8 @@ class LinkFault:
     """
 
     words: str
-    findings: tuple[str, ...] = ()
-    offences: frozenset[str] = frozenset()
+    findings: tuple[FindingName, ...] = ()
+    offences: frozenset[OffenceName] = frozenset()
     match: Callable[[Command], bool] = lambda _: True
 
 
@@ -88,49 +90,55 @@ LINK_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
             words="the link gives up a GIVE that the device never saw",
             match=_GIVE,
             fate=Fate.DROPPED,
-            findings=("give-unanswered",),
+            findings=(FindingName.GIVE_UNANSWERED,),
         ),
         "give-aborted-done": DeliveryFault(
             words="the link gives up a GIVE that the device carries out",
             match=_GIVE,
             fate=Fate.ANSWER_DROPPED,
-            findings=("give-unanswered",),
+            findings=(FindingName.GIVE_UNANSWERED,),
         ),
         "take-aborted-lost": DeliveryFault(
             words="the link gives up a TAKE that the device never saw",
             match=_TAKE,
             fate=Fate.DROPPED,
-            findings=("take-unanswered",),
+            findings=(FindingName.TAKE_UNANSWERED,),
         ),
         "take-aborted-done": DeliveryFault(
             words="the link gives up a TAKE that the device carries out",
             match=_TAKE,
             fate=Fate.ANSWER_DROPPED,
-            findings=("take-unanswered",),
+            findings=(FindingName.TAKE_UNANSWERED,),
         ),
         "link-lost": DeliveryFault(
-            words="the device is gone, and back after a reset", fate=Fate.LINK_LOST, findings=("link-lost",)
+            words="the device is gone, and back after a reset", fate=Fate.LINK_LOST, findings=(FindingName.LINK_LOST,)
         ),
         "link-lost-for-good": DeliveryFault(
-            words="the device is gone and cannot be reset", fate=Fate.LINK_LOST_FOR_GOOD, findings=("link-lost",)
+            words="the device is gone and cannot be reset",
+            fate=Fate.LINK_LOST_FOR_GOOD,
+            findings=(FindingName.LINK_LOST,),
         ),
-        "not-fenced": ResetFault(words="a reset is never confirmed", findings=("not-fenced",)),
+        "not-fenced": ResetFault(words="a reset is never confirmed", findings=(FindingName.NOT_FENCED,)),
         "map-fails": MapFault(
-            words="there is no memory, or it cannot be mapped", place=lambda _: None, findings=("alloc-failed",)
+            words="there is no memory, or it cannot be mapped",
+            place=lambda _: None,
+            findings=(FindingName.ALLOC_FAILED,),
         ),
-        "map-at-zero": MapFault(words="memory is mapped at address 0", place=lambda _: 0, findings=("alloc-failed",)),
+        "map-at-zero": MapFault(
+            words="memory is mapped at address 0", place=lambda _: 0, findings=(FindingName.ALLOC_FAILED,)
+        ),
         "map-elsewhere": MapFault(
             words="memory is mapped elsewhere than asked",
             place=lambda m: m.iova + (1 << 40),
-            findings=("alloc-failed",),
+            findings=(FindingName.ALLOC_FAILED,),
         ),
         "answer-twice": AnswerFault(
-            words="an answer arrives twice", arrive=lambda a: (a, a), findings=("late-answer",)
+            words="an answer arrives twice", arrive=lambda a: (a, a), findings=(FindingName.LATE_ANSWER,)
         ),
         "answer-garbled": AnswerFault(
             words="an answer arrives as one to another command",
             arrive=lambda a: (garbled(a),),
-            findings=("answer-malformed",),
+            findings=(FindingName.ANSWER_MALFORMED,),
             offences=causes.SWITCHED,
         ),
     }
