@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from fwpages.explore.check.replay import Walked
 from fwpages.explore.designs.linux.driver import Linux as Model
-from fwpages.explore.designs.linux.inputs import listening
+from fwpages.explore.designs.linux.threads import ForPages
 from fwpages.explore.model.driver import NotQueued, Run
 from fwpages.explore.model.world import World
 from fwpages.host import Aborted, Answered, PageRequest, Send, Tick
@@ -77,8 +77,8 @@ def script(walk: Iterable[Walked]) -> list[Item]:
                 out += items
         for thread in ("driver", "eswitch"):
             wait, old = (d.running[thread].wait if thread in d.running else None for d in (after, before))
-            if wait is not None and wait.kind == "poll" and (old is None or old.kind != "poll"):
-                out.append(Item("wait", value=[*map(str, TYPES)].index(wait.what)))
+            if isinstance(wait, ForPages) and not isinstance(old, ForPages):
+                out.append(Item("wait", value=[*map(str, TYPES)].index(wait.type)))
     return out
 
 
@@ -100,7 +100,7 @@ def _told(before: Model, after: Model, told: object) -> list[Item]:
             return [Item("answer", answer=a)] if before.flights[n].command.opcode in _PAGE_COMMANDS else []
         case Aborted(id=n) if n in before.flights:
             return [Item("answer", answer=-ENXIO)] if before.flights[n].command.opcode in _PAGE_COMMANDS else []
-        case PageRequest(event=e) if listening(before):
+        case PageRequest(event=e) if before.listening:
             return [Item("event", event=e)]
         case NotQueued(request=r):
             return [Item("unqueued", event=r.event)]

@@ -10,8 +10,9 @@ import pytest
 
 from fwpages.device import Want
 from fwpages.explore.designs import Linux
-from fwpages.explore.designs.linux.invariants import check_linux, linux_key
-from fwpages.explore.designs.linux.types import Flight, Frame, FwPage, Thread, Vport, Wait
+from fwpages.explore.designs.linux.reclaim import Polled, WaitPages
+from fwpages.explore.designs.linux.state import FwPage, Operation, Vport
+from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPages, Frame, Thread
 from fwpages.host import Close, CustodyError, VportInfo
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -34,7 +35,7 @@ def d() -> Linux:
 
 
 def test_a_state_that_was_come_by_honestly_holds(d: Linux) -> None:
-    check_linux(d)
+    d.check()
 
 
 def unmapped(d: Linux) -> None:
@@ -95,9 +96,9 @@ def _sent(d: Linux, **fields: object) -> None:
     d.flights[900] = replace(flight, **fields)  # type: ignore[arg-type]  # by name
 
 
-def _waits(d: Linux, *steps: Frame, **fields: object) -> None:
-    wait = replace(Wait("poll", "vf", 3, d.now + 1.0), **fields)  # type: ignore[arg-type]  # by name
-    d.running["eswitch"] = Thread("disable vport 0x1", (Frame("polled", ("vf",)), *steps), wait)
+def _waits(d: Linux, *frames: Frame, **fields: object) -> None:
+    wait = replace(ForPages("vf", 3, d.now + 1.0), **fields)  # type: ignore[arg-type]  # by name
+    d.running["eswitch"] = Thread(Operation("disable", 1), (Polled("vf", 3), *frames), wait)
 
 
 def _vport(d: Linux, **fields: object) -> None:
@@ -133,8 +134,8 @@ APART: dict[str, tuple[Callable[[Linux], object], Callable[[Linux], object]]] = 
     "vport is on": (_vport, lambda d: _vport(d, enabled=False)),
     "function is on": (_vport, lambda d: _vport(d, hca=False)),
     "operations to come": (
-        lambda d: setattr(d, "asked", (("enable", 2),)),
-        lambda d: setattr(d, "asked", (("disable", 2),)),
+        lambda d: setattr(d, "asked", (Operation("enable", 2),)),
+        lambda d: setattr(d, "asked", (Operation("disable", 2),)),
     ),
     "command": (
         _sent,
@@ -144,11 +145,11 @@ APART: dict[str, tuple[Callable[[Linux], object], Callable[[Linux], object]]] = 
     "slot": (_sent, lambda d: _sent(d, slot=0)),
     "late": (_sent, lambda d: _sent(d, late=True)),
     "time of a command": (_sent, lambda d: _sent(d, deadline=d.now + 2.5)),
-    "step": (_waits, lambda d: _waits(d, Frame("ignore"))),
+    "frames": (_waits, lambda d: _waits(d, WaitPages("vf"))),
+    "a frame's fields": (lambda d: _waits(d, WaitPages("vf")), lambda d: _waits(d, WaitPages("ec_vf"))),
     "wait": (_waits, lambda d: _waits(d, count=2)),
-    "time of a wait": (_waits, lambda d: _waits(d, deadline=None)),
-    "progress": (lambda d: d.ends.update(driver=d.now + 1), lambda d: d.ends.update(driver=d.now + 2)),
-    "answer to QUERY_PAGES": (lambda d: d.ends.update(pages=3, number=0), lambda d: d.ends.update(pages=3, number=1)),
+    "time of a wait": (_waits, lambda d: _waits(d, deadline=d.now + 2.0)),
+    "progress": (lambda d: setattr(d, "reclaim_end", d.now + 1), lambda d: setattr(d, "reclaim_end", d.now + 2)),
 }
 
 
@@ -158,7 +159,7 @@ def test_states_with_other_futures_have_other_keys(d: Linux, what: str) -> None:
     for change in APART[what]:
         e = d.clone()
         change(e)
-        keys.append(linux_key(e))
+        keys.append(e.key())
     assert keys[0] != keys[1]
 
 
@@ -177,9 +178,9 @@ ALIKE: dict[str, Callable[[Linux], object]] = {
 
 @pytest.mark.parametrize("what", ALIKE)
 def test_what_has_been_and_cannot_be_seen_again_is_not_in_the_key(d: Linux, what: str) -> None:
-    before = linux_key(d)
+    before = d.key()
     ALIKE[what](d)
-    assert linux_key(d) == before
+    assert d.key() == before
 
 
 def test_a_command_s_number_does_not_tell_and_its_time_is_counted_from_now(d: Linux) -> None:
@@ -187,7 +188,7 @@ def test_a_command_s_number_does_not_tell_and_its_time_is_counted_from_now(d: Li
     later = d.clone()
     later.now += 50
     later.flights = {77: replace(d.flights[900], id=77, deadline=d.flights[900].deadline + 50)}
-    assert linux_key(later) == linux_key(d)
+    assert later.key() == d.key()
 
 
 @BOTH
@@ -203,17 +204,17 @@ def test_a_late_command_has_no_time_left(name: str) -> None:
 
 
 def test_who_waits_first_for_a_lock_tells(d: Linux) -> None:
-    waits = {n: Thread("", (Frame("ignore"),), Wait("lock", "devlink")) for n in ("driver", "health")}
+    waits = Thread(None, (), ForLock("devlink"))
     other = d.clone()
-    d.running = waits
-    other.running = dict(reversed(waits.items()))
-    assert linux_key(d) != linux_key(other)
+    d.running = {"driver": waits, "health": waits}
+    other.running = {"health": waits, "driver": waits}
+    assert d.key() != other.key()
 
 
 def test_memory_that_is_tracked_is_told_from_memory_that_is_only_mapped(d: Linux) -> None:
-    before = linux_key(d)
+    before = d.key()
     d.pages[1 << 40] = FwPage(1 << 40, 0x31, "vf", 0xFFFF, 16)
-    assert linux_key(d) != before
+    assert d.key() != before
 
 
 @BOTH

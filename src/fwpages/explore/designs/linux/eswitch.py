@@ -1,266 +1,326 @@
-"""Linux's e-switch as far as pages see it: vports and their vhca_ids, ``state_lock``, the map of types."""
+"""Linux's e-switch as far as pages see it: vports and their vhca_ids, ``state_lock``, the map of types.
+
+Theory of operation. Enabling a vport has two halves in an order that depends on its kind: the function is switched on
+(ENABLE_HCA, or ALLOC_SF), and the e-switch learns the function's vhca_id by a query of its capabilities. The page path
+meets both: as soon as the function is on, firmware may ask for its pages, and until the e-switch has the vhca_id
+nothing says which type they are. The query runs under ``state_lock``, its command included; ``posted`` takes that lock
+to look up a type. ``merged`` keeps a map of types without a lock, from the end of mlx5_esw_vport_enable to
+mlx5_esw_vport_disable.
+
+Operations run one after the other on one thread, each under the devlink lock. An operation is a list of frames that are
+pushed in reverse; an error of one is the result of the last, as Linux only logs those before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 from fwpages.explore.designs.linux import pages as tree
-from fwpages.explore.designs.linux.startup import checked, run
-from fwpages.explore.designs.linux.types import EBUSY, Frame, Reply, Vport
+from fwpages.explore.designs.linux.cmd import checked, execute
+from fwpages.explore.designs.linux.errors import EBUSY
+from fwpages.explore.designs.linux.reclaim import WaitPages
+from fwpages.explore.designs.linux.state import Operation, Vport
+from fwpages.explore.designs.linux.threads import Frame, Kernel, Outcome, Reply, ReplyFrame
 from fwpages.host import VportInfo
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.identity import Vport as Number
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.message import Command
+from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode
-
-if TYPE_CHECKING:
-    from fwpages.explore.designs.linux.driver import Linux
 
 _T = FunctionType
 
 
-def changed(d: Linux, infos: tuple[VportInfo, ...]) -> None:
-    """The vports that there are; what one learned stays. An SPF and an adjacent VF bring their vhca_id along."""
+def changed(kernel: Kernel, infos: tuple[VportInfo, ...]) -> None:
+    """These are the vports now; what was learned of one stays. An SPF and an adjacent VF bring their vhca_id along."""
     known = {}
-    for v in infos:
-        old = d.vports.get(v.vport)
-        known[v.vport] = replace(old, info=v) if old is not None else Vport(v, v.vhca_id)
-    d.vports = known
+    for info in infos:
+        old = kernel.vports.get(info.vport)
+        known[info.vport] = replace(old, info=info) if old is not None else Vport(info, info.vhca_id)
+    kernel.vports = known
 
 
-def _next(d: Linux) -> None:
-    verb, n = d.asked[0]
-    d.asked = d.asked[1:]
-    d.start("eswitch", f"{verb} vport {n:#x}", verb, n)
+# -- operations -------------------------------------------------------------------------------------------------------
 
 
-def ask(d: Linux, verb: str, n: int) -> None:
+def ask(kernel: Kernel, operation: Operation) -> None:
     """One operation at a time: each is under the devlink lock."""
-    d.asked = (*d.asked, (verb, n))
-    if "eswitch" not in d.running:
-        _next(d)
+    if "eswitch" in kernel.running:
+        kernel.asked = (*kernel.asked, operation)
+    else:
+        kernel.start("eswitch", operation, Begin(operation))
 
 
-def operate(d: Linux, _: Any, verb: str, n: int) -> Any:
-    """Begin, as soon as nobody else has the devlink lock."""
-    d.push("vport-op", verb, n)
-    return d.lock("devlink")
+@dataclass(frozen=True, slots=True)
+class Begin(Frame):
+    """An operation on a vport begins."""
+
+    operation: Operation
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """As soon as no other thread has the devlink lock."""
+        return _begin(kernel, self.operation)
 
 
-def vport_op(d: Linux, _: Any, verb: str, n: int) -> Any:
-    """The steps of the operation; a device that went down in the meantime ends it."""
-    d.push("vport-done", verb, n)
-    if not d.up:
-        return EBUSY
-    frames = _on_order(d, n) if verb == "enable" else _disable_order(d, n)
-    for frame in reversed(frames):
-        d.push(*_flat(frame))
-    return 0
+def _begin(kernel: Kernel, operation: Operation) -> Outcome:
+    kernel.push(Locked(operation))
+    return kernel.lock("devlink")
 
 
-def vport_done(d: Linux, err: int, verb: str, n: int) -> None:
-    """The operation has ended; the next one's turn."""
-    d.unlock("devlink")
-    d.done(f"{verb} vport {n:#x}", ok=not err, detail=f"error {err}" if err else "")
-    if d.asked:
-        verb, n = d.asked[0]
-        d.asked = d.asked[1:]
-        d.push("next-op", verb, n)
+@dataclass(frozen=True, slots=True)
+class Locked(Frame):
+    """An operation under the devlink lock."""
+
+    operation: Operation
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Its frames in order; if the device went down in the meantime, it fails."""
+        kernel.push(Ended(self.operation))
+        if not kernel.up:
+            return EBUSY
+        n = self.operation.vport
+        assert n is not None
+        frames = _enabling(kernel, n) if self.operation.verb == "enable" else _disabling(kernel, n)
+        for frame in reversed(frames):
+            kernel.push(frame)
+        return 0
 
 
-def next_op(d: Linux, _: Any, verb: str, n: int) -> Any:
-    """The thread stays, its operation is another."""
-    d.becomes(f"{verb} vport {n:#x}")
-    return operate(d, None, verb, n)
+@dataclass(frozen=True, slots=True)
+class Ended(Frame):
+    """An operation has ended; the thread goes on with the next one."""
+
+    operation: Operation
+
+    def resume(self, kernel: Kernel, result: int) -> Outcome:
+        """Report its result."""
+        kernel.unlock("devlink")
+        kernel.done(self.operation, ok=not result, detail=f"error {result}" if result else "")
+        if not kernel.asked:
+            return 0
+        following, *rest = kernel.asked
+        kernel.asked = tuple(rest)
+        kernel.becomes(following)
+        return _begin(kernel, following)
 
 
-def _flat(frame: Frame) -> tuple[Any, ...]:
-    return (frame.step, *frame.args)
-
-
-def _foreign(d: Linux, n: int) -> bool:
-    """A VF of the external host: the host's PF driver enables it, and the ECPF's e-switch hears of it afterwards.
-
-    That driver is not modelled; its ENABLE_HCA and DISABLE_HCA are sent here.
-    """
-    return d.config.supplier.ecpf and d.vports[n].info.type is _T.VF
-
-
-def _on_order(d: Linux, n: int) -> tuple[Frame, ...]:
+def _enabling(kernel: Kernel, n: int) -> tuple[Frame, ...]:
     """sriov.c:mlx5_device_enable_sriov and eswitch.c:mlx5_eswitch_enable_pf_vf_vports learn the vhca_id first.
 
     sf/devlink.c:mlx5_sf_add allocates the SF before it loads its vport.
+
+    The PF driver of an ECPF's external host enables that host's VFs, and the ECPF's e-switch learns of it afterwards.
+    That driver is not modelled; its ENABLE_HCA and DISABLE_HCA are sent here.
     """
-    first = _foreign(d, n) or d.vports[n].info.type is _T.SF
-    hca, vport = Frame("hca-on", (n,)), Frame("vport-on", (n,))
-    return (hca, Frame("unless", (*vport,))) if first else (vport, Frame("unless", (*hca,)))
+    kind = kernel.vports[n].info.type
+    if kind is _T.SF or (kind is _T.VF and kernel.config.supplier.ecpf):
+        return HcaOn(n), Unless(VportOn(n))
+    return VportOn(n), Unless(HcaOn(n))
 
 
-def unless(_d: Linux, err: int, step: str, args: tuple[Any, ...]) -> int:
-    """Go on unless there was an error."""
-    if not err:
-        _d.push(step, *args)
-    return err
+@dataclass(frozen=True, slots=True)
+class Unless(Frame):
+    """The second half of an operation, left out where the first failed."""
+
+    frame: Frame
+
+    def resume(self, kernel: Kernel, result: int) -> Outcome:
+        """Hand the error on, or call the frame."""
+        return result or self.frame.resume(kernel, 0)
 
 
-def _disable_order(d: Linux, n: int) -> tuple[Frame, ...]:
+def _disabling(kernel: Kernel, n: int) -> tuple[Frame, ...]:
     """sriov.c:mlx5_device_disable_sriov; sf/devlink.c:mlx5_sf_del; ecpf.c:mlx5_ec_cleanup waits at unload only.
 
     The wait is for a VF on a PF, or an EC VF, and after the last of them.
     """
-    kind = d.vports[n].info.type
-    hca, vport = Frame("hca-off", (n,)), Frame("vport-off", (n,))
+    kind = kernel.vports[n].info.type
     if kind is _T.SF:
-        return vport, hca
-    last = not any(v.hca and v.info.type is kind for m, v in d.vports.items() if m != n)
-    if last and (kind is _T.EC_VF or (kind is _T.VF and not d.config.supplier.ecpf)):
-        return hca, vport, Frame("wait-pages", (str(kind),))
-    return hca, vport
+        return VportOff(n), HcaOff(n)
+    last = not any(v.hca and v.info.type is kind for m, v in kernel.vports.items() if m != n)
+    if last and (kind is _T.EC_VF or (kind is _T.VF and not kernel.config.supplier.ecpf)):
+        return HcaOff(n), VportOff(n), WaitPages(str(kind))
+    return HcaOff(n), VportOff(n)
 
 
-def off_order(d: Linux) -> list[tuple[Any, ...]]:
-    """What an unload does with all vports: eswitch.c:mlx5_eswitch_disable (SFs, SPFs, VFs, EC VFs, host PF), then
-    sriov.c:mlx5_sriov_detach (its VFs from the last to the first, and the wait), then ecpf.c:mlx5_ec_cleanup.
+def unloading(kernel: Kernel) -> list[Frame]:
+    """The frames of an unload for all vports, in order.
+
+    eswitch.c:mlx5_eswitch_disable (SFs, SPFs, VFs, EC VFs, host PF), then sriov.c:mlx5_sriov_detach (its VFs from the
+    last to the first, and the wait), then ecpf.c:mlx5_ec_cleanup.
     """
-    ecpf = d.config.supplier.ecpf
-    by = {k: sorted(n for n, v in d.vports.items() if v.info.type is k and (v.enabled or v.hca)) for k in _T}
-    rows: list[tuple[Any, ...]] = []
+    ecpf = kernel.config.supplier.ecpf
+    by = {k: [n for n, v in sorted(kernel.vports.items()) if v.info.type is k and (v.enabled or v.hca)] for k in _T}
+    frames: list[Frame] = []
     for n in by[_T.SF]:
-        rows += [("vport-off", n), ("hca-off", n)]
+        frames += [VportOff(n), HcaOff(n)]
     for n in by[_T.SPF]:
-        rows += [("hca-off", n), ("vport-off", n)]
+        frames += [HcaOff(n), VportOff(n)]
     if ecpf:
-        rows += [("hca-off", n) for n in reversed(by[_T.VF])]
-    rows += [("vport-off", n) for n in (*by[_T.VF], *by[_T.EC_VF])]
+        frames += map(HcaOff, reversed(by[_T.VF]))
+    frames += map(VportOff, (*by[_T.VF], *by[_T.EC_VF]))
     for n in (*by[_T.HOST_PF], *by[_T.UNKNOWN], *by[_T.SELF]):
-        rows += [("hca-off", n), ("vport-off", n)]
-    rows += [("hca-off", n) for n in reversed(by[_T.EC_VF if ecpf else _T.VF])]
-    rows.append(("wait-pages", str(_T.EC_VF)))
-    if not ecpf:
-        rows.append(("wait-pages", str(_T.VF)))
-    else:
-        kinds = (_T.HOST_PF, _T.SPF, _T.VF) if d.choices.spf else (_T.HOST_PF, _T.VF)
-        rows += [("wait-pages", str(k)) for k in kinds]
-    return rows
+        frames += [HcaOff(n), VportOff(n)]
+    frames += map(HcaOff, reversed(by[_T.EC_VF if ecpf else _T.VF]))
+    cleaned = (_T.HOST_PF, _T.SPF, _T.VF) if kernel.choices.spf else (_T.HOST_PF, _T.VF)
+    frames += [WaitPages(str(kind)) for kind in (_T.EC_VF, *(cleaned if ecpf else (_T.VF,)))]
+    return frames
 
 
 # -- one vport --------------------------------------------------------------------------------------------------------
 
 
-def vport_on(d: Linux, _: Any, n: int) -> Any:
+@dataclass(frozen=True, slots=True)
+class VportOn(Frame):
     """mlx5_esw_vport_enable: from here to its end under ``state_lock``, a command included."""
-    d.push("vport-query", n)
-    return d.lock("state_lock")
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Take the lock."""
+        kernel.push(VportQuery(self.n))
+        return kernel.lock("state_lock")
 
 
-def vport_query(d: Linux, _: Any, n: int) -> Any:
+@dataclass(frozen=True, slots=True)
+class VportQuery(Frame):
     """mlx5_esw_vport_caps_get: the *max* capabilities of the other function; not of the manager's own vport."""
-    info = d.vports[n].info
-    d.push("vport-learned", n)
-    if _manager(d, n) or not d.caps.get("vport_group_manager"):
-        return None
-    known = d.vports[n].vhca_id
-    fields = {"other_function": 1, "ec_vf_function": int(info.type is _T.EC_VF), "function_id": info.function_id}
-    if info.vhca_id is not None and known is not None:
-        # vport.c:mlx5_vport_use_vhca_id_as_func_id (assumed for those that FUNC_ID has no name for)
-        fields = {"other_function": 1, "function_id_type": 1, "function_id": known}
-    return d.command(Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1, fields))
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Ask for them."""
+        n = self.n
+        if _manager(kernel, n) or not kernel.caps.get("vport_group_manager"):
+            return _vport_enabled(kernel, n, 0)
+        info, known = kernel.vports[n].info, kernel.vports[n].vhca_id
+        fields = {"other_function": 1, "ec_vf_function": int(info.type is _T.EC_VF), "function_id": info.function_id}
+        if info.vhca_id is not None and known is not None:
+            # vport.c:mlx5_vport_use_vhca_id_as_func_id (assumed for those that FUNC_ID has no name for)
+            fields = {"other_function": 1, "function_id_type": 1, "function_id": known}
+        return kernel.command(Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1, fields), VportLearned(n))
 
 
-def _manager(d: Linux, n: int) -> bool:
+def _manager(kernel: Kernel, n: int) -> bool:
     """mlx5_esw_is_manager_vport: the ECPF's vport on an ECPF, vport 0 on a PF."""
-    return n == (Number.ECPF if d.config.supplier.ecpf else Number.HOST_PF)
+    return n == (Number.ECPF if kernel.config.supplier.ecpf else Number.HOST_PF)
 
 
-def vport_learned(d: Linux, reply: Reply | None, n: int) -> int:
-    """The vhca_id is in the vport's table, and in merged's map of types unless somebody else is there."""
-    err = 0
-    if reply is not None:
-        err = checked(d, reply, Opcode.QUERY_HCA_CAP, "")
+@dataclass(frozen=True, slots=True)
+class VportLearned(ReplyFrame):
+    """The vhca_id is in the vport's table, and in merged's map of types unless another vport has it."""
+
+    n: int
+
+    def resume(self, kernel: Kernel, reply: Reply) -> Outcome:
+        """Take it over."""
+        err = checked(kernel, Opcode.QUERY_HCA_CAP, reply)
         if not err and reply.answer is not None:
-            try:
-                number = read_general(reply.answer.data)["vhca_id"]
-            except LayoutError:
-                number = 0
-            d.vports[n] = replace(d.vports[n], vhca_id=number)
-            err = 0 if d.choices.walks else _map_type(d, n, number)
-    if not err:
-        d.vports[n] = replace(d.vports[n], enabled=True)
-    d.unlock("state_lock")
-    return err
+            err = _learned(kernel, self.n, reply.answer)
+        return _vport_enabled(kernel, self.n, err)
 
 
-def _map_type(d: Linux, n: int, number: int) -> int:
-    if number in d.types and not d.config.keeps_vhca_id:
-        return EBUSY
-    d.types[number] = tree.vport_type(d, n)
-    return 0
-
-
-def vport_off(d: Linux, _: Any, n: int) -> Any:
-    """mlx5_esw_vport_disable."""
-    d.push("vport-gone", n)
-    return d.lock("state_lock")
-
-
-def vport_gone(d: Linux, _: Any, n: int) -> int:
-    """The type is forgotten (merged), the vhca_id in the vport's table is not."""
-    v = d.vports[n]
-    keeps = d.config.keeps_vhca_id
-    if v.enabled and v.vhca_id is not None and not _manager(d, n) and not keeps:
-        d.types.pop(v.vhca_id, None)
-    d.vports[n] = replace(v, enabled=False, vhca_id=v.info.vhca_id if keeps is False else v.vhca_id)
-    d.unlock("state_lock")
-    return 0
-
-
-def _switch(d: Linux, n: int, pci: Opcode, sf: Opcode) -> Command:
-    info = d.vports[n].info
-    if info.type is _T.SF:
-        return Command(sf, fields={"function_id": info.function_id})
-    if info.vhca_id is not None:
-        return Command(pci, fields={"function_id": info.vhca_id, "function_id_type": 1})
-    return Command(pci, fields=info.identity.fields)
-
-
-def hca_on(d: Linux, _: Any, n: int) -> Any:
-    """mlx5_core_enable_hca, ecpf.c:mlx5_cmd_pf_enable_hca, sf/cmd.c:mlx5_cmd_alloc_sf."""
-    d.push("hca-switched", n, True)
-    return run(d, _switch(d, n, Opcode.ENABLE_HCA, Opcode.ALLOC_SF))
-
-
-def hca_off(d: Linux, _: Any, n: int) -> Any:
-    """mlx5_core_disable_hca and its like; a function that was never enabled is skipped."""
-    if not d.vports[n].hca:
+def _learned(kernel: Kernel, n: int, answer: Answer) -> int:
+    try:
+        number = read_general(answer.data)["vhca_id"]
+    except LayoutError:
+        number = 0
+    kernel.vports[n] = replace(kernel.vports[n], vhca_id=number)
+    if kernel.choices.walks:
         return 0
-    d.push("hca-switched", n, False)
-    return run(d, _switch(d, n, Opcode.DISABLE_HCA, Opcode.DEALLOC_SF))
+    if number in kernel.types and not kernel.config.keeps_vhca_id:  # xa_insert
+        return EBUSY
+    kernel.types[number] = tree.vport_type(kernel, n)
+    return 0
 
 
-def hca_switched(d: Linux, err: int, n: int, on: bool) -> int:
-    """An error of disabling is logged, and the rest goes on; the function counts as enabled then."""
+def _vport_enabled(kernel: Kernel, n: int, err: int) -> int:
+    """mlx5_esw_vport_enable's end."""
     if not err:
-        d.vports[n] = replace(d.vports[n], hca=on)
+        kernel.vports[n] = replace(kernel.vports[n], enabled=True)
+    kernel.unlock("state_lock")
     return err
 
 
-STEPS: dict[str, Callable[..., Any]] = {
-    "enable": lambda d, v, n: operate(d, v, "enable", n),
-    "disable": lambda d, v, n: operate(d, v, "disable", n),
-    "vport-op": vport_op,
-    "vport-done": vport_done,
-    "next-op": next_op,
-    "unless": unless,
-    "vport-on": vport_on,
-    "vport-query": vport_query,
-    "vport-learned": vport_learned,
-    "vport-off": vport_off,
-    "vport-gone": vport_gone,
-    "hca-on": hca_on,
-    "hca-off": hca_off,
-    "hca-switched": hca_switched,
-}
+@dataclass(frozen=True, slots=True)
+class VportOff(Frame):
+    """mlx5_esw_vport_disable."""
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Take the lock."""
+        kernel.push(VportGone(self.n))
+        return kernel.lock("state_lock")
+
+
+@dataclass(frozen=True, slots=True)
+class VportGone(Frame):
+    """mlx5_esw_vport_disable under the lock: forget the type (merged), not the vhca_id in the vport's table."""
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Forget, and let the lock go."""
+        vport, keeps = kernel.vports[self.n], kernel.config.keeps_vhca_id
+        if vport.enabled and vport.vhca_id is not None and not _manager(kernel, self.n) and not keeps:
+            kernel.types.pop(vport.vhca_id, None)
+        known = vport.info.vhca_id if keeps is False else vport.vhca_id
+        kernel.vports[self.n] = replace(vport, enabled=False, vhca_id=known)
+        kernel.unlock("state_lock")
+        return 0
+
+
+# -- one function -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HcaOn(Frame):
+    """mlx5_core_enable_hca, ecpf.c:mlx5_cmd_pf_enable_hca, sf/cmd.c:mlx5_cmd_alloc_sf."""
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Send the command."""
+        kernel.push(HcaSwitched(self.n, on=True))
+        return _switch(kernel, self.n, Opcode.ENABLE_HCA, Opcode.ALLOC_SF)
+
+
+@dataclass(frozen=True, slots=True)
+class HcaOff(Frame):
+    """mlx5_core_disable_hca and its like; a function that was never enabled is skipped."""
+
+    n: int
+
+    def resume(self, kernel: Kernel, _: int) -> Outcome:
+        """Send the command."""
+        if not kernel.vports[self.n].hca:
+            return 0
+        kernel.push(HcaSwitched(self.n, on=False))
+        return _switch(kernel, self.n, Opcode.DISABLE_HCA, Opcode.DEALLOC_SF)
+
+
+def _switch(kernel: Kernel, n: int, pci: Opcode, sf: Opcode) -> Outcome:
+    info = kernel.vports[n].info
+    if info.type is _T.SF:
+        command = Command(sf, fields={"function_id": info.function_id})
+    elif info.vhca_id is not None:
+        command = Command(pci, fields={"function_id": info.vhca_id, "function_id_type": 1})
+    else:
+        command = Command(pci, fields=info.identity.fields)
+    return execute(kernel, command)
+
+
+@dataclass(frozen=True, slots=True)
+class HcaSwitched(Frame):
+    """The function is on or off. An error of disabling is logged, the rest goes on, and it counts as enabled."""
+
+    n: int
+    on: bool
+
+    def resume(self, kernel: Kernel, result: int) -> Outcome:
+        """Note it."""
+        if not result:
+            kernel.vports[self.n] = replace(kernel.vports[self.n], hca=self.on)
+        return result

@@ -1,13 +1,19 @@
-"""What a Linux model does with each input, and which inputs may not come now."""
+"""What a Linux model does with each input, and which inputs a caller may not give now."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fwpages.explore.designs.linux import eswitch
+from fwpages.explore.designs.linux.close import Close as CloseFrame
+from fwpages.explore.designs.linux.close import Shutdown
+from fwpages.explore.designs.linux.errors import ENOMEM, ENXIO, EREMOTEIO, ETIMEDOUT
 from fwpages.explore.designs.linux.findings import LinuxCause
-from fwpages.explore.designs.linux.types import ENXIO, EREMOTEIO, ETIMEDOUT, Reply
+from fwpages.explore.designs.linux.page_commands import Work
+from fwpages.explore.designs.linux.recovery import FatalReport, Reload
+from fwpages.explore.designs.linux.startup import Load
+from fwpages.explore.designs.linux.state import CLOSE, OPEN, Operation
+from fwpages.explore.designs.linux.threads import ForFence, ForMapping, Kernel, Reply
 from fwpages.explore.model.driver import Input, NotQueued, Run
 from fwpages.host import (
     Aborted,
@@ -32,88 +38,100 @@ from fwpages.host import (
 from fwpages.prm.identity import Identity, vhca_id
 from fwpages.prm.opcodes import Teardown, opcode_name
 
-if TYPE_CHECKING:
-    from fwpages.explore.designs.linux.driver import Linux
+
+def runnable(kernel: Kernel) -> tuple[str, ...]:
+    """Threads that Run lets go on: at a pause, at a poll that would find something new, and the worker with work."""
+    found: list[str] = [n for n, t in kernel.running.items() if t.wait is not None and t.wait.runnable(kernel)]
+    if kernel.requests and "pages" not in kernel.running:
+        found.append("pages")
+    return tuple(sorted(found))
 
 
-def dispatch(d: Linux, now: float, x: Input) -> None:  # noqa: C901, PLR0912  # one row for each input
-    """One input; Misuse, and nothing changed, where it may not come."""
+def dispatch(kernel: Kernel, now: float, x: Input) -> None:
+    """One input; Misuse, and nothing changed, where a caller may not ask for it now."""
     match x:
         case Open():
-            _open(d, now, x)
+            _open(kernel, now, x)
         case Close():
-            _close(d, now, x)
+            _close(kernel, now, x)
         case FunctionsChanged():
-            _functions(d, x)
-            d.now = now
-            eswitch.changed(d, x.vports)
-        case EnableVport() | DisableVport():
-            _vport(d, now, x)
+            _functions(kernel, now, x)
+        case EnableVport():
+            _vport(kernel, now, Operation("enable", x.vport))
+        case DisableVport():
+            _vport(kernel, now, Operation("disable", x.vport))
         case Run():
-            _run(d, now, x)
+            _run(kernel, now, x)
+        case _:
+            kernel.now = now
+            _event(kernel, x)
+
+
+def _event(kernel: Kernel, x: Input) -> None:
+    """What the device, the link or time brings may come at any time."""
+    match x:
         case Answered():
-            d.now = now
-            _answered(d, x)
+            _answered(kernel, x)
         case Aborted():
-            d.now = now
-            _aborted(d, x)
+            _aborted(kernel, x)
         case PageRequest():
-            d.now = now
-            if listening(d):
-                d.requests = (*d.requests, x)
+            if kernel.listening:
+                kernel.requests = (*kernel.requests, x)
         case NotQueued():
-            d.now = now
-            if listening(d):
-                # pagealloc.c:req_pages_handler: kzalloc failed; the event is forgotten
-                e = x.request.event
-                d.find(LinuxCause.REQUEST_LOST, e.number, abs(e.num_pages), "no memory to queue a page request")
+            _not_queued(kernel, x)
         case Mapped():
-            d.now = now
-            _mapped(d, x)
+            _mapped(kernel, x)
         case Tick():
-            d.now = now
-            _tick(d)
+            _tick(kernel)
         case HealthFatal() | LinkLost():
-            d.now = now
-            _fatal(d)
+            _fatal(kernel)
         case Fenced():
-            d.now = now
-            _fenced(d, x)
+            _fenced(kernel, x)
 
 
-def listening(d: Linux) -> bool:
-    """Page requests reach req_pages_handler: it is registered, and the queue is not being taken away."""
-    return d.notifier and any(name == "pages" for name, _ in d.eqs)
+# -- what a caller asks for -------------------------------------------------------------------------------------------
 
 
-def _reloading(d: Linux) -> bool:
-    t = d.running.get("health")
-    return t is not None and t.stack[-1:] != () and t.stack[-1].step == "reload"
+def _reloading(kernel: Kernel) -> bool:
+    """Recovery stands before mlx5_load_one, which the caller may ask for instead."""
+    thread = kernel.running.get("health")
+    return thread is not None and thread.stack != () and isinstance(thread.stack[-1], Reload)
 
 
-def _open(d: Linux, now: float, x: Open) -> None:
-    if _reloading(d):
-        d.now, d.wanted = now, x.mode
-        d.resume("health", None)
-        return
-    if d.up or "driver" in d.running or "health" in d.running:
-        raise Misuse(f"open: session {d.session} is open, or something is under way")
-    d.now, d.wanted = now, x.mode
-    d.locks["devlink"] = "driver"
-    d.start("driver", "open", "load")
+def _busy(kernel: Kernel) -> bool:
+    return "driver" in kernel.running or "health" in kernel.running
 
 
-def _close(d: Linux, now: float, x: Close) -> None:
-    if not d.up or "driver" in d.running or "health" in d.running:
-        raise Misuse(f"close: session {d.session} is not open, or something is under way")
-    d.now = now
-    for verb, n in d.asked:
-        d.done(f"{verb} vport {n:#x}", ok=False, detail="the device is being closed")
-    d.asked = ()
-    d.start("driver", "close", "close" if x.how is Teardown.GRACEFUL else "shutdown")
+def _open(kernel: Kernel, now: float, x: Open) -> None:
+    reloading = _reloading(kernel)
+    if not reloading and (kernel.up or _busy(kernel)):
+        raise Misuse(f"open: session {kernel.session} is open, or something is under way")
+    kernel.now, kernel.wanted = now, x.mode
+    if reloading:
+        kernel.resume("health")
+    else:
+        kernel.locks["devlink"] = "driver"
+        kernel.start("driver", OPEN, Load())
 
 
-def _functions(d: Linux, x: FunctionsChanged) -> None:
+def _close(kernel: Kernel, now: float, x: Close) -> None:
+    if not kernel.up or _busy(kernel):
+        raise Misuse(f"close: session {kernel.session} is not open, or something is under way")
+    kernel.now = now
+    for operation in kernel.asked:
+        kernel.done(operation, ok=False, detail="the device is being closed")
+    kernel.asked = ()
+    kernel.start("driver", CLOSE, CloseFrame() if x.how is Teardown.GRACEFUL else Shutdown())
+
+
+def _pending(kernel: Kernel) -> tuple[Operation, ...]:
+    """Operations on vports that have not ended, in order."""
+    thread = kernel.running.get("eswitch")
+    first = () if thread is None or thread.operation is None else (thread.operation,)
+    return (*first, *kernel.asked)
+
+
+def _functions(kernel: Kernel, now: float, x: FunctionsChanged) -> None:
     known = {v.vport: v for v in x.vports}
     if len(known) != len(x.vports):
         raise Misuse("functions changed: a vport number is there twice")
@@ -122,105 +140,116 @@ def _functions(d: Linux, x: FunctionsChanged) -> None:
         who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
         if functions.setdefault(who, v) is not v:
             raise Misuse(f"functions changed: two vports are both function {who}")
-    busy = {n for _, n in d.asked} | {n for n, v in d.vports.items() if v.enabled or v.hca}
-    thread = d.running.get("eswitch")
-    if thread is not None:
-        busy |= {n for n in d.vports if thread.what.endswith(f" {n:#x}")}
-    gone = [n for n in sorted(busy) if n not in known or known[n] != d.vports[n].info]
+    busy = {o.vport for o in _pending(kernel)}
+    busy |= {n for n, v in kernel.vports.items() if v.enabled or v.hca}
+    gone = [n for n in sorted(kernel.vports) if n in busy and known.get(n) != kernel.vports[n].info]
     if gone:
         raise Misuse(f"functions changed: vport {gone[0]:#x} is enabled and would be gone, or another")
+    kernel.now = now
+    eswitch.changed(kernel, x.vports)
 
 
-def _vport(d: Linux, now: float, x: EnableVport | DisableVport) -> None:
-    verb, n = ("enable" if isinstance(x, EnableVport) else "disable"), x.vport
-    what = f"{verb} vport {n:#x}"
-    if not d.up or "driver" in d.running or "health" in d.running:
-        raise Misuse(f"{what}: session {d.session} is not open")
-    if n not in d.vports:
-        raise Misuse(f"{what}: there is no such vport")
-    if d.vports[n].info.vhca_id is not None and not d.vhca_mode:
-        raise Misuse(f"{what}: FUNC_ID mode has no name for this function")
-    under_way = d.running.get("eswitch")
-    last = [v for v, m in d.asked if m == n]
-    if not last and under_way is not None and under_way.what.endswith(f" vport {n:#x}"):
-        last = [under_way.what.split()[0]]
-    enabled = last[-1] == "enable" if last else d.vports[n].enabled or d.vports[n].hca
-    if enabled is (verb == "enable"):
-        raise Misuse(f"{what}: it is {'already ' if enabled else 'not '}enabled")
-    d.now = now
-    eswitch.ask(d, verb, n)
+def _vport(kernel: Kernel, now: float, operation: Operation) -> None:
+    vport = None if operation.vport is None else kernel.vports.get(operation.vport)
+    if not kernel.up or _busy(kernel):
+        raise Misuse(f"{operation}: session {kernel.session} is not open")
+    if vport is None:
+        raise Misuse(f"{operation}: there is no such vport")
+    if vport.info.vhca_id is not None and not kernel.vhca_mode:
+        raise Misuse(f"{operation}: FUNC_ID mode has no name for this function")
+    last = [o.verb for o in _pending(kernel) if o.vport == operation.vport]
+    enabled = last[-1] == "enable" if last else vport.enabled or vport.hca
+    if enabled is (operation.verb == "enable"):
+        raise Misuse(f"{operation}: it is {'already ' if enabled else 'not '}enabled")
+    kernel.now = now
+    eswitch.ask(kernel, operation)
 
 
-def _run(d: Linux, now: float, x: Run) -> None:
-    if x.thread not in d.threads():
+def _run(kernel: Kernel, now: float, x: Run) -> None:
+    thread = next((n for n in ("driver", "eswitch", "pages", "health") if n == x.thread), None)
+    if thread is None or thread not in runnable(kernel):
         raise Misuse(f"{x.thread} cannot go on by itself")
-    d.now = now
-    if x.thread == "pages" and "pages" not in d.running:
-        d.start("pages", "", "work")
+    kernel.now = now
+    if thread in kernel.running:
+        kernel.resume(thread)
     else:
-        d.resume(x.thread, None)
+        kernel.start("pages", None, Work())
 
 
-def _answered(d: Linux, x: Answered) -> None:
-    f = d.flights.get(x.id)
-    if f is None or f.command.opcode != x.answer.opcode:
-        return  # its slot is as new, or it never was: the completion finds nobody
-    del d.flights[x.id]
-    if f.late:
-        d.find(LinuxCause.LATE_COMPLETION, detail=f"{opcode_name(f.command.opcode)} was completed after its time")
+# -- what the device, the link and time bring -------------------------------------------------------------------------
+
+
+def _answered(kernel: Kernel, x: Answered) -> None:
+    flight = kernel.flights.get(x.id)
+    if flight is None or flight.command.opcode != x.answer.opcode:
+        return  # its slot is as new, or it never was: no command is waiting for this completion
+    del kernel.flights[x.id]
+    if flight.late:
+        name = opcode_name(flight.command.opcode)
+        kernel.find(LinuxCause.LATE_COMPLETION, detail=f"{name} was completed after its time")
         return
-    d.resume(f.thread, Reply(0 if x.answer.ok else EREMOTEIO, x.answer))
+    kernel.reply(flight.thread, Reply(0 if x.answer.ok else EREMOTEIO, x.answer))
 
 
-def _aborted(d: Linux, x: Aborted) -> None:
+def _aborted(kernel: Kernel, x: Aborted) -> None:
     """As cmd.c:mlx5_cmd_trigger_completions does with each command: -ENXIO, whatever firmware did with it."""
-    f = d.flights.get(x.id)
-    if f is not None and not f.late:
-        del d.flights[x.id]
-        d.resume(f.thread, Reply(ENXIO, None))
+    flight = kernel.flights.get(x.id)
+    if flight is not None and not flight.late:
+        del kernel.flights[x.id]
+        kernel.reply(flight.thread, Reply(ENXIO, None))
 
 
-def _mapped(d: Linux, x: Mapped) -> None:
-    for name, t in list(d.running.items()):
-        if t.wait is not None and t.wait.kind == "map" and t.wait.count == x.iova:
+def _not_queued(kernel: Kernel, x: NotQueued) -> None:
+    """pagealloc.c:req_pages_handler: kzalloc failed; the event is forgotten."""
+    if kernel.listening:
+        event = x.request.event
+        n = abs(event.num_pages)
+        kernel.find(LinuxCause.REQUEST_LOST, event.number, n, "no memory to queue a page request")
+
+
+def _mapped(kernel: Kernel, x: Mapped) -> None:
+    for name, thread in list(kernel.running.items()):
+        if isinstance(thread.wait, ForMapping) and thread.wait.iova == x.iova:
             if x.at == 0:
                 # pagealloc.c:alloc_system_page: firmware has no page at 0, so it is mapped once more
-                d.emit(Unmap(0, x.pages))
-                d.emit(Map(x.iova, x.pages))
+                kernel.emit(Unmap(0, x.pages))
+                kernel.emit(Map(x.iova, x.pages))
                 return
             # wherever it lies: dma_map_page promises no address
-            d.mapped = d.mapped - {x.iova} | ({x.at} if x.at is not None else set())
-            d.resume(name, x.at)
+            kernel.mapped = kernel.mapped - {x.iova} | ({x.at} if x.at is not None else set())
+            kernel.resume(name, ENOMEM if x.at is None else x.at)
             return
 
 
-def _tick(d: Linux) -> None:
-    for n, f in list(d.flights.items()):
-        if not f.late and d.now >= f.deadline and n in d.flights:
+def _tick(kernel: Kernel) -> None:
+    for n, flight in list(kernel.flights.items()):
+        if not flight.late and kernel.now >= flight.deadline and n in kernel.flights:
             # cmd.c:wait_func_handle_exec_timeout: the slot stays taken
-            d.flights[n] = replace(f, late=True)
-            d.find(LinuxCause.COMMAND_TIMEOUT, detail=f"{opcode_name(f.command.opcode)}: its slot is leaked")
-            d.resume(f.thread, Reply(ETIMEDOUT, None))
-    for name, t in list(d.running.items()):
-        w = t.wait
-        if w is not None and w.deadline is not None and d.now >= w.deadline and d.running.get(name) is t:
-            d.resume(name, w.count if w.kind == "poll" else False)
+            kernel.flights[n] = replace(flight, late=True)
+            name = opcode_name(flight.command.opcode)
+            kernel.find(LinuxCause.COMMAND_TIMEOUT, detail=f"{name}: its slot is leaked")
+            kernel.reply(flight.thread, Reply(ETIMEDOUT, None))
+    for thread_name, thread in list(kernel.running.items()):
+        wait = thread.wait
+        if wait is None or wait.until is None or kernel.running.get(thread_name) is not thread:
+            continue  # another thread has let it go on
+        if kernel.now >= wait.until:
+            kernel.resume(thread_name, wait.late)
 
 
-def _fatal(d: Linux) -> None:
+def _fatal(kernel: Kernel) -> None:
     """health.c:poll_health. While the device is closed by its driver, works of health are not permitted."""
-    if d.error or not d.cmd_up:
+    if kernel.error or not kernel.cmd_up:
         return
-    d.error = True
-    closing = d.running.get("driver")
-    if closing is not None and closing.what == "close":
-        return
-    if "health" not in d.running:
-        d.start("health", "close", "fatal")
+    kernel.error = True
+    driver = kernel.running.get("driver")
+    closing = driver is not None and driver.operation == CLOSE
+    if not closing and "health" not in kernel.running:
+        kernel.start("health", CLOSE, FatalReport())
 
 
-def _fenced(d: Linux, x: Fenced) -> None:
-    """Linux hears of a reset only where it waits for one."""
-    for name, t in list(d.running.items()):
-        if x.scope is Scope.SUPPLIER and t.wait is not None and t.wait.kind == "fence":
-            d.resume(name, True)
+def _fenced(kernel: Kernel, x: Fenced) -> None:
+    """Linux notices a reset only where it waits for one."""
+    for name, thread in list(kernel.running.items()):
+        if x.scope is Scope.SUPPLIER and isinstance(thread.wait, ForFence):
+            kernel.resume(name)

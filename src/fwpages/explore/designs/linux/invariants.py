@@ -1,74 +1,84 @@
-"""A Linux model's state looked at as a whole: what must hold of it, and the form in which states are compared."""
+"""A Linux model's state looked at as a whole: what must hold of it, and the form in which states are compared.
+
+Two states with the same key must have the same futures. So the key has everything that decides what can happen: data,
+threads with their frames, waits and the order in which they began, commands under way. Left out are the numbers of
+sessions and commands, and counts that only grow. Times are counted from now.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import marshal
-from typing import TYPE_CHECKING
 
+from fwpages.explore.designs.linux.threads import ForLock, ForPageSlot, Kernel, Part, Thread
 from fwpages.host import CustodyError
-
-if TYPE_CHECKING:
-    from fwpages.explore.designs.linux.driver import Linux
-    from fwpages.explore.designs.linux.types import Thread, Wait
-    from fwpages.prm.message import Command
+from fwpages.prm.message import Command
 
 
-def check_linux(d: Linux) -> None:
+def check_kernel(kernel: Kernel) -> None:
     """The model's own consistency; raises CustodyError. What Linux may get wrong is not looked at."""
-    if not d.mapped.issuperset(d.pages):
+    if not kernel.mapped.issuperset(kernel.pages):
         raise CustodyError("a tracked page is not mapped")
-    if len(set(d.free_list)) != len(d.free_list) or not set(d.free_list) <= d.pages.keys():
+    if len(set(kernel.free_list)) != len(kernel.free_list) or not set(kernel.free_list) <= kernel.pages.keys():
         raise CustodyError("the free list is no list of tracked pages")
-    for key, root in d.roots.items():
-        if not root <= d.pages.keys():
+    for key, root in kernel.roots.items():
+        if not root <= kernel.pages.keys():
             raise CustodyError(f"the tree of {key:#x} lists pages that are not tracked")
-    for name, owner in d.locks.items():
-        if owner not in d.running:
+    for name, owner in kernel.locks.items():
+        if owner not in kernel.running:
             raise CustodyError(f"{name} is held by {owner}, which has ended")
 
 
-def linux_key(d: Linux) -> bytes:
-    """Equal keys, equal futures. Session and command numbers and cumulative counts are left out; times from now."""
+def kernel_key(k: Kernel) -> bytes:
+    """Equal keys, equal futures."""
     flights = [
-        (f.slot, f.thread, _command(f.command), None if f.late else _left(d, f.deadline)) for f in d.flights.values()
+        (f.slot, f.thread, _command(f.command), None if f.late else _left(k, f.deadline)) for f in k.flights.values()
     ]
-    waiting = [n for n, t in d.running.items() if t.wait is not None and t.wait.kind in ("lock", "slot")]
+    waiting = [n for n, t in k.running.items() if isinstance(t.wait, ForLock | ForPageSlot)]
     parts = (
-        (d.wanted, d.vhca_mode, d.up, d.error, d.cmd_up, d.notifier, d.enabled, d.initialized, d.issi, d.uar, d.eqs),
-        [(n, _thread(d, d.running[n])) for n in sorted(d.running)],
-        (waiting, sorted(d.locks.items()), flights),
-        [(r.event.number, r.event.num_pages, r.event.ec, r.event.release_all) for r in d.requests],
-        (d.asked, [(n, v.vhca_id, v.enabled, v.hca, v.info.function_id) for n, v in sorted(d.vports.items())]),
-        sorted(d.types.items()),
-        [(n, _left(d, t) if n not in ("number", "pages") else t) for n, t in sorted(d.ends.items())],
-        (d.fw_pages, sorted((k, n) for k, n in d.counters.items() if n)),
-        (d.caps_tag, d.eswitch),
+        (k.wanted, k.vhca_mode, k.up, k.error, k.cmd_up, k.notifier, k.enabled, k.initialized, k.issi, k.uar, k.eqs),
+        [(n, _thread(k, k.running[n])) for n in sorted(k.running)],
+        (waiting, sorted(k.locks.items()), flights),
+        [(r.event.number, r.event.num_pages, r.event.ec, r.event.release_all) for r in k.requests],
+        [str(operation) for operation in k.asked],
+        [(n, v.vhca_id, v.enabled, v.hca, v.info.function_id) for n, v in sorted(k.vports.items())],
+        sorted(k.types.items()),
+        None if k.reclaim_end is None else _left(k, k.reclaim_end),
+        (k.fw_pages, sorted((t, n) for t, n in k.counters.items() if n)),
+        (k.caps_tag, k.eswitch),
     )
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
     memory = (
-        [tuple(d.pages[i]) for i in sorted(d.pages)],
-        [(k, sorted(d.roots[k])) for k in sorted(d.roots)],
-        sorted(d.mapped - d.pages.keys()),
-        d.free_list,
+        [tuple(k.pages[i]) for i in sorted(k.pages)],
+        [(key, sorted(k.roots[key])) for key in sorted(k.roots)],
+        sorted(k.mapped - k.pages.keys()),
+        k.free_list,
     )
     # version 2 has no references, so equal values have equal bytes
     digest.update(marshal.dumps(memory, 2))
     return digest.digest()
 
 
-def _thread(d: Linux, t: Thread) -> object:
-    return t.what, [tuple(f) for f in t.stack], t.wait and _wait(d, t.wait)
+def _thread(kernel: Kernel, thread: Thread) -> object:
+    wait = thread.wait
+    until = None if wait is None or wait.until is None else _left(kernel, wait.until)
+    return thread.operation and str(thread.operation), [_value(f) for f in thread.stack], wait and _value(wait), until
 
 
-def _wait(d: Linux, w: Wait) -> object:
-    deadline = None if w.deadline is None else _left(d, w.deadline)
-    return w.kind, w.what, w.count, deadline, w.command and _command(w.command)
+def _value(x: object) -> object:
+    """A frame or a wait as its class and fields, without times."""
+    match x:
+        case Part():
+            names = [name for name in type(x).__match_args__ if name != "deadline"]
+            return type(x).__name__, *(_value(getattr(x, name)) for name in names)
+        case Command():
+            return _command(x)
+    return x
 
 
 def _command(c: Command) -> object:
     return c.opcode, c.op_mod, sorted(c.fields.items()), c.pas.tobytes(), c.data
 
 
-def _left(d: Linux, t: float) -> float:
-    return round(t - d.now, 6)
+def _left(kernel: Kernel, time: float) -> float:
+    return round(time - kernel.now, 6)
