@@ -121,12 +121,14 @@ def test_only_a_full_dump_may_stop_early_and_only_between_mailboxes(data_only: b
     assert dump.short() is short
 
 
-def test_where_the_headline_is_missing_the_ownership_tells_the_direction() -> None:
+def test_where_the_headline_is_missing_the_queue_entry_tells_opcode_and_direction() -> None:
     for out in (False, True):
-        entry = CMDQ_ENTRY.unpack(full(bytes(16), out=out)[:ENTRY_SIZE])
-        assert _dump(out=None).answers(entry) is out
-        # a headline is believed: an answer may never have come
-        assert _dump(out=not out).answers(entry) is not out
+        dump = Dump(AT, "dut", 0)
+        assert not dump.identify()
+        dump.add(0, full(encode_command(Command(Opcode.QUERY_PAGES, 1)), out=out)[:ENTRY_SIZE])
+        assert dump.identify()
+        assert dump.out is out
+        assert out or dump.opcode == Opcode.QUERY_PAGES
 
 
 def test_recorded_dumps_are_their_messages() -> None:

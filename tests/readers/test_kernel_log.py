@@ -179,7 +179,7 @@ def test_a_clock_that_starts_anew_tells_of_a_new_start_of_the_machine(tmp_path: 
     cut = next(i for i, line in enumerate(dmesg()) if "TEARDOWN_HCA" in line) - 1
     first, second = audit_lines(tmp_path, dmesg()[:cut] + dmesg()).sessions
     assert (first.end, first.findings) == ("open", [])
-    assert "the clock went back from 7 s to 4 s: the machine was started anew" in first.notes
+    assert "the clock went back from 7 s to 4 s: the machine was restarted" in first.notes
     assert _same(second)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import SessionAccount
+from fwpages.readers.doubles import LEEWAY
 from fwpages.readers.inputs import InputError
-from fwpages.readers.log_lines import LEEWAY
 from tests.auditor import logs
 from tests.auditor.judged import untrue
 from tests.auditor.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
@@ -189,7 +189,7 @@ def test_a_machine_started_anew_is_seen_in_lines_alone(tmp_path: Path) -> None:
     for change in (list, _raw()):
         first, second = audit_lines(tmp_path, change(lines[:cut] + lines)).sessions
         assert (first.end, first.findings, first.totals.given) == ("open", [], 2659)
-        assert any("the machine was started anew" in n for n in first.notes)
+        assert any("the machine was restarted" in n for n in first.notes)
         _same_by_lines(second)
 
 

@@ -12,11 +12,11 @@ from fwpages.readers.log_lines import (
     bare,
     clock,
     dropped_before,
+    is_restart,
     journal,
-    lost,
-    notable,
+    lost_lines,
+    may_be_notice,
     repeated,
-    restart,
 )
 
 SAID = "mlx5_core 0000:03:00.0: give_pages:467:(pid 9): npages 7, ec_function 0, func 0x31, mode 1, err 0"
@@ -129,8 +129,8 @@ LOST = {
 
 @pytest.mark.parametrize(("line", "words"), LOST.items(), ids=range(len(LOST)))
 def test_every_notice_of_lost_lines_is_understood_in_its_words(line: str, words: str) -> None:
-    assert notable(line.encode())
-    assert lost(line) == words
+    assert may_be_notice(line.encode())
+    assert lost_lines(line) == words
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_every_notice_of_lost_lines_is_understood_in_its_words(line: str, words:
     ],
 )
 def test_what_others_lose_is_not_the_kernels(line: str) -> None:
-    assert lost(line) is None
+    assert lost_lines(line) is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_what_others_lose_is_not_the_kernels(line: str) -> None:
     ],
 )
 def test_a_new_start_of_the_machine_is_seen(line: str, anew: bool) -> None:
-    assert (restart(line), notable(line.encode())) == (anew, anew)
+    assert (is_restart(line), may_be_notice(line.encode())) == (anew, anew)
 
 
 @pytest.mark.parametrize(
@@ -174,4 +174,4 @@ def test_a_new_start_of_the_machine_is_seen(line: str, anew: bool) -> None:
 )
 def test_how_often_a_line_came_and_which(line: str, times: tuple[int, str | None] | None) -> None:
     assert repeated(line) == times
-    assert notable(line.encode()) is (times is not None)
+    assert may_be_notice(line.encode()) is (times is not None)

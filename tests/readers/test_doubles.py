@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwpages.readers.log_lines import CLOSE, LEEWAY, WINDOW, Doubles
+from fwpages.readers.doubles import CLOSE, LEEWAY, WINDOW, Doubles
 from tests.auditor.logs import dmesg
 
 SAID = "mlx5_core 0000:03:00.0: give_pages:467:(pid 9): npages 7, ec_function 0, func 0x31, mode 1, err 0"
