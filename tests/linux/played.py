@@ -61,7 +61,7 @@ def script(walk: Iterable[Walked]) -> list[Item]:
         assert after.error is before.error or not after.up, "the library's error state is not played"
         if after.now > before.now:
             out.append(Item("time", value=round(1000 * (after.now - before.now))))
-        for told in x.after.said("driver<"):
+        for told in x.after.driver_inputs:
             out += _told(before, after, told)
         for number in sorted(before.types.keys() | after.types.keys()):
             if before.types.get(number) != after.types.get(number):
@@ -69,7 +69,7 @@ def script(walk: Iterable[Walked]) -> list[Item]:
                 out.append(Item("type", number=number, value=-1 if kind is None else [*map(str, TYPES)].index(kind)))
         if after.notifier is not before.notifier:
             out.append(Item("start" if after.notifier else "stop"))
-        for e in x.after.said("driver>"):
+        for e in x.after.driver_effects:
             if isinstance(e, Send):
                 reclaiming = reclaiming and e.command.opcode == Opcode.MANAGE_PAGES
                 items = _sent(after, e, reclaiming=reclaiming)

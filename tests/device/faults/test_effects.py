@@ -77,7 +77,7 @@ def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
 def test_late_is_silent_and_then_the_answer_as_it_was(opened: Driver) -> None:
     take = returning(opened)
     answer, after = sound(opened, take)
-    lied = one(opened.fw, when.TAKE, do.late(10.0))
+    lied = one(opened.fw, when.TAKE, do.Late(10.0))
     assert lied.send(take) == []
     assert opened.fw.key() == after.key()
     ((due, held),) = lied.f.held_back

@@ -132,7 +132,7 @@ def test_of_two_faults_of_one_event_the_first_takes_it(opened: Driver) -> None:
 
 def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
     driver.boot()
-    f = one(driver.fw, when.control, do.late(30.0), times=2).f
+    f = one(driver.fw, when.control, do.Late(30.0), times=2).f
     came: list[tuple[list[int], float | None]] = []
     for now, x in ((5.0, 1), (6.0, 2), (34.9, None), (35.0, None), (50.0, None), (60.0, None)):
         effects = f.feed(now, Tick() if x is None else Submitted(x, ISSI, ISSI.reply_length))
@@ -144,7 +144,7 @@ def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
 def test_what_is_late_is_done_at_once(opened: Driver) -> None:
     opened.feed(Want("self", 3))
     before = opened.fw.held("self")
-    lied = one(opened.fw, when.GIVE, do.late(30.0))
+    lied = one(opened.fw, when.GIVE, do.Late(30.0))
     assert lied.send(opened.give_command(opened.own, 3)) == []
     assert opened.fw.held("self") == before + 3
 
@@ -152,7 +152,7 @@ def test_what_is_late_is_done_at_once(opened: Driver) -> None:
 def test_a_reset_drops_what_is_late_but_not_what_waits_for_the_next_session(driver: Driver) -> None:
     driver.boot()
     for by, left in ((30.0, 0), (None, 1)):
-        lied = one(driver.fw.clone(), when.control, do.late(by))
+        lied = one(driver.fw.clone(), when.control, do.Late(by))
         assert lied.send(ISSI) == []
         assert len(lied.f.held_back) == 1
         lied.f.feed(lied.now, Reset())
@@ -162,7 +162,7 @@ def test_a_reset_drops_what_is_late_but_not_what_waits_for_the_next_session(driv
 
 def test_an_answer_of_the_next_session_comes_when_the_supplier_is_enabled_again(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, when.control, do.late(None))
+    lied = one(driver.fw, when.control, do.Late(None))
     assert lied.send(ISSI) == []
     lied.f.feed(lied.now, Reset())
     effects = lied.send(Command(Opcode.ENABLE_HCA))
@@ -174,7 +174,7 @@ def test_an_ecpf_enabling_the_host_pf_begins_no_session(small: Profile) -> None:
     """Both are function 0; the ec bit tells them apart."""
     profile = ecpf(small)
     d = Driver(profile, [HOST_PF]).open()
-    lied = one(d.fw, when.op(Opcode.ALLOC_UAR), do.late(None))
+    lied = one(d.fw, when.op(Opcode.ALLOC_UAR), do.Late(None))
     assert lied.send(Command(Opcode.ALLOC_UAR)) == []
     assert lied.answer(Command(Opcode.ENABLE_HCA)).ok
     assert d.fw.is_enabled("host_pf")

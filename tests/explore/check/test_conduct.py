@@ -6,22 +6,23 @@ from dataclasses import replace
 
 from fwpages.device import Submitted
 from fwpages.explore.check.conduct import early_teardown, needless_reset
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.log import FromDriver, ToDevice, ToDriver
+from fwpages.explore.model.moves import UserActs, moves, take
 from fwpages.explore.model.world import World
 from fwpages.host import Close, HealthFatal, Reset
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
 from tests.explore.small import HEAD, Says, at, made, steps
 
-RESET = ("driver>", Reset(1, "why not"))
-DOWN = ("device<", Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0}), 16))
+RESET = FromDriver(Reset(1, "why not"))
+DOWN = ToDevice(Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0}), 16))
 
 
 def rest() -> World:
     """A world at rest in which a function has its page."""
     w = at("life", "enabled")
     while not w.quiet:
-        w = next(x for act in moves(w) if act[0] != "user" and (x := take(w, act)) is not None)
+        w = next(x for act in moves(w) if not isinstance(act, UserActs) and (x := take(w, act)) is not None)
     assert w.firmware.inner.held("vf0") == 1
     return w
 
@@ -31,7 +32,7 @@ def test_a_reset_needs_a_fault_trouble_or_a_fast_close() -> None:
     assert needless_reset(w) is None
     w = replace(w, log=[RESET])
     assert needless_reset(w) == "a reset is asked for: why not"
-    assert needless_reset(replace(w, log=[("driver<", HealthFatal("it burns")), RESET])) is None
+    assert needless_reset(replace(w, log=[ToDriver(HealthFatal("it burns")), RESET])) is None
     assert needless_reset(replace(w, faults_left=w.faults_left - 1)) is None
     fast = made(HEAD + steps("open", "close") + 'how = "fast"\n').build()
     (deeds,) = fast.rules.plan.values()

@@ -1,8 +1,22 @@
 from __future__ import annotations
 
 from fwpages.explore.check import expand as expanding
-from fwpages.explore.check.expand import FREE, USER, expand, freedom, kind_of, seen
-from fwpages.explore.model.world import Act, World
+from fwpages.explore.check.expand import expand, seen
+from fwpages.explore.model.moves import (
+    AnswerArrives,
+    DeviceIsReset,
+    DeviceTakes,
+    Freedom,
+    LinkGivesUp,
+    LossArrives,
+    MemoryIsMapped,
+    Move,
+    RequestArrives,
+    ThreadRuns,
+    TimePasses,
+    UserActs,
+)
+from fwpages.explore.model.world import World
 from fwpages.scenario import load
 from tests.explore.small import HEAD, LIFE, at, made, small, steps
 
@@ -14,7 +28,7 @@ def looking_for(expect: str) -> expanding.Tests:
 def test_each_transition_says_who_moves_and_where_it_leads() -> None:
     w = at("life", "open")
     arcs = list(expand(w, looking_for(""), lambda _: False))
-    assert [(a.move, a.kind, a.free) for a in arcs] == [(0, "user", USER)]
+    assert [(a.move, a.process, a.freedom) for a in arcs] == [(0, "user", Freedom.USER)]
     assert isinstance(arcs[0].state, World)
     assert arcs[0].state.key() == arcs[0].key
 
@@ -22,13 +36,13 @@ def test_each_transition_says_who_moves_and_where_it_leads() -> None:
 def test_what_is_known_is_not_looked_at_again() -> None:
     w = at("life", "open")
     (arc,) = expand(w, looking_for(""), lambda _: True)
-    assert (arc.state, arc.bad, arc.content) == (None, (), 0)
+    assert (arc.state, arc.bad_state, arc.content) == (None, (), 0)
 
 
 def test_a_broken_step_is_told_and_its_state_left_alone() -> None:
     w = at("life", "open", before=1)
     (arc,) = expand(w, looking_for('never = ["open"]\nsometimes = ["open"]'), lambda _: False)
-    assert [name for name, _ in arc.fault] == ["open"]
+    assert [name for name, _ in arc.bad_step] == ["open"]
     assert arc.reached == ("open",)
     assert arc.state is None
 
@@ -36,7 +50,7 @@ def test_a_broken_step_is_told_and_its_state_left_alone() -> None:
 def test_a_state_that_must_not_be_is_told_with_the_state() -> None:
     w = at("life", "given", before=1)
     arcs = list(expand(w, looking_for('never = ["busy"]\neventually = ["operations-end"]'), lambda _: False))
-    assert {name for a in arcs for name, _ in a.bad} == {"busy"}
+    assert {name for a in arcs for name, _ in a.bad_state} == {"busy"}
 
 
 def test_contentment_is_a_bit_for_each_goal() -> None:
@@ -52,23 +66,23 @@ def test_always_and_never_forbid_alike_and_once() -> None:
     assert seen(tests.bad_states, small("life").build()) == ()
 
 
-def test_kinds_are_the_processes() -> None:
-    assert kind_of(("thread", "pages")) == "thread pages"
-    assert kind_of(("answer", 3)) == "answer"
+def test_a_move_with_a_fault_is_never_obliged() -> None:
+    at_rest, busy = small("life").build(), at("life", "given")
+    assert UserActs("driver").freedom(at_rest) is Freedom.USER
+    assert TimePasses().freedom(at_rest) is Freedom.OBLIGED
+    assert TimePasses().freedom(busy) is Freedom.OPTIONAL
+    plain: list[Move] = [DeviceTakes(1), AnswerArrives(1), RequestArrives(), MemoryIsMapped(), DeviceIsReset()]
+    for move in (*plain, LossArrives(), ThreadRuns("pages")):
+        assert move.freedom(busy) is Freedom.OBLIGED
+    rules = made(HEAD + steps(*LIFE) + "".join(f'[[fault]]\nname = "{name}"\n' for name in FAULTS)).rules()
+    faulty: list[Move] = [DeviceTakes(1, f) for f in rules.command_faults]
+    faulty += [LinkGivesUp(1, f) for f in rules.delivery_faults]
+    faulty += [AnswerArrives(1, f) for f in rules.answer_faults]
+    faulty += [RequestArrives(f) for f in rules.request_faults]
+    faulty += [MemoryIsMapped(f) for f in rules.map_faults]
+    faulty += [DeviceIsReset(f) for f in rules.reset_faults]
+    assert len(faulty) == len(FAULTS)
+    assert {move.freedom(busy) for move in faulty} == {Freedom.OPTIONAL}
 
 
-def test_nobody_has_to_let_anything_go_wrong() -> None:
-    quiet, busy = small("life").build(), at("life", "given")
-    assert freedom(quiet, ("user", "driver")) == USER
-    assert freedom(quiet, ("time",)) == 0
-    assert freedom(busy, ("time",)) == FREE
-    due: list[Act] = [("device", 1), ("answer", 1), ("request",), ("map",), ("reset",), ("lost",), ("thread", "pages")]
-    for act in due:
-        assert freedom(busy, act) == 0
-    wrong: list[Act] = [("device", 1, "x"), ("answer", 1, "x"), ("request", "x"), ("map", "x"), ("reset", "x")]
-    for act in (*wrong, ("give up", 1, "x")):
-        assert freedom(busy, act) == FREE
-
-
-def test_a_made_world_is_small() -> None:
-    assert made(HEAD + steps("open")).rules().lanes == ("driver",)
+FAULTS = ("give-refused", "link-lost", "answer-twice", "request-lost", "map-fails", "not-fenced")

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from fwpages.explore.check.expand import FREE, USER, Arc
+from fwpages.explore.check.expand import Arc
 from fwpages.explore.check.liveness import CUT, Graph, Stuck
+from fwpages.explore.model.moves import Freedom
 
 
 def graph(states: int, *arcs: tuple[int, int, str, int], met: frozenset[int] = frozenset()) -> Graph:
@@ -9,8 +10,8 @@ def graph(states: int, *arcs: tuple[int, int, str, int], met: frozenset[int] = f
     g = Graph(int(0 in met))
     for n in range(1, states):
         g.add(int(n in met))
-    for move, (source, target, kind, free) in enumerate(sorted(arcs), 10):
-        g.arc(source, target, Arc(move, kind, free, b"", (), ()))
+    for move, (source, target, process, free) in enumerate(sorted(arcs), 10):
+        g.arc(source, target, Arc(move, process, Freedom(free), b"", (), ()))
     return g
 
 
@@ -24,13 +25,13 @@ def test_rest_without_it_is_a_dead_end() -> None:
 
 
 def test_a_fault_or_a_time_out_saves_nobody() -> None:
-    g = graph(2, (0, 1, "give up", FREE), met=frozenset({1}))
+    g = graph(2, (0, 1, "give up", Freedom.OPTIONAL), met=frozenset({1}))
     assert g.stuck(0, users_act=False) == Stuck(0)
     assert g.stuck(0, users_act=True) == Stuck(0)
 
 
 def test_users_may_stop_unless_they_are_said_to_act() -> None:
-    g = graph(2, (0, 1, "user", USER), met=frozenset({1}))
+    g = graph(2, (0, 1, "user", Freedom.USER), met=frozenset({1}))
     assert g.stuck(0, users_act=False) == Stuck(0)
     assert g.stuck(0, users_act=True) is None
 

@@ -9,9 +9,10 @@ from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
 from fwpages.explore.model.driver import View
-from fwpages.explore.model.moves import moves, take
-from fwpages.explore.model.world import World
-from fwpages.host import CustodyError, Done, PageRequest
+from fwpages.explore.model.log import FromDevice, FromDriver, ToDriver
+from fwpages.explore.model.moves import UserActs, moves, take
+from fwpages.explore.model.world import HeldBack, World
+from fwpages.host import Answered, CustodyError, Done, PageRequest
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.event import PageRequestEvent
@@ -32,7 +33,7 @@ def rest() -> World:
     """A world at rest in which a function has its page."""
     w = at("life", "enabled")
     while not w.quiet:
-        w = next(x for act in moves(w) if act[0] != "user" and (x := take(w, act)) is not None)
+        w = next(x for act in moves(w) if not isinstance(act, UserActs) and (x := take(w, act)) is not None)
     assert w.firmware.inner.held("vf0") == 1
     return w
 
@@ -112,8 +113,8 @@ def test_types() -> None:
 
 def test_a_deadlock_is_an_answer_that_cannot_come() -> None:
     w = at("life", "enabled")
-    answer = next(x for x in w.said("driver<"))
-    stuck = replace(rest(), kept=(("vf0", answer),))  # type: ignore[arg-type]  # it is an answer
+    answer = next(x for x in w.driver_inputs if isinstance(x, Answered))
+    stuck = replace(rest(), held_back=(HeldBack("vf0", answer),))
     said = see("deadlock", stuck)
     assert said is not None
     assert said.startswith("firmware answers only when vf0 has its pages")
@@ -145,28 +146,26 @@ def test_a_command_that_is_read_otherwise_than_meant() -> None:
 
 def test_requests_of_old_sessions() -> None:
     w = at("life", "given")
-    send = next(e for e in w.asked if e.command.opcode == 0x108)
+    send = next(e for e in w.session_commands if e.command.opcode == 0x108)
     old = PageRequest(w.session - 1, PageRequestEvent(0x31, 1))
-    assert see("stale-request", replace(w, log=[("driver<", old), ("driver>", send)])) is not None
-    assert (
-        see("stale-request", replace(w, log=[("driver<", replace(old, session=w.session)), ("driver>", send)])) is None
-    )
+    assert see("stale-request", replace(w, log=[ToDriver(old), FromDriver(send)])) is not None
+    assert see("stale-request", replace(w, log=[ToDriver(replace(old, session=w.session)), FromDriver(send)])) is None
 
 
 def test_ends() -> None:
     w = rest()
-    closed = replace(w, log=[("driver>", Done(1, "close", True))], found=frozenset())
+    closed = replace(w, log=[FromDriver(Done(1, "close", True))], found=frozenset())
     assert see("silent-leak", closed) == "closed without a word, firmware has 3 pages"
     assert see("silent-leak", replace(closed, found=frozenset({"not-all-returned"}))) is None
     assert see("closed", closed) == "close"
-    assert see("closed", replace(closed, log=[("driver>", Done(1, "close", False, "no"))])) is None
-    early = replace(w, log=[("driver>", Done(1, "disable vport 0x1", True))])
+    assert see("closed", replace(closed, log=[FromDriver(Done(1, "close", False, "no"))])) is None
+    early = replace(w, log=[FromDriver(Done(1, "disable vport 0x1", True))])
     assert see("early-end", early) is None  # it is still enabled
     assert see("lost", w) is None
 
 
 def test_an_offence_is_the_drivers_only_where_nothing_went_wrong() -> None:
-    w = replace(rest(), log=[("device>", Offence(OffenceName.EMPTY_GIVE, None, "how"))])
+    w = replace(rest(), log=[FromDevice(Offence(OffenceName.EMPTY_GIVE, None, "how"))])
     assert see("no-offence", w) == "empty-give: how"
     assert see("no-offence", replace(w, faults_left=0)) is None
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 
 from fwpages.explore.check.search import search
-from fwpages.explore.model.rules import NOT_QUEUED
-from fwpages.link.faults.link_faults import AnswerFault, DeliveryFault, MapFault
 from fwpages.scenario import ScenarioError
 from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
 
@@ -36,11 +34,11 @@ def test_every_answer_may_be_late_without_a_fault() -> None:
 @pytest.mark.parametrize(
     ("faults", "says"),
     [
-        ('name = "give-refused"\nat = 2', "fault[0].at: in a world a fault may strike at any moment"),
+        ('name = "give-refused"\nat = 2', "fault[0].at: in a world a fault is tried at every moment"),
         ('name = "give-refused"\n[[fault]]\nname = "give-refused"', "fault[1].name: give-refused is there already"),
         ('name = "no-such"', "no-such"),
         ('name = "give-refused"\nat = 0', "fault[0].at"),
-        ('name = "give-refused"\ntimes = 2', "fault[0].times: in a world a fault strikes once"),
+        ('name = "give-refused"\ntimes = 2', "fault[0].times: in a world a fault is injected once"),
         ('name = "map-fails"\ntimes = 0', "fault[0].times"),
         ('name = "request-lost"\ntimes = 0', "fault[0].times"),
         ('name = "request-not-queued"\ntimes = 0', "fault[0].times"),
@@ -53,16 +51,20 @@ def test_faults_that_a_world_cannot_have(faults: str, says: str) -> None:
 
 
 def test_faults_are_sorted_by_their_trigger() -> None:
-    names = ("map-fails", "take-aborted-lost", "answer-twice", NOT_QUEUED, "request-lost")
+    names = ("map-fails", "take-aborted-lost", "answer-twice", "request-not-queued", "request-lost")
     rules = made(HEAD + steps(*LIFE) + "".join(f'[[fault]]\nname = "{n}"\n' for n in names)).rules()
-    assert rules.link_faults(MapFault) == ("map-fails",)
-    assert rules.link_faults(DeliveryFault) == ("take-aborted-lost",)
-    assert rules.link_faults(AnswerFault) == ("answer-twice",)
-    assert rules.device_faults == ()
+    found = [rules.map_faults, rules.delivery_faults, rules.answer_faults, rules.request_faults, rules.command_faults]
+    assert [[f.name for f in faults] for faults in found] == [
+        ["map-fails"],
+        ["take-aborted-lost"],
+        ["answer-twice"],
+        ["request-lost", "request-not-queued"],
+        [],
+    ]
 
 
 def test_only_moments_that_are_waited_for_are_kept() -> None:
-    assert small("life").rules().heard == {"open", "disable vf0"}
+    assert small("life").rules().awaited_moments == {"open", "disable vf0"}
 
 
 def test_operations_are_named_as_the_file_names_them() -> None:

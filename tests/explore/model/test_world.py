@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import UserActs, moves, take
+from fwpages.explore.model.world import Reach
 from fwpages.host import PageRequest
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Identity, Mode
@@ -17,8 +18,8 @@ from tests.explore.small import DESIGNS, WORLDS, at, small, wander
 def test_at_first_only_a_user_can_act(design: str) -> None:
     w = small("life", design).build()
     assert w.quiet
-    assert w.sound
-    assert moves(w) == [("user", "driver")]
+    assert w.faultless
+    assert moves(w) == [UserActs("driver")]
     assert (w.driver.view().busy, w.firmware.holds()) == ((), {})
 
 
@@ -37,7 +38,7 @@ def test_what_was_said_last_is_no_part_of_a_state() -> None:
     w = at("life", "enabled")
     assert w.log
     assert replace(w, log=[]).key() == w.key()
-    assert replace(w, asked=()).key() == w.key()
+    assert replace(w, session_commands=()).key() == w.key()
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,10 @@ def test_what_was_said_last_is_no_part_of_a_state() -> None:
     [
         {"faults_left": 0},
         {"timeouts_left": 3},
-        {"places": (9, 9)},
-        {"gone": "until reset"},
+        {"next_deed": (9, 9)},
+        {"reach": Reach.UNTIL_RESET},
         {"resets": 1},
-        {"struck": ("give-refused",)},
+        {"lasting": ("give-refused",)},
         {"moments": frozenset({"close"})},
         {"found": frozenset({"give-failed"})},
         {"inbox": (PageRequest(1, PageRequestEvent(0x31, 1)),)},
@@ -76,5 +77,5 @@ def test_functions_have_the_names_of_the_file() -> None:
 
 def test_findings_are_of_this_session() -> None:
     w = at("unanswered", "fault")
-    assert not w.sound
+    assert not w.faultless
     assert w.found or w.log

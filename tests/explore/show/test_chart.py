@@ -15,7 +15,7 @@ from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.chart import MIN_WIDTH, Share, chart, clean, plain, rows, standing, wrap
-from fwpages.explore.show.narrative import PARTS, Message, Step, narrate
+from fwpages.explore.show.narrative import PARTS, Message, Step, StepKind, narrate
 from fwpages.scenario import load
 
 WORLD = """
@@ -55,21 +55,27 @@ def step(
     pages: dict[str, tuple[int, int | None]] | None = None,
     counters: dict[str, int] | None = None,
     waiting: dict[str, str] | None = None,
+    kind: StepKind = StepKind.OTHER,
+    repeated: bool = False,
 ) -> Step:
-    return Step(number, actor, words, messages, pages or {}, counters or {}, waiting or {})
+    return Step(number, actor, words, messages, pages or {}, counters or {}, waiting or {}, kind, repeated)
+
+
+routine = partial(step, kind=StepKind.ROUTINE)
 
 
 def startup(n: int) -> list[Step]:
     """``n`` quiet steps, commands and answers in turn."""
-    out = [step(1, Message("host", "firmware", "ENABLE_HCA"), words="open", waiting={"driver": "answer to ENABLE_HCA"})]
+    said = Message("host", "firmware", "ENABLE_HCA")
+    out = [step(1, said, words="open", waiting={"driver": "answer to ENABLE_HCA"}, kind=StepKind.OPEN)]
     for i in range(2, n + 1):
         name = "ENABLE_HCA" if i < 4 else f"C{i // 2}"
         if i % 2 == 0:
-            said = [Message("firmware", "firmware", f"executes {name}", "note")]
-            out.append(step(i, *said, actor="device", words=f"takes {name}"))
+            said = Message("firmware", "firmware", f"executes {name}", "note")
+            out.append(routine(i, said, actor="device", words=f"takes {name}"))
         else:
             both = [Message("firmware", "host", f"{name}: OK"), Message("host", "firmware", f"C{i // 2 + 1}")]
-            out.append(step(i, *both, actor="link", words=f"hands over the answer: {name}: OK"))
+            out.append(routine(i, *both, actor="link", words=f"delivers the answer {name}: OK"))
     return out
 
 
@@ -87,12 +93,9 @@ class TestRows:
 
     def test_words_that_a_message_says_are_said_once(self) -> None:
         said = Message("firmware", "pages", "page request: vf0 +1")
-        assert rows([step(1, said, words="hands over page request: vf0 +1")])[0].words == ""
-        assert rows([step(1, said, words="hands over page request: vf0 +2")])[0].words
-        done = Message("firmware", "firmware", "executes GIVE 1 vf0", "note")
-        assert rows([step(1, done, words="takes GIVE 1 vf0")])[0].words == ""
-        with_fault = step(1, done, words="takes GIVE 1 vf0; some-fault: it does ill")
-        assert rows([with_fault])[0].words == with_fault.words
+        (row,) = rows([step(1, said, words="delivers the page request: vf0 +1", repeated=True)])
+        assert (row.words, row.full) == ("", ("delivers the page request: vf0 +1",))
+        assert rows([step(1, said, words="something else")])[0].words == "something else"
 
     def test_how_things_stand_only_where_that_changed(self) -> None:
         one = step(1, pages={"vf0": (1, 0)}, counters={"vf": 1}, waiting={"a": "b"})
@@ -129,7 +132,7 @@ class TestFold:
         fold, last, *others = rows([*startup(14), step(15, words="close"), step(16), step(17)])
         assert (fold.number, fold.folded) == ("1–13", 13)
         assert fold.words == "13 steps of the start-up: ENABLE_HCA … C7"
-        assert fold.full[2] == "3 link: hands over the answer: ENABLE_HCA: OK"
+        assert fold.full[2] == "3 link: delivers the answer ENABLE_HCA: OK"
         assert (last.number, len(others)) == ("14", 3)
 
     def test_whole(self) -> None:
@@ -140,19 +143,15 @@ class TestFold:
 
     def test_short_ones_and_others_are_not_folded(self) -> None:
         assert len(rows(startup(8))) == 8
-        assert not any(r.folded for r in rows([step(1, words="enable vf0"), *startup(20)[1:]]))
+        assert not any(r.folded for r in rows([step(1), *startup(20)[1:]]))
 
     @pytest.mark.parametrize(
         "odd",
         [
-            step(
-                9, Message("firmware", "host", "ENABLE_HCA: no", "bad"), words="hands over the answer: ENABLE_HCA: no"
-            ),
-            step(9, Message("eswitch", "firmware", "ALLOC_SF"), words="takes ALLOC_SF"),
-            step(9, words="takes C4; some-fault: it does ill"),
-            step(9, words="hands over page request: vf0 +1"),
-            step(9, words="time runs out while something is under way"),
-            step(9, words="takes C4", waiting={"a": "b", "c": "d"}),
+            routine(9, Message("firmware", "host", "ENABLE_HCA: no", "bad")),
+            routine(9, Message("eswitch", "firmware", "ALLOC_SF")),
+            routine(9, waiting={"a": "b", "c": "d"}),
+            step(9),
         ],
     )
     def test_what_is_worth_seeing_ends_it(self, odd: Step) -> None:
@@ -162,7 +161,7 @@ class TestFold:
 
     def test_what_stands_after_the_fold_is_told(self) -> None:
         steps = startup(14)
-        steps[10] = step(11, words="thread a goes on", pages={"self": (1, 2)}, waiting={"a": "b"})
+        steps[10] = routine(11, pages={"self": (1, 2)}, waiting={"a": "b"})
         fold, after = rows(steps)[:2]
         assert fold.pages == (Share("self", 1, 2),)
         assert fold.waiting == (("a", "b"),)
@@ -206,6 +205,7 @@ class TestText:
                 words="takes ENABLE_HCA function 0x1",
                 pages={"self": (2, 2), "vf0": (1, 0)},
                 waiting=waits,
+                repeated=True,
             ),
             step(
                 3,

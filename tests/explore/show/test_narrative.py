@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
-from fwpages.explore.model.moves import moves, take
-from fwpages.explore.model.rules import WORLD_FAULTS
-from fwpages.explore.show.narrative import PARTS, Step, fault_words, narrate, words
-from fwpages.scenario.fault_syntax import FAULTS
+from fwpages.explore.model.moves import TimePasses, moves, take
+from fwpages.explore.model.wording import move_words
+from fwpages.explore.show.narrative import PARTS, Step, narrate
 from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps, wander, way
 
 
@@ -37,7 +36,7 @@ def test_every_step_is_told(name: str, design: str, seed: int) -> None:
 @given(st.sampled_from(sorted(WORLDS)), st.integers(0, 2**32), st.integers(0, 70))
 def test_every_choice_has_words_of_its_own(name: str, seed: int, most: int) -> None:
     _, w = wander(small(name), seed, most)
-    said = [words(w, act) for act in moves(w) if take(w, act) is not None]
+    said = [move_words(w, act) for act in moves(w) if take(w, act) is not None]
     assert len(set(said)) == len(said)
 
 
@@ -62,7 +61,7 @@ def test_who_says_what() -> None:
 def test_threads_that_stand_still_say_what_for() -> None:
     story = told("life", "given", "merged")
     assert any("answer to ENABLE_HCA" in what for s in story for what in s.waiting.values())
-    assert any(s.words == "thread `pages` goes on" for s in story)
+    assert any(s.words == "thread `pages` runs" for s in story)
 
 
 FAULTS_HERE = [
@@ -85,14 +84,7 @@ def test_a_fault_is_named_where_it_strikes(name: str) -> None:
     text = HEAD + steps(*LIFE) + f'[[fault]]\nname = "{name}"\n[bounds]\nstates = 300\n'
     spec = made(text + '[expect]\nsometimes = ["fault"]\n')
     story = narrate(walk(spec, search(spec).reached["fault"]))
-    assert story[-1].words.endswith(f"; {name}: {fault_words(name)}")
-
-
-def test_every_fault_has_words() -> None:
-    assert all(fault_words(name) for name in WORLD_FAULTS)
-    for name in FAULTS:
-        if name not in _OF_WIRES:
-            assert fault_words(name)
+    assert f"; {name}: " in story[-1].words
 
 
 def test_what_the_clock_does() -> None:
@@ -100,11 +92,7 @@ def test_what_the_clock_does() -> None:
     spec = made(text)
     w = spec.build()
     for _ in range(3):
-        w = next(x for act in moves(w) if act[0] != "time" and (x := take(w, act)) is not None)
-    assert words(w, ("time",)) == "time runs out while something is under way"
-    late = take(w, ("time",))
+        w = next(x for act in moves(w) if act != TimePasses() and (x := take(w, act)) is not None)
+    assert move_words(w, TimePasses()) == "time runs out while something is pending"
+    late = take(w, TimePasses())
     assert late is not None
-
-
-#: faults of bytes, which no world has
-_OF_WIRES = {n for n in FAULTS if n.startswith("wire-")}

@@ -14,7 +14,7 @@ from fwpages.custody.accounts import Report
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import Path as Way
 from fwpages.explore.check.search import search
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import TimePasses, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.record import record
 from fwpages.host import Send
@@ -48,7 +48,7 @@ def test_everything_that_was_sent_is_in_it_and_time_goes_on(name: str, design: s
     assert [row["n"] for row in found] == list(range(len(found)))
     times = [float(str(row["t"])) for row in found[1:-1]]
     assert all(a < b for a, b in itertools.pairwise(times))
-    sent = [e for x in walk(spec, path) for e in x.after.said("driver>") if isinstance(e, Send)]
+    sent = [e for x in walk(spec, path) for e in x.after.driver_effects if isinstance(e, Send)]
     assert len([row for row in found if row["kind"] == "submit"]) == len(sent)
 
 
@@ -67,7 +67,7 @@ def test_what_firmware_has_is_what_the_audit_says(design: str, tmp_path: Path) -
     spec = small("asks", design)
     for seed in range(12):
         path, end = wander(spec, seed, 75)
-        if end.sent or end.inbox or end.kept or not end.firmware.holds():
+        if end.sent or end.inbox or end.held_back or not end.firmware.holds():
             continue
         (session,) = audited(spec, path, tmp_path).sessions
         assert session.totals.held == sum(p.size for p in end.firmware.holds().values())
@@ -103,9 +103,9 @@ def test_a_command_whose_time_is_over_is_given_up(design: str, tmp_path: Path) -
     # on until the first GIVE is under way, and then let time run out
     w, path = spec.build(), list[int]()
     while not any(e.command.opcode == 0x108 for e in w.sent):
-        n, w = next((n, x) for n, act in enumerate(moves(w)) if act[0] != "time" and (x := take(w, act)) is not None)
+        n, w = next((n, x) for n, act in enumerate(moves(w)) if act != TimePasses() and (x := take(w, act)) is not None)
         path.append(n)
-    path.append(next(n for n, act in enumerate(moves(w)) if act[0] == "time"))
+    path.append(next(n for n, act in enumerate(moves(w)) if act == TimePasses()))
     found = lines(spec, tuple(path))
     assert [row["what"] for row in found if row["kind"] == "link"][:1] == ["given-up"]
     assert "give-unanswered" in names(audited(spec, tuple(path), tmp_path))

@@ -37,12 +37,12 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "give-unanswered-done": CommandFault(
             "a GIVE is done and never answered", when.GIVE, do.silent, (FindingName.GIVE_UNANSWERED,)
         ),
-        "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.late(LATE)),
+        "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.Late(LATE)),
         "give-too-late": CommandFault(
-            "a GIVE is answered after its time", when.GIVE, do.late(TOO_LATE), (FindingName.GIVE_UNANSWERED,)
+            "a GIVE is answered after its time", when.GIVE, do.Late(TOO_LATE), (FindingName.GIVE_UNANSWERED,)
         ),
         "give-next-session": CommandFault(
-            "a GIVE is answered in the next session", when.GIVE, do.late(None), (FindingName.GIVE_UNANSWERED,)
+            "a GIVE is answered in the next session", when.GIVE, do.Late(None), (FindingName.GIVE_UNANSWERED,)
         ),
         "give-refused": CommandFault(
             "a GIVE is refused", when.GIVE, do.refuse(Status.NO_RES_ERR), (FindingName.GIVE_REFUSED,)
@@ -53,12 +53,12 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "take-unanswered-done": CommandFault(
             "a TAKE is done and never answered", when.TAKE, do.silent, (FindingName.TAKE_UNANSWERED,)
         ),
-        "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.late(LATE)),
+        "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.Late(LATE)),
         "take-too-late": CommandFault(
-            "a TAKE is answered after its time", when.TAKE, do.late(TOO_LATE), (FindingName.TAKE_UNANSWERED,)
+            "a TAKE is answered after its time", when.TAKE, do.Late(TOO_LATE), (FindingName.TAKE_UNANSWERED,)
         ),
         "take-next-session": CommandFault(
-            "a TAKE is answered in the next session", when.TAKE, do.late(None), (FindingName.TAKE_UNANSWERED,)
+            "a TAKE is answered in the next session", when.TAKE, do.Late(None), (FindingName.TAKE_UNANSWERED,)
         ),
         "take-refused": CommandFault(
             "a TAKE is refused",
@@ -260,7 +260,7 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "command-unanswered-done": CommandFault(
             "a control command is done, not answered", when.control, do.silent, _UNANSWERED, offences=causes.SWITCHED
         ),
-        "command-late": CommandFault("a control command is answered late, in time", when.control, do.late(LATE)),
+        "command-late": CommandFault("a control command is answered late, in time", when.control, do.Late(LATE)),
         "request-zero": CommandFault("a page request for 0 pages", when.listening, do.raise_event(do.own_request(0))),
         "request-minus-one": CommandFault(
             "a page request for -1 page that firmware does not mean",

@@ -7,7 +7,7 @@ have changed nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -41,16 +41,21 @@ def silent(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
     return [e for e in f.run(now, x) if not isinstance(e, Completed)]
 
 
-def late(by: float | None) -> Act:
-    """Execute the command and answer it ``by`` seconds later; None: in the next session."""
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Execute the command and answer it ``by`` seconds later; None: in the next session.
 
-    def act(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
+    A value, as the explorer has to tell it from other effects: in its worlds every answer may be late.
+    """
+
+    by: float | None
+
+    def __call__(self, f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
+        """Execute the command; the answer is held back."""
         effects = f.run(now, x)
-        due = None if by is None else now + by
+        due = None if self.by is None else now + self.by
         f.held_back = (*f.held_back, *((due, e) for e in effects if isinstance(e, Completed)))
         return [e for e in effects if not isinstance(e, Completed)]
-
-    return act
 
 
 def refuse(status: Status) -> Act:

@@ -20,7 +20,7 @@ _ODD = ("startup-identity", "late-answer")
 
 def offence(w: World) -> str | None:
     """What firmware holds against the driver; not that it named a function by the mode that was agreed upon."""
-    offences = w.offences if w.sound else []
+    offences = w.offences if w.faultless else []
     if not w.rules.assume["switch_at_set_cap"]:
         offences = [o for o in offences if o.name not in ("identity-mode", "unknown-function")]
     return f"{offences[0].name}: {offences[0].detail}" if offences else None
@@ -31,18 +31,18 @@ def out_of_turn(w: World) -> str | None:
 
     A start-up goes on to ACCESS_REG when firmware said that it needs no boot pages, though it does.
     """
-    if w.sound:
+    if w.faultless:
         return None
-    misled = [x.command.opcode for x in w.said("device<") if isinstance(x, Submitted)] == [Opcode.ACCESS_REG]
+    misled = [x.command.opcode for x in w.device_inputs if isinstance(x, Submitted)] == [Opcode.ACCESS_REG]
     offences = [o for o in w.offences if o.name not in _MISLED and not (misled and o.name == "wrong-state")]
     return f"{offences[0].name}: {offences[0].detail}" if offences else None
 
 
 def blamed(w: World) -> str | None:
     """A finding says that the device is at fault, and no fault has struck."""
-    if not w.sound or not w.rules.assume["switch_at_set_cap"]:
+    if not w.faultless or not w.rules.assume["switch_at_set_cap"]:
         return None  # the other way of switching is a fault of the device by our host's rules
-    found = [f for f in w.said("driver>") if isinstance(f, Finding) and f.blame is Blame.DEVICE and f.name not in _ODD]
+    found = [f for f in w.driver_effects if isinstance(f, Finding) and f.blame is Blame.DEVICE and f.name not in _ODD]
     return f"{found[0].name}: {found[0].detail}" if found else None
 
 
@@ -70,23 +70,23 @@ def reopen_failed(w: World) -> str | None:
     """An open fails in which no fault struck, after one in which some did."""
     failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
     can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
-    return f"open failed: {failed[0]}" if failed and can and 0 < w.hurt < w.session else None
+    return f"open failed: {failed[0]}" if failed and can and 0 < w.faulted_session < w.session else None
 
 
 def needless_reset(w: World) -> str | None:
     """The driver wants the device reset, no fault has struck, and nobody told it of trouble or wants a fast close."""
-    if not w.sound or not w.rules.assume["switch_at_set_cap"]:
+    if not w.faultless or not w.rules.assume["switch_at_set_cap"]:
         return None  # the other way of switching is a fault of the device by our host's rules
-    asked = [e.reason for e in w.said("driver>") if isinstance(e, Reset)]
-    told = any(isinstance(x, HealthFatal | LinkLost) for x in w.said("driver<"))
+    asked = [e.reason for e in w.driver_effects if isinstance(e, Reset)]
+    told = any(isinstance(x, HealthFatal | LinkLost) for x in w.driver_inputs)
     fast = any(isinstance(d.act, Close) and d.act.how is not Teardown.GRACEFUL for d in sum(w.rules.plan.values(), ()))
     return f"a reset is asked for: {asked[0]}" if asked and not told and not fast else None
 
 
 def early_teardown(w: World) -> str | None:
     """With no fault, the device is torn down while firmware has pages of a function that the e-switch knew."""
-    down = [x for x in w.said("device<") if isinstance(x, Submitted) and x.command.opcode == Opcode.TEARDOWN_HCA]
-    if not w.sound or not down:
+    down = [x for x in w.device_inputs if isinstance(x, Submitted) and x.command.opcode == Opcode.TEARDOWN_HCA]
+    if not w.faultless or not down:
         return None
     for name, spec in w.rules.specs.items():
         who, pages = spec.identity(w.firmware.mode), w.firmware.inner.held(name)

@@ -11,9 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from fwpages.explore.check.expand import Arc
+from fwpages.explore.model.moves import Freedom
 
-#: freedom of a user's move, as ``expand.freedom`` has it
-_USER = 1
 #: where a transition leads that is not gone on from, because a step is broken: what follows is not known
 CUT = -1
 
@@ -44,12 +43,12 @@ class Graph:
         self._from.append(state)
         self._to.append(target)
         self._move.append(arc.move)
-        self._free.append(arc.free)
-        self._kind.append(self._kinds.setdefault(arc.kind, len(self._kinds)))
+        self._free.append(arc.freedom)
+        self._kind.append(self._kinds.setdefault(arc.process, len(self._kinds)))
 
     def stuck(self, goal: int, *, users_act: bool) -> Stuck | None:
         """The first state that may never come to be content; None where every one does."""
-        most = _USER if users_act else 0
+        most = Freedom.USER if users_act else Freedom.OBLIGED
         unmet = [not c >> goal & 1 for c in self._content]
         out: list[list[int]] = [[] for _ in unmet]
         for n, state in enumerate(self._from):

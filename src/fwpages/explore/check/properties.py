@@ -56,7 +56,7 @@ def _custody(w: World) -> Seen:
 
 def _agreement(w: World) -> Seen:
     """At rest, with no fault behind them, both name the same pages for every function."""
-    return _disagreement(w) if w.quiet and w.sound and not w.driver.view().busy else None
+    return _disagreement(w) if w.quiet and w.faultless and not w.driver.view().busy else None
 
 
 def _disagreement(w: World) -> Seen:
@@ -96,7 +96,7 @@ def _truth(w: World) -> dict[str, int]:
 
 def _counter_left(w: World) -> Seen:
     """At rest, with nothing of a type out, its counter says otherwise."""
-    if not (w.quiet and w.sound) or w.driver.held() is None:
+    if not (w.quiet and w.faultless) or w.driver.held() is None:
         return None
     truth = _truth(w)
     left = [
@@ -150,8 +150,8 @@ def _uncounted(w: World) -> Seen:
 def _deadlock(w: World) -> Seen:
     """Nothing moves without a time-out, though nothing went wrong: an answer is owed that cannot come."""
     waiting = w.driver.view().waiting
-    if w.quiet and w.sound and w.kept:
-        owed = ", ".join(sorted({name for name, _ in w.kept}))
+    if w.quiet and w.faultless and w.held_back:
+        owed = ", ".join(sorted({x.function for x in w.held_back}))
         stands = "; ".join(f"{who} waits for {what}" for who, what in waiting.items())
         return f"firmware answers only when {owed} has its pages, and {stands or 'nobody gives them'}"
     return None
@@ -181,7 +181,7 @@ def _forgotten(w: World) -> Seen:
     view, inner = w.driver.view(), w.firmware.inner
     if not (w.quiet and view.open) or inner.pages_eqn is None:
         return None
-    if not w.kept and (view.busy or w.driver.deadline is not None):
+    if not w.held_back and (view.busy or w.driver.deadline is not None):
         return None
     asks = [f"{many(inner.asks(spec.name))} for {spec.name}" for spec in inner.specs if inner.asks(spec.name)]
     return f"asked for and never answered: {', '.join(asks)}" if asks else None
@@ -208,10 +208,10 @@ def _misnamed(w: World) -> Seen:
 
     A query that is refused moves nothing: the start-up that made it fails.
     """
-    for what in w.said("device<"):
+    for what in w.device_inputs:
         if isinstance(what, Submitted) and what.command.opcode in _PAGE_COMMANDS:
             c, mode = what.command, w.driver.view().mode
-            meant, read = w.meant(mode, c), w.meant(w.firmware.mode, c)
+            meant, read = w.function_of(c, mode), w.function_of(c, w.firmware.mode)
             refused = [o.name for o in w.offences if o.name in ("identity-mode", "unknown-function")]
             if (refused and c.opcode == Opcode.MANAGE_PAGES) or (meant != read and _accepted(w)):
                 modes = f"the driver names functions by {mode}, firmware by {w.firmware.mode}"
@@ -223,13 +223,13 @@ def _misnamed(w: World) -> Seen:
 
 
 def _accepted(w: World) -> bool:
-    return any(isinstance(e, Completed) and e.answer.ok for e in w.said("device>"))
+    return any(isinstance(e, Completed) and e.answer.ok for e in w.device_effects)
 
 
 def _stale(w: World) -> Seen:
     """A page request of an earlier session makes the driver send a page command."""
-    old = [x for x in w.said("driver<") if isinstance(x, PageRequest) and x.session != w.session]
-    sent = [e for e in w.said("driver>") if isinstance(e, Send) and e.command.opcode == Opcode.MANAGE_PAGES]
+    old = [x for x in w.driver_inputs if isinstance(x, PageRequest) and x.session != w.session]
+    sent = [e for e in w.driver_effects if isinstance(e, Send) and e.command.opcode == Opcode.MANAGE_PAGES]
     return f"{sent[0].command} follows from a request of session {old[0].session}" if old and sent else None
 
 
@@ -261,7 +261,7 @@ def _lost(w: World) -> Seen:
 
 def _finds(*names: str) -> Test:
     def test(w: World) -> Seen:
-        found = [f for f in w.said("driver>") if isinstance(f, Finding) and f.name in names]
+        found = [f for f in w.driver_effects if isinstance(f, Finding) and f.name in names]
         return f"{found[0].name}: {found[0].detail}" if found else None
 
     return test
@@ -279,10 +279,10 @@ def _done(operation: str) -> Test:
 
 def _command(kind: ManagePages) -> Test:
     def test(w: World) -> Seen:
-        for what in w.said("device<"):
+        for what in w.device_inputs:
             if isinstance(what, Submitted) and what.command.opcode == Opcode.MANAGE_PAGES:
                 c = what.command
-                if c.op_mod == kind and w.meant(w.firmware.mode, c) != "self":
+                if c.op_mod == kind and w.function_of(c, w.firmware.mode) != "self":
                     return str(c)
         return None
 
@@ -290,7 +290,7 @@ def _command(kind: ManagePages) -> Test:
 
 
 def _fault(w: World) -> Seen:
-    return None if w.sound else "a fault has struck"
+    return None if w.faultless else "a fault has struck"
 
 
 def _early_give(w: World) -> Seen:
@@ -305,9 +305,9 @@ def _early_give(w: World) -> Seen:
 
 def _late_return(w: World) -> Seen:
     """Pages of a function that is disabled come back."""
-    for what in w.said("device<"):
+    for what in w.device_inputs:
         if isinstance(what, Submitted) and what.command.opcode == Opcode.MANAGE_PAGES:
-            name = w.meant(w.firmware.mode, what.command)
+            name = w.function_of(what.command, w.firmware.mode)
             back = what.command.op_mod == ManagePages.TAKE and name in w.rules.specs
             if back and not w.firmware.inner.is_enabled(name):
                 return f"pages of {name} come back"

@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from fwpages.explore.check.expand import FREE, Tests, freedom, seen
+from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.search import Broken, Path
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import Freedom, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 
@@ -101,8 +101,8 @@ def _walk(root: World, tests: Tests, dice: random.Random, longest: int, met: _Me
 def _step(w: World, dice: random.Random) -> tuple[int, World] | None:
     """One of the moves that are possible, by its place in ``moves``; None where there is none."""
     acts = moves(w)
-    orderly = [n for n, act in enumerate(acts) if freedom(w, act) != FREE]
-    rare = [n for n, act in enumerate(acts) if freedom(w, act) == FREE]
+    orderly = [n for n, act in enumerate(acts) if act.freedom(w) is not Freedom.OPTIONAL]
+    rare = [n for n, act in enumerate(acts) if act.freedom(w) is Freedom.OPTIONAL]
     dice.shuffle(orderly)
     dice.shuffle(rare)
     for n in (*rare, *orderly) if dice.randrange(RARE) == 0 else (*orderly, *rare):

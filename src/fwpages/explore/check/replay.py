@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from fwpages.explore.check.search import Path
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import Move, moves, take
 from fwpages.explore.model.spec import Spec
-from fwpages.explore.model.world import Act, World
+from fwpages.explore.model.world import World
 from fwpages.scenario import ScenarioError
 from fwpages.scenario.assumptions import ASSUMPTIONS
 from fwpages.scenario.format import Switch
@@ -33,7 +33,7 @@ class Walked:
     """A world before a step, the step as ``moves`` names it, and the world after it."""
 
     before: World
-    act: Act
+    move: Move
     after: World
 
 

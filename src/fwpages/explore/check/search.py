@@ -155,13 +155,13 @@ class _Search:
             if name not in self.reached:
                 self.reached[name] = self.tree.path(number, arc.move)
         known = self.index.get(arc.key)
-        bad = () if known is not None else arc.bad
-        for name, what in (*arc.fault, *bad):
+        bad = () if known is not None else arc.bad_state
+        for name, what in (*arc.bad_step, *bad):
             if name not in self.broken:
                 self.broken[name] = Broken(name, self.tree.path(number, arc.move), what)
         if bad:
             self.bad.add(arc.key)
-        if arc.fault or arc.key in self.bad:
+        if arc.bad_step or arc.key in self.bad:
             if self.graph is not None:
                 self.graph.arc(number, CUT, arc)
             return

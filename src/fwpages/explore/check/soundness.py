@@ -11,12 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fwpages.explore.check.expand import Tests, freedom, kind_of, seen
+from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.search import Path
 from fwpages.explore.model.moves import moves, take
 from fwpages.explore.model.spec import Spec
+from fwpages.explore.model.wording import move_words
 from fwpages.explore.model.world import World
-from fwpages.explore.show.narrative import words
 
 #: sessions are numbered over a world's life; all that matters of an old one is that it is old
 _SESSION = re.compile(r"of session \d+")
@@ -57,8 +57,8 @@ def offers(w: World, tests: Tests) -> list[tuple[int, Offer]]:
         after = take(w, act)
         if after is not None:
             names = tuple(name for name, _ in seen([*tests.points, *tests.bad_steps, *tests.bad_states], after))
-            said = _SESSION.sub("of an old session", words(w, act))
-            out.append((n, Offer(said, kind_of(act), freedom(w, act), after.key(), names)))
+            said = _SESSION.sub("of an old session", move_words(w, act))
+            out.append((n, Offer(said, act.process, act.freedom(w), after.key(), names)))
     return out
 
 

@@ -147,9 +147,9 @@ def _placed(arc: Arc, packs: tuple[bytes, ...]) -> Arc:
 
 
 def _filled(arc: Arc, by: Arc | None) -> Arc:
-    if by is None or arc.fault:
+    if by is None or arc.bad_step:
         return arc
-    return arc._replace(state=by.state, bad=by.bad, content=by.content)
+    return arc._replace(state=by.state, bad_state=by.bad_state, content=by.content)
 
 
 # -- processes of this machine ----------------------------------------------------------------------------------------

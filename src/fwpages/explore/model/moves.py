@@ -1,358 +1,426 @@
-"""What can happen next in a world, in an order that never changes; and how it comes about.
+"""The moves of a world: everything that can come next, each kind as a frozen class that says what it does.
 
-``moves`` lists what may be possible. ``take`` does one of them, and hands back None where it turns out not to be: the
-driver may not be asked now, or a fault has no opportunity.
+Theory of operation. A move is one thing that one process does: a user, the device, the link, a thread of the driver,
+the clock. ``moves`` lists every move that may be possible now, in an order that never changes, since a path is written
+as the places in that list (``check.replay``). ``take`` makes one of them on a copy of the world. Some moves turn out
+not to be possible only when they are made (the driver may not be asked now; the command gives a fault no opportunity):
+then ``take`` returns None, and the list keeps its places.
+
+A fault is part of the move that it disturbs: the device takes a command *and* refuses it, an answer is delivered *and*
+comes again. So a search branches at every opportunity of every fault that the world allows, and each costs one of
+``bounds.faults``. A fault of the device with ``times = 0`` is chosen once; from then on it is injected at every further
+opportunity, without a choice.
+
+``process`` and ``freedom`` are for liveness: a cycle in which a process could always move and never does is not fair,
+and users, faults and early time-outs are never obliged to move.
+
+To add a kind of move: a class with these four, a place in ``moves``, and its words in ``wording``.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TypeAlias
 
-from fwpages.device import Completed, Effect, Input, Offence, Phase, Raised, ResetDone, ResetFunction, Submitted, Want
+from fwpages.device import CommandFault, EventFault, Phase, ResetFunction, Submitted, Want
+from fwpages.device import Effect as DeviceEffect
 from fwpages.device import Reset as DeviceReset
-from fwpages.explore.model.driver import Input as DriverInput
 from fwpages.explore.model.driver import NotQueued, Run
-from fwpages.explore.model.rules import NOT_QUEUED
-from fwpages.explore.model.world import MANY_FRUITLESS, Act, World
-from fwpages.host import (
-    Aborted,
-    Answered,
-    Done,
-    Fenced,
-    Finding,
-    LinkLost,
-    Map,
-    Mapped,
-    Misuse,
-    Open,
-    PageRequest,
-    Proof,
-    Reset,
-    Send,
-    Tick,
-)
-from fwpages.link.faults.link_faults import (
-    LINK_FAULTS,
-    AnswerFault,
-    DeliveryFault,
-    Fate,
-    LinkFault,
-    MapFault,
-    ResetFault,
-)
+from fwpages.explore.model.exchange import carry_out, feed_device, feed_driver, lose_link, map_memory
+from fwpages.explore.model.log import ToDevice
+from fwpages.explore.model.rules import Injected, QueueFault
+from fwpages.explore.model.world import MANY_FRUITLESS, Reach, World
+from fwpages.host import Aborted, Answered, LinkLost, Open, PageRequest, Send, Tick
+from fwpages.link.faults.link_faults import AnswerFault, DeliveryFault, Fate, MapFault, ResetFault
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import ManagePages, Opcode
 
-#: commands by which the e-switch works on a function
-_VPORT_COMMANDS = (Opcode.ENABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.ALLOC_SF)
+
+class Freedom(IntEnum):
+    """How free a process is not to make a move."""
+
+    #: it happens some time, if it stays possible
+    OBLIGED = 0
+    #: a user may stop at any moment, unless users are said to act
+    USER = 1
+    #: a fault, or a time-out while something is pending
+    OPTIONAL = 2
 
 
-def moves(w: World) -> list[Act]:
-    """Everything that may be possible now: users, device, link, the driver's threads, time; faults after the rest."""
-    out: list[Act] = [("user", lane) for n, lane in enumerate(w.rules.lanes) if _may(w, n)]
-    faults = _device_faults(w)
-    for e in w.sent:
-        out.append(("device", e.id))
-        out += [("device", e.id, name) for name in faults]
-        out += [("give up", e.id, n) for n in _link_faults(w, DeliveryFault) if LINK_FAULTS[n].match(e.command)]
-    out += _deliveries(w)
-    for _ in w.maps[:1]:
-        out.append(("map",))
-        out += [("map", name) for name in _link_faults(w, MapFault)]
+@dataclass(frozen=True, slots=True)
+class UserActs:
+    """A user of the plan does its next deed."""
+
+    user: str
+
+    @property
+    def process(self) -> str:
+        """All users are one process: none of them is obliged to move."""
+        return "user"
+
+    def freedom(self, _: World) -> Freedom:
+        """Users may stop."""
+        return Freedom.USER
+
+    def make(self, w: World) -> bool:
+        """The deed, unless it is only for a session of the other mode: then it is left out."""
+        n = w.rules.users.index(self.user)
+        deed = w.rules.plan[self.user][w.next_deed[n]]
+        w.next_deed = (*w.next_deed[:n], w.next_deed[n] + 1, *w.next_deed[n + 1 :])
+        if deed.only is not None and deed.only is not w.driver.view().mode:
+            return True
+        if isinstance(deed.act, Want):
+            return _want(w, deed.act)
+        if isinstance(deed.act, ResetFunction):
+            return w.firmware.inner.phase is Phase.WORKING and feed_device(w, deed.act)
+        w.awaited = (*w.awaited[:n], deed.awaits, *w.awaited[n + 1 :])
+        if isinstance(deed.act, Open):
+            w.found = frozenset()
+        return feed_driver(w, deed.act)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTakes:
+    """The device takes command ``id`` from its slot and executes it; ``fault``: with this fault of the device."""
+
+    id: int
+    fault: Injected[CommandFault] | None = None
+
+    @property
+    def process(self) -> str:
+        """The device."""
+        return "device"
+
+    def freedom(self, _: World) -> Freedom:
+        """Every command is taken some time."""
+        return _faulty_or_obliged(self.fault)
+
+    def make(self, w: World) -> bool:
+        """The command is executed. False where it gives the fault no opportunity."""
+        send = _sent(w, self.id)
+        w.sent = tuple(e for e in w.sent if e is not send)
+        x = Submitted(send.id, send.command, send.command.reply_length)
+        w.log.append(ToDevice(x))
+        before = w.firmware.inner.total
+        effects = _executed(w, x) if self.fault is None else w.firmware.inject(self.fault.name, w.now, x)
+        if effects is None:
+            return False
+        if self.fault is not None:
+            _spend_fault(w, self.fault.name)
+        if send.command.opcode == Opcode.MANAGE_PAGES and send.command.op_mod == ManagePages.TAKE:
+            # not counted beyond the bound: more of the same is the same state, and so a cycle is found
+            w.fruitless = min(w.fruitless + 1, MANY_FRUITLESS) if w.firmware.inner.total == before else 0
+        return carry_out(w, effects, send)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGivesUp:
+    """The link gives command ``id`` up, whether the device executes it or not; or the link is lost with it."""
+
+    id: int
+    fault: Injected[DeliveryFault]
+
+    @property
+    def process(self) -> str:
+        """The link, as it gives commands up."""
+        return "give up"
+
+    def freedom(self, _: World) -> Freedom:
+        """Always a fault."""
+        return Freedom.OPTIONAL
+
+    def make(self, w: World) -> bool:
+        """The driver is told; the device sees the command only if the fault lets it."""
+        _spend_fault(w, self.fault.name)
+        send = _sent(w, self.id)
+        fate = self.fault.row.fate
+        if fate in (Fate.LINK_LOST, Fate.LINK_LOST_FOR_GOOD):
+            w.reach = Reach.UNTIL_RESET if fate is Fate.LINK_LOST else Reach.NEVER_AGAIN
+            w.sent, w.held_back = (), ()
+            return lose_link(w)
+        if fate is Fate.DROPPED:
+            w.sent = tuple(e for e in w.sent if e is not send)
+        else:
+            w.given_up |= {self.id}
+        return feed_driver(w, Aborted(send.session, self.id, "given up by the link"))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerArrives:
+    """The link delivers the answer to command ``id``."""
+
+    id: int
+    fault: Injected[AnswerFault] | None = None
+
+    @property
+    def process(self) -> str:
+        """The link, as it delivers answers."""
+        return "answer"
+
+    def freedom(self, _: World) -> Freedom:
+        """Every answer is delivered some time."""
+        return _faulty_or_obliged(self.fault)
+
+    def make(self, w: World) -> bool:
+        """The driver sees the answer; with a fault twice, or as one to another command."""
+        x = next(x for x in w.inbox if isinstance(x, Answered) and x.id == self.id)
+        arriving: tuple[Answer, ...] = (x.answer,)
+        if self.fault is not None:
+            _spend_fault(w, self.fault.name)
+            arriving = self.fault.row.arrive(x.answer)
+        if len(arriving) == 1:
+            w.inbox = tuple(y for y in w.inbox if y is not x)
+        return feed_driver(w, replace(x, answer=arriving[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrives:
+    """The link delivers the oldest page request."""
+
+    fault: Injected[EventFault | QueueFault] | None = None
+
+    @property
+    def process(self) -> str:
+        """The link, as it delivers page requests."""
+        return "request"
+
+    def freedom(self, _: World) -> Freedom:
+        """Every request is delivered some time."""
+        return _faulty_or_obliged(self.fault)
+
+    def make(self, w: World) -> bool:
+        """The driver sees the request; with a fault not at all, twice, or without memory to queue it."""
+        x = next(x for x in w.inbox if isinstance(x, PageRequest))
+        row = None
+        if self.fault is not None:
+            _spend_fault(w, self.fault.name)
+            row = self.fault.row
+        copies = row.copies if isinstance(row, EventFault) else 1
+        if copies <= 1:
+            w.inbox = tuple(y for y in w.inbox if y is not x)
+        return not copies or feed_driver(w, NotQueued(x) if isinstance(row, QueueFault) else x)
+
+
+@dataclass(frozen=True, slots=True)
+class LossArrives:
+    """The link reports that it cannot reach the device."""
+
+    @property
+    def process(self) -> str:
+        """The link, as it reports its loss."""
+        return "lost"
+
+    def freedom(self, _: World) -> Freedom:
+        """The link reports it some time."""
+        return Freedom.OBLIGED
+
+    def make(self, w: World) -> bool:
+        """The driver is told."""
+        w.inbox = tuple(x for x in w.inbox if not isinstance(x, LinkLost))
+        return lose_link(w)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryIsMapped:
+    """The driver's machine maps the first chunk of memory that the driver asked for."""
+
+    fault: Injected[MapFault] | None = None
+
+    @property
+    def process(self) -> str:
+        """The driver's machine."""
+        return "map"
+
+    def freedom(self, _: World) -> Freedom:
+        """Memory is mapped some time."""
+        return _faulty_or_obliged(self.fault)
+
+    def make(self, w: World) -> bool:
+        """The driver learns where the memory lies; with a fault elsewhere than asked, or nowhere."""
+        if self.fault is None:
+            return map_memory(w, w.maps[0].iova)
+        _spend_fault(w, self.fault.name)
+        return map_memory(w, self.fault.row.place(w.maps[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIsReset:
+    """The device does the reset that the driver asked for."""
+
+    fault: Injected[ResetFault] | None = None
+
+    @property
+    def process(self) -> str:
+        """The link, as it resets the device."""
+        return "reset"
+
+    def freedom(self, _: World) -> Freedom:
+        """A reset is done some time."""
+        return _faulty_or_obliged(self.fault)
+
+    def make(self, w: World) -> bool:
+        """Everything in the device is dropped; with a fault, or for a device lost for good, nothing happens."""
+        w.resets -= 1
+        if self.fault is not None:
+            _spend_fault(w, self.fault.name)
+        if self.fault is not None or w.reach is Reach.NEVER_AGAIN:
+            return True
+        w.reach, w.sent, w.held_back = Reach.REACHABLE, (), ()
+        return feed_device(w, DeviceReset())
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRuns:
+    """A thread of the driver runs from a place where it can be interrupted to the next one."""
+
+    thread: str
+
+    @property
+    def process(self) -> str:
+        """Each thread is a process of its own."""
+        return f"thread {self.thread}"
+
+    def freedom(self, _: World) -> Freedom:
+        """Every thread runs some time."""
+        return Freedom.OBLIGED
+
+    def make(self, w: World) -> bool:
+        """One step of the thread."""
+        return feed_driver(w, Run(self.thread))
+
+
+@dataclass(frozen=True, slots=True)
+class TimePasses:
+    """Nothing comes until the driver's deadline."""
+
+    @property
+    def process(self) -> str:
+        """The clock."""
+        return "time"
+
+    def freedom(self, w: World) -> Freedom:
+        """Time passes where nothing else is pending; a time-out before that is never obliged to come."""
+        return Freedom.OBLIGED if w.quiet else Freedom.OPTIONAL
+
+    def make(self, w: World) -> bool:
+        """The driver's deadline comes."""
+        due = w.driver.deadline
+        if due is None:
+            return False
+        if not w.quiet:
+            w.timeouts_left -= 1
+        w.now = max(w.now, due)
+        return feed_driver(w, Tick())
+
+
+Move: TypeAlias = (
+    UserActs
+    | DeviceTakes
+    | LinkGivesUp
+    | AnswerArrives
+    | RequestArrives
+    | LossArrives
+    | MemoryIsMapped
+    | DeviceIsReset
+    | ThreadRuns
+    | TimePasses
+)
+
+
+def take(w: World, move: Move) -> World | None:
+    """The world after this move, its ``log`` of this step alone; None where it is not possible. ``w`` is unchanged."""
+    new = w.clone()
+    return new if move.make(new) else None
+
+
+def moves(w: World) -> list[Move]:
+    """Every move that may be possible now, in an order that never changes; a fault after the move that it disturbs."""
+    out: list[Move] = [UserActs(user) for n, user in enumerate(w.rules.users) if _may(w, n)]
+    if w.sent:
+        out += _commands(w)
+    if w.inbox:
+        out += _deliveries(w)
+    if w.maps:
+        out += [MemoryIsMapped(), *(MemoryIsMapped(f) for f in w.rules.map_faults if w.faults_left)]
     if w.resets:
-        out.append(("reset",))
-        out += [("reset", name) for name in _link_faults(w, ResetFault)]
-    out += [("thread", name) for name in w.driver.threads()]
+        out += [DeviceIsReset(), *(DeviceIsReset(f) for f in w.rules.reset_faults if w.faults_left)]
+    out += [ThreadRuns(name) for name in w.driver.threads()]
     if w.driver.deadline is not None and (w.quiet or w.timeouts_left):
-        out.append(("time",))
+        out.append(TimePasses())
     return out
 
 
-def take(w: World, act: Act) -> World | None:
-    """The world after this, its ``log`` telling what was said; None where it is not possible. ``w`` stays as it is."""
-    new = w.clone()
-    match act:
-        case ("user", str(lane)):
-            ok = _user(new, lane)
-        case ("device", int(n), *fault):
-            ok = _device(new, n, str(fault[0]) if fault else None)
-        case ("give up", int(n), str(name)):
-            ok = _give_up(new, n, name)
-        case ("answer", int(n), *fault):
-            ok = _answer(new, n, str(fault[0]) if fault else None)
-        case ("request", *fault):
-            ok = _request(new, str(fault[0]) if fault else None)
-        case ("lost",):
-            new.inbox = tuple(x for x in new.inbox if not isinstance(x, LinkLost))
-            ok = _feed(new, LinkLost("the device is out of reach"))
-        case ("map", *fault):
-            ok = _map(new, str(fault[0]) if fault else None)
-        case ("reset", *fault):
-            ok = _reset(new, str(fault[0]) if fault else None)
-        case ("thread", str(name)):
-            ok = _feed(new, Run(name))
-        case _:
-            ok = _time(new)
-    return new if ok else None
-
-
-# -- users ------------------------------------------------------------------------------------------------------------
-
-
 def _may(w: World, n: int) -> bool:
-    deeds = w.rules.plan[w.rules.lanes[n]]
-    if w.places[n] >= len(deeds) or w.awaited[n] is not None:
+    """User ``n`` has a deed left, and all that it waits for has happened."""
+    deeds = w.rules.plan[w.rules.users[n]]
+    if w.next_deed[n] >= len(deeds) or w.awaited[n] is not None:
         return False
-    after = deeds[w.places[n]].after
+    after = deeds[w.next_deed[n]].after
     return after is None or after in w.moments
 
 
-def _user(w: World, lane: str) -> bool:
-    n = w.rules.lanes.index(lane)
-    deed = w.rules.plan[lane][w.places[n]]
-    w.places = (*w.places[:n], w.places[n] + 1, *w.places[n + 1 :])
-    if deed.only is not None and deed.only is not w.driver.view().mode:
-        return True
-    if isinstance(deed.act, Want):
-        return _want(w, deed.act)
-    if isinstance(deed.act, ResetFunction):
-        return w.firmware.inner.phase is Phase.WORKING and _feed_device(w, deed.act)
-    w.awaited = (*w.awaited[:n], deed.awaits, *w.awaited[n + 1 :])
-    if isinstance(deed.act, Open):
-        w.found = frozenset()
-    return _feed(w, deed.act)
+def _commands(w: World) -> Iterator[Move]:
+    """The moves of each command in its slot: executed, executed with a fault, given up."""
+    faults = [f for f in w.rules.command_faults if w.faults_left and f.name not in w.lasting]
+    delivery_faults = w.rules.delivery_faults if w.faults_left else ()
+    for e in w.sent:
+        yield DeviceTakes(e.id)
+        yield from (DeviceTakes(e.id, f) for f in faults)
+        yield from (LinkGivesUp(e.id, f) for f in delivery_faults if f.row.match(e.command))
+
+
+def _deliveries(w: World) -> Iterator[Move]:
+    """The moves of the inbox: the oldest page request, and each answer that the driver's link may read before it."""
+    before_requests = True
+    for x in w.inbox:
+        if isinstance(x, PageRequest):
+            if before_requests:
+                yield RequestArrives()
+                yield from (RequestArrives(f) for f in w.rules.request_faults if w.faults_left)
+            before_requests = False
+        elif isinstance(x, LinkLost):
+            yield LossArrives()
+        elif before_requests or not w.driver.ordered:
+            yield AnswerArrives(x.id)
+            yield from (AnswerArrives(x.id, f) for f in w.rules.answer_faults if w.faults_left)
+
+
+# -- parts of moves ---------------------------------------------------------------------------------------------------
+
+
+def _faulty_or_obliged(fault: object) -> Freedom:
+    return Freedom.OBLIGED if fault is None else Freedom.OPTIONAL
+
+
+def _sent(w: World, n: int) -> Send:
+    return next(e for e in w.sent if e.id == n)
 
 
 def _want(w: World, x: Want) -> bool:
-    """A function wants pages while its firmware runs, and lets go of what it has."""
+    """A function asks for pages only while its firmware runs, and returns pages only if it has some."""
     inner = w.firmware.inner
     name = inner.specs[0].name if x.function == "self" else x.function
     spec = w.rules.specs.get(name)
     ready = spec is None or spec.type is FunctionType.UNKNOWN or inner.is_enabled(name)
-    alive = inner.phase is Phase.WORKING and ready
-    return alive and (x.pages > 0 or inner.held(name) > 0) and _feed_device(w, replace(x, function=name))
+    working = inner.phase is Phase.WORKING and ready
+    return working and (x.pages > 0 or inner.held(name) > 0) and feed_device(w, replace(x, function=name))
 
 
-# -- the device -------------------------------------------------------------------------------------------------------
+def _executed(w: World, x: Submitted) -> list[DeviceEffect]:
+    """The effects of a command: with the first lasting fault that it gives an opportunity, else as it should be."""
+    for name in w.lasting:
+        effects = w.firmware.inject(name, w.now, x)
+        if effects is not None:
+            return effects
+    return w.firmware.feed(w.now, x)
 
 
-def _device_faults(w: World) -> tuple[str, ...]:
-    return () if not w.faults_left else tuple(n for n in w.rules.device_faults if n not in w.struck)
-
-
-def _link_faults(w: World, kind: type[LinkFault]) -> tuple[str, ...]:
-    return w.rules.link_faults(kind) if w.faults_left else ()
-
-
-def _device(w: World, n: int, fault: str | None) -> bool:
-    """The device takes a command from its slot and executes it; with a fault, or as those that go on for ever do."""
-    send = next(e for e in w.sent if e.id == n)
-    w.sent = tuple(e for e in w.sent if e.id != n)
-    x = Submitted(send.id, send.command, send.command.reply_length)
-    w.log.append(("device<", x))
-    before = w.firmware.inner.total
-    effects = None
-    if fault is not None:
-        effects = w.firmware.inject(fault, w.now, x)
-        if effects is None:
-            return False
-        _strike(w, fault)
-    for again in w.struck if effects is None else ():
-        effects = effects or w.firmware.inject(again, w.now, x)
-    effects = w.firmware.feed(w.now, x) if effects is None else effects
-    if send.command.opcode == Opcode.MANAGE_PAGES and send.command.op_mod == ManagePages.TAKE:
-        # counted no further than anybody asks: more of the same is the same state, and so a loop is seen
-        w.fruitless = min(w.fruitless + 1, MANY_FRUITLESS) if w.firmware.inner.total == before else 0
-    return _from_device(w, effects, send)
-
-
-def _strike(w: World, name: str) -> None:
+def _spend_fault(w: World, name: str) -> None:
+    """A fault is injected: one fewer is left, and one with ``times = 0`` is injected again from now on."""
     w.faults_left -= 1
-    w.hurt = w.session
+    w.faulted_session = w.session
     if w.rules.allowed[name].times == 0:
-        w.struck = (*w.struck, name)
-
-
-def _feed_device(w: World, x: Input) -> bool:
-    w.log.append(("device<", x))
-    return _from_device(w, w.firmware.feed(w.now, x), None)
-
-
-def _from_device(w: World, effects: list[Effect], send: Send | None) -> bool:
-    for e in effects:
-        w.log.append(("device>", e))
-        match e:
-            case Completed() if send is not None and e.id not in w.deaf:
-                _completed(w, send, e.answer)
-            case Raised():
-                w.inbox = (*w.inbox, PageRequest(w.session, e.event))
-                _happened(w, f"request {w.name(e.event.function(w.firmware.mode))}")
-            case ResetDone():
-                return _feed(w, Fenced(Proof.FUNCTION_LEVEL_RESET))
-            case Completed() | Offence():
-                pass
-    _let_go(w)
-    return True
-
-
-def _completed(w: World, send: Send, answer: Answer) -> None:
-    x = Answered(send.session, send.id, answer)
-    c = send.command
-    if w.rules.assume["vport_command_waits"] and c.opcode in _VPORT_COMMANDS:
-        spec = w.firmware.spec_of(c) if c.opcode != Opcode.QUERY_HCA_CAP or c["other_function"] else None
-        if spec is not None and spec is not w.firmware.inner.specs[0]:
-            w.kept = (*w.kept, (spec.name, x))
-            return
-    w.inbox = (*w.inbox, x)
-
-
-def _let_go(w: World) -> None:
-    """Answers that firmware kept until it had a function's pages, and has them now."""
-    ready = [x for name, x in w.kept if not w.firmware.inner.asks(name)]
-    if ready:
-        w.kept = tuple((name, x) for name, x in w.kept if x not in ready)
-        w.inbox = (*w.inbox, *ready)
-
-
-def _reset(w: World, fault: str | None) -> bool:
-    w.resets -= 1
-    if fault is not None:
-        _strike(w, fault)
-    if fault is not None or w.gone == "for good":
-        return True
-    w.gone, w.sent, w.kept = "", (), ()
-    return _feed_device(w, DeviceReset())
-
-
-# -- the link ---------------------------------------------------------------------------------------------------------
-
-
-def _deliveries(w: World) -> list[Act]:
-    """What the link may hand over next: the first page request, and each answer that may be seen before or after."""
-    out: list[Act] = []
-    requests = 0
-    for x in w.inbox:
-        match x:
-            case PageRequest():
-                requests += 1
-                if requests == 1:
-                    out.append(("request",))
-                    extra = [n for n in ("request-lost", "request-twice", NOT_QUEUED) if n in w.rules.allowed]
-                    out += [("request", name) for name in extra if w.faults_left]
-            case Answered() if not (requests and w.driver.ordered):
-                out.append(("answer", x.id))
-                out += [("answer", x.id, name) for name in _link_faults(w, AnswerFault)]
-            case LinkLost():
-                out.append(("lost",))
-            case Answered():
-                pass
-    return out
-
-
-def _answer(w: World, n: int, fault: str | None) -> bool:
-    x = next(x for x in w.inbox if isinstance(x, Answered) and x.id == n)
-    arriving: tuple[Answer, ...] = (x.answer,)
-    if fault is not None:
-        _strike(w, fault)
-        effect = LINK_FAULTS[fault]
-        assert isinstance(effect, AnswerFault)
-        arriving = effect.arrive(x.answer)
-    if len(arriving) == 1:
-        w.inbox = tuple(y for y in w.inbox if y is not x)
-    return _feed(w, replace(x, answer=arriving[0]))
-
-
-def _request(w: World, fault: str | None) -> bool:
-    x = next(x for x in w.inbox if isinstance(x, PageRequest))
-    if fault is not None:
-        _strike(w, fault)
-    if fault != "request-twice":
-        w.inbox = tuple(y for y in w.inbox if y is not x)
-    if fault == "request-lost":
-        return True
-    return _feed(w, NotQueued(x) if fault == NOT_QUEUED else x)
-
-
-def _give_up(w: World, n: int, fault: str) -> bool:
-    """The link gives a command up, which the device never sees or carries out; or the device is gone."""
-    _strike(w, fault)
-    send = next(e for e in w.sent if e.id == n)
-    effect = LINK_FAULTS[fault]
-    assert isinstance(effect, DeliveryFault)
-    match effect.fate:
-        case Fate.LINK_LOST | Fate.LINK_LOST_FOR_GOOD:
-            w.gone = "until reset" if effect.fate is Fate.LINK_LOST else "for good"
-            w.sent, w.kept = (), ()
-            return _feed(w, LinkLost("the device is out of reach"))
-        case Fate.DROPPED:
-            w.sent = tuple(e for e in w.sent if e is not send)
-        case _:
-            w.deaf |= {n}
-    return _feed(w, Aborted(send.session, n, "given up by the link"))
-
-
-def _map(w: World, fault: str | None) -> bool:
-    m, w.maps = w.maps[0], w.maps[1:]
-    at: int | None = m.iova
-    if fault is not None:
-        _strike(w, fault)
-        effect = LINK_FAULTS[fault]
-        assert isinstance(effect, MapFault)
-        at = effect.place(m)
-    return _feed(w, Mapped(m.iova, m.pages, at))
-
-
-def _time(w: World) -> bool:
-    due = w.driver.deadline
-    if due is None:
-        return False
-    if not w.quiet:
-        w.timeouts_left -= 1
-    w.now = max(w.now, due)
-    return _feed(w, Tick())
-
-
-# -- the driver -------------------------------------------------------------------------------------------------------
-
-
-def _feed(w: World, x: DriverInput) -> bool:
-    """Feed the driver and carry out what it wants; False where it may not be asked this now."""
-    w.log.append(("driver<", x))
-    try:
-        effects = w.driver.feed(w.now, x)
-    except Misuse:
-        return False
-    for e in effects:
-        w.log.append(("driver>", e))
-        match e:
-            case Send():
-                w.session = e.session
-                w.asked = (*(a for a in w.asked if a.session == e.session), e)
-                if not w.gone:
-                    w.sent = (*w.sent, e)
-                elif not any(isinstance(y, LinkLost) for y in w.inbox):
-                    w.inbox = (*w.inbox, LinkLost("the device is out of reach"))
-            case Map():
-                w.maps = (*w.maps, e)
-            case Reset():
-                w.resets += 1
-            case Done():
-                _ended(w, e.what)
-            case Finding():
-                w.found |= {e.name}
-            case _:
-                pass
-    if w.maps and w.rules.eager and not w.rules.link_faults(MapFault):
-        return _map(w, None)
-    return True
-
-
-def _ended(w: World, what: str) -> None:
-    w.awaited = tuple(None if a == what else a for a in w.awaited)
-    _happened(w, w.rules.moment(what))
-
-
-def _happened(w: World, moment: str) -> None:
-    if moment in w.rules.heard:
-        w.moments |= {moment}
+        w.lasting = (*w.lasting, name)

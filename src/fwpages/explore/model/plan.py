@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fwpages.device import FunctionSpec, ResetFunction, Want
-from fwpages.explore.show.wants import wants
 from fwpages.host import Close, DisableVport, EnableVport, HealthFatal, LinkLost, Open, VportInfo
 from fwpages.host import Input as HostInput
+from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario import Scenario, ScenarioError
@@ -94,3 +94,8 @@ def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]
 def _deed(step: Step, words: str, act: HostInput | Want | ResetFunction, awaits: str | None) -> Deed:
     only = None if step.only is None else Mode(step.only)
     return Deed(words, act, awaits if step.settle else None, step.after, only)
+
+
+def wants(function: str, pages: int) -> str:
+    """A function that asks for pages, or that returns some (negative), in words."""
+    return f"{function} wants {many(pages)}" if pages > 0 else f"{function} returns {many(-pages)}"

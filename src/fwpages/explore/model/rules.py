@@ -1,4 +1,4 @@
-"""What does not change in a world: who is there, what its users will do, what may go wrong, what is assumed."""
+"""The constants of a world: its functions, the deeds of its users, the faults that it allows, and its assumptions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from fwpages.device import DEVICE_FAULTS, CommandFault, FunctionSpec, PlannedFault, Profile
+from fwpages.device import DEVICE_FAULTS, CommandFault, DeviceFault, EventFault, FunctionSpec, PlannedFault, Profile
+from fwpages.device.faults.effects import Late
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.explore.model.plan import Plan, plan
 from fwpages.host import VportInfo
-from fwpages.link.faults.link_faults import LINK_FAULTS, LinkFault
+from fwpages.link.faults.link_faults import LINK_FAULTS, AnswerFault, DeliveryFault, LinkFault, MapFault, ResetFault
 from fwpages.prm.identity import Identity, Mode
 from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.assumptions import assumed, under
@@ -22,21 +24,41 @@ from fwpages.scenario.fault_syntax import known
 from fwpages.scenario.format import ExpectTable, Switch
 from fwpages.scenario.topology import device_profile, functions
 
-#: a fault of the driver's own machine, which only worlds have: the explorer needs no moment that it can be planned for
-NOT_QUEUED = "request-not-queued"
-WORLD_FAULTS: Mapping[str, str] = MappingProxyType(
-    {NOT_QUEUED: "a page request comes, and there is no memory to queue it"}
+
+@dataclass(frozen=True, slots=True)
+class QueueFault:
+    """A fault of the driver's own machine that only worlds have: no scenario can name its moment."""
+
+    words: str
+
+
+WORLD_FAULTS: Mapping[str, QueueFault] = MappingProxyType(
+    {"request-not-queued": QueueFault("a page request comes, and there is no memory to queue it")}
 )
 
-#: faults of time: in a world every answer may be late, so `timeouts` in [bounds] says all that these would
-_OF_TIME = ("-late", "-too-late", "-next-session")
+FaultRow: TypeAlias = DeviceFault | LinkFault | QueueFault
+#: every fault that a world may allow
+_ROWS: Mapping[str, FaultRow] = {**DEVICE_FAULTS, **LINK_FAULTS, **WORLD_FAULTS}
+Row_co = TypeVar("Row_co", bound=FaultRow, covariant=True)
+Row = TypeVar("Row", bound=FaultRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Injected(Generic[Row_co]):
+    """A fault that a world may inject, by name; its row holds the trigger and the effect."""
+
+    name: str
+    row: Row_co
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.row.words}"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A world's constants. ``allowed`` are the faults that may strike; ``scenario`` holds only what is assumed.
+    """A world's constants. ``allowed``: the faults that may be injected; ``scenario``: without what is not assumed.
 
-    ``eager``: memory is mapped at once where no fault of mapping is allowed; without it every other thing may happen
+    ``eager``: memory is mapped at once where no fault of mapping is allowed. Without it every other move may come
     before, which changes no verdict and costs states.
     """
 
@@ -52,7 +74,7 @@ class Rules:
 
     @cached_property
     def config(self) -> DriverConfig:
-        """What the driver is told."""
+        """The driver's configuration."""
         return DriverConfig(
             self.profile.supplier,
             self.scenario.bounds.bounds(),
@@ -62,7 +84,7 @@ class Rules:
 
     @cached_property
     def boot_function(self) -> int:
-        """The number by which firmware names the supplier before the mode is switched: 0, or one that nobody has."""
+        """The number by which firmware names the supplier before the mode is switched: 0, or one that is not taken."""
         if self.assume["boot_names_zero"]:
             return 0
         taken = {spec.function_id for spec, _ in self.pairs}
@@ -74,21 +96,48 @@ class Rules:
         return {spec.name: spec for spec, _ in self.pairs}
 
     @cached_property
-    def lanes(self) -> tuple[str, ...]:
+    def users(self) -> tuple[str, ...]:
         """The users, in the order in which their deeds are offered."""
         return tuple(self.plan)
 
     @cached_property
-    def device_faults(self) -> tuple[str, ...]:
-        """The faults of the device that may strike at a command."""
-        return tuple(n for n in self.allowed if isinstance(DEVICE_FAULTS.get(n), CommandFault))
-
-    def link_faults(self, kind: type[LinkFault]) -> tuple[str, ...]:
-        """The faults of the link that take effect at this kind of thing."""
-        return tuple(n for n in self.allowed if isinstance(LINK_FAULTS.get(n), kind))
+    def command_faults(self) -> tuple[Injected[CommandFault], ...]:
+        """The faults of the device that may be injected into a command."""
+        return self._of(CommandFault)
 
     @cached_property
-    def heard(self) -> frozenset[str]:
+    def request_faults(self) -> tuple[Injected[EventFault | QueueFault], ...]:
+        """The faults of a page request on its way to the driver, in the order of their tables."""
+        rows = ((name, row) for name, row in _ROWS.items() if name in self.allowed)
+        return tuple(Injected(name, row) for name, row in rows if isinstance(row, EventFault | QueueFault))
+
+    @cached_property
+    def delivery_faults(self) -> tuple[Injected[DeliveryFault], ...]:
+        """The faults by which the link gives a command up or is lost."""
+        return self._of(DeliveryFault)
+
+    @cached_property
+    def answer_faults(self) -> tuple[Injected[AnswerFault], ...]:
+        """The faults of an answer on its way to the driver."""
+        return self._of(AnswerFault)
+
+    @cached_property
+    def map_faults(self) -> tuple[Injected[MapFault], ...]:
+        """The faults of memory that is mapped."""
+        return self._of(MapFault)
+
+    @cached_property
+    def reset_faults(self) -> tuple[Injected[ResetFault], ...]:
+        """The faults of a reset."""
+        return self._of(ResetFault)
+
+    def _of(self, kind: type[Row]) -> tuple[Injected[Row], ...]:
+        """The allowed faults of a kind, in the order of the scenario."""
+        rows = ((name, _ROWS.get(name)) for name in self.allowed)
+        return tuple(Injected(name, row) for name, row in rows if isinstance(row, kind))
+
+    @cached_property
+    def awaited_moments(self) -> frozenset[str]:
         """The moments that some deed waits for: no others are part of a state."""
         return frozenset(d.after for deeds in self.plan.values() for d in deeds if d.after is not None)
 
@@ -112,20 +161,20 @@ class Rules:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Eight hex digits for all that decides what can happen: equal ones have the same moves."""
+        """Eight hex digits over all that decides what can happen: worlds of equal fingerprints have the same moves."""
         quiet = msgspec.structs.replace(self.scenario, expect=ExpectTable(), assume={})
         text = repr((self.design, quiet, self.config_items, self.eager))
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @property
     def config_items(self) -> list[tuple[str, bool | None]]:
-        """The switches that this world's machines are told of, and that can make a difference in it."""
-        told = {"boot_names_zero", "switch_at_set_cap"}
+        """The switches that can make a difference in this world."""
+        relevant = {"boot_names_zero", "switch_at_set_cap"}
         if "eswitch" in self.plan:
-            told.add("vport_command_waits")
+            relevant.add("vport_command_waits")
         if self.design != "fwpages":  # our host has neither a page size of its own nor a table that keeps a vhca_id
-            told |= {"host_pages_4k", "keeps_vhca_id"} if "eswitch" in self.plan else {"host_pages_4k"}
-        return [(k, v) for k, v in self.assume.items() if k in told]
+            relevant |= {"host_pages_4k", "keeps_vhca_id"} if "eswitch" in self.plan else {"host_pages_4k"}
+        return [(k, v) for k, v in self.assume.items() if k in relevant]
 
 
 def rules(
@@ -136,25 +185,26 @@ def rules(
     overrides: Mapping[Switch, bool] = MappingProxyType({}),
     eager: bool = True,
 ) -> Rules:
-    """The rules of a world; ScenarioError, which names the key path, for what a world cannot have."""
+    """The rules of a world. Raises ScenarioError, which names the key path, for a scenario that no world can be."""
     stands = assumed(scenario, overrides)
     scenario = msgspec.structs.replace(under(scenario, overrides), description="")
     profile = device_profile(scenario)
     pairs = functions(scenario, profile)
-    allowed = {}
+    allowed: dict[str, PlannedFault] = {}
     for n, f in enumerate(scenario.fault):
-        fault = PlannedFault(f.name, f.at, f.times)
-        if f.name not in WORLD_FAULTS:
-            known(fault)
-        if f.at != 1:
-            raise ScenarioError(f"fault[{n}].at: in a world a fault may strike at any moment; leave it out")
-        if f.name.endswith(_OF_TIME):
-            raise ScenarioError(f"fault[{n}].name: in a world any answer may be late; set bounds.timeouts instead")
         if f.name in allowed:
             raise ScenarioError(f"fault[{n}].name: {f.name} is there already")
-        if f.times != 1 and (f.times or not isinstance(DEVICE_FAULTS.get(f.name), CommandFault)):
-            raise ScenarioError(
-                f"fault[{n}].times: in a world a fault strikes once, one of the device once or always (0)"
-            )
-        allowed[f.name] = fault
+        allowed[f.name] = _allowed(f"fault[{n}]", PlannedFault(f.name, f.at, f.times))
     return Rules(name, design, scenario, stands, profile, pairs, plan(scenario, pairs), allowed, eager)
+
+
+def _allowed(where: str, fault: PlannedFault) -> PlannedFault:
+    """The fault itself; ScenarioError, which names the key path, for one that no world can have."""
+    row = WORLD_FAULTS.get(fault.name) or _ROWS.get(known(fault).name)
+    if fault.at != 1:
+        raise ScenarioError(f"{where}.at: in a world a fault is tried at every moment; leave it out")
+    if isinstance(row, CommandFault) and isinstance(row.act, Late):
+        raise ScenarioError(f"{where}.name: in a world any answer may be late; set bounds.timeouts instead")
+    if fault.times != 1 and (fault.times or not isinstance(row, CommandFault)):
+        raise ScenarioError(f"{where}.times: in a world a fault is injected once; one of the device once or always (0)")
+    return fault

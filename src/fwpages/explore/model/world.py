@@ -1,8 +1,21 @@
-"""A world: a driver, a firmware, what is under way between them, and where each user is. It can be branched.
+"""A world: a driver, a firmware, the messages pending between them, and how far each user is. It can be branched.
 
-What is under way may be delivered in any order that real hardware allows: the device takes commands from their slots
-as it likes; its page requests come in their order; an answer may overtake requests, unless the driver's link reads
-the event queue first. A time-out is a choice: free when nothing else is under way, else one of ``bounds.timeouts``.
+Theory of operation. The explorer runs the production state machines, the driver and the firmware, side by side in one
+process. Neither does I/O, so a state of the whole is a value: the two machines, and what is pending between them.
+
+``sent`` are commands in their slots that the device has not taken. ``inbox`` holds what the driver's link has to
+deliver, oldest first. ``held_back`` are answers that firmware completes only when a function has its pages. ``maps``
+and ``resets`` are the driver's own requests for memory and for a reset. Each pending thing is one move that can come
+next, in any order that real hardware allows: the device takes commands from their slots in any order, page requests
+arrive in theirs, and an answer may overtake requests unless the driver's link reads the event queue first
+(``Driver.ordered``). ``moves`` lists the moves, ``take`` makes one of them on a copy.
+
+``key`` is 16 bytes over everything that decides the future, and nothing else: two states of one key have the same
+moves, which lead to states of the same keys (``check.soundness`` tests it). Hence the key leaves out what only labels
+things: command ids count by their order, sessions by being the current one or an old one, and the log not at all.
+
+Time stands still while something is pending. A time-out is a move: free where nothing else is pending, else one of the
+``bounds.timeouts`` that the world allows.
 """
 
 from __future__ import annotations
@@ -10,41 +23,51 @@ from __future__ import annotations
 import hashlib
 from copy import copy
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from operator import attrgetter
-from typing import TypeAlias
 
-from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, faulty
+from fwpages.device import Effect as DeviceEffect
+from fwpages.device import FaultyFirmware, Firmware, Offence, faulty
+from fwpages.device import Input as DeviceInput
 from fwpages.explore.model.driver import Driver
+from fwpages.explore.model.driver import Input as DriverInput
+from fwpages.explore.model.log import FromDevice, FromDriver, LogEntry, ToDevice, ToDriver
 from fwpages.explore.model.rules import Rules
-from fwpages.host import (
-    Answered,
-    Done,
-    Finding,
-    FunctionsChanged,
-    LinkLost,
-    Map,
-    PageRequest,
-    Send,
-)
+from fwpages.host import Answered, Done, FunctionsChanged, LinkLost, Map, PageRequest, Send
+from fwpages.host import Effect as DriverEffect
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command
 
-#: so many TAKEs in a row that brought nothing are more than any world's deadlines leave room for
+#: this many TAKEs in a row that returned no page are more than the deadlines of any world leave room for
 MANY_FRUITLESS = 9
-#: what can be done next, as a tuple that says it without the objects that it is about: ``("device", 12)``
-Act: TypeAlias = tuple[str | int, ...]
-#: who was told or said what, in order: ``("driver<", input)``, ``("driver>", effect)``, ``("device<", …)``
-Log: TypeAlias = list[tuple[str, object]]
+
+
+class Reach(Enum):
+    """Whether the driver's link can reach the device."""
+
+    REACHABLE = 0
+    UNTIL_RESET = 1
+    NEVER_AGAIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """An answer that firmware completes when ``function`` has the pages that it asked for."""
+
+    function: str
+    answered: Answered
 
 
 @dataclass(slots=True)
 class World:
-    """A state of a world. Everything that decides its future is in ``key``; ``log`` is the last step's.
+    """A state of a world. Everything that decides its future is in ``key``; ``log`` is of the last step.
 
-    ``sent``: commands that the device has not looked at. ``inbox``: what the driver's link has for it, in the order in
-    which it came about. ``kept``: answers that firmware holds back, with the function that they wait for. ``deaf``:
-    commands given up by the link, whose answers do not get through. ``places`` and ``awaited``: of each user, how many
-    deeds are done and what must end before the next. ``struck``: faults that strike again and again from now on.
+    ``session_commands``: every command of the current session, so that a chart can say to which an answer belongs.
+    ``given_up``: ids of commands that the link gave up; their answers are not delivered. ``next_deed`` and
+    ``awaited``: of each user, the place of its next deed and the operation that must end before it. ``moments``: which
+    moments that some deed waits for have come. ``lasting``: faults that are injected at every further opportunity.
+    ``faulted_session``: the session in which a fault was injected last. ``fruitless``: TAKEs in a row that returned no
+    page. ``found``: names of the findings of this session.
     """
 
     rules: Rules
@@ -52,31 +75,27 @@ class World:
     firmware: FaultyFirmware
     now: float = 0.0
     sent: tuple[Send, ...] = ()
-    #: commands not yet answered, for those who tell what an answer is about
-    asked: tuple[Send, ...] = ()
+    session_commands: tuple[Send, ...] = ()
     inbox: tuple[Answered | PageRequest | LinkLost, ...] = ()
-    kept: tuple[tuple[str, Answered], ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
     maps: tuple[Map, ...] = ()
     resets: int = 0
-    deaf: frozenset[int] = frozenset()
+    given_up: frozenset[int] = frozenset()
     session: int = 0
-    gone: str = ""
-    places: tuple[int, ...] = ()
+    reach: Reach = Reach.REACHABLE
+    next_deed: tuple[int, ...] = ()
     awaited: tuple[str | None, ...] = ()
     moments: frozenset[str] = frozenset()
     faults_left: int = 0
     timeouts_left: int = 0
-    struck: tuple[str, ...] = ()
-    #: the session in which a fault struck last
-    hurt: int = 0
-    #: TAKEs in a row by which firmware let go of nothing
+    lasting: tuple[str, ...] = ()
+    faulted_session: int = 0
     fruitless: int = 0
-    #: names of the findings of this session
     found: frozenset[str] = frozenset()
-    log: Log = field(default_factory=list)
+    log: list[LogEntry] = field(default_factory=list)
 
     def clone(self) -> World:
-        """A world of its own in the same state."""
+        """An independent world in the same state, with an empty log."""
         new = copy(self)
         new.driver, new.firmware, new.log = self.driver.clone(), self.firmware.clone(), []
         return new
@@ -87,35 +106,51 @@ class World:
 
     @property
     def quiet(self) -> bool:
-        """Nothing is under way: only a user, or time, can go on."""
+        """Nothing is pending: only a user, or time, can make the next move."""
         return not (self.sent or self.inbox or self.maps or self.resets or self.driver.threads())
 
     @property
-    def sound(self) -> bool:
-        """No fault has struck so far, and no time-out came while an answer was on its way."""
+    def faultless(self) -> bool:
+        """No fault was injected so far, and no time-out came while something was pending."""
         bounds = self.rules.scenario.bounds
         return (self.faults_left, self.timeouts_left) == (bounds.faults, bounds.timeouts)
 
-    def said(self, kind: str) -> list[object]:
-        """What was said in the last step: ``driver<`` inputs of the driver, ``device>`` effects of the device …"""
-        return [what for who, what in self.log if who == kind]
+    @property
+    def driver_inputs(self) -> list[DriverInput]:
+        """The inputs of the driver in the last step."""
+        return [e.input for e in self.log if isinstance(e, ToDriver)]
+
+    @property
+    def driver_effects(self) -> list[DriverEffect]:
+        """The effects of the driver in the last step."""
+        return [e.effect for e in self.log if isinstance(e, FromDriver)]
+
+    @property
+    def device_inputs(self) -> list[DeviceInput]:
+        """The inputs of the device in the last step."""
+        return [e.input for e in self.log if isinstance(e, ToDevice)]
+
+    @property
+    def device_effects(self) -> list[DeviceEffect]:
+        """The effects of the device in the last step."""
+        return [e.effect for e in self.log if isinstance(e, FromDevice)]
 
     @property
     def ended(self) -> list[Done]:
         """The operations that ended in the last step."""
-        return [what for what in self.said("driver>") if isinstance(what, Done)]
+        return [x for x in self.driver_effects if isinstance(x, Done)]
 
     @property
     def offences(self) -> list[Offence]:
-        """What the firmware blamed the driver for in the last step."""
-        return [what for what in self.said("device>") if isinstance(what, Offence)]
+        """The driver's offences that firmware reported in the last step."""
+        return [x for x in self.device_effects if isinstance(x, Offence)]
 
-    def meant(self, mode: Mode, c: Command) -> str:
-        """The function that a page command names when it is read in ``mode``."""
+    def function_of(self, c: Command, mode: Mode) -> str:
+        """The function that a page command names when its fields are read in ``mode``."""
         return self.name(named(mode, c["function_id"], c["embedded_cpu_function"]))
 
     def name(self, who: Identity) -> str:
-        """A function as the scenario names it, ``self`` for the supplier; the identity where it is nobody's."""
+        """A function as the scenario names it, ``self`` for the supplier; the identity itself where none has it."""
         own = self.firmware.inner.specs[0]
         if who in (own.identity(Mode.FUNC_ID), own.identity(Mode.VHCA_ID)):
             return "self"
@@ -125,26 +160,24 @@ class World:
         return next((name for name in names if len(names) > 1 and self.firmware.inner.is_enabled(name)), names[0])
 
     def key(self) -> bytes:
-        """16 bytes: equal keys, equal futures. Command ids count by their order, session numbers by being current."""
-        late = [x for x in self.inbox if isinstance(x, Answered)] + [x for _, x in self.kept]
-        ids = sorted({e.id for e in self.sent} | {x.id for x in late} | self.deaf)
-        rank = {n: i for i, n in enumerate(ids)}
+        """16 bytes over all that decides the future: states of equal keys have equal futures."""
+        rank = self._ranks()
         parts = (
             [(rank[e.id], e.slot, e.session == self.session, _command(e.command)) for e in self.sent],
-            [self._item(x, rank) for x in self.inbox],
-            [(who, self._item(x, rank)) for who, x in self.kept],
+            [self._pending(x, rank) for x in self.inbox],
+            [(x.function, self._pending(x.answered, rank)) for x in self.held_back],
             [(m.iova, m.pages) for m in self.maps],
             self.resets,
-            sorted(rank[n] for n in self.deaf),
-            self.gone,
-            self.places,
+            sorted(rank[n] for n in self.given_up),
+            self.reach.value,
+            self.next_deed,
             self.awaited,
             sorted(self.moments),
             self.faults_left,
             self.timeouts_left,
-            self.struck,
+            self.lasting,
             self.fruitless,
-            self.hurt == self.session,
+            self.faulted_session == self.session,
             bool(self.found),
         )
         digest = hashlib.blake2b(self.driver.key(), digest_size=16)
@@ -152,7 +185,13 @@ class World:
         digest.update(repr(parts).encode())
         return digest.digest()
 
-    def _item(self, x: Answered | PageRequest | LinkLost, rank: dict[int, int]) -> object:
+    def _ranks(self) -> dict[int, int]:
+        """The ids of pending commands and answers, each with its place in their order."""
+        answers = [x for x in self.inbox if isinstance(x, Answered)] + [x.answered for x in self.held_back]
+        ids = {e.id for e in self.sent} | {x.id for x in answers} | self.given_up
+        return {n: i for i, n in enumerate(sorted(ids))}
+
+    def _pending(self, x: Answered | PageRequest | LinkLost, rank: dict[int, int]) -> object:
         if isinstance(x, Answered):
             return rank[x.id], x.session == self.session, _answer(x.answer)
         return (x.session == self.session, x.event) if isinstance(x, PageRequest) else "lost"
@@ -170,7 +209,7 @@ def _answer(a: Answer) -> object:
 
 
 def world(rules: Rules, driver: Driver) -> World:
-    """The world before anything happened: the device is there, its functions are known to the e-switch."""
+    """The first state: the device is there, and the e-switch knows which functions there are."""
     specs = [spec for spec, _ in rules.pairs]
     at_init = not rules.assume["switch_at_set_cap"]
     firmware = Firmware(rules.profile, specs, switch_at_init=at_init, boot_function=rules.boot_function)
@@ -179,15 +218,11 @@ def world(rules: Rules, driver: Driver) -> World:
         rules,
         driver,
         faulty(firmware, ()),
-        places=(0,) * len(rules.lanes),
-        awaited=(None,) * len(rules.lanes),
+        next_deed=(0,) * len(rules.users),
+        awaited=(None,) * len(rules.users),
         faults_left=bounds.faults,
         timeouts_left=bounds.timeouts,
     )
     if rules.pairs:
         driver.feed(0.0, FunctionsChanged(tuple(info for _, info in rules.pairs)))
     return w
-
-
-#: what Completed and Finding are, for the modules that take worlds apart
-__all__ = ["Act", "Completed", "Finding", "Log", "World", "world"]

@@ -7,9 +7,8 @@ does not fit on a line is wrapped; nothing is cut.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
@@ -19,7 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from fwpages.explore.show.narrative import PARTS, Message, Part, Step
+from fwpages.explore.show.narrative import PARTS, Message, Part, Step, StepKind
 
 #: the parts as a chart names them
 NAMES: Mapping[Part, str] = MappingProxyType(
@@ -92,17 +91,17 @@ def rows(steps: Sequence[Step], *, whole: bool = False) -> tuple[Row, ...]:
 
 def _row(step: Step, before: Step | None) -> Row:
     words = clean(step.words)
-    messages = tuple(Message(m.sender, m.receiver, clean(m.text), m.mark) for m in step.messages)
-    shown = "" if _said(words, messages) else words
-    return Row(str(step.number), clean(step.actor), shown, (words,), messages, *_stands(step, before))
+    messages = tuple(replace(m, text=clean(m.text)) for m in step.messages)
+    shown = "" if step.repeated else words
+    return Row(str(step.number), clean(step.actor), shown, (words,), messages, *_changed(step, before))
 
 
-_Stands: TypeAlias = tuple[
+_Changed: TypeAlias = tuple[
     tuple[Share, ...] | None, tuple[tuple[str, int], ...] | None, tuple[tuple[str, str], ...] | None
 ]
 
 
-def _stands(step: Step, before: Step | None) -> _Stands:
+def _changed(step: Step, before: Step | None) -> _Changed:
     """Pages, counters and waiting threads after the step, None where they are as before it; at first there are none."""
     old = before or Step(0, "", "", (), {}, {}, {})
     pages = tuple(Share(clean(name), *counts) for name, counts in step.pages.items())
@@ -115,24 +114,10 @@ def _stands(step: Step, before: Step | None) -> _Stands:
     )
 
 
-_HANDS = re.compile(r"(?:takes|hands over the answer:|hands over) (.+)")
-
-
-def _said(words: str, messages: Sequence[Message]) -> bool:
-    """A message says what the step's own words say: "executes X" of "takes X", an answer or request handed over."""
-    m = _HANDS.fullmatch(words)
-    same = {words} if m is None else {words, m[1], f"executes {m[1]}"}
-    return any(message.text in same for message in messages)
-
-
-#: what a step may be while nothing worth seeing happens; a fault in it is told after a semicolon
-_QUIET = re.compile(r"(?:takes |hands over the answer: |maps memory|thread )[^;]*")
-
-
 def _quiet(step: Step) -> bool:
-    """A step of the strict to and fro of a start-up: one thread at work, no fault, no request, no e-switch."""
+    """A step of the plain exchange of a start-up: one thread that waits, no fault, no request, no e-switch."""
     return (
-        (step.number == 1 or _QUIET.fullmatch(clean(step.words)) is not None)
+        (step.number == 1 or step.kind is StepKind.ROUTINE)
         and len(step.waiting) <= 1
         and all(m.mark != "bad" and "eswitch" not in (m.sender, m.receiver) for m in step.messages)
     )
@@ -140,7 +125,7 @@ def _quiet(step: Step) -> bool:
 
 def _quiet_prefix(steps: Sequence[Step]) -> int:
     """How many steps from the first on are folded: all the quiet ones but the last, which leads to what follows."""
-    if not steps or steps[0].words != "open":
+    if not steps or steps[0].kind is not StepKind.OPEN:
         return 0
     quiet = next((n for n, step in enumerate(steps) if not _quiet(step)), len(steps))
     n = min(quiet - 1, len(steps) - TAIL)
@@ -152,7 +137,7 @@ def _folded(steps: Sequence[Step]) -> Row:
     ends = f"{clean(said[0])} … {clean(said[-1])}" if said else "…"
     number, words = f"{steps[0].number}–{steps[-1].number}", f"{len(steps)} steps of the start-up: {ends}"
     full = tuple(f"{step.number} {clean(step.actor)}: {clean(step.words)}" for step in steps)
-    return Row(number, "", words, full, (), *_stands(steps[-1], None), len(steps))
+    return Row(number, "", words, full, (), *_changed(steps[-1], None), len(steps))
 
 
 def clean(text: str) -> str:

@@ -1,20 +1,44 @@
-"""A walk through a world in words: who did what, who said what to whom, who stands still, who has which pages."""
+"""A walk through a world in words: for each step its messages, each function's pages, and the threads that wait."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import groupby
 from typing import Literal, TypeAlias
 
-from fwpages.device import DEVICE_FAULTS, Offence, ResetFunction, Submitted, Want
+from fwpages.device import Effect as DeviceEffect
+from fwpages.device import Input as DeviceInput
+from fwpages.device import Offence, ResetFunction, Submitted, Want
 from fwpages.device import Reset as DeviceReset
 from fwpages.explore.check.replay import Walked
+from fwpages.explore.model.driver import Input as DriverInput
 from fwpages.explore.model.driver import NotQueued, Run
-from fwpages.explore.model.rules import WORLD_FAULTS
-from fwpages.explore.model.world import Act, World
-from fwpages.explore.show.wants import wants
+from fwpages.explore.model.log import FromDriver, LogEntry, ToDevice, ToDriver
+from fwpages.explore.model.moves import (
+    AnswerArrives,
+    DeviceIsReset,
+    DeviceTakes,
+    MemoryIsMapped,
+    Move,
+    RequestArrives,
+    ThreadRuns,
+    TimePasses,
+    UserActs,
+)
+from fwpages.explore.model.plan import wants
+from fwpages.explore.model.wording import (
+    answer_of,
+    answer_words,
+    command_words,
+    is_vport_command,
+    move_words,
+    oldest_request,
+    request_words,
+)
+from fwpages.explore.model.world import World
 from fwpages.host import (
     Aborted,
     Answered,
@@ -23,43 +47,55 @@ from fwpages.host import (
     Finding,
     LinkLost,
     Mapped,
+    Open,
     PageRequest,
     Reset,
     Send,
     Tick,
     Unmap,
 )
-from fwpages.link.faults.link_faults import LINK_FAULTS
+from fwpages.host import Effect as DriverEffect
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity, named
-from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, opcode_name
-from fwpages.prm.status import status_words
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode
 
-#: who takes part, from left to right as a chart draws them
+#: the parts of the two sides, from left to right as a chart draws them
 Part: TypeAlias = Literal["host", "pages", "eswitch", "firmware"]
 PARTS: tuple[Part, ...] = ("host", "pages", "eswitch", "firmware")
-#: as many findings of one name in a row are told one by one
+#: a chart's colours: ``ok``, ``bad`` (a fault, a refusal), ``note``
+Mark: TypeAlias = Literal["ok", "bad", "note"]
+#: this many findings of one name in a row are shown one by one
 _MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something said by one part to another, or to itself. ``mark``: ``ok``, ``bad`` (a fault, a refusal), ``note``."""
+    """A message of one part to another, or a note of one part alone. ``about``: the finding or offence that it is."""
 
     sender: Part
     receiver: Part
     text: str
-    mark: Literal["ok", "bad", "note"] = "ok"
+    mark: Mark = "ok"
+    about: str = ""
+
+
+class StepKind(Enum):
+    """The kinds of steps by what a chart may fold."""
+
+    #: the driver's user opens the device
+    OPEN = 0
+    #: a command taken, an answer delivered, memory mapped, a thread that runs: without a fault
+    ROUTINE = 1
+    OTHER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: its number from 1, who made it, in words, what was said, and how things stand afterwards.
+    """A step: its number from 1, its actor, the move in words, its messages, and the state after it.
 
-    ``pages``: for each function with any, how many 4 KiB pages firmware has and how many the driver's books say (None
-    while they do not know). ``waiting``: what each thread of the driver that stands still waits for. ``counters``:
-    those that are not zero.
+    ``pages``: for each function with any, how many 4 KiB pages firmware holds and how many by the driver's accounts
+    (None while they are unknown). ``counters``: those that are not zero. ``waiting``: what each waiting thread of the
+    driver waits for. ``repeated``: a message says the same as ``words``.
     """
 
     number: int
@@ -69,92 +105,85 @@ class Step:
     pages: Mapping[str, tuple[int, int | None]]
     counters: Mapping[str, int]
     waiting: Mapping[str, str]
+    kind: StepKind = StepKind.OTHER
+    repeated: bool = False
 
 
 def narrate(walk: Iterable[Walked]) -> list[Step]:
     """The steps of a walk."""
-    return [
-        Step(
-            n,
-            _actor(x.act),
-            words(x.before, x.act),
-            _shortened(m for who, what in x.after.log if (m := _said(x.after, who, what)) is not None),
-            _pages(x.after),
-            {name: count for name, count in x.after.driver.view().counters.items() if count},
-            x.after.driver.view().waiting,
-        )
-        for n, x in enumerate(walk, 1)
-    ]
+    return [_step(n, x.before, x.move, x.after) for n, x in enumerate(walk, 1)]
+
+
+def _step(number: int, before: World, move: Move, after: World) -> Step:
+    view, words = after.driver.view(), move_words(before, move)
+    messages = _shortened(m for entry in after.log if (m := _message(after, entry)) is not None)
+    return Step(
+        number,
+        _actor(move),
+        words,
+        messages,
+        _pages(after),
+        {name: count for name, count in view.counters.items() if count},
+        view.waiting,
+        _kind(before, move),
+        any(m.text == _as_message(before, move, words) for m in messages),
+    )
 
 
 def _shortened(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Many findings of one name in a row, as of 768 pages that nobody knows, as the first and how many follow."""
+    """Many findings of one name in a row, as of 768 unknown pages, become the first and how many follow."""
     out: list[Message] = []
-    for _, group in groupby(messages, key=lambda m: (m.sender, m.receiver, m.mark, m.text.partition(": ")[0])):
+    for about, group in groupby(messages, key=lambda m: (m.sender, m.receiver, m.mark, m.about)):
         same = list(group)
-        if len(same) <= _MOST or ": " not in same[0].text:
-            out += same
-            continue
-        name = same[0].text.partition(": ")[0]
-        out += [same[0], replace(same[0], text=f"{name}: and {len(same) - 1:,} more")]
+        name = about[-1]
+        if len(same) > _MOST and name:
+            same[1:] = [replace(same[0], text=f"{name}: and {len(same) - 1:,} more")]
+        out += same
     return tuple(out)
 
 
-def fault_words(name: str) -> str:
-    """What a fault is, in words."""
-    if name in WORLD_FAULTS:
-        return WORLD_FAULTS[name]
-    return DEVICE_FAULTS[name].words if name in DEVICE_FAULTS else LINK_FAULTS[name].words
-
-
-def words(w: World, act: Act) -> str:
-    """One thing that can happen next, in words."""
-    match act:
-        case ("user", str(lane)):
-            return w.rules.plan[lane][w.places[w.rules.lanes.index(lane)]].words
-        case ("device", int(n), *fault):
-            does = f"takes {_command(w, next(e.command for e in w.sent if e.id == n))}"
-        case ("give up", int(n), *fault):
-            does = f"carries {_command(w, next(e.command for e in w.sent if e.id == n))}"
-        case ("answer", int(n), *fault):
-            x = next(x for x in w.inbox if isinstance(x, Answered) and x.id == n)
-            does = f"hands over the answer: {_answer(x.answer)}"
-        case ("request", *fault):
-            r = next(x for x in w.inbox if isinstance(x, PageRequest))
-            does = f"hands over {_request(w, r)}"
-        case ("map", *fault):
-            does = "maps memory"
-        case ("reset", *fault):
-            does = "resets the device"
-        case ("lost",):
-            return "finds the device gone"
-        case ("thread", str(name)):
-            return f"thread `{name}` goes on"
-        case _:
-            return "time passes" if w.quiet else "time runs out while something is under way"
-    return f"{does}; {fault[0]}: {fault_words(str(fault[0]))}" if fault else does
-
-
-def _actor(act: Act) -> str:
-    match act:
-        case ("user", str(lane)):
-            return lane if lane in ("driver", "eswitch") else "device"
-        case ("device", *_) | ("reset", *_):
+def _actor(move: Move) -> str:
+    match move:
+        case UserActs(user=user):
+            return user if user in ("driver", "eswitch") else "device"
+        case DeviceTakes() | DeviceIsReset():
             return "device"
-        case ("thread", *_):
+        case ThreadRuns():
             return "driver"
-        case ("time",):
+        case TimePasses():
             return "clock"
         case _:
             return "link"
+
+
+def _kind(w: World, move: Move) -> StepKind:
+    if isinstance(move, UserActs):
+        deed = w.rules.plan[move.user][w.next_deed[w.rules.users.index(move.user)]]
+        return StepKind.OPEN if isinstance(deed.act, Open) else StepKind.OTHER
+    if isinstance(move, DeviceTakes | AnswerArrives | MemoryIsMapped):
+        return StepKind.ROUTINE if move.fault is None else StepKind.OTHER
+    return StepKind.ROUTINE if isinstance(move, ThreadRuns) else StepKind.OTHER
+
+
+def _as_message(w: World, move: Move, words: str) -> str:
+    """The move as a message of its step says it, where one does."""
+    match move:
+        case DeviceTakes(fault=None, id=n):
+            return f"executes {command_words(w, next(e.command for e in w.sent if e.id == n))}"
+        case AnswerArrives(fault=None):
+            return answer_words(answer_of(w, move).answer)
+        case RequestArrives(fault=None):
+            return request_words(w, oldest_request(w))
+        case _:
+            return words
 
 
 def _pages(w: World) -> dict[str, tuple[int, int | None]]:
     held = w.driver.held()
     theirs: Counter[str] = Counter()
     mine: Counter[str] = Counter()
-    for side, books in ((theirs, w.firmware.holds()), (mine, held or {})):
-        for who, pages in books.items():
+    for side, accounts in ((theirs, w.firmware.holds()), (mine, held or {})):
+        for who, pages in accounts.items():
             side[w.name(who)] += pages.size
     return {
         name: (theirs.get(name, 0), None if held is None else mine.get(name, 0))
@@ -165,30 +194,32 @@ def _pages(w: World) -> dict[str, tuple[int, int | None]]:
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
-def _said(w: World, who: str, what: object) -> Message | None:
-    """What one entry of a step's log is in a chart; commands are drawn when they are sent, requests when seen."""
-    if who == "driver<":
-        return _heard(w, what) or _link(what)
-    return _did(w, what) if who == "driver>" else _inside(w, what)
+def _message(w: World, entry: LogEntry) -> Message | None:
+    """An entry of a step's log as a chart draws it: commands when they are sent, answers and requests when seen."""
+    if isinstance(entry, ToDriver):
+        return _arrival(w, entry.input) or _notice(entry.input)
+    if isinstance(entry, FromDriver):
+        return _driver_effect(w, entry.effect)
+    return _device_input(w, entry.input) if isinstance(entry, ToDevice) else _device_effect(entry.effect)
 
 
-def _heard(w: World, what: object) -> Message | None:
+def _arrival(w: World, x: DriverInput) -> Message | None:
     """Answers and page requests, as the driver gets them."""
-    match what:
+    match x:
         case Answered(answer=a, id=n):
-            part: Part = next((_part(e.command) for e in w.asked if e.id == n), "host")
-            return Message("firmware", part, _answer(a), "ok" if a.ok else "bad")
-        case PageRequest() as r:
-            return Message("firmware", "pages", _request(w, r))
+            part: Part = next((_part(e.command) for e in w.session_commands if e.id == n), "host")
+            return Message("firmware", part, answer_words(a), "ok" if a.ok else "bad")
+        case PageRequest():
+            return Message("firmware", "pages", request_words(w, x))
         case NotQueued(request=r):
-            return Message("firmware", "pages", f"{_request(w, r)}, not queued: no memory", "bad")
+            return Message("firmware", "pages", f"{request_words(w, r)}, not queued: no memory", "bad")
         case _:
             return None
 
 
-def _link(what: object) -> Message | None:
-    """What else comes to the driver from the link and from its own machine."""
-    match what:
+def _notice(x: DriverInput) -> Message | None:
+    """Inputs that come from the link, from the clock and from the driver's own machine."""
+    match x:
         case Aborted(reason=reason):
             return Message("firmware", "host", f"no answer: {reason}", "bad")
         case LinkLost(reason=reason):
@@ -200,16 +231,15 @@ def _link(what: object) -> Message | None:
         case Tick():
             return Message("host", "host", "time runs out", "note")
         case Run(thread=name):
-            return Message("host", "host", f"thread `{name}` goes on", "note")
+            return Message("host", "host", f"thread `{name}` runs", "note")
         case _:
             return None
 
 
-def _did(w: World, what: object) -> Message | None:
-    """What the driver does."""
-    match what:
+def _driver_effect(w: World, x: DriverEffect) -> Message | None:
+    match x:
         case Send(command=c):
-            return Message(_part(c), "firmware", _command(w, c))
+            return Message(_part(c), "firmware", command_words(w, c))
         case Unmap(iova=iova, pages=n):
             return Message("pages", "pages", f"unmaps {many(n)} at {iova:#x}", "note")
         case Reset(reason=reason):
@@ -219,82 +249,34 @@ def _did(w: World, what: object) -> Message | None:
             end = "done" if ok else f"failed, {detail}"
             return Message(who, who, f"{w.rules.moment(name)}: {end}", "note" if ok else "bad")
         case Finding(name=name, detail=detail):
-            return Message("host", "host", f"{name}: {detail}", "bad")
+            return Message("host", "host", f"{name}: {detail}", "bad", name)
         case _:
             return None
 
 
-def _inside(w: World, what: object) -> Message | None:
-    """What happens inside the device; its answers and page requests are drawn when the driver sees them."""
-    match what:
-        case Want() | ResetFunction() | DeviceReset() as x:
-            return Message("firmware", "firmware", _inner(x), "note")
+def _device_input(w: World, x: DeviceInput) -> Message | None:
+    """A command that the device executes, and inputs that are no command."""
+    match x:
         case Submitted(command=c):
-            return Message("firmware", "firmware", f"executes {_command(w, c)}", "note")
-        case Offence(name=name, detail=detail):
-            return Message("firmware", "firmware", f"refuses: {name}: {detail}", "bad")
+            return Message("firmware", "firmware", f"executes {command_words(w, c)}", "note")
+        case Want(function=name, pages=n):
+            return Message("firmware", "firmware", wants(name, n), "note")
+        case ResetFunction(function=name):
+            return Message("firmware", "firmware", f"reset of {name}", "note")
+        case DeviceReset():
+            return Message("firmware", "firmware", "reset: everything is dropped", "note")
         case _:
             return None
 
 
-def _inner(x: Want | ResetFunction | DeviceReset) -> str:
-    if isinstance(x, Want):
-        return wants(x.function, x.pages)
-    return f"reset of {x.function}" if isinstance(x, ResetFunction) else "reset: everything is dropped"
+def _device_effect(x: DeviceEffect) -> Message | None:
+    if isinstance(x, Offence):
+        return Message("firmware", "firmware", f"refuses: {x.name}: {x.detail}", "bad", x.name)
+    return None
 
 
 def _part(c: Command) -> Part:
+    """The part of the driver that sends this command."""
     if c.opcode == Opcode.MANAGE_PAGES:
         return "pages"
-    return "eswitch" if _other(c) else "host"
-
-
-def _other(c: Command) -> bool:
-    if c.opcode == Opcode.QUERY_HCA_CAP:
-        return bool(c["other_function"])
-    own = not c["function_id"] if "function_id" in c.fields else True
-    return c.opcode in (Opcode.ALLOC_SF, Opcode.DEALLOC_SF) or (
-        c.opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA) and not own
-    )
-
-
-def _command(w: World, c: Command) -> str:
-    """A command for people: the page commands by their kind and function, others by name."""
-    name = opcode_name(c.opcode)
-    if c.opcode == Opcode.MANAGE_PAGES:
-        kind, who = ManagePages(c.op_mod), _whom(w, c)
-        return f"{kind.name} {who}" if kind is ManagePages.CANT_GIVE else f"{kind.name} {c['input_num_entries']} {who}"
-    if c.opcode == Opcode.QUERY_PAGES:
-        return f"{name}({QueryPages(c.op_mod).name.lower()}) {_whom(w, c)}"
-    if _other(c) and "function_id" in c.fields:
-        return f"{name} function {c['function_id']:#x}"
-    return name
-
-
-def _whom(w: World, c: Command) -> str:
-    name = w.meant(w.driver.view().mode, c)
-    return f"{name} ({c['function_id']:#x}{'/ec' if c['embedded_cpu_function'] else ''})"
-
-
-def _answer(a: Answer) -> str:
-    name = opcode_name(a.opcode)
-    if not a.ok:
-        return f"{name}: {status_words(a.status)}"
-    if a.opcode == Opcode.MANAGE_PAGES and a.pas.size:
-        return f"{name}: OK, {many(a.pas.size)} back"
-    if a.opcode == Opcode.QUERY_PAGES:
-        return f"{name}: {a['num_pages']} for function {a['function_id']:#x}"
-    return f"{name}: OK"
-
-
-def _request(w: World, r: PageRequest) -> str:
-    e = r.event
-    who = w.name(_named(w, e.number, ec=e.ec))
-    stale = "" if r.session == w.session else f" of session {r.session}"
-    if e.release_all:
-        return f"page request{stale}: release_all {who}"
-    return f"page request{stale}: {who} {e.num_pages:+}"
-
-
-def _named(w: World, number: int, *, ec: bool) -> Identity:
-    return named(w.firmware.mode, number, ec)
+    return "eswitch" if is_vport_command(c) else "host"

@@ -1,4 +1,4 @@
-"""A walk as a trace, as a link would have written it: what the driver handed over, and what reached it."""
+"""A walk as a trace, as a link would have written it: the commands that the driver sent, and what it was fed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import TextIO
 from fwpages.device import Raised
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import Path
+from fwpages.explore.model.driver import Input as DriverInput
 from fwpages.explore.model.driver import NotQueued
+from fwpages.explore.model.log import FromDevice, FromDriver, LogEntry, ToDriver
 from fwpages.explore.model.spec import Spec
-from fwpages.explore.model.world import World
+from fwpages.explore.model.world import Reach, World
 from fwpages.host import Aborted, Answered, Fenced, HealthFatal, LinkLost, PageRequest, Reset, Send, Tick
 from fwpages.link.inprocess import LATENCY
 from fwpages.link.tap import Tap
 from fwpages.readers.trace import TraceWriter
 
-#: the event queue that requests come by where the device has not named one yet; no request does
+#: the event queue before the device has named one; no request comes on it
 _NO_EQ = 0
 
 
@@ -26,17 +28,17 @@ def record(spec: Spec, path: Path, stream: TextIO) -> None:
     writer = TraceWriter(stream, device=rules.profile.name, supplier=rules.profile.supplier)
     recorder = _Recorder(writer, rules.config.bounds.command)
     for step in walk(spec, path):
-        for who, what in step.after.log:
-            recorder.see(step.after, who, what)
-        if step.after.gone:
+        for entry in step.after.log:
+            recorder.see(step.after, entry)
+        if step.after.reach is not Reach.REACHABLE:
             recorder.gone(step.after)
     writer.end()
 
 
 class _Recorder:
-    """Tells a tap what a driver's link sees. A command's time is counted as drivers do: ``patience`` from its sending.
+    """Writes to a tap what a driver's link sees. A command is given up ``patience`` seconds after it was sent.
 
-    A world's time stands still but for time-outs, so each line comes a little later than the one before it.
+    The time of a world stands still but for time-outs, so each line is dated a little later than the one before it.
     """
 
     def __init__(self, tap: Tap, patience: float) -> None:
@@ -51,28 +53,30 @@ class _Recorder:
         self.lines += 1
         return w.now + self.lines * LATENCY
 
-    def see(self, w: World, who: str, what: object) -> None:
+    def see(self, w: World, entry: LogEntry) -> None:
         """An entry of a step's log."""
-        if who == "driver<":
-            self._heard(w, what)
-        elif who == "driver>":
-            self._did(w, what)
-        elif isinstance(what, Raised):
-            self.eqn = what.eqn
+        match entry:
+            case ToDriver(input=x):
+                self._input(w, x)
+            case FromDriver(effect=Send() as e):
+                self._sent(w, e)
+            case FromDriver(effect=Reset(reason=reason)):
+                self._note(w, "reset", reason)
+            case FromDevice(effect=Raised(eqn=eqn)):
+                self.eqn = eqn
+            case _:
+                pass
 
-    def _did(self, w: World, what: object) -> None:
-        if isinstance(what, Send):
-            self.session, key = what.session, (what.session, what.id)
-            self._given_up(w, lambda e, _: e.slot == what.slot or e.session != what.session, "nobody waits any longer")
-            self.known[key], self.sent[key] = what, (what, w.now)
-            self.tap.submit(self._now(w), what.session, what.id, what.slot, what.command)
-        elif isinstance(what, Reset):
-            self._note(w, "reset", what.reason)
+    def _sent(self, w: World, e: Send) -> None:
+        self.session, key = e.session, (e.session, e.id)
+        self._given_up(w, lambda old, _: old.slot == e.slot or old.session != e.session, "nobody waits any longer")
+        self.known[key], self.sent[key] = e, (e, w.now)
+        self.tap.submit(self._now(w), e.session, e.id, e.slot, e.command)
 
-    def _heard(self, w: World, what: object) -> None:
-        match what:
+    def _input(self, w: World, x: DriverInput) -> None:
+        match x:
             case Answered():
-                self._answered(w, what)
+                self._answered(w, x)
             case PageRequest(session=session, event=event) | NotQueued(request=PageRequest(session, event)):
                 self.tap.event(self._now(w), session, self.eqn, event)
             case Aborted(session=session, id=n, reason=reason):
@@ -103,14 +107,14 @@ class _Recorder:
         self.tap.complete(self._now(w), x.session, x.id, x.answer, command.reply_length)
 
     def gone(self, w: World) -> None:
-        """The device is gone, and no reset was asked for that would say what becomes of its commands."""
+        """The device is out of reach, and no reset is pending that would end its commands."""
         if not w.resets:
             self._given_up(w, lambda *_: True, "the device is gone")
 
-    def _given_up(self, w: World, who: Callable[[Send, float], bool], why: str) -> None:
-        """Commands that the driver does not wait for any longer."""
+    def _given_up(self, w: World, which: Callable[[Send, float], bool], why: str) -> None:
+        """Commands that the driver no longer waits for."""
         for key, (send, since) in list(self.sent.items()):
-            if who(send, since):
+            if which(send, since):
                 del self.sent[key]
                 self.tap.link(self._now(w), send.session, "given-up", why, send.id)
 

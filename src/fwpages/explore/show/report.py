@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from fwpages.explore.check.expand import USER, Tests, freedom, seen
+from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.check.random_walks import LONGEST, Walks
 from fwpages.explore.check.replay import encode, walk
 from fwpages.explore.check.search import Broken, Outcome, Path
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import Freedom, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 from fwpages.explore.show.narrative import narrate
@@ -178,8 +178,8 @@ def replayed(spec: Spec, path: Path) -> ReplayReport:
 
 def _at_rest(w: World, *, users_act: bool) -> bool:
     """Nothing is left that has to happen; where ``users_act`` users do what they have to do."""
-    most = USER if users_act else 0
-    return all(take(w, act) is None for act in moves(w) if freedom(w, act) <= most)
+    most = Freedom.USER if users_act else Freedom.OBLIGED
+    return all(take(w, move) is None for move in moves(w) if move.freedom(w) <= most)
 
 
 def _head(spec: Spec) -> dict[str, Any]:
