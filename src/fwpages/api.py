@@ -190,7 +190,7 @@ class OpenDevice:
         self._link.run_until_idle()
         for e in self._link.events[seen:]:
             if isinstance(e, Done) and not e.ok:
-                raise OperationError(f"{e.what}: {e.detail}")
+                raise OperationError(f"{e.operation}: {e.detail}")
 
     def _must_be_open(self, what: str) -> None:
         """The device is shared by its sessions: one that is closed must not act on the next."""

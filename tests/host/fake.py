@@ -258,7 +258,7 @@ class Fake:
 
     @property
     def done(self) -> list[tuple[str, bool]]:
-        return [(e.what, e.ok) for e in self.effects if isinstance(e, Done)]
+        return [(str(e.operation), e.ok) for e in self.effects if isinstance(e, Done)]
 
     @property
     def resets(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fwpages.host import Bounds, Host, Phase, Tick
+from fwpages.host.io import OperationKind
 from fwpages.host.session import Program, Refused, Step
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
@@ -54,9 +55,9 @@ def opened() -> Fake:
     return f
 
 
-def begin(f: Fake, *steps: Step, name: str = "test {:#x}") -> None:
+def begin(f: Fake, *steps: Step, kind: OperationKind = OperationKind.ENABLE) -> None:
     """Ask for an operation of these steps. A clone would call them too: the host alone is fed."""
-    f.host.session.queue = (*f.host.session.queue, (Program(name, steps), SUBJECT))
+    f.host.session.queue = (*f.host.session.queue, (Program(kind, steps), SUBJECT))
 
 
 def go(f: Fake, log: Log) -> list[str]:
@@ -93,7 +94,7 @@ def test_steps_follow_each_other_each_with_its_subject() -> None:
         "send QUERY_ISSI 1",
         "answered QUERY_ISSI 1 0",
     ]
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
     assert f.names[-2:] == ["QUERY_ADAPTER", "QUERY_ISSI"]
 
 
@@ -101,20 +102,20 @@ def test_an_operation_without_steps_is_done() -> None:
     f = opened()
     begin(f)
     quiet(f)
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
 
 
 def test_one_operation_at_a_time_in_the_order_in_which_they_were_asked_for() -> None:
     f, log = opened(), Log()
-    begin(f, log.step(A), name="first")
-    begin(f, log.step(B), name="second")
+    begin(f, log.step(A), kind=OperationKind.OPEN)
+    begin(f, log.step(B), kind=OperationKind.CLOSE)
     quiet(f)
     assert [s.command.opcode for s in f.waiting] == [A]
     f.step()
     assert [s.command.opcode for s in f.waiting] == [B]
-    assert f.done[-1] == ("first", True)
+    assert f.done[-1] == ("open", True)
     f.step()
-    assert f.done[-1] == ("second", True)
+    assert f.done[-1] == ("close", True)
 
 
 def test_a_condition_holds_an_operation_and_nothing_else() -> None:
@@ -126,7 +127,7 @@ def test_a_condition_holds_an_operation_and_nothing_else() -> None:
     assert f.page_commands()[-1] == ("GIVE", 0x31, 5)
     f.now = 7.0
     assert go(f, log)[-1] == "answered QUERY_ADAPTER 1 0"
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
 
 
 def test_a_step_is_repeated_until_it_does_not_apply_and_entered_once() -> None:
@@ -147,7 +148,7 @@ def test_a_step_is_repeated_until_it_does_not_apply_and_entered_once() -> None:
     f.run()
     assert f.names[-4:] == ["QUERY_ADAPTER"] * 3 + ["QUERY_ISSI"]
     assert len(set(entered)) == 1
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
 
 
 # -- refused ----------------------------------------------------------------------------------------------------------
@@ -156,8 +157,8 @@ def test_a_step_is_repeated_until_it_does_not_apply_and_entered_once() -> None:
 def test_a_step_that_is_refused_fails_its_operation_and_the_next_one_goes_on() -> None:
     f, log = opened(), Log()
     f.script[A] = refusing(Status.BAD_PARAM)
-    begin(f, log.step(A), log.step(B), name="first")
-    begin(f, log.step(C), name="second")
+    begin(f, log.step(A), log.step(B), kind=OperationKind.OPEN)
+    begin(f, log.step(C), kind=OperationKind.CLOSE)
     assert go(f, log) == [
         "enter QUERY_ADAPTER 1",
         "send QUERY_ADAPTER 1",
@@ -166,9 +167,9 @@ def test_a_step_that_is_refused_fails_its_operation_and_the_next_one_goes_on() -
         "send ALLOC_UAR 1",
         "answered ALLOC_UAR 1 0",
     ]
-    assert f.done[-2:] == [("first", False), ("second", True)]
+    assert f.done[-2:] == [("open", False), ("close", True)]
     assert f.phase == Phase.OPEN
-    assert f.finding("command-refused").detail.startswith("first, QUERY_ADAPTER: QUERY_ADAPTER -> bad parameter")
+    assert f.finding("command-refused").detail.startswith("open, QUERY_ADAPTER: QUERY_ADAPTER -> bad parameter")
 
 
 def test_a_refusal_can_be_gone_on_from_as_if_it_were_done() -> None:
@@ -182,7 +183,7 @@ def test_a_refusal_can_be_gone_on_from_as_if_it_were_done() -> None:
         "send QUERY_ISSI 1",
         "answered QUERY_ISSI 1 0",
     ]
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
     assert f.findings == ["command-refused"]
 
 
@@ -202,8 +203,8 @@ def test_a_refusal_can_be_worth_a_fence() -> None:
 def test_a_step_that_is_not_answered_fails_its_operation_and_says_so_first() -> None:
     f, log = opened(), Log()
     f.script[A] = silent
-    begin(f, log.step(A), log.step(B), name="first")
-    begin(f, log.step(C), name="second")
+    begin(f, log.step(A), log.step(B), kind=OperationKind.OPEN)
+    begin(f, log.step(C), kind=OperationKind.CLOSE)
     go(f, log)
     assert f.host.deadline == 5.0
     f.tick()
@@ -214,7 +215,7 @@ def test_a_step_that_is_not_answered_fails_its_operation_and_says_so_first() -> 
         "send ALLOC_UAR 1",
         "answered ALLOC_UAR 1 0",
     ]
-    assert f.done[-2:] == [("first", False), ("second", True)]
+    assert f.done[-2:] == [("open", False), ("close", True)]
     assert (f.phase, f.findings) == (Phase.OPEN, ["command-unanswered"])
 
 
@@ -252,5 +253,5 @@ def test_whatever_a_step_does_when_it_is_refused_ok_is_ok(refused: Refused) -> N
     f, log = opened(), Log()
     begin(f, log.step(A, refused=refused))
     assert go(f, log)[-1] == "answered QUERY_ADAPTER 1 0"
-    assert f.done[-1] == ("test 0x1", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
     assert f.findings == []

@@ -157,7 +157,7 @@ def test_a_life(mode: WantedMode) -> None:
     assert inside(link).phase is Phase.OFF
     assert (link.mapped, link.offences, link.host.left()) == (0, [], 0)
     assert link.events == [x for x in heard if not isinstance(x, Raised)]
-    assert [e.what for e in link.events if isinstance(e, Done)] == [
+    assert [str(e.operation) for e in link.events if isinstance(e, Done)] == [
         "open",
         "enable vport 0x1",
         "disable vport 0x1",

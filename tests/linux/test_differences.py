@@ -386,4 +386,4 @@ def test_startup_reclaim_always_reports_success(peer: Peer, why: str) -> None:
     assert not books(ours.host).clean
     assert ours.findings.keys() & {"take-refused", "take-unanswered", "pages-not-returned"}
     done = [e for e in ours.link.events if isinstance(e, Done)][-1]
-    assert (done.what, done.detail) == ("close", "forced")
+    assert (str(done.operation), done.detail) == ("close", "forced")

@@ -101,7 +101,7 @@ def command(
             verdict=verdict,
             commands=result.commands,
             seconds=round(result.seconds, 6),
-            failed=[{"operation": d.what, "detail": d.detail} for d in result.failed],
+            failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
             faults=list(result.faults),
             missed=list(result.missed),
             skipped=list(result.skipped),
@@ -149,7 +149,7 @@ def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: Ex
 
 def _asides(result: RunResult) -> list[str]:
     """What the tables do not tell: what failed, what was not done, and what went wrong on purpose or should have."""
-    lines = [f"failed: {d.what}: {d.detail}" for d in result.failed]
+    lines = [f"failed: {d.operation}: {d.detail}" for d in result.failed]
     for what in result.missed:
         name = what.removeprefix("fault ")
         lines.append(f"never happened: {what}" if name == what else f"fault never struck: {name}")

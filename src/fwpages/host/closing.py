@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Cause
+from fwpages.host.io import Operation, OperationKind
 from fwpages.host.page_path import Origin, enqueue
 from fwpages.host.session import Program, Reclaim, Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
@@ -36,7 +37,7 @@ def _disabled(h: Host, _: int, answer: Answer) -> None:
 
 def _wait_for_types(h: Host, _: int) -> None:
     if h.session.closing_types:
-        start_wait(h, "wait for the pages of disabled functions", h.session.closing_types)
+        start_wait(h, Operation(OperationKind.WAIT), h.session.closing_types)
 
 
 def _waited(h: Host, _: int) -> bool:
@@ -136,7 +137,7 @@ def _disable_hca(h: Host, _: int) -> Command | None:
 
 
 CLOSE = Program(
-    "close",
+    OperationKind.CLOSE,
     (
         Step("disable functions", _disable_next, _disabled, _note_types, refused=Refused.GO_ON, again=True),
         Step("wait for their pages", enter=_wait_for_types, until=_waited),
@@ -152,4 +153,4 @@ CLOSE = Program(
 )
 
 #: subject: the TEARDOWN_HCA profile; pages are fenced, not taken
-FAST_CLOSE = Program("close", (Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),))
+FAST_CLOSE = Program(OperationKind.CLOSE, (Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),))

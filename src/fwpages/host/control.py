@@ -9,6 +9,7 @@ from fwpages.custody.findings import refused
 from fwpages.host import fencing, vports
 from fwpages.host import page_path as pagepath
 from fwpages.host.closing import CLOSE, FAST_CLOSE
+from fwpages.host.io import OPEN
 from fwpages.host.session import Phase, Progress, Refused
 from fwpages.host.startup import STARTUP
 from fwpages.prm.message import Answer
@@ -29,7 +30,7 @@ def answered(h: Host, answer: Answer) -> None:
     if not answer.ok:
         h.find(
             refused(answer.opcode, 0, valid=True),
-            detail=f"{p.what}, {step.name}: {answer}, syndrome {answer.syndrome:#x}",
+            detail=f"{p.operation}, {step.name}: {answer}, syndrome {answer.syndrome:#x}",
         )
         if step.denied is not None:
             step.denied(h)
@@ -53,8 +54,8 @@ def failed(h: Host, why: str) -> None:
     if s.phase is Phase.OPENING:
         h.fail(why)
     elif s.progress is not None:
-        what, s.progress = s.progress.what, None
-        h.done(what, ok=False, detail=why)
+        operation, s.progress = s.progress.operation, None
+        h.done(operation, ok=False, detail=why)
 
 
 def advance(h: Host) -> None:
@@ -114,7 +115,7 @@ def _finished(h: Host, p: Progress) -> None:
     s.progress = None
     if p.program is STARTUP:
         s.phase = Phase.OPEN
-        h.done("open", ok=True)
+        h.done(OPEN, ok=True)
     elif p.program is FAST_CLOSE:
         h.fence("the pages of a fast or forced close are fenced, not taken", "forced")
     elif p.program is CLOSE:
@@ -130,9 +131,9 @@ def _vport_done(h: Host, p: Progress) -> None:
     """Enabled; or disabled, and then the last of a type is done when the type's pages are back."""
     s, info = h.session, h.vports[p.subject]
     if p.program is vports.DISABLE and all(h.vports[n].type is not info.type for n in s.vports):
-        vports.start_wait(h, p.what, frozenset({info.type}))
+        vports.start_wait(h, p.operation, frozenset({info.type}))
     else:
-        h.done(p.what, ok=True)
+        h.done(p.operation, ok=True)
 
 
 def _unwind(h: Host) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fwpages.custody.findings import Cause
 from fwpages.host import page_answers as pageanswers
 from fwpages.host import vports
-from fwpages.host.io import End, Fenced, HealthFatal, LinkLost, Reset, Scope
+from fwpages.host.io import CLOSE, OPEN, End, Fenced, HealthFatal, LinkLost, Reset, Scope
 from fwpages.host.page_path import PagePath
 from fwpages.host.session import Phase
 from fwpages.pages.words import many
@@ -47,9 +47,9 @@ def _abandon(h: Host, why: str) -> None:
     s = h.session
     h.drop_queue(why)
     for w in s.waits:
-        h.done(w.what, ok=False, detail=why)
+        h.done(w.operation, ok=False, detail=why)
     if s.progress is not None and s.progress.program in (vports.ENABLE, vports.DISABLE):
-        h.done(s.progress.what, ok=False, detail=why)
+        h.done(s.progress.operation, ok=False, detail=why)
     if s.phase is Phase.OPENING and not s.failure:
         s.failure = why
     s.progress, s.waits, s.reclaim = None, (), None
@@ -89,7 +89,7 @@ def not_fenced(h: Host) -> None:
     )
     if h.reopen is not None:
         h.reopen = None
-        h.done("open", ok=False, detail="the pages of the session before are still not fenced off")
+        h.done(OPEN, ok=False, detail="the pages of the session before are still not fenced off")
     else:
         ended(h, ok=False)
 
@@ -101,6 +101,6 @@ def ended(h: Host, *, ok: bool) -> None:
     s.progress, s.waits, s.reclaim = None, (), None
     s.vports, s.eqs = {}, ()
     if s.failure:
-        h.done("open", ok=False, detail=s.failure)
+        h.done(OPEN, ok=False, detail=s.failure)
     else:
-        h.done("close", ok=ok, detail=s.end)
+        h.done(CLOSE, ok=ok, detail=s.end)

@@ -34,6 +34,7 @@ from fwpages.host.io import (
     Mapped,
     Misuse,
     Open,
+    Operation,
     PageRequest,
     Reset,
     Send,
@@ -262,7 +263,7 @@ class Host:
         s = self.session
         for program, subject in s.queue:
             if program not in (CLOSE, FAST_CLOSE):
-                self.done(program.name.format(subject), ok=False, detail=why)
+                self.done(program.operation(subject), ok=False, detail=why)
         s.queue = ()
 
     # -- what the parts use -------------------------------------------------------------------------------------------
@@ -291,9 +292,9 @@ class Host:
     def _slots_left(self) -> bool:
         return len({f.slot for f in self.flights.values()} - {PAGE_SLOT}) < PAGE_SLOT
 
-    def done(self, what: str, *, ok: bool, detail: str = "") -> None:
+    def done(self, operation: Operation, *, ok: bool, detail: str = "") -> None:
         """Tell the caller that an operation has ended."""
-        self.emit(Done(self.session.number, what, ok, detail))
+        self.emit(Done(self.session.number, operation, ok, detail))
 
     def find(self, cause: Cause, function: Identity | None = None, pages: int | None = None, detail: str = "") -> None:
         """Record a finding. The same again for the same function is reported once.

@@ -101,10 +101,10 @@ def _session(h: Host, s: Session) -> object:
     return (
         (s.wanted, s.own, s.phase, s.mode, s.boot, s.issi, s.uar, s.eqs, s.enabled, s.initialized, s.release_all),
         (sorted(s.caps.items()), sorted(s.max_caps.items()), s.cap_page),
-        p and (p.program.name, p.subject, p.index, p.entered, p.flight is not None),
-        [(program.name, subject) for program, subject in s.queue],
+        p and (p.program.kind, p.subject, p.index, p.entered, p.flight is not None),
+        [(program.kind, subject) for program, subject in s.queue],
         sorted(s.vports.items()),
-        [(w.what, sorted(w.types), w.left, left(w.progress), left(w.overall)) for w in s.waits],
+        [(w.operation, sorted(w.types), w.left, left(w.progress), left(w.overall)) for w in s.waits],
         r and (r.identity, left(r.progress), left(r.next_try)),
         (left(s.reclaim_until), sorted(s.stubborn), sorted(s.closing_types), s.failure, left(s.fence), s.end),
     )

@@ -17,6 +17,32 @@ WantedMode: TypeAlias = Literal["auto", "func_id", "vhca_id"]
 End: TypeAlias = Literal["closed", "forced", "open", "reset", "lost"]
 
 
+class OperationKind(StrEnum):
+    """The operations that a caller asks for, and the wait that a close makes of its own."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    ENABLE = "enable"
+    DISABLE = "disable"
+    WAIT = "wait for the pages of disabled functions"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Operation:
+    """One operation; ``vport`` is the number that an enabling or disabling is about. Its text is for people."""
+
+    kind: OperationKind
+    vport: int | None = None
+
+    def __str__(self) -> str:
+        return self.kind.value if self.vport is None else f"{self.kind.value} vport {self.vport:#x}"
+
+    __repr__ = __str__
+
+
+OPEN, CLOSE = Operation(OperationKind.OPEN), Operation(OperationKind.CLOSE)
+
+
 class Misuse(ValueError):
     """The caller asked for what cannot be asked for now; nothing was changed."""
 
@@ -205,10 +231,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An operation that the caller asked for has ended: ``open``, ``close``, ``enable vport 3`` …"""
+    """An operation has ended."""
 
     session: int
-    what: str
+    operation: Operation
     ok: bool
     detail: str = ""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Finding
-from fwpages.host.io import End, WantedMode
+from fwpages.host.io import End, Operation, OperationKind, WantedMode
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Answer, Command
@@ -60,12 +60,19 @@ class Step:
     again: bool = False
 
 
+_OF_A_VPORT = (OperationKind.ENABLE, OperationKind.DISABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """An operation as a table of steps."""
 
-    name: str
+    kind: OperationKind
     steps: tuple[Step, ...]
+
+    def operation(self, subject: int) -> Operation:
+        """The operation that it carries out on its subject: of a vport's, the subject is the vport."""
+        return Operation(self.kind, subject if self.kind in _OF_A_VPORT else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,9 @@ class Progress:
         return self.program.steps[self.index]
 
     @property
-    def what(self) -> str:
-        """The operation as Done names it."""
-        return self.program.name.format(self.subject)
+    def operation(self) -> Operation:
+        """The operation that the program carries out."""
+        return self.program.operation(self.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Wait:
     ``progress`` is moved on whenever pages come back, ``overall`` never is.
     """
 
-    what: str
+    operation: Operation
     types: frozenset[FunctionType]
     left: int
     progress: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Cause
+from fwpages.host.io import OperationKind
 from fwpages.host.page_path import Origin, enqueue, take_back, type_of
 from fwpages.host.session import Program, Refused, Step
 from fwpages.pages import PAGE_SIZE
@@ -218,7 +219,7 @@ def _create_eq(name: str, log_size: int, events: int) -> Step:
 
 
 STARTUP = Program(
-    "open",
+    OperationKind.OPEN,
     (
         Step("enable", _enable, _enabled),
         Step("query issi", lambda h, _: Command(Opcode.QUERY_ISSI), _issi),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Cause
 from fwpages.custody.records import Record
-from fwpages.host.io import Misuse, VportInfo
+from fwpages.host.io import Misuse, Operation, OperationKind, VportInfo
 from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait, not_open
 from fwpages.pages.words import many
 from fwpages.prm.capability import read_general
@@ -46,7 +46,7 @@ def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:
 
 def ask(h: Host, program: Program, vport: int) -> None:
     """The caller wants a vport enabled or disabled: it waits for its turn. Misuse where that cannot be."""
-    s, what = h.session, program.name.format(vport)
+    s, what = h.session, program.operation(vport)
     if s.phase is not Phase.OPEN:
         raise Misuse(f"{what}: {not_open(s)}")
     info = h.vports.get(vport)
@@ -157,10 +157,10 @@ def disabled(h: Host, vport: int, _: Answer) -> None:
     s.vports = {n: v for n, v in s.vports.items() if n != vport}
 
 
-def start_wait(h: Host, what: str, types: frozenset[FunctionType]) -> None:
+def start_wait(h: Host, operation: Operation, types: frozenset[FunctionType]) -> None:
     """Wait until no page of disabled functions of these types, nor of functions not known, is out."""
     b = h.config.bounds
-    wait = Wait(what, types, _left(h, types), h.now + b.wait_progress, h.now + b.wait_overall)
+    wait = Wait(operation, types, _left(h, types), h.now + b.wait_progress, h.now + b.wait_overall)
     h.session.waits = (*h.session.waits, wait)
     look_at_waits(h)  # there may be nothing to wait for
 
@@ -183,12 +183,12 @@ def look_at_waits(h: Host) -> None:
     for w in s.waits:
         left = _left(h, w.types)
         if left == 0:
-            h.done(w.what, ok=True)
+            h.done(w.operation, ok=True)
         elif h.now >= w.deadline and left >= w.left:
             _give_up(h, w, left)
         else:
             progress = h.now + h.config.bounds.wait_progress if left < w.left else w.progress
-            still.append(Wait(w.what, w.types, left, progress, w.overall))
+            still.append(Wait(w.operation, w.types, left, progress, w.overall))
     s.waits = tuple(still)
 
 
@@ -202,17 +202,17 @@ def _give_up(h: Host, w: Wait, left: int) -> None:
             Cause.WAIT_TIMEOUT,
             who,
             n,
-            f"{w.what}: {many(n)} of {who} ({kind}) did not come back in time",
+            f"{w.operation}: {many(n)} of {who} ({kind}) did not come back in time",
         )
-    h.done(w.what, ok=False, detail=f"{many(left)} still out")
+    h.done(w.operation, ok=False, detail=f"{many(left)} still out")
 
 
 ENABLE = Program(
-    "enable vport {:#x}",
+    OperationKind.ENABLE,
     (
         Step("enable", _enable, _enabled, unanswered=maybe_enabled),
         Step("learn vhca_id", _query, _learn, refused=Refused.GO_ON),
     ),
 )
 
-DISABLE = Program("disable vport {:#x}", (Step("disable", _disable, disabled),))
+DISABLE = Program(OperationKind.DISABLE, (Step("disable", _disable, disabled),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -28,6 +28,7 @@ from fwpages.host import (
     books,
 )
 from fwpages.host import Input as HostInput
+from fwpages.host.io import OperationKind
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
@@ -59,6 +60,14 @@ _HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": 
 
 
 @dataclass(frozen=True, slots=True)
+class FailedOperation:
+    """An operation that did not succeed, as the scenario names it (``enable vf0``), and why."""
+
+    operation: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """How a life went: the books of each session, and what else went wrong.
 
@@ -71,7 +80,7 @@ class RunResult:
     sessions: tuple[Books, ...]
     offences: tuple[tuple[int, Offence], ...]
     excused: tuple[tuple[int, Offence, str], ...]
-    failed: tuple[Done, ...]
+    failed: tuple[FailedOperation, ...]
     missed: tuple[str, ...]
     commands: int
     seconds: float
@@ -144,7 +153,7 @@ class ScenarioRun:
         # by session: an open that is refused for want of a fence ends in the session before it, which is told of once.
         # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
-        self._failed: list[Done] = []
+        self._failed: list[FailedOperation] = []
         self._skipped: list[str] = []
 
     def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
@@ -247,14 +256,12 @@ class ScenarioRun:
 
     def _heard(self, e: Done | Finding | Raised) -> None:
         if isinstance(e, Done):
-            what = e.what
-            if "vport" in what:
-                verb, _, number = what.partition(" vport ")
-                what = f"{verb} {self._by_vport[int(number, 16)]}"
-            self._moments.add(what)
+            done = e.operation
+            name = done.kind.value if done.vport is None else f"{done.kind.value} {self._by_vport[done.vport]}"
+            self._moments.add(name)
             if not e.ok:
-                self._failed.append(replace(e, what=what))
-            if e.what == "open":
+                self._failed.append(FailedOperation(name, e.detail))
+            if done.kind is OperationKind.OPEN:
                 self._note(self.link.host.before)
         elif isinstance(e, Raised):
             name = self._by_identity.get((e.event.number, e.event.ec), "self")

@@ -13,6 +13,7 @@ from fwpages.explore.model.log import FromDevice, FromDriver, ToDriver
 from fwpages.explore.model.moves import UserActs, moves, take
 from fwpages.explore.model.world import HeldBack, World
 from fwpages.host import Answered, CustodyError, Done, PageRequest
+from fwpages.host.io import CLOSE, Operation, OperationKind
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.event import PageRequestEvent
@@ -154,12 +155,12 @@ def test_requests_of_old_sessions() -> None:
 
 def test_ends() -> None:
     w = rest()
-    closed = replace(w, log=[FromDriver(Done(1, "close", True))], found=frozenset())
+    closed = replace(w, log=[FromDriver(Done(1, CLOSE, True))], found=frozenset())
     assert see("silent-leak", closed) == "closed without a word, firmware has 3 pages"
     assert see("silent-leak", replace(closed, found=frozenset({"not-all-returned"}))) is None
     assert see("closed", closed) == "close"
-    assert see("closed", replace(closed, log=[FromDriver(Done(1, "close", False, "no"))])) is None
-    early = replace(w, log=[FromDriver(Done(1, "disable vport 0x1", True))])
+    assert see("closed", replace(closed, log=[FromDriver(Done(1, CLOSE, False, "no"))])) is None
+    early = replace(w, log=[FromDriver(Done(1, Operation(OperationKind.DISABLE, 1), True))])
     assert see("early-end", early) is None  # it is still enabled
     assert see("lost", w) is None
 

@@ -108,7 +108,7 @@ class Life:
                 case Reset():
                     self.to_device.append(DeviceReset())
                 case Done():
-                    self.done.append((e.what, e.ok))
+                    self.done.append((str(e.operation), e.ok))
                 case Finding():
                     self.findings.append(e)
         self.driver.check()

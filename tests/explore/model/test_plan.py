@@ -4,6 +4,7 @@ import pytest
 
 from fwpages.explore.model.plan import Deed
 from fwpages.host import DisableVport, EnableVport, HealthFatal, LinkLost, Open
+from fwpages.host.io import CLOSE, OPEN
 from fwpages.scenario import ScenarioError
 from tests.explore.small import HEAD, made, steps
 
@@ -21,7 +22,7 @@ def test_every_user_has_a_row_of_its_own() -> None:
         "self": ["self wants 1 page"],
     }
     assert [d.act for d in found["eswitch"]] == [EnableVport(1), DisableVport(1)]
-    assert [d.awaits for d in found["driver"]] == ["open", "close"]
+    assert [d.awaits for d in found["driver"]] == [OPEN, CLOSE]
     assert found["vf0"][0].awaits is None
 
 
@@ -41,7 +42,7 @@ def test_what_goes_wrong_with_the_device_is_the_drivers_to_hear() -> None:
     assert isinstance(found["driver"][0].act, Open)
     assert isinstance(found["driver"][1].act, HealthFatal)
     assert isinstance(found["driver"][2].act, LinkLost)
-    assert [d.awaits for d in found["driver"]] == ["open", None, None]
+    assert [d.awaits for d in found["driver"]] == [OPEN, None, None]
 
 
 def test_a_step_that_does_not_settle_is_not_waited_for() -> None:

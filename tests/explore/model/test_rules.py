@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.explore.check.search import search
+from fwpages.host.io import Operation, OperationKind
 from fwpages.scenario import ScenarioError
 from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
 
@@ -69,9 +70,9 @@ def test_only_moments_that_are_waited_for_are_kept() -> None:
 
 def test_operations_are_named_as_the_file_names_them() -> None:
     rules = small("life").rules()
-    assert rules.moment("enable vport 0x1") == "enable vf0"
-    assert rules.moment("enable vport 0x7") == "enable 0x7"
-    assert rules.moment("close") == "close"
+    assert rules.moment(Operation(OperationKind.ENABLE, 1)) == "enable vf0"
+    assert rules.moment(Operation(OperationKind.ENABLE, 7)) == "enable 0x7"
+    assert rules.moment(Operation(OperationKind.CLOSE)) == "close"
 
 
 def test_what_is_assumed_decides_what_is_there() -> None:

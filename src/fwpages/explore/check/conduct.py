@@ -8,6 +8,7 @@ from __future__ import annotations
 from fwpages.device import ResetFunction, Submitted
 from fwpages.explore.model.world import World
 from fwpages.host import Blame, Close, Finding, HealthFatal, LinkLost, Reset
+from fwpages.host.io import OperationKind
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import Opcode, Teardown
@@ -68,7 +69,7 @@ def doubt_left(w: World) -> str | None:
 
 def reopen_failed(w: World) -> str | None:
     """An open fails in which no fault struck, after one in which some did."""
-    failed = [d.detail for d in w.ended if d.what == "open" and not d.ok]
+    failed = [d.detail for d in w.ended if d.operation.kind is OperationKind.OPEN and not d.ok]
     can = w.rules.assume["switch_at_set_cap"]  # else none succeeds, whatever came before
     return f"open failed: {failed[0]}" if failed and can and 0 < w.faulted_session < w.session else None
 

@@ -15,6 +15,7 @@ from fwpages.device import Completed, FirmwareError, Phase, Submitted
 from fwpages.explore.check import conduct
 from fwpages.explore.model.world import MANY_FRUITLESS, World
 from fwpages.host import CustodyError, Finding, PageRequest, Send
+from fwpages.host.io import OperationKind
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -159,12 +160,12 @@ def _deadlock(w: World) -> Seen:
 
 def _busy(w: World) -> Seen:
     busy = w.driver.view().busy
-    return f"not ended: {', '.join(busy)}" if busy else None
+    return f"not ended: {', '.join(map(str, busy))}" if busy else None
 
 
 def _early_end(w: World) -> Seen:
     """A disabling ended well while firmware still has pages of functions of a type that nobody has enabled."""
-    names = [w.rules.moment(d.what).removeprefix("disable ") for d in w.ended if d.ok and d.what.startswith("disable")]
+    names = [w.rules.function(d.operation) for d in w.ended if d.ok and d.operation.kind is OperationKind.DISABLE]
     for name in (n for n in names if n in w.rules.specs):
         if _shared(w, name):
             continue  # its vhca_id may be another's by now
@@ -238,7 +239,7 @@ def _stale(w: World) -> Seen:
 
 def _silent_leak(w: World) -> Seen:
     """A close ended, something is left, and no finding was made in this session."""
-    if not any(d.what == "close" for d in w.ended) or w.found:
+    if not any(d.operation.kind is OperationKind.CLOSE for d in w.ended) or w.found:
         return None
     left = w.firmware.holds()
     if left:
@@ -270,9 +271,9 @@ def _finds(*names: str) -> Test:
 # -- points to be reached ---------------------------------------------------------------------------------------------
 
 
-def _done(operation: str) -> Test:
+def _done(kind: OperationKind) -> Test:
     def test(w: World) -> Seen:
-        return next((d.what for d in w.ended if d.ok and d.what.startswith(operation)), None)
+        return next((str(d.operation) for d in w.ended if d.ok and d.operation.kind is kind), None)
 
     return test
 
@@ -327,7 +328,7 @@ def _all_given(w: World) -> Seen:
 
 
 def _second(w: World) -> Seen:
-    return "the device is open again" if w.session > 1 and _done("open")(w) else None
+    return "the device is open again" if w.session > 1 and _done(OperationKind.OPEN)(w) else None
 
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
@@ -366,10 +367,10 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         "lost": Property("after a session the driver keeps memory that nobody holds", _lost),
         "unsettled": Property("the two sides disagree about who holds which pages", _disagreement),
         "busy": Property("an operation has not ended", _busy),
-        "open": Property("the device is open", _done("open"), of_step=True),
-        "closed": Property("a close ended well", _done("close"), of_step=True),
-        "enabled": Property("a vport is enabled", _done("enable"), of_step=True),
-        "disabled": Property("a vport is disabled", _done("disable"), of_step=True),
+        "open": Property("the device is open", _done(OperationKind.OPEN), of_step=True),
+        "closed": Property("a close ended well", _done(OperationKind.CLOSE), of_step=True),
+        "enabled": Property("a vport is enabled", _done(OperationKind.ENABLE), of_step=True),
+        "disabled": Property("a vport is disabled", _done(OperationKind.DISABLE), of_step=True),
         "given": Property("a page is given to another function", _command(ManagePages.GIVE), of_step=True),
         "taken": Property("a page is taken from another function", _command(ManagePages.TAKE), of_step=True),
         "cannot-give": Property("the driver says CANT_GIVE", _command(ManagePages.CANT_GIVE), of_step=True),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fwpages.explore.model.driver import DriverConfig, Input, NotQueued, Run, View
 from fwpages.host import Config, Effect, FunctionsChanged, Host, Misuse
 from fwpages.host.closing import CLOSE, FAST_CLOSE
+from fwpages.host.io import Operation, OperationKind
 from fwpages.host.page_path import type_of
 from fwpages.host.session import Phase
 from fwpages.host.startup import STARTUP
@@ -95,14 +96,14 @@ class Own:
         h = self.host
         s = h.session
         counters = {"total": h.records.out} | {str(t): h.records.by_type.get(t, (0, 0))[0] for t in FunctionType}
-        busy = [program.name.format(subject) for program, subject in s.queue]
+        busy = [program.operation(subject) for program, subject in s.queue]
         if s.progress is not None:
-            busy.insert(0, s.progress.what)
-        busy += [w.what for w in s.waits]
+            busy.insert(0, s.progress.operation)
+        busy += [w.operation for w in s.waits]
         if s.phase is Phase.FENCING:
-            busy.append("close" if not s.failure else "open")
+            busy.append(Operation(OperationKind.OPEN if s.failure else OperationKind.CLOSE))
         if h.reopen is not None:
-            busy.append("open")
+            busy.append(Operation(OperationKind.OPEN))
         waiting = {f"slot {f.slot}": f"answer to {_name(f.command)}" for f in h.flights.values()}
         return View(s.mode or Mode.FUNC_ID, s.phase is Phase.OPEN, counters, tuple(dict.fromkeys(busy)), waiting)
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from fwpages.host import Bounds, Effect, PageRequest
 from fwpages.host import Input as HostInput
+from fwpages.host.io import Operation
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.identity import Identity, Mode, Supplier
@@ -55,15 +56,15 @@ class View:
 
     ``mode`` is the one in which it would name a function now; ``open`` that a session is open (page requests are
     served); ``counters`` its page counters by name (``total``, and the values of FunctionType it counts; pages of
-    4 KiB; negative where a 32-bit counter would have wrapped); ``busy`` the operations that have not ended, as Done
-    will name them; ``waiting`` what each thread that stands still waits for (``answer to MANAGE_PAGES``,
-    ``state_lock, held by eswitch``).
+    4 KiB; negative where a 32-bit counter would have wrapped); ``busy`` the operations that have not ended;
+    ``waiting`` what each thread that stands still waits for (``answer to MANAGE_PAGES``, ``state_lock, held by
+    eswitch``).
     """
 
     mode: Mode
     open: bool
     counters: Mapping[str, int]
-    busy: tuple[str, ...]
+    busy: tuple[Operation, ...]
     waiting: Mapping[str, str]
 
 

@@ -59,8 +59,8 @@ def _carry_out(w: World, effect: DriverEffect) -> None:
         case Reset():
             w.resets += 1
         case Done():
-            w.awaited = tuple(None if a == effect.what else a for a in w.awaited)
-            _happened(w, w.rules.moment(effect.what))
+            w.awaited = tuple(None if a == effect.operation else a for a in w.awaited)
+            _happened(w, w.rules.moment(effect.operation))
         case Finding():
             w.found |= {effect.name}
         case _:  # memory that is unmapped is no concern of the firmware's

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fwpages.device import FunctionSpec, ResetFunction, Want
 from fwpages.host import Close, DisableVport, EnableVport, HealthFatal, LinkLost, Open, VportInfo
 from fwpages.host import Input as HostInput
+from fwpages.host.io import CLOSE, OPEN, Operation, OperationKind
 from fwpages.pages.words import many
 from fwpages.prm.identity import Mode
 from fwpages.prm.opcodes import Teardown
@@ -35,7 +36,7 @@ class Deed:
 
     words: str
     act: HostInput | Want | ResetFunction
-    awaits: str | None = None
+    awaits: Operation | None = None
     after: str | None = None
     only: Mode | None = None
 
@@ -65,18 +66,19 @@ def plan(scenario: Scenario, pairs: tuple[tuple[FunctionSpec, VportInfo], ...]) 
 def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]:
     match step:
         case OpenStep():
-            return [("driver", _deed(step, "open", Open(step.mode), "open"))]
+            return [("driver", _deed(step, "open", Open(step.mode), OPEN))]
         case CloseStep():
             how = "" if step.how == "graceful" else f" ({step.how})"
-            return [("driver", _deed(step, f"close{how}", Close(_HOW[step.how]), "close"))]
+            return [("driver", _deed(step, f"close{how}", Close(_HOW[step.how]), CLOSE))]
         case HealthStep():
             return [("driver", _deed(step, "fatal health", HealthFatal(step.reason), None))]
         case LoseStep():
             return [("driver", _deed(step, "link lost", LinkLost(step.reason), None))]
         case EnableStep() | DisableStep():
-            verb, make = ("enable", EnableVport) if isinstance(step, EnableStep) else ("disable", DisableVport)
+            enable = isinstance(step, EnableStep)
+            kind, make = (OperationKind.ENABLE, EnableVport) if enable else (OperationKind.DISABLE, DisableVport)
             return [
-                ("eswitch", _deed(step, f"{verb} {f}", make(vports[f]), f"{verb} vport {vports[f]:#x}"))
+                ("eswitch", _deed(step, f"{kind} {f}", make(vports[f]), Operation(kind, vports[f])))
                 for f in fitting(n, step.function, list(vports))
             ]
         case RequestStep():
@@ -91,7 +93,7 @@ def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]
             return []
 
 
-def _deed(step: Step, words: str, act: HostInput | Want | ResetFunction, awaits: str | None) -> Deed:
+def _deed(step: Step, words: str, act: HostInput | Want | ResetFunction, awaits: Operation | None) -> Deed:
     only = None if step.only is None else Mode(step.only)
     return Deed(words, act, awaits if step.settle else None, step.after, only)
 

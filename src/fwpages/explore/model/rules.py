@@ -16,6 +16,7 @@ from fwpages.device.faults.effects import Late
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.explore.model.plan import Plan, plan
 from fwpages.host import VportInfo
+from fwpages.host.io import Operation
 from fwpages.link.faults.link_faults import LINK_FAULTS, AnswerFault, DeliveryFault, LinkFault, MapFault, ResetFault
 from fwpages.prm.identity import Identity, Mode
 from fwpages.scenario import Scenario, ScenarioError
@@ -152,12 +153,14 @@ class Rules:
                     out[who] = (*out.get(who, ()), spec.name)
         return out
 
-    def moment(self, what: str) -> str:
+    def function(self, done: Operation) -> str:
+        """The name of the function whose vport an operation is about: its number where no function has it."""
+        number = done.vport
+        return next((s.name for s, i in self.pairs if i.vport == number), "" if number is None else f"{number:#x}")
+
+    def moment(self, done: Operation) -> str:
         """An operation as the scenario names it: ``enable vf0`` for ``enable vport 0x1``."""
-        verb, vport, number = what.partition(" vport ")
-        if not vport:
-            return what
-        return f"{verb} {next((s.name for s, i in self.pairs if i.vport == int(number, 16)), number)}"
+        return done.kind.value if done.vport is None else f"{done.kind.value} {self.function(done)}"
 
     @cached_property
     def fingerprint(self) -> str:

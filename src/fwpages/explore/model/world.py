@@ -35,6 +35,7 @@ from fwpages.explore.model.log import FromDevice, FromDriver, LogEntry, ToDevice
 from fwpages.explore.model.rules import Rules
 from fwpages.host import Answered, Done, FunctionsChanged, LinkLost, Map, PageRequest, Send
 from fwpages.host import Effect as DriverEffect
+from fwpages.host.io import Operation
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command
 
@@ -84,7 +85,7 @@ class World:
     session: int = 0
     reach: Reach = Reach.REACHABLE
     next_deed: tuple[int, ...] = ()
-    awaited: tuple[str | None, ...] = ()
+    awaited: tuple[Operation | None, ...] = ()
     moments: frozenset[str] = frozenset()
     faults_left: int = 0
     timeouts_left: int = 0

@@ -244,10 +244,10 @@ def _driver_effect(w: World, x: DriverEffect) -> Message | None:
             return Message("pages", "pages", f"unmaps {many(n)} at {iova:#x}", "note")
         case Reset(reason=reason):
             return Message("host", "firmware", f"reset: {reason}", "note")
-        case Done(what=name, ok=ok, detail=detail):
-            who: Part = "eswitch" if " vport " in name else "host"
+        case Done(operation=done, ok=ok, detail=detail):
+            who: Part = "host" if done.vport is None else "eswitch"
             end = "done" if ok else f"failed, {detail}"
-            return Message(who, who, f"{w.rules.moment(name)}: {end}", "note" if ok else "bad")
+            return Message(who, who, f"{w.rules.moment(done)}: {end}", "note" if ok else "bad")
         case Finding(name=name, detail=detail):
             return Message("host", "host", f"{name}: {detail}", "bad", name)
         case _:

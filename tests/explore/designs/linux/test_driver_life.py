@@ -276,7 +276,7 @@ def test_health_while_a_vport_is_enabled(name: str) -> None:
     life = opened(name)
     life.fate = lambda c: "lost" if c.opcode == Opcode.QUERY_HCA_CAP and c["other_function"] else None
     life.do(EnableVport(2), until=life.now)
-    assert life.driver.view().busy == ("enable vport 0x2",)
+    assert tuple(map(str, life.driver.view().busy)) == ("enable vport 0x2",)
     life.do(HealthFatal("synd"))
     assert ("enable vport 0x2", False) in life.done
     assert life.done[-1] == ("open", True)

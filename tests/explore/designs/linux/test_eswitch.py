@@ -214,7 +214,7 @@ def test_wait_at_the_last_vf(name: str) -> None:
     life.stopped = {"pages"}
     life.do(DisableVport(1), until=life.now)
     assert life.driver.view().waiting == {"eswitch": "vf"}
-    assert life.driver.view().busy == ("disable vport 0x1",)
+    assert tuple(map(str, life.driver.view().busy)) == ("disable vport 0x1",)
     life.stopped = set()
     life.settle()
     assert life.done[-1] == ("disable vport 0x1", True)
@@ -248,7 +248,7 @@ def test_operations_one_after_the_other(name: str) -> None:
     life.fate = lambda c: "lost" if other_cap(c) else None
     life.feed(EnableVport(2))
     life.feed(EnableVport(0x200))
-    assert life.driver.view().busy == ("enable vport 0x2", "enable vport 0x200")
+    assert tuple(map(str, life.driver.view().busy)) == ("enable vport 0x2", "enable vport 0x200")
     life.feed(Close())
     assert life.done[-1] == ("enable vport 0x200", False)
     assert life.driver.view().waiting["driver"] == "devlink, held by eswitch"

@@ -11,9 +11,10 @@ import pytest
 from fwpages.device import Want
 from fwpages.explore.designs import Linux
 from fwpages.explore.designs.linux.reclaim import Polled, WaitPages
-from fwpages.explore.designs.linux.state import FwPage, Operation, Vport
+from fwpages.explore.designs.linux.state import FwPage, Vport
 from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPages, Frame, Thread
 from fwpages.host import Close, CustodyError, VportInfo
+from fwpages.host.io import Operation, OperationKind
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from tests.explore.designs.life import T
@@ -98,7 +99,7 @@ def _sent(d: Linux, **fields: object) -> None:
 
 def _waits(d: Linux, *frames: Frame, **fields: object) -> None:
     wait = replace(ForPages("vf", 3, d.now + 1.0), **fields)  # type: ignore[arg-type]  # by name
-    d.running["eswitch"] = Thread(Operation("disable", 1), (Polled("vf", 3), *frames), wait)
+    d.running["eswitch"] = Thread(Operation(OperationKind.DISABLE, 1), (Polled("vf", 3), *frames), wait)
 
 
 def _vport(d: Linux, **fields: object) -> None:
@@ -134,8 +135,8 @@ APART: dict[str, tuple[Callable[[Linux], object], Callable[[Linux], object]]] = 
     "vport is on": (_vport, lambda d: _vport(d, enabled=False)),
     "function is on": (_vport, lambda d: _vport(d, hca=False)),
     "operations to come": (
-        lambda d: setattr(d, "asked", (Operation("enable", 2),)),
-        lambda d: setattr(d, "asked", (Operation("disable", 2),)),
+        lambda d: setattr(d, "asked", (Operation(OperationKind.ENABLE, 2),)),
+        lambda d: setattr(d, "asked", (Operation(OperationKind.DISABLE, 2),)),
     ),
     "command": (
         _sent,

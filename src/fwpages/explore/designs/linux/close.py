@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fwpages.explore.designs.linux.state import CLOSE
 from fwpages.explore.designs.linux.threads import ForFence, Frame, Kernel, Outcome, Reply, ReplyFrame
 from fwpages.explore.designs.linux.unload import Unload
 from fwpages.host import Reset
+from fwpages.host.io import CLOSE
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
 

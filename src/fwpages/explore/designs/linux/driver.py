@@ -124,7 +124,7 @@ class Linux(Kernel):
         busy = [t.operation for _, t in sorted(self.running.items()) if t.operation is not None]
         waits: list[tuple[str, Wait]] = [(n, t.wait) for n, t in sorted(self.running.items()) if t.wait is not None]
         waiting = {name: self._words(wait) for name, wait in waits}
-        return View(mode, self.up, counters, tuple(map(str, (*busy, *self.asked))), waiting)
+        return View(mode, self.up, counters, (*busy, *self.asked), waiting)
 
     def _words(self, wait: Wait) -> str:
         return f"{wait}, held by {self.locks[wait.lock]}" if isinstance(wait, ForLock) else str(wait)

@@ -19,9 +19,10 @@ from fwpages.explore.designs.linux import pages as tree
 from fwpages.explore.designs.linux.cmd import checked, execute
 from fwpages.explore.designs.linux.errors import EBUSY
 from fwpages.explore.designs.linux.reclaim import WaitPages
-from fwpages.explore.designs.linux.state import Operation, Vport
+from fwpages.explore.designs.linux.state import Vport
 from fwpages.explore.designs.linux.threads import Frame, Kernel, Outcome, Reply, ReplyFrame
 from fwpages.host import VportInfo
+from fwpages.host.io import Operation, OperationKind
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.identity import Vport as Number
@@ -81,7 +82,7 @@ class Locked(Frame):
             return EBUSY
         n = self.operation.vport
         assert n is not None
-        frames = _enabling(kernel, n) if self.operation.verb == "enable" else _disabling(kernel, n)
+        frames = _enabling(kernel, n) if self.operation.kind is OperationKind.ENABLE else _disabling(kernel, n)
         for frame in reversed(frames):
             kernel.push(frame)
         return 0

@@ -12,7 +12,6 @@ from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.page_commands import Work
 from fwpages.explore.designs.linux.recovery import FatalReport, Reload
 from fwpages.explore.designs.linux.startup import Load
-from fwpages.explore.designs.linux.state import CLOSE, OPEN, Operation
 from fwpages.explore.designs.linux.threads import ForFence, ForMapping, Kernel, Reply
 from fwpages.explore.model.driver import Input, NotQueued, Run
 from fwpages.host import (
@@ -35,6 +34,7 @@ from fwpages.host import (
     Unmap,
     VportInfo,
 )
+from fwpages.host.io import CLOSE, OPEN, Operation, OperationKind
 from fwpages.prm.identity import Identity, vhca_id
 from fwpages.prm.opcodes import Teardown, opcode_name
 
@@ -57,9 +57,9 @@ def dispatch(kernel: Kernel, now: float, x: Input) -> None:
         case FunctionsChanged():
             _functions(kernel, now, x)
         case EnableVport():
-            _vport(kernel, now, Operation("enable", x.vport))
+            _vport(kernel, now, Operation(OperationKind.ENABLE, x.vport))
         case DisableVport():
-            _vport(kernel, now, Operation("disable", x.vport))
+            _vport(kernel, now, Operation(OperationKind.DISABLE, x.vport))
         case Run():
             _run(kernel, now, x)
         case _:
@@ -157,9 +157,9 @@ def _vport(kernel: Kernel, now: float, operation: Operation) -> None:
         raise Misuse(f"{operation}: there is no such vport")
     if vport.info.vhca_id is not None and not kernel.vhca_mode:
         raise Misuse(f"{operation}: FUNC_ID mode has no name for this function")
-    last = [o.verb for o in _pending(kernel) if o.vport == operation.vport]
-    enabled = last[-1] == "enable" if last else vport.enabled or vport.hca
-    if enabled is (operation.verb == "enable"):
+    last = [o.kind for o in _pending(kernel) if o.vport == operation.vport]
+    enabled = last[-1] is OperationKind.ENABLE if last else vport.enabled or vport.hca
+    if enabled is (operation.kind is OperationKind.ENABLE):
         raise Misuse(f"{operation}: it is {'already ' if enabled else 'not '}enabled")
     kernel.now = now
     eswitch.ask(kernel, operation)

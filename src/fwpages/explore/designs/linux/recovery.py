@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.startup import Load
-from fwpages.explore.designs.linux.state import CLOSE, OPEN
 from fwpages.explore.designs.linux.threads import ForFence, ForLateAnswers, Frame, Kernel, Outcome, Paused
 from fwpages.explore.designs.linux.unload import Unload
 from fwpages.host import Reset
+from fwpages.host.io import CLOSE, OPEN
 
 
 @dataclass(frozen=True, slots=True)

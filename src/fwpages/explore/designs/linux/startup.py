@@ -18,9 +18,9 @@ from fwpages.explore.designs.linux.cmd import Executed, execute
 from fwpages.explore.designs.linux.errors import EBUSY, EIO
 from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.page_commands import Give
-from fwpages.explore.designs.linux.state import OPEN
 from fwpages.explore.designs.linux.threads import Frame, Kernel, Outcome, Paused
 from fwpages.explore.designs.linux.unload import DisableHca, FunctionDisable, FunctionTeardown, QueuesOff
+from fwpages.host.io import OPEN
 from fwpages.pages import PAGE_SIZE
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.event import EventType

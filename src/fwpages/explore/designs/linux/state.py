@@ -10,30 +10,15 @@ Values are frozen and containers are copied at a clone, so two states share what
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from fwpages.custody.findings import Causes
 from fwpages.explore.designs.linux.choices import Choices
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.host import Done, Effect, Finding, PageRequest, Unmap, VportInfo
+from fwpages.host.io import Operation
 from fwpages.pages import PAGE_SHIFT
 from fwpages.prm.identity import Identity, func_id, vhca_id
-
-Verb: TypeAlias = Literal["open", "close", "enable", "disable"]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation that a caller asked for; ``vport`` is set where it enables or disables one."""
-
-    verb: Verb
-    vport: int | None = None
-
-    def __str__(self) -> str:
-        return self.verb if self.vport is None else f"{self.verb} vport {self.vport:#x}"
-
-
-OPEN, CLOSE = Operation("open"), Operation("close")
 
 
 class FwPage(NamedTuple):
@@ -137,7 +122,7 @@ class State:
 
     def done(self, operation: Operation, *, ok: bool, detail: str = "") -> None:
         """An operation that the caller asked for has ended."""
-        self.emit(Done(self.session, str(operation), ok, detail))
+        self.emit(Done(self.session, operation, ok, detail))
 
     def find(self, cause: Causes, key: int | None = None, n: int = 0, detail: str = "") -> None:
         """A message of the kernel log; docs/reference/designs.md names the functions that print it."""

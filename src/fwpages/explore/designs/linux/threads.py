@@ -26,9 +26,10 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from fwpages.explore.designs.linux.choices import Choices
 from fwpages.explore.designs.linux.errors import ENOMEM, ENXIO, ETIMEDOUT
-from fwpages.explore.designs.linux.state import Operation, State
+from fwpages.explore.designs.linux.state import State
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.host import Map, Send
+from fwpages.host.io import Operation
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode, opcode_name
 
