@@ -61,7 +61,7 @@ class Stage:
         return self.drivers[-1]
 
     def held(self, name: str) -> int:
-        return self.serving.seen.inner.held(name)
+        return self.serving.observer.inner.held(name)
 
     def later(self, seconds: float) -> None:
         """Time passes; whoever has a deadline is woken, as the server's loop does."""

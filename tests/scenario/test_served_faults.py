@@ -12,7 +12,7 @@ def test_a_fault_that_replaces_the_firmware_does_not_end_its_observation(stages:
     stages.append(stage)
     d = stage.driver()
     d.down(d.up())
-    (session,) = stage.serving.seen.sessions
+    (session,) = stage.serving.observer.sessions
     assert (session.end, session.total("held"), session.total("returned")) == ("closed", 0, session.total("given"))
     assert stage.serving.finished
     assert stage.serving.firmware.took == ("take-never-given",)  # type: ignore[union-attr]  # it has faults
@@ -26,7 +26,7 @@ def test_our_own_storm_is_not_the_drivers_offence_and_takes_few_lines(stages: li
     d.ok(Opcode.QUERY_ADAPTER)
     assert d.event(1) is not None
     d.down(own)
-    seen = stage.serving.seen
+    seen = stage.serving.observer
     assert seen.offences == []
     assert {(o.name, fault) for _, o, fault in seen.excused} == {("eq-overrun", "request-storm")}
     assert len(stage.said) < 100

@@ -8,7 +8,8 @@ from fwpages.auditor.audit import audit
 from fwpages.device import PlannedFault, Want
 from fwpages.prm.opcodes import Opcode
 from fwpages.scenario import ScenarioError, load
-from fwpages.scenario.served_runner import PATIENCE, ServedRun
+from fwpages.scenario.served_runner import ServedRun
+from fwpages.scenario.served_steps import PATIENCE
 from tests.scenario.stage import START, Stage, request, steps
 
 
@@ -53,7 +54,7 @@ def test_books_and_trace_agree(stages: list[Stage], tmp_path_factory: pytest.Tem
     d.give(0x31, 40)
     d.down(own)
     stage.writer.end()
-    (session,) = stage.serving.seen.sessions
+    (session,) = stage.serving.observer.sessions
     assert session.end == "closed"
     vf0 = session.functions["vf0"]
     path = tmp_path_factory.mktemp("t") / "trace.jsonl"
@@ -80,7 +81,7 @@ def test_steps_at_their_moment(stages: list[Stage]) -> None:
     stage.later(5.0)
     assert [e.num_pages for e in (d.event(1), d.event(1)) if e] == [1, 2]
     assert d.event(1) is None
-    while stage.serving.seen.commands < 20:
+    while stage.serving.observer.commands < 20:
         d.ok(0x107, 3, function_id=0x31)
     event = d.event(1)
     assert event is not None
@@ -172,8 +173,8 @@ def test_every_client_lives_it_anew(stages: list[Stage]) -> None:
         assert event is not None
         assert event.num_pages == 2
         d.close()
-        assert [s.end for s in stage.serving.seen.sessions] == ["gone"] * (n + 1)
-        assert stage.serving.seen.sessions[-1].total("held") == START
+        assert [s.end for s in stage.serving.observer.sessions] == ["gone"] * (n + 1)
+        assert stage.serving.observer.sessions[-1].total("held") == START
         assert stage.held("self") == 0
 
 
@@ -207,8 +208,8 @@ def test_offences_have_their_names(stages: list[Stage]) -> None:
     with pytest.raises(AssertionError):
         d.give(0x31, 1)
     d.write(0, 0x18, b"\0\0\0\2")
-    assert [(n, o.name) for n, o in stage.serving.seen.offences] == [(1, "unrequested-give"), (1, "not-owned")]
-    assert not stage.serving.seen.sessions[0].clean
+    assert [(n, o.name) for n, o in stage.serving.observer.offences] == [(1, "unrequested-give"), (1, "not-owned")]
+    assert not stage.serving.observer.sessions[0].clean
 
 
 def test_faults(stages: list[Stage]) -> None:
@@ -219,7 +220,7 @@ def test_faults(stages: list[Stage]) -> None:
     stage.serving.device.stir(Want("vf0", 1))
     with pytest.raises(AssertionError):
         d.give(0x31, 1)
-    assert stage.serving.seen.sessions[0].refused == 1
+    assert stage.serving.observer.sessions[0].refused == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.scenario.served_runner import LOST_FOR, PATIENCE, QUIET, RESET_PATIENCE
+from fwpages.scenario.served_steps import LOST_FOR, PATIENCE, QUIET, RESET_PATIENCE
 from tests.link.vfio_driver import BAR, QUEUE, Driver
 from tests.scenario.stage import START, Stage, request, steps
 
@@ -35,7 +35,7 @@ def test_fatal_state(stages: list[Stage], tmp_path: Path) -> None:
     stage.later(3)
     assert stage.serving.missed == ("step[3] (open)", "step[4] (request)")
     reset(d)
-    (session,) = stage.serving.seen.sessions
+    (session,) = stage.serving.observer.sessions
     assert (session.trouble, session.end, session.total("held"), session.clean) == ("health", "reset", START + 5, True)
     d.up()
     event = d.event(1)
@@ -67,7 +67,7 @@ def test_fatal_state_that_the_driver_does_not_mind(stages: list[Stage]) -> None:
     stage.later(2)
     assert stage.serving.unfollowed == ["health: the driver has not reset the device"]
     assert stage.serving.missed == ("step[2] (request)",), "firmware in that state asks for nothing"
-    assert not stage.serving.seen.sessions[0].clean
+    assert not stage.serving.observer.sessions[0].clean
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [((), LOST_FOR), (('do = "wait"\nseconds = 3',), 3.0)])
@@ -91,7 +91,7 @@ def test_lost_link(stages: list[Stage], wait: tuple[str, ...], seconds: float) -
     d.give(own, 1)
     d.down(own)
     assert stage.serving.finished
-    assert [(s.trouble, s.end, s.clean) for s in stage.serving.seen.sessions] == [
+    assert [(s.trouble, s.end, s.clean) for s in stage.serving.observer.sessions] == [
         ("lost", "reset", True),
         (None, "closed", True),
     ]
@@ -139,6 +139,6 @@ def test_client_gone_in_trouble(stages: list[Stage]) -> None:
         stage.later(QUIET)
         assert d.read(BAR, 0, 4) == b"\xff" * 4
         d.close()
-        assert not stage.serving.seen.sessions[n].clean
+        assert not stage.serving.observer.sessions[n].clean
         stage.later(LOST_FOR + 1)
     assert "the link is back" not in stage.said

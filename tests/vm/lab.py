@@ -164,18 +164,18 @@ class Lab:
 
     def held(self) -> dict[str, int]:
         """Pages by function, as the firmware has them; only those that have some."""
-        inner = self.serving.seen.inner
+        inner = self.serving.observer.inner
         every = self.call(lambda: {s.name: inner.held(s.name) for s in inner.specs})
         return {name: n for name, n in every.items() if n}
 
     @property
     def session(self) -> ServedSession:
         """The latest session."""
-        return self.serving.seen.sessions[-1]
+        return self.serving.observer.sessions[-1]
 
     @property
     def offences(self) -> list[str]:
-        return [f"{o.name}: {o.detail}" for _, o in self.serving.seen.offences]
+        return [f"{o.name}: {o.detail}" for _, o in self.serving.observer.offences]
 
     def want(self, /, **pages: int) -> None:
         """Functions want so many more pages, or give so many back, all at once. ``_`` in a name stands for ``-``."""
@@ -206,7 +206,7 @@ class Lab:
 
     def sessions(self, n: int) -> None:
         """Wait until so many sessions have begun."""
-        self.wait(lambda: len(self.serving.seen.sessions) == n)
+        self.wait(lambda: len(self.serving.observer.sessions) == n)
 
     def text(self) -> str:
         """The trace so far, whole."""
@@ -227,7 +227,7 @@ class Lab:
         mine = self.held()
         theirs = g.ok(f"held {sum(mine.values())}").strip()
         assert int(theirs) == sum(mine.values()), (mine, g.pages())
-        self.call(self.serving.seen.inner.check)
+        self.call(self.serving.observer.inner.check)
         return mine
 
     def clean(self, g: Guest, sessions: int = 1) -> None:
@@ -235,14 +235,14 @@ class Lab:
         self.wait(lambda: self.session.end != "open")
         assert self.held() == {}
         assert self.session.clean, self.session
-        assert len(self.serving.seen.sessions) == sessions
+        assert len(self.serving.observer.sessions) == sessions
         assert self.offences == []
         assert self.serving.unfollowed == []
         wrong = complaints(g.console())
         assert not wrong, "\n".join(wrong)
         s = self.session
         assert s.total("given") == s.total("returned") + s.total("released")
-        self.call(self.serving.seen.inner.check)
+        self.call(self.serving.observer.inner.check)
 
     def __enter__(self) -> Lab:
         return self

@@ -21,7 +21,9 @@ def test_unload_and_load_twenty_times(new: Kernel, tmp_path: Path) -> None:
             lab.agree(g)
             g.ok("unload")
             lab.clean(g, sessions=n + 1)
-        assert {s.commands for s in lab.serving.seen.sessions[1:]} <= {s.commands for s in lab.serving.seen.sessions}
+        assert {s.commands for s in lab.serving.observer.sessions[1:]} <= {
+            s.commands for s in lab.serving.observer.sessions
+        }
         g.off()
 
 
@@ -58,10 +60,10 @@ def test_guest_is_killed_and_another_comes(new: Kernel, tmp_path: Path) -> None:
                 g.kill()
             lab.wait(lambda: lab.session.end == "gone")
             assert lab.held() == {}
-            assert lab.call(lambda: lab.serving.seen.inner.kept.size) == 0
+            assert lab.call(lambda: lab.serving.observer.inner.kept.size) == 0
             assert len(device.memory) == 0
             assert device.irqs.armed == ()
-            lab.call(lab.serving.seen.inner.check)
+            lab.call(lab.serving.observer.inner.check)
         with lab.guest(new) as g:
             g.ok("load")
             lab.until({"self": START})

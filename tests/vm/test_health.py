@@ -44,13 +44,13 @@ def ended(lab: Lab, g: Guest, trouble: str) -> None:
     lab.sessions(2)
     lab.until({"self": START})
     lab.agree(g)
-    first = lab.serving.seen.sessions[0]
+    first = lab.serving.observer.sessions[0]
     assert (first.trouble, first.end, first.dropped) == (trouble, "reset", True)
     late = in_time({name: f.held for name, f in first.functions.items()})
     g.ok("unload")
     lab.wait(lambda: lab.session.end == "closed")
     assert lab.held() == {}
-    assert all(s.clean for s in lab.serving.seen.sessions)
+    assert all(s.clean for s in lab.serving.observer.sessions)
     assert lab.offences == lab.serving.unfollowed == []
     assert not lab.serving.missed
     assert not [row for row in g.console().splitlines() if _BAD.search(row)]

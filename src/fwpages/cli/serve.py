@@ -156,7 +156,7 @@ def _session(s: ServedSession) -> dict[str, Any]:
 
 
 def _report(scenario: str, serving: ServedRun) -> ServeReport:
-    seen = serving.seen
+    seen = serving.observer
     took = getattr(serving.firmware, "took", ())
     offences = [{"session": n, "name": o.name, "detail": o.detail} for n, o in seen.offences]
     clean = not offences and all(s.clean for s in seen.sessions) and not serving.unfollowed

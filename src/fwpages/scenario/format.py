@@ -102,6 +102,11 @@ class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     when: When | None = None
 
     @property
+    def kind(self) -> str:
+        """The kind of step, as ``do`` names it."""
+        return str(self.__struct_config__.tag)
+
+    @property
     def triggered(self) -> bool:
         """It happens out of the row, when its moment comes."""
         return self.at is not None or self.after is not None or self.command is not None

@@ -18,6 +18,7 @@ from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario.event_lines import EventLines, OnEvent
+from fwpages.scenario.interpreter import Moment, MomentKind
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
 End: TypeAlias = Literal["open", "closed", "reset", "gone"]
@@ -26,12 +27,12 @@ Trouble: TypeAlias = Literal["health", "lost"]
 #: offences that are kept, the first of them: more would only repeat themselves
 MOST_OFFENCES = 1000
 #: a function's life begins or ends with these commands: the moment, and what the driver does
-_SWITCHES: Mapping[int, tuple[str, str]] = MappingProxyType(
+_SWITCHES: Mapping[int, tuple[MomentKind, str]] = MappingProxyType(
     {
-        Opcode.ENABLE_HCA: ("enable", "enables"),
-        Opcode.DISABLE_HCA: ("disable", "disables"),
-        Opcode.ALLOC_SF: ("enable", "allocates"),
-        Opcode.DEALLOC_SF: ("disable", "deallocates"),
+        Opcode.ENABLE_HCA: (MomentKind.ENABLE, "enables"),
+        Opcode.DISABLE_HCA: (MomentKind.DISABLE, "disables"),
+        Opcode.ALLOC_SF: (MomentKind.ENABLE, "allocates"),
+        Opcode.DEALLOC_SF: (MomentKind.DISABLE, "deallocates"),
     }
 )
 
@@ -81,7 +82,7 @@ class ServedSession:
 
 
 class Observer:
-    """Watches a device and keeps its books. ``moments`` have happened so far, named as in a step's ``after``."""
+    """Watches a device and keeps its books. ``moments`` have come so far."""
 
     def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
         self.firmware = firmware
@@ -91,7 +92,7 @@ class Observer:
         self.offences: list[tuple[int, Offence | WireOffence]] = []
         #: offences that an injected fault caused, with its name: they are not blamed on the driver
         self.excused: list[tuple[int, Offence | WireOffence, str]] = []
-        self.moments: set[str] = set()
+        self.moments: set[Moment] = set()
         self.commands = 0
         #: when the latest came
         self.last_command = 0.0
@@ -219,21 +220,21 @@ class Observer:
                 self.say(t, f"functions are named by {s.mode} from here on")
             case Opcode.CREATE_EQ if s.up is None and self.open:
                 s.up = t - s.begun
-                self.moments.add("open")
+                self.moments.add(Moment(MomentKind.OPEN))
                 self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
             case opcode if opcode in _SWITCHES and self.inner.phase is Phase.WORKING:
                 self._switched(t, c)
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 s.end, s.ended = "closed", t
-                self.moments.add("close")
+                self.moments.add(Moment(MomentKind.CLOSE))
                 self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
 
     def _switched(self, t: float, c: Command) -> None:
         """The driver's e-switch let a function begin its life, or end it."""
         spec = self.inner.eswitch_function(c)
         assert spec is not None, "firmware has done it, so that it knows whom it was about"
-        moment, words = _SWITCHES[c.opcode]
-        self.moments.add(f"{moment} {spec.name}")
+        kind, words = _SWITCHES[c.opcode]
+        self.moments.add(Moment(kind, spec.name))
         self.say(t, f"the driver {words} {spec.name}")
 
     def _held(self, s: ServedSession) -> str:
@@ -278,7 +279,7 @@ class Observer:
 
     def _raised(self, t: float, x: Raised) -> None:
         name = self._name(x.event.number, x.event.ec)
-        self.moments.add(f"request {name}")
+        self.moments.add(Moment(MomentKind.REQUEST, name))
         s = self.session
         if s is not None:
             s.requests += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,6 @@ from fwpages.host import (
     WantedMode,
     books,
 )
-from fwpages.host import Input as HostInput
 from fwpages.host.io import OperationKind
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
@@ -36,27 +35,14 @@ from fwpages.link.tap import Tap
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.assumptions import under
 from fwpages.scenario.fault_syntax import split, text
-from fwpages.scenario.format import (
-    CloseStep,
-    DisableStep,
-    EnableStep,
-    HealthStep,
-    LoseStep,
-    OpenStep,
-    RequestStep,
-    ResetStep,
-    Scenario,
-    ScenarioError,
-    Step,
-    WaitStep,
-)
-from fwpages.scenario.topology import check_moments, device_profile, fitting, functions
+from fwpages.scenario.format import OpenStep, Scenario, ScenarioError, Step
+from fwpages.scenario.interpreter import OWN, Moment, MomentKind, PlannedStep, Schedule, moment_of, planned
+from fwpages.scenario.topology import device_profile, functions
 
 MODE_BIT = "icm_mng_function_id_mode"
 #: steps of the link after which a device is called restless, and life goes on without waiting for it to come to rest:
 #: three times what a burst of as many page requests as the largest queue bound needs
 RESTLESS = 50_000
-_HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": Teardown.FORCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +108,15 @@ class ScenarioRun:
         if seed is not None:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
         pairs = functions(scenario, profile)
-        self.scenario = scenario
-        self.mode = mode
-        self.names = {spec.name: info for spec, info in pairs}
-        self._by_vport = {info.vport: spec.name for spec, info in pairs}
+        vports = {spec.name: info.vport for spec, info in pairs}
+        self._names = {vport: name for name, vport in vports.items()}
         self._by_identity = {
             who: spec.name for spec, _ in pairs for who in ((spec.function_id, spec.ec), (spec.vhca_id, False))
         }
         for n, step in enumerate(scenario.step):
             if isinstance(step, OpenStep) and step.mode == "vhca_id" and not profile.max.get(MODE_BIT):
                 raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
-        check_moments(scenario, self.names)
-        self._plan = [self._resolve(n, step) for n, step in enumerate(scenario.step)]
+        self._schedule = Schedule(planned(scenario, list(vports)), begun=0.0)
         config = Config(profile.supplier, bounds=scenario.bounds.bounds())
         of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
@@ -147,30 +130,21 @@ class ScenarioRun:
             on_event=self._heard,
         )
         self.link.feed(FunctionsChanged(tuple(info for _, info in pairs)))
+        self._actions = _Actions(self.link, mode, vports, self._wait)
         self._on_step = on_step
-        self._moments: set[str] = set()
-        self._waiting = [n for n, step in enumerate(scenario.step) if step.triggered]
+        self._moments: set[Moment] = set()
         # by session: an open that is refused for want of a fence ends in the session before it, which is told of once.
         # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
         self._failed: list[FailedOperation] = []
         self._skipped: list[str] = []
 
-    def _resolve(self, n: int, step: Step) -> tuple[str, ...]:
-        """The functions that a step is about, in the file's order; ScenarioError where there are none."""
-        pattern = getattr(step, "function", None)
-        if pattern is None:
-            return ()
-        allowed = [*self.names, "self"] if isinstance(step, RequestStep) else list(self.names)
-        return fitting(n, pattern, allowed)
-
     def run(self) -> RunResult:
-        """Everything from the first step to the last; raises ScenarioError where a step cannot be taken."""
-        for n, step in enumerate(self.scenario.step):
-            if not step.triggered:
-                self._take(n, step)
-                if step.settle:
-                    self._settle()
+        """Take every step from the first to the last; raises ScenarioError where a step cannot be taken."""
+        while step := self._schedule.next_in_row:
+            self._take(step)
+            if step.step.settle:
+                self._settle()
         self._settle(math.inf)
         self.link.check()
         return self._result()
@@ -184,7 +158,7 @@ class ScenarioRun:
         for _ in range(RESTLESS):
             if self._fire() or self.link.step():
                 continue
-            due, at = self.link.deadline, self._next_moment()
+            due, at = self.link.deadline, self._next_time()
             if due is None and until is None:
                 return
             if until is not None and min((t for t in (due, at) if t is not None), default=math.inf) > until:
@@ -195,77 +169,49 @@ class ScenarioRun:
                 return
         self._skipped.append(f"coming to rest: still busy after {RESTLESS} steps at {self.link.now:.3f} s")
 
-    def _next_moment(self) -> float | None:
-        """The next time that a step names; one whose time has come waits for something else."""
-        times = (self.scenario.step[n].at for n in self._waiting)
-        return min((t for t in times if t is not None and t > self.link.now), default=None)
+    def _next_time(self) -> float | None:
+        """The next time that a step names; a step whose time has come waits for something else."""
+        return min((t for t in self._schedule.times if t > self.link.now), default=None)
 
     def _fire(self) -> bool:
-        """The first triggered step whose moment has come."""
-        for n in self._waiting:
-            step = self.scenario.step[n]
-            due = (
-                (step.at is None or self.link.now >= step.at)
-                and (step.after is None or step.after in self._moments)
-                and (step.command is None or self.link.submitted >= step.command)
-            )
-            if due:
-                self._waiting.remove(n)
-                self._take(n, step)
-                return True
-        return False
+        """Take the first triggered step that is due."""
+        step = next(self._schedule.due(self._moments, self.link.now, self.link.submitted), None)
+        if step is not None:
+            self._take(step)
+        return step is not None
 
-    def _take(self, n: int, step: Step) -> None:
+    def _take(self, step: PlannedStep) -> None:
+        self._schedule.taken(step)
         if self._on_step is not None:
-            self._on_step(n, step)
-        if step.only is not None and step.only != self.link.host.session.mode:
+            self._on_step(step.number, step.step)
+        if not step.applies(self.link.host.session.mode):
             return
         try:
-            self._do(n, step)
+            step.perform(self._actions)
         except Misuse as e:
             if not (self.link.took or self._failed):
-                raise ScenarioError(f"step[{n}] ({_tag(step)}): {e}") from None
-            self._skipped.append(f"step[{n}] ({_tag(step)}): {e}")
+                raise ScenarioError(f"{step}: {e}") from None
+            self._skipped.append(f"{step}: {e}")
 
-    def _do(self, n: int, step: Step) -> None:
-        link = self.link
-        match step:
-            case OpenStep():
-                link.feed(Open(step.mode if self.mode == "auto" else self.mode))
-            case CloseStep():
-                link.feed(Close(_HOW[step.how]))
-            case EnableStep() | DisableStep():
-                for name in self._plan[n]:
-                    vport = self.names[name].vport
-                    link.feed(EnableVport(vport) if isinstance(step, EnableStep) else DisableVport(vport))
-            case RequestStep():
-                for name in self._plan[n]:
-                    link.stir(Want(name, step.pages))
-            case ResetStep():
-                for name in self._plan[n]:
-                    link.stir(ResetFunction(name))
-            case HealthStep() | LoseStep():
-                trouble: HostInput = HealthFatal(step.reason) if isinstance(step, HealthStep) else LinkLost(step.reason)
-                link.feed(trouble)
-            case WaitStep():
-                self._wait_until(link.now + step.seconds)
-
-    def _wait_until(self, then: float) -> None:
+    def _wait(self, seconds: float) -> None:
+        then = self.link.now + seconds
         self._settle(then)
         self.link.now = max(self.link.now, then)
 
     def _heard(self, e: Done | Finding | Raised) -> None:
         if isinstance(e, Done):
-            done = e.operation
-            name = done.kind.value if done.vport is None else f"{done.kind.value} {self._by_vport[done.vport]}"
-            self._moments.add(name)
+            operation = e.operation
+            name = "" if operation.vport is None else self._names[operation.vport]
+            moment = moment_of(operation.kind, name)
+            if moment is not None:
+                self._moments.add(moment)
             if not e.ok:
-                self._failed.append(FailedOperation(name, e.detail))
-            if done.kind is OperationKind.OPEN:
+                self._failed.append(FailedOperation(f"{operation.kind} {name}".rstrip(), e.detail))
+            if operation.kind is OperationKind.OPEN:
                 self._note(self.link.host.before)
         elif isinstance(e, Raised):
-            name = self._by_identity.get((e.event.number, e.event.ec), "self")
-            self._moments.add(f"request {name}")
+            name = self._by_identity.get((e.event.number, e.event.ec), OWN)
+            self._moments.add(Moment(MomentKind.REQUEST, name))
 
     def _note(self, of: Books | None) -> None:
         if of is not None:
@@ -276,13 +222,12 @@ class ScenarioRun:
         self._note(host.before)
         if host.session.number:
             self._note(books(host))
-        steps = (f"step[{n}] ({_tag(self.scenario.step[n])})" for n in self._waiting)
         return RunResult(
             tuple(self._books.values()),
             tuple(self.link.offences),
             tuple(self.link.excused),
             tuple(self._failed),
-            (*steps, *(f"fault {text(f)}" for f in self.link.missed)),
+            (*map(str, self._schedule.left), *(f"fault {text(f)}" for f in self.link.missed)),
             self.link.submitted,
             self.link.now,
             self.link.mapped,
@@ -291,5 +236,35 @@ class ScenarioRun:
         )
 
 
-def _tag(step: Step) -> str:
-    return str(step.__struct_config__.tag)
+@dataclass(frozen=True, slots=True)
+class _Actions:
+    """The steps' actions as inputs of our own host and firmware; ``wait`` lets virtual time pass."""
+
+    link: InProcess
+    mode: WantedMode
+    vports: Mapping[str, int]
+    wait: Callable[[float], None]
+
+    def open(self, mode: WantedMode) -> None:
+        self.link.feed(Open(mode if self.mode == "auto" else self.mode))
+
+    def close(self, teardown: Teardown) -> None:
+        self.link.feed(Close(teardown))
+
+    def enable(self, function: str) -> None:
+        self.link.feed(EnableVport(self.vports[function]))
+
+    def disable(self, function: str) -> None:
+        self.link.feed(DisableVport(self.vports[function]))
+
+    def request(self, function: str, pages: int) -> None:
+        self.link.stir(Want(function, pages))
+
+    def reset(self, function: str) -> None:
+        self.link.stir(ResetFunction(function))
+
+    def health(self, reason: str) -> None:
+        self.link.feed(HealthFatal(reason))
+
+    def lose_link(self, reason: str, seconds: float) -> None:  # noqa: ARG002  # our link comes back with a reset
+        self.link.feed(LinkLost(reason))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
-
 import msgspec
 
 from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
@@ -98,21 +95,3 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
             )
         )
     return tuple(out)
-
-
-def fitting(n: int, pattern: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The names, in their order, that the ``function`` of step ``n`` stands for; ScenarioError where there are none."""
-    found = tuple(name for name in names if fnmatchcase(name, pattern))
-    if not found:
-        why = f"fits none of {', '.join(names)}" if names else "fits nothing: the scenario has no functions"
-        raise ScenarioError(f"step[{n}].function: {pattern!r} {why}")
-    return found
-
-
-def check_moments(scenario: Scenario, names: Iterable[str]) -> None:
-    """Every ``after`` names what can happen with functions of these names; ScenarioError otherwise."""
-    possible = ["open", "close", "request self"]
-    possible += [f"{verb} {name}" for name in names for verb in ("enable", "disable", "request")]
-    for n, step in enumerate(scenario.step):
-        if step.after is not None and step.after not in possible:
-            raise ScenarioError(f"step[{n}].after: {step.after!r} never happens; there are {', '.join(possible)}")

@@ -11,6 +11,7 @@ from fwpages.explore.model.world import Reach
 from fwpages.host import PageRequest
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Identity, Mode
+from fwpages.scenario.interpreter import Moment, MomentKind
 from tests.explore.small import DESIGNS, WORLDS, at, small, wander
 
 
@@ -50,7 +51,7 @@ def test_what_was_said_last_is_no_part_of_a_state() -> None:
         {"reach": Reach.UNTIL_RESET},
         {"resets": 1},
         {"lasting": ("give-refused",)},
-        {"moments": frozenset({"close"})},
+        {"moments": frozenset({Moment(MomentKind.CLOSE)})},
         {"found": frozenset({"give-failed"})},
         {"inbox": (PageRequest(1, PageRequestEvent(0x31, 1)),)},
     ],

@@ -16,6 +16,7 @@ from fwpages.host import Answered, Done, Fenced, Finding, LinkLost, Map, Mapped,
 from fwpages.host import Effect as DriverEffect
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode
+from fwpages.scenario.interpreter import Moment, MomentKind, moment_of
 
 #: commands by which the e-switch works on a function
 _VPORT_COMMANDS = (Opcode.ENABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.ALLOC_SF)
@@ -60,7 +61,7 @@ def _carry_out(w: World, effect: DriverEffect) -> None:
             w.resets += 1
         case Done():
             w.awaited = tuple(None if a == effect.operation else a for a in w.awaited)
-            _happened(w, w.rules.moment(effect.operation))
+            _happened(w, moment_of(effect.operation.kind, w.rules.function(effect.operation)))
         case Finding():
             w.found |= {effect.name}
         case _:  # memory that is unmapped is no concern of the firmware's
@@ -77,8 +78,8 @@ def _submit(w: World, e: Send) -> None:
         w.inbox = (*w.inbox, LinkLost("the device is out of reach"))
 
 
-def _happened(w: World, moment: str) -> None:
-    if moment in w.rules.awaited_moments:
+def _happened(w: World, moment: Moment | None) -> None:
+    if moment is not None and moment in w.rules.awaited_moments:
         w.moments |= {moment}
 
 
@@ -100,7 +101,7 @@ def carry_out(w: World, effects: list[DeviceEffect], send: Send | None) -> bool:
                 _complete(w, send, e.answer)
         elif isinstance(e, Raised):
             w.inbox = (*w.inbox, PageRequest(w.session, e.event))
-            _happened(w, f"request {w.name(e.event.function(w.firmware.mode))}")
+            _happened(w, Moment(MomentKind.REQUEST, w.name(e.event.function(w.firmware.mode))))
         elif isinstance(e, ResetDone):
             return feed_driver(w, Fenced(Proof.FUNCTION_LEVEL_RESET))
     _release_answers(w)

@@ -70,7 +70,7 @@ class UserActs:
         n = w.rules.users.index(self.user)
         deed = w.rules.plan[self.user][w.next_deed[n]]
         w.next_deed = (*w.next_deed[:n], w.next_deed[n] + 1, *w.next_deed[n + 1 :])
-        if deed.only is not None and deed.only is not w.driver.view().mode:
+        if not deed.step.applies(w.driver.view().mode):
             return True
         if isinstance(deed.act, Want):
             return _want(w, deed.act)
@@ -358,8 +358,7 @@ def _may(w: World, n: int) -> bool:
     deeds = w.rules.plan[w.rules.users[n]]
     if w.next_deed[n] >= len(deeds) or w.awaited[n] is not None:
         return False
-    after = deeds[w.next_deed[n]].after
-    return after is None or after in w.moments
+    return deeds[w.next_deed[n]].step.due(w.moments)
 
 
 def _commands(w: World) -> Iterator[Move]:

@@ -6,39 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fwpages.device import FunctionSpec, ResetFunction, Want
-from fwpages.host import Close, DisableVport, EnableVport, HealthFatal, LinkLost, Open, VportInfo
+from fwpages.host import Close, DisableVport, EnableVport, HealthFatal, LinkLost, Open, VportInfo, WantedMode
 from fwpages.host import Input as HostInput
 from fwpages.host.io import CLOSE, OPEN, Operation, OperationKind
 from fwpages.pages.words import many
-from fwpages.prm.identity import Mode
 from fwpages.prm.opcodes import Teardown
-from fwpages.scenario import Scenario, ScenarioError
-from fwpages.scenario.format import (
-    CloseStep,
-    DisableStep,
-    EnableStep,
-    HealthStep,
-    LoseStep,
-    OpenStep,
-    RequestStep,
-    ResetStep,
-    Step,
-    WaitStep,
-)
-from fwpages.scenario.topology import check_moments, fitting
-
-_HOW = {"graceful": Teardown.GRACEFUL, "fast": Teardown.PREPARE_FAST, "forced": Teardown.FORCE}
+from fwpages.scenario import Scenario, ScenarioError, about
+from fwpages.scenario.interpreter import PlannedStep, planned
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One thing that a user does. ``awaits``: what must have ended before the same user goes on, as Done names it."""
+    """One thing that a user does. ``awaits``: the operation that must have ended before the same user goes on."""
 
+    step: PlannedStep
     words: str
     act: HostInput | Want | ResetFunction
     awaits: Operation | None = None
-    after: str | None = None
-    only: Mode | None = None
 
 
 #: a user → what it does, in order
@@ -48,54 +32,78 @@ Plan = Mapping[str, tuple[Deed, ...]]
 def plan(scenario: Scenario, pairs: tuple[tuple[FunctionSpec, VportInfo], ...]) -> Plan:
     """The deeds of every user, in the file's order.
 
-    Users: ``driver`` opens and closes, ``eswitch`` enables and disables vports, and each function has a life of its
-    own (``vf0``). A user's next deed waits until the last one has ended, unless that says ``settle = false``;
-    different users wait for each other only where ``after`` says so. ScenarioError for what a world cannot have.
+    Users: ``driver`` opens and closes, ``eswitch`` enables and disables vports, and each function is a user of its own
+    (``vf0``). A user's next deed waits until the last one has ended, unless that says ``settle = false``; different
+    users wait for each other only where ``after`` says so. ScenarioError for what a world cannot have.
     """
     lanes: dict[str, list[Deed]] = {"driver": [], "eswitch": []}
     vports = {spec.name: info.vport for spec, info in pairs}
-    check_moments(scenario, vports)
-    for n, step in enumerate(scenario.step):
-        if step.at is not None or step.command is not None or isinstance(step, WaitStep):
-            raise ScenarioError(f"step[{n}]: a world has no clock: say `after`, or leave the moment open")
-        for lane, deed in _deeds(n, step, vports):
-            lanes.setdefault(lane, []).append(deed)
+    users = _Users(vports)
+    for step in planned(scenario, list(vports)):
+        if step.step.at is not None or step.step.command is not None:
+            raise ScenarioError(f"step[{step.number}]: {_NO_CLOCK}")
+        with about(f"step[{step.number}]"):
+            moves = step.perform(users)
+        for m in moves:
+            awaits = m.operation if step.step.settle else None
+            lanes.setdefault(m.user, []).append(Deed(step, m.words, m.act, awaits))
     return {lane: tuple(deeds) for lane, deeds in lanes.items() if deeds}
 
 
-def _deeds(n: int, step: Step, vports: dict[str, int]) -> list[tuple[str, Deed]]:
-    match step:
-        case OpenStep():
-            return [("driver", _deed(step, "open", Open(step.mode), OPEN))]
-        case CloseStep():
-            how = "" if step.how == "graceful" else f" ({step.how})"
-            return [("driver", _deed(step, f"close{how}", Close(_HOW[step.how]), CLOSE))]
-        case HealthStep():
-            return [("driver", _deed(step, "fatal health", HealthFatal(step.reason), None))]
-        case LoseStep():
-            return [("driver", _deed(step, "link lost", LinkLost(step.reason), None))]
-        case EnableStep() | DisableStep():
-            enable = isinstance(step, EnableStep)
-            kind, make = (OperationKind.ENABLE, EnableVport) if enable else (OperationKind.DISABLE, DisableVport)
-            return [
-                ("eswitch", _deed(step, f"{kind} {f}", make(vports[f]), Operation(kind, vports[f])))
-                for f in fitting(n, step.function, list(vports))
-            ]
-        case RequestStep():
-            found = fitting(n, step.function, [*vports, "self"])
-            return [(f, _deed(step, wants(f, step.pages), Want(f, step.pages), None)) for f in found]
-        case ResetStep():
-            return [
-                (f, _deed(step, f"reset of {f}", ResetFunction(f), None))
-                for f in fitting(n, step.function, list(vports))
-            ]
-        case _:  # a wait was refused before
-            return []
+_NO_CLOCK = "a world has no clock: say `after`, or leave the moment open"
 
 
-def _deed(step: Step, words: str, act: HostInput | Want | ResetFunction, awaits: Operation | None) -> Deed:
-    only = None if step.only is None else Mode(step.only)
-    return Deed(words, act, awaits if step.settle else None, step.after, only)
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A user's action, in words and as an input; ``operation`` is the one that it begins."""
+
+    user: str
+    words: str
+    act: HostInput | Want | ResetFunction
+    operation: Operation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Users:
+    """The steps' actions as moves of users: nothing happens yet. ``vports`` has the functions by name."""
+
+    vports: Mapping[str, int]
+
+    def open(self, mode: WantedMode) -> _Move:
+        return _Move("driver", "open", Open(mode), OPEN)
+
+    def close(self, teardown: Teardown) -> _Move:
+        return _Move("driver", _CLOSES[teardown], Close(teardown), CLOSE)
+
+    def enable(self, function: str) -> _Move:
+        vport = self.vports[function]
+        return _Move("eswitch", f"enable {function}", EnableVport(vport), Operation(OperationKind.ENABLE, vport))
+
+    def disable(self, function: str) -> _Move:
+        vport = self.vports[function]
+        return _Move("eswitch", f"disable {function}", DisableVport(vport), Operation(OperationKind.DISABLE, vport))
+
+    def request(self, function: str, pages: int) -> _Move:
+        return _Move(function, wants(function, pages), Want(function, pages))
+
+    def reset(self, function: str) -> _Move:
+        return _Move(function, f"reset of {function}", ResetFunction(function))
+
+    def health(self, reason: str) -> _Move:
+        return _Move("driver", "fatal health", HealthFatal(reason))
+
+    def lose_link(self, reason: str, seconds: float) -> _Move:  # noqa: ARG002  # a world has no clock
+        return _Move("driver", "link lost", LinkLost(reason))
+
+    def wait(self, seconds: float) -> _Move:  # noqa: ARG002  # a world has no clock
+        raise ScenarioError(_NO_CLOCK)
+
+
+_CLOSES = {
+    Teardown.GRACEFUL: "close",
+    Teardown.PREPARE_FAST: "close (fast)",
+    Teardown.FORCE: "close (forced)",
+}
 
 
 def wants(function: str, pages: int) -> str:

@@ -23,6 +23,7 @@ from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.assumptions import assumed, under
 from fwpages.scenario.fault_syntax import known
 from fwpages.scenario.format import ExpectTable, Switch
+from fwpages.scenario.interpreter import Moment
 from fwpages.scenario.topology import device_profile, functions
 
 
@@ -138,9 +139,9 @@ class Rules:
         return tuple(Injected(name, row) for name, row in rows if isinstance(row, kind))
 
     @cached_property
-    def awaited_moments(self) -> frozenset[str]:
+    def awaited_moments(self) -> frozenset[Moment]:
         """The moments that some deed waits for: no others are part of a state."""
-        return frozenset(d.after for deeds in self.plan.values() for d in deeds if d.after is not None)
+        return frozenset(d.step.after for deeds in self.plan.values() for d in deeds if d.step.after is not None)
 
     @cached_property
     def names(self) -> Mapping[Identity, tuple[str, ...]]:

@@ -38,6 +38,7 @@ from fwpages.host import Effect as DriverEffect
 from fwpages.host.io import Operation
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command
+from fwpages.scenario.interpreter import Moment
 
 #: this many TAKEs in a row that returned no page are more than the deadlines of any world leave room for
 MANY_FRUITLESS = 9
@@ -86,7 +87,7 @@ class World:
     reach: Reach = Reach.REACHABLE
     next_deed: tuple[int, ...] = ()
     awaited: tuple[Operation | None, ...] = ()
-    moments: frozenset[str] = frozenset()
+    moments: frozenset[Moment] = frozenset()
     faults_left: int = 0
     timeouts_left: int = 0
     lasting: tuple[str, ...] = ()

@@ -1,0 +1,244 @@
+"""The steps of a scenario with one driver of a served device: which are taken, and which are still waited for.
+
+The driver opens and closes the device; the scenario does the rest. ``open`` counts as taken when the driver takes page
+requests, ``close`` when it has closed the device. All other steps need a device that is open and not stopped; they are
+taken at once, and what the driver has to do about them is written down: a function that is to hold so many pages, a
+device that is to be reset. The next step of the row waits until the driver has done so, or has had its time.
+
+``health`` and ``lose-link`` concern the whole device. In the row they wait until the driver has finished loading, which
+shows in that it sends no command for ``QUIET`` seconds; with a trigger they come at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fwpages.device import ResetFunction, Submitted, Want
+from fwpages.host import WantedMode
+from fwpages.link.queue.device import Seen
+from fwpages.link.vfio_user.served_device import ServedDevice
+from fwpages.pages.words import many
+from fwpages.prm.opcodes import Teardown
+from fwpages.scenario.format import CloseStep, HealthStep, LoseStep, OpenStep, WaitStep
+from fwpages.scenario.interpreter import Moment, MomentKind, PlannedStep, Schedule
+from fwpages.scenario.observer import Observer
+
+#: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
+#: processor that shares its host with others gives 50,000 pages in a few seconds
+PATIENCE = 60.0
+#: seconds without a command after which a driver counts as done with loading: to break the device during the load, let
+#: ``health`` or ``lose-link`` come ``at`` a time or ``after`` something
+QUIET = 3.0
+#: seconds for a driver to reset a device in a fatal state. Linux notices within some two seconds (``poll_health``), but
+#: first ends what it is doing: a command of its load or unload that is not answered takes 60 s
+RESET_PATIENCE = 2 * PATIENCE
+#: seconds that a link is lost for where the scenario does not say
+LOST_FOR = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A function that is to hold so many pages (4 KiB each), by a time at the latest."""
+
+    function: str
+    held: int
+    until: float
+
+
+class ServedSteps:
+    """The steps with one client, from its connection on; times are seconds of the served device.
+
+    ``pages`` has the pages that each function wants once it is enabled. Steps that the driver has not followed in time
+    are added to ``unfollowed``.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[PlannedStep],
+        device: ServedDevice,
+        observer: Observer,
+        pages: Mapping[str, int],
+        unfollowed: list[str],
+    ) -> None:
+        self._schedule = Schedule(steps)
+        self._device = device
+        self._observer = observer
+        self._pages = pages
+        self._unfollowed = unfollowed
+        self._expected: list[Expected] = []
+        self._not_before = 0.0
+        #: when the row's ``health`` or ``lose-link`` comes at the latest, whether the driver is quiet or not
+        self._break_by: float | None = None
+        #: until when the link is lost; until when the driver should have reset a device in a fatal state
+        self._lost_until: float | None = None
+        self._reset_until: float | None = None
+        #: the session that the row has come to
+        self._session = 0
+        self._commands_before = observer.commands
+        observer.moments.clear()
+
+    # -- for the run ------------------------------------------------------------------------------------------------
+
+    @property
+    def left(self) -> tuple[PlannedStep, ...]:
+        """The steps not yet taken."""
+        return self._schedule.left
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times at which to call ``go_on``, those that have passed included."""
+        until = (t for t in (self._lost_until, self._reset_until) if t is not None)
+        return (self._not_before, *(e.until for e in self._expected), *until, *self._schedule.times)
+
+    def observe(self, t: float, x: Seen) -> None:
+        """Start the clock of the steps with the first command: a machine that starts resets the device before it."""
+        if self._schedule.begun is None and isinstance(x, Submitted):
+            self._schedule.begun = t
+
+    def disconnected(self) -> None:
+        """The client is gone: neither the link nor a reset is waited for."""
+        self._lost_until = self._reset_until = None
+
+    def go_on(self) -> None:
+        """Take every step whose turn or trigger has come."""
+        self._restore()
+        self._fire()
+        while (step := self._schedule.next_in_row) is not None and self._at_rest() and self._take(step):
+            self._schedule.taken(step)
+            self._fire()
+
+    # -- when a step is taken ---------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        """Bring the link back when its time has come."""
+        if self._lost_until is not None and self._device.now >= self._lost_until:
+            self._lost_until = None
+            self._device.restore()
+            self._observer.back(self._device.now)
+
+    def _fire(self) -> None:
+        """Take the triggered steps that are due."""
+        commands = self._observer.commands - self._commands_before
+        for step in self._schedule.due(self._observer.moments, self._device.now, commands):
+            if self._take(step):
+                self._schedule.taken(step)
+
+    def _take(self, step: PlannedStep) -> bool:
+        """Take this step; False where it has to wait for the driver."""
+        if not isinstance(step.step, OpenStep | CloseStep):
+            if not self._observer.open or (self._device.stopped and not isinstance(step.step, WaitStep)):
+                return False
+            if not step.applies(self._observer.inner.mode):
+                return True
+        if isinstance(step.step, HealthStep | LoseStep) and not (step.step.triggered or self._quiet()):
+            return False
+        done = all(step.perform(self))
+        if done and not step.step.settle:
+            self._expected.clear()
+            self._reset_until = None
+        return done
+
+    def _quiet(self) -> bool:
+        """Tell whether the driver has finished loading, or has had ``PATIENCE``; if not, wait for the time."""
+        now = self._device.now
+        if self._break_by is None:
+            self._break_by = now + PATIENCE
+        self._not_before = min(self._observer.last_command + QUIET, self._break_by)
+        if now < self._not_before:
+            return False
+        self._break_by = None
+        return True
+
+    def _at_rest(self) -> bool:
+        """Tell whether the driver has followed every step so far, or has had its time."""
+        if self._device.now < self._not_before or not self._recovered():
+            return False
+        self._expected = [e for e in self._expected if self._pending(e)]
+        return not self._expected
+
+    def _pending(self, e: Expected) -> bool:
+        inner = self._observer.inner
+        held = inner.held(e.function)
+        if held == e.held or (held < e.held and not inner.asks(e.function)) or not self._observer.open:
+            return False
+        if self._device.now < e.until:
+            return True
+        self._unfollowed.append(f"{e.function}: {many(held)} held, {e.held:,} expected")
+        return False
+
+    def _recovered(self) -> bool:
+        """Tell whether no reset is waited for."""
+        if self._reset_until is None:
+            return True
+        if self._device.stopped and self._device.now < self._reset_until:
+            return False
+        if self._device.stopped:
+            self._unfollowed.append("health: the driver has not reset the device")
+        self._reset_until = None
+        return True
+
+    # -- actions: True where the step is taken ----------------------------------------------------------------------
+
+    def open(self, mode: WantedMode) -> bool:  # noqa: ARG002  # the driver chooses
+        """Tell whether the driver has opened the device anew and takes page requests."""
+        s = self._observer.session
+        if s is None or s.number == self._session or not self._observer.open:
+            return False
+        self._session = s.number
+        return True
+
+    def close(self, teardown: Teardown) -> bool:  # noqa: ARG002  # the driver chooses
+        """Tell whether the driver has closed the session that the row has come to."""
+        return self._session > 0 and self._observer.sessions[self._session - 1].end != "open"
+
+    def enable(self, function: str) -> bool:
+        """Let the function ask for its pages by itself: the driver need not have an e-switch."""
+        pages = self._pages[function]
+        self._stir(Want(function, pages), self._observer.inner.held(function) + pages)
+        self._observer.moments.add(Moment(MomentKind.ENABLE, function))
+        return True
+
+    def disable(self, function: str) -> bool:
+        """Let the function give its pages back by itself."""
+        self._stir(ResetFunction(function), 0)
+        self._observer.moments.add(Moment(MomentKind.DISABLE, function))
+        return True
+
+    def request(self, function: str, pages: int) -> bool:
+        """Let firmware ask for pages of the function, or give some back."""
+        return self._stir(Want(function, pages), max(0, self._observer.inner.held(function) + pages))
+
+    def reset(self, function: str) -> bool:
+        """Let the function be reset."""
+        return self._stir(ResetFunction(function), 0)
+
+    def health(self, reason: str) -> bool:
+        """Put the device into a fatal state, in which it stays until the driver resets it."""
+        now = self._device.now
+        self._expected.clear()
+        self._reset_until = now + RESET_PATIENCE
+        self._device.fail(reason)
+        self._observer.troubled(now, "health", reason)
+        return True
+
+    def lose_link(self, reason: str, seconds: float) -> bool:
+        """Take the device out of reach; it loses its state, and comes back as after a reset."""
+        now = self._device.now
+        self._expected.clear()
+        self._lost_until = now + (seconds or LOST_FOR)
+        self._device.lose()
+        self._observer.troubled(now, "lost", reason)
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Let the row wait."""
+        self._not_before = self._device.now + seconds
+        return True
+
+    def _stir(self, x: Want | ResetFunction, held: int) -> bool:
+        """Let this happen inside the device; the function is to hold so many pages then."""
+        self._expected = [e for e in self._expected if e.function != x.function]
+        self._expected.append(Expected(x.function, held, self._device.now + PATIENCE))
+        self._device.stir(x)
+        return True
