@@ -8,16 +8,36 @@ import pytest
 from fwpages import cli
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_commands_by_group(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.invoke(["--help"]) == 0
-    out = capsys.readouterr().out
-    assert all(name in out for name in cli.COMMANDS)
+    lines = capsys.readouterr().out.splitlines()
+    groups = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert groups == ["Options", "Files", "Test a driver", "Model", "List"], "a group without commands is not there"
+    names = {line.split()[0] for line in lines if line.startswith("  ") and line[2] not in " -"}
+    assert names >= {"audit", "explain", "import-profile", "serve", "run", "explore", "review", "list"}
+    assert not names & {"bench", "decode", "profile"}
 
 
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in cli.COMMANDS:
+def test_a_commands_help_begins_with_its_line_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, line in cli.COMMANDS.items():
         assert cli.invoke([name, "--help"]) == 0
-        assert f"fwpages {name}" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"fwpages {name}" in out
+        assert line in " ".join(out.split())
+
+
+@pytest.mark.parametrize(("old", "new"), [("decode", "explain"), ("profile", "import-profile")])
+def test_a_command_answers_to_the_name_that_it_had(old: str, new: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke([old, "--help"]) == 0
+    assert f"Usage: fwpages {new} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"), [("rum", " Did you mean run?"), ("expl", " Did you mean expl"), ("zzz", "")]
+)
+def test_a_command_that_is_not_there(wrong: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke([wrong]) == 2
+    assert f"There is no command '{wrong}'.{near}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

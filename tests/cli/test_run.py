@@ -77,7 +77,7 @@ def test_a_fault_that_never_strikes_is_told_and_exits_1(capsys: pytest.CaptureFi
     assert cli.invoke(["run", *args]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:-1] == [
-        "fault never struck: take-late@9999x*",
+        "fault never injected: take-late@9999x*",
         "fault: give-late: a GIVE is answered late, in time (once)",
     ]
     assert lines[-1].startswith("not clean")

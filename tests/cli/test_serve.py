@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from fwpages.cli import invoke
-from fwpages.cli.serve import _report, qemu_options
+from fwpages.cli.serve import qemu_options
 from fwpages.link.vfio_user.server import Server
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
+from fwpages.report.serve import serve_report
 from fwpages.scenario.served_runner import ServedRun
 from tests.link.vfio_client import HELLO, Wire, message
 from tests.scenario.stage import Stage, steps
@@ -136,11 +137,11 @@ def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[s
 
 def test_a_driver_that_asks_and_opens_nothing_did_come() -> None:
     stage = Stage(steps('do = "open"'))
-    assert _report("test", stage.serving).verdict == "no driver came"
+    assert serve_report(stage.serving, scenario="test").verdict == "no driver came"
     driver = stage.driver()
     driver.set_up()
     assert driver.command(Command(Opcode.QUERY_PAGES, QueryPages.BOOT)).status
-    report = _report("test", stage.serving)
+    report = serve_report(stage.serving, scenario="test")
     assert report.verdict != "no driver came"
     assert report.sessions == []
     driver.close()

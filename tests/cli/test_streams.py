@@ -71,8 +71,8 @@ def test_closed_errors_are_not_missed() -> None:
         ["explore", "-"],
         ["serve", "-", "--socket", "x"],
         ["audit", "-"],
-        ["decode", "-"],
-        ["profile", "-"],
+        ["explain", "-"],
+        ["import-profile", "-"],
     ],
 )
 def test_closed_input_is_misuse(
@@ -134,7 +134,7 @@ def test_a_file_that_the_report_goes_to_is_refused(tmp_path: Path, name: str) ->
     ("args", "option"),
     [
         (["run", "early-give", "--trace", "-"], "--trace"),
-        (["profile", str(GOLDEN / "linux-7.2.13-pf-vhca_id.dmesg.txt.gz"), "-o", "-"], "--output"),
+        (["import-profile", str(GOLDEN / "linux-7.2.13-pf-vhca_id.dmesg.txt.gz"), "-o", "-"], "--output"),
     ],
 )
 def test_a_file_has_a_name(

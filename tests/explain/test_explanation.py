@@ -1,4 +1,4 @@
-"""`fwpages decode`: what it says of commands, answers, events and dumps."""
+"""`fwpages explain`: what it says of commands, answers, events and dumps."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import io
 import os
 import signal
@@ -18,37 +19,73 @@ import click
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-#: command → what it does, in a line; each lives in a module of its name, imported when it is used
-COMMANDS: Mapping[str, str] = MappingProxyType(
+#: the commands by group, each with what it does in a line. This is the one place for it: ``--help`` lists these lines
+#: without an import of the commands' modules, and each begins the command's own help
+GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
-        "bench": "Measure what a page costs on this machine: ledger, page path, lives, wire, start.",
-        "decode": "Explain one command, answer or event, field by field.",
-        "explore": "Try every order of events of a small world: can this happen?",
-        "list": "Show what there is: scenarios, worlds, profiles, findings, faults and more.",
-        "profile": "Make a device profile of a real driver's debug log: what that hardware said of itself.",
-        "review": "Settle nineteen questions about Linux's VHCA_ID patch for three designs.",
-        "run": "Bring a device up on the embedded firmware and live a scenario with it.",
-        "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
+        "Running machine": {},
+        "Files": {
+            "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
+            "explain": "Explain one command, answer or event, field by field.",
+            "import-profile": "Make a device profile from a real driver's debug log: what the hardware said of itself.",
+        },
+        "Test a driver": {
+            "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
+        },
+        "Model": {
+            "run": "Run a scenario with our own driver on the embedded firmware.",
+            "explore": "Try every order of events of a small world: can this happen?",
+            "review": "Settle nineteen questions about Linux's VHCA_ID patch for three designs.",
+        },
+        "List": {
+            "list": "Show what there is: scenarios, worlds, profiles, findings, faults and more.",
+        },
     }
 )
+#: commands that ``--help`` does not show
+HIDDEN: Mapping[str, str] = MappingProxyType(
+    {"bench": "Measure what a page costs on this machine: ledger, page path, sessions, wire, start."}
+)
+#: names that commands had before
+ALIASES: Mapping[str, str] = MappingProxyType({"decode": "explain", "profile": "import-profile"})
+COMMANDS: Mapping[str, str] = MappingProxyType({k: v for rows in (*GROUPS.values(), HIDDEN) for k, v in rows.items()})
 
 
 class _Lazy(click.Group):
-    """A group that imports a command's module only when the command is used."""
+    """A group that imports a command's module only when the command is used; the module has the command's name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted(COMMANDS.keys() - HIDDEN.keys())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"fwpages.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"fwpages.cli.{name.replace('-', '_')}").command
+        if command.short_help is None:
+            command.short_help = COMMANDS[name]
+            command.help = f"{COMMANDS[name]}\n\n{inspect.cleandoc(command.help or '')}"
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command by its name or by one that it had; a name that is none is misuse, with what is near it."""
+        if args and args[0] not in COMMANDS.keys() | ALIASES.keys() and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415  # for this message alone: the start-up stays quick
+
+            near = difflib.get_close_matches(args[0], COMMANDS.keys() - HIDDEN.keys())
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"There is no command {args[0]!r}.{hint}")
+        _, command, rest = super().resolve_command(ctx, args)
+        return None if command is None else command.name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([*COMMANDS.items()])
+        width = max(map(len, COMMANDS))
+        for group, rows in GROUPS.items():
+            if rows:
+                with formatter.section(group):
+                    formatter.write_dl([(name.ljust(width), words) for name, words in rows.items()])
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

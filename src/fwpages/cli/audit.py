@@ -11,13 +11,14 @@ from fwpages.cli.files import standard_input
 from fwpages.report.tables import show
 
 
-@click.command("audit", short_help="Read traces and kernel logs: which function holds what, and what is wrong.")
+@click.command("audit")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(files: tuple[str, ...], as_json: bool) -> int:
-    """Audit each FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
+    """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
+    Files may be packed with gzip; - is standard input.
 
-    Files may be packed with gzip; - is standard input. Exit code: 0 nothing wrong, 1 findings, 2 misuse.
+    Exit code: 0 nothing wrong, 1 findings, 2 misuse.
     """
     if "-" in files:
         standard_input()

@@ -20,14 +20,14 @@ from fwpages.report.tables import print_whole
 _COLUMNS, _WIDE = 100, 120
 
 
-@click.command("bench", short_help="Measure what a page costs here: ledger, page path, lives, wire, start.")
+@click.command("bench")
 @click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this case, or those that begin so (ledger).")
 @click.option(
     "--rounds", type=click.IntRange(LEAST_ROUNDS, 1000), default=LEAST_ROUNDS, show_default=True, help="Of each case."
 )
 @click.option("--json", "as_json", is_flag=True, help='Print {"schema": "bench/1", …}.')
 def command(cases: tuple[str, ...], rounds: int, as_json: bool) -> int:
-    """Measure what a page costs on this machine, every check on. Medians of rounds; compare within one run.
+    """Every check is on. The figures are medians of rounds; compare them within one run.
 
     `fwpages list cases` shows the cases. `make bench` in the project's sources runs them beside Linux's own allocator.
     """

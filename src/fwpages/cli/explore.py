@@ -34,7 +34,7 @@ from fwpages.scenario.assumptions import ASSUMPTIONS
 MAX_WORKERS = 256
 
 
-@click.command("explore", short_help="Try every order of events of a small world.")
+@click.command("explore")
 @click.argument("world")
 @click.option(
     "--design",
@@ -80,7 +80,7 @@ def command(
     address: str | None,
     as_json: bool,
 ) -> int:
-    """Explore WORLD (a name from `fwpages list worlds`, a TOML file, or - for standard input).
+    """WORLD: a name from `fwpages list worlds`, a TOML file, or - for standard input.
 
     Exit code: 0 everything holds, 1 something is broken, not settled or never reached, 2 misuse. With --random, 0 says
     that nothing broken was met.

@@ -123,11 +123,11 @@ _LISTS: dict[str, Callable[[], Rows]] = {
 }
 
 
-@click.command("list", short_help="Show what there is, a line each.")
+@click.command("list")
 @click.argument("what", type=click.Choice(list(_LISTS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(what: str, as_json: bool) -> None:
-    """Show what there is of WHAT, a line each."""
+    """Each entry of WHAT is a line."""
     rows = _LISTS[what]()
     if as_json:
         entries = [{"name": name, "description": words} for name, words in rows]

@@ -1,12 +1,13 @@
-"""``fwpages run``: a whole life of a device."""
+"""``fwpages run``: a scenario with our own driver on the embedded firmware."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 import msgspec
@@ -14,37 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fwpages.cli.files import read_input, written
-from fwpages.custody.accounts import SessionAccount
 from fwpages.host import WantedMode
-from fwpages.pages.words import many
 from fwpages.readers.trace import TraceWriter
-from fwpages.report.host_accounts import report_of
-from fwpages.report.tables import show
+from fwpages.report.run import run_report, show_run
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
-from fwpages.scenario.fault_syntax import EVERY_FAULT, fault
+from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.format import Step
 from fwpages.scenario.topology import device_profile
 
 
-class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``run --json`` prints: the sessions as an audit has them, and how the life went."""
-
-    schema_: str = "run/1"
-    scenario: str
-    mode: str
-    seed: int | None
-    clean: bool
-    verdict: str
-    commands: int
-    seconds: float
-    failed: list[dict[str, str]]
-    faults: list[str]
-    missed: list[str]
-    skipped: list[str]
-    sessions: list[SessionAccount]
-
-
-@click.command("run", short_help="Bring a device up on the embedded firmware and live a scenario with it.")
+@click.command("run")
 @click.argument("scenario", default="connectx7")
 @click.option(
     "--mode",
@@ -75,98 +55,56 @@ def command(
     mode: WantedMode,
     seed: int | None,
     faults: tuple[str, ...],
-    link: str,
+    link: Literal["direct", "queue"],
     trace: Path | None,
     as_json: bool,
 ) -> int:
-    """Live SCENARIO (a name from `fwpages list scenarios`, a TOML file, or - for standard input)."""
+    """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
+
+    Exit code: 0 clean, 1 something is wrong on either side or did not happen, 2 misuse.
+    """
     if not scenario:
         raise click.UsageError("SCENARIO is empty; expected a name from `fwpages list scenarios`, a TOML file, or -")
     try:
         plan = load(scenario, text=read_input() if scenario == "-" else None)
-        options = {"mode": mode, "seed": seed, "faults": [fault(f) for f in faults], "link": link}
-        with ExitStack() as stack, about(scenario):
-            result = _live(plan, options, trace, stack, quiet=as_json)
+        run = partial(ScenarioRun, plan, mode=mode, seed=seed, faults=[fault(f) for f in faults], link=link)
+        with about(scenario), _progress(plan, quiet=as_json) as on_step:
+            result = run(on_step=on_step).run() if trace is None else _traced(run, plan, trace, on_step)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
-    report = report_of(plan.device.profile, result.sessions, result.offences, result.excused)
-    clean = result.clean and report.clean
-    verdict = _verdict(result, report.sessions, clean=clean)
+    report = run_report(result, scenario=scenario, device=plan.device.profile, mode=mode, seed=seed)
     if as_json:
-        out = RunReport(
-            scenario=scenario,
-            mode=mode,
-            seed=seed,
-            clean=clean,
-            verdict=verdict,
-            commands=result.commands,
-            seconds=round(result.seconds, 6),
-            failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
-            faults=list(result.faults),
-            missed=list(result.missed),
-            skipped=list(result.skipped),
-            sessions=report.sessions,
-        )
-        click.echo(msgspec.json.encode(out))
+        click.echo(msgspec.json.encode(report))
     else:
-        console = Console()
-        show(report, console)
-        console.print()
-        for line in _asides(result):
-            console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
-        style = "bold green" if clean else "bold red"
-        console.print(verdict, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    return 0 if clean else 1
+        show_run(report, Console())
+    return 0 if report.clean else 1
 
 
-def _live(plan: Scenario, options: dict[str, Any], trace: Path | None, stack: ExitStack, *, quiet: bool) -> RunResult:
-    bar = stack.enter_context(
-        Progress(
-            TextColumn("{task.description:<34}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=quiet or not sys.stderr.isatty(),
-        )
-    )
-    task = bar.add_task("start", total=len(plan.step))
-
-    def on_step(_: int, step: Step) -> None:
-        subject = getattr(step, "function", "")
-        bar.update(task, advance=1, description=f"{step.__struct_config__.tag} {subject}")
-
-    if trace is None:
-        return ScenarioRun(plan, on_step=on_step, **options).run()
-    # the scenario is looked at before anything is written
-    ScenarioRun(plan, **options)
-    with written("--trace", trace) as stream:
+def _traced(
+    run: Callable[..., ScenarioRun], plan: Scenario, path: Path, on_step: Callable[[int, Step], None]
+) -> RunResult:
+    run()  # the scenario is looked at before anything is written
+    with written("--trace", path) as stream:
         writer = TraceWriter(stream, device=plan.device.profile, supplier=device_profile(plan).supplier)
-        result = ScenarioRun(plan, tap=writer, on_step=on_step, **options).run()
+        result = run(tap=writer, on_step=on_step).run()
         writer.end()
     return result
 
 
-def _asides(result: RunResult) -> list[str]:
-    """What the tables do not tell: what failed, what was not done, and what went wrong on purpose or should have."""
-    lines = [f"failed: {d.operation}: {d.detail}" for d in result.failed]
-    for what in result.missed:
-        name = what.removeprefix("fault ")
-        lines.append(f"never happened: {what}" if name == what else f"fault never struck: {name}")
-    lines += [f"could not be done: {step}" for step in result.skipped]
-    counts = Counter(result.faults)
-    return lines + [f"fault: {name}: {EVERY_FAULT[name][0]} ({_times(n)})" for name, n in counts.items()]
+@contextmanager
+def _progress(plan: Scenario, *, quiet: bool) -> Iterator[Callable[[int, Step], None]]:
+    """A bar on a terminal, which each step moves on."""
+    with Progress(
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("start", total=len(plan.step))
 
+        def on_step(_: int, step: Step) -> None:
+            bar.update(task, advance=1, description=f"{step.kind} {getattr(step, 'function', '')}")
 
-def _verdict(result: RunResult, sessions: list[SessionAccount], *, clean: bool) -> str:
-    given = sum(s.totals.given or 0 for s in sessions)
-    held = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
-    what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {many(given)} given"
-    if clean:
-        return f"clean: {what}, every one accounted for"
-    wrong = many(sum(len(s.findings) for s in sessions), "finding")
-    return f"not clean: {what}, {held:,} not back, {wrong}, {many(len(result.failed), 'failed operation')}"
-
-
-def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n:,} times"
+        yield on_step

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -15,32 +14,15 @@ import msgspec
 from fwpages.cli.files import read_input, written
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
 from fwpages.link.vfio_user.server import Server
-from fwpages.pages.words import many
 from fwpages.readers.trace import TraceWriter
+from fwpages.report.serve import serve_report, served_lines
 from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.fault_syntax import fault
-from fwpages.scenario.observer import ServedSession
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
 
 
-class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``serve --json`` prints at the end."""
-
-    schema_: str = "serve/1"
-    scenario: str
-    clean: bool
-    verdict: str
-    commands: int
-    seconds: float
-    sessions: list[dict[str, Any]]
-    offences: list[dict[str, Any]]
-    faults: list[str]
-    unfollowed: list[str]
-    missed: list[str]
-
-
-@click.command("serve", short_help="Be a device to a virtual machine: an unmodified driver loads on the firmware.")
+@click.command("serve")
 @click.argument("scenario", default="connectx7")
 @click.option("--socket", "path", required=True, type=click.Path(path_type=Path), help="Listen here (mode 0600).")
 @click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
@@ -59,9 +41,9 @@ def command(
     trace: Path | None,
     as_json: bool,
 ) -> int:
-    """Be the device of SCENARIO (a name from `fwpages list scenarios`, a TOML file, or - for standard input).
+    """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
-    Ends upon SIGINT or SIGTERM. The driver behaved if the exit code is 0.
+    The server ends upon SIGINT or SIGTERM. Exit code: 0 the driver behaved, 1 it did not, 2 misuse.
     """
     try:
         plan = load(scenario, text=read_input() if scenario == "-" else None)
@@ -80,11 +62,8 @@ def command(
         raise click.UsageError(str(e)) from None
     except SocketError as e:
         raise click.UsageError(f"--socket {e}") from None
-    report = _report(scenario, serving)
-    if as_json:
-        click.echo(msgspec.json.encode(report))
-    else:
-        _show(report)
+    report = serve_report(serving, scenario=scenario)
+    click.echo(msgspec.json.encode(report) if as_json else "\n".join(["", *served_lines(report)]))
     return 0 if report.clean else 1
 
 
@@ -147,57 +126,3 @@ def _stopped_by_signals(path: Path, serving: ServedRun) -> Iterator[Server]:
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
-
-
-def _session(s: ServedSession) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(s)
-    totals = {what: s.total(what) for what in ("given", "returned", "released", "held")}
-    return {**row, **totals, "dropped": s.dropped, "clean": s.clean}
-
-
-def _report(scenario: str, serving: ServedRun) -> ServeReport:
-    seen = serving.observer
-    took = getattr(serving.firmware, "took", ())
-    offences = [{"session": n, "name": o.name, "detail": o.detail} for n, o in seen.offences]
-    clean = not offences and all(s.clean for s in seen.sessions) and not serving.unfollowed
-    names = sorted({str(o["name"]) for o in offences})
-    left = sum(s.total("held") for s in seen.sessions if not s.dropped)
-    if not seen.commands:
-        verdict = "no driver came"
-    elif clean and not seen.sessions:
-        verdict = f"no session: of {many(seen.commands, 'command')} none opened the device"
-    elif clean:
-        n = len(seen.sessions)
-        verdict = f"the driver behaved: {n} session{'s' if n > 1 else ''}, every page accounted for"
-    else:
-        open_ = [f"session {s.number} {s.end}" for s in seen.sessions if s.end != "closed" and not s.dropped]
-        said = [*names, *open_, *serving.unfollowed, *([f"{many(left)} left behind"] if left else [])]
-        verdict = f"the driver did not behave: {', '.join(said)}"
-    return ServeReport(
-        scenario=scenario,
-        clean=clean,
-        verdict=verdict,
-        commands=seen.commands,
-        seconds=round(serving.device.now, 3),
-        sessions=[_session(s) for s in seen.sessions],
-        offences=offences,
-        faults=list(took),
-        unfollowed=serving.unfollowed,
-        missed=list(serving.missed),
-    )
-
-
-def _show(report: ServeReport) -> None:
-    click.echo()
-    for s in report.sessions:
-        click.echo(
-            f"session {s['number']}: {s['mode']}, {s['end']}, {many(s['commands'], 'command')}, "
-            f"{many(s['requests'], 'page request')}, "
-            f"{s['given']:,} given, {s['returned']:,} returned, {s['released']:,} released, "
-            f"{s['held']:,} {'dropped' if s['dropped'] else 'left'}"
-        )
-    for o in report.offences:
-        click.echo(f"offence in session {o['session']}: {o['name']}: {o['detail']}")
-    for step in report.missed:
-        click.echo(f"never happened: {step}")
-    click.echo(report.verdict)

@@ -1,4 +1,4 @@
-"""One command, answer, event or queue entry explained field by field: what ``fwpages decode`` prints."""
+"""One command, answer, event or queue entry explained field by field: what ``fwpages explain`` prints."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``fwpages decode --json`` prints."""
+    """What ``fwpages explain --json`` prints."""
 
     schema_: str = "decode/1"
     messages: list[Message]

@@ -1,4 +1,4 @@
-"""``fwpages decode``: how bytes may be handed over, and that what a recorded Linux said is explained."""
+"""``fwpages explain``: how bytes may be handed over, and that what a recorded Linux said is explained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIVE = "01080000 00000001 00000031 00000002 00000001 00200000 00000001 00201000"
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    assert invoke(["decode", *args]) == 0
+    assert invoke(["explain", *args]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
@@ -32,7 +32,7 @@ def messages(capsys: pytest.CaptureFixture[str], *args: str) -> list[dict[str, A
 
 
 def misuse(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    assert invoke(["decode", *args]) == 2
+    assert invoke(["explain", *args]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err

@@ -1,4 +1,4 @@
-"""``fwpages profile``: a device profile from a real driver's debug log."""
+"""``fwpages import-profile``: a device profile from a real driver's debug log."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from fwpages.readers.inputs import InputError
 from fwpages.readers.profile_import import profile_of
 
 
-@click.command("profile", short_help="Make a device profile of a real driver's debug log.")
+@click.command("import-profile")
 @click.argument("log", metavar="LOG")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, not to the screen."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the profile to this file instead of the screen.",
 )
-@click.option("--name", help="Its name; that of the file unless told.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--name", help="The profile's name.  [default: that of the output file]")
+@click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 def command(log: str, output: Path | None, name: str | None, as_json: bool) -> int:
-    """Make a profile of LOG: a kernel log of a start with dyndbg=+p, or a trace; - is standard input.
+    """LOG: a kernel log of a start with dyndbg=+p, or a trace; - is standard input.
 
-    A scenario uses it by its path: profile = "FILE.toml".
+    A scenario uses the profile by its path: profile = "FILE.toml".
     """
     if log == "-":
         standard_input()

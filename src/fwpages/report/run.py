@@ -1,0 +1,89 @@
+"""The report of a run: its verdict, as JSON and as lines below the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+from rich.console import Console
+
+from fwpages.custody.accounts import Report, SessionAccount
+from fwpages.pages.words import many
+from fwpages.report.host_accounts import report_of
+from fwpages.report.tables import show
+from fwpages.scenario import RunResult
+from fwpages.scenario.fault_syntax import EVERY_FAULT
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """The result of ``run --json``: the sessions as an audit has them, and what else happened in the run."""
+
+    schema_: str = "run/1"
+    scenario: str
+    mode: str
+    seed: int | None
+    clean: bool
+    verdict: str
+    commands: int
+    seconds: float
+    failed: list[dict[str, str]]
+    faults: list[str]
+    missed: list[str]
+    skipped: list[str]
+    sessions: list[SessionAccount]
+
+
+def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed: int | None) -> RunReport:
+    """Report a run of ``scenario`` on the profile ``device``."""
+    report = report_of(device, result.sessions, result.offences, result.excused)
+    clean = result.clean and report.clean
+    return RunReport(
+        scenario=scenario,
+        mode=mode,
+        seed=seed,
+        clean=clean,
+        verdict=_verdict(result, report.sessions, clean=clean),
+        commands=result.commands,
+        seconds=round(result.seconds, 6),
+        failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
+        faults=list(result.faults),
+        missed=list(result.missed),
+        skipped=list(result.skipped),
+        sessions=report.sessions,
+    )
+
+
+def show_run(report: RunReport, console: Console) -> None:
+    """Print the tables of the sessions, what did not go as asked, the faults, and the verdict."""
+    show(Report(sessions=report.sessions), console)
+    console.print()
+    for line in _lines(report):
+        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    style = "bold green" if report.clean else "bold red"
+    console.print(report.verdict, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _lines(report: RunReport) -> list[str]:
+    """What the tables do not have: operations that failed, steps and faults that did not happen, and those that did."""
+    lines = [f"failed: {d['operation']}: {d['detail']}" for d in report.failed]
+    for what in report.missed:
+        name = what.removeprefix("fault ")
+        lines.append(f"never happened: {what}" if name == what else f"fault never injected: {name}")
+    lines += [f"could not be done: {step}" for step in report.skipped]
+    return lines + [
+        f"fault: {name}: {EVERY_FAULT[name][0]} ({_times(n)})" for name, n in Counter(report.faults).items()
+    ]
+
+
+def _verdict(result: RunResult, sessions: list[SessionAccount], *, clean: bool) -> str:
+    given = sum(s.totals.given or 0 for s in sessions)
+    held = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
+    what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {many(given)} given"
+    if clean:
+        return f"clean: {what}, every one accounted for"
+    wrong = many(sum(len(s.findings) for s in sessions), "finding")
+    return f"not clean: {what}, {held:,} not back, {wrong}, {many(len(result.failed), 'failed operation')}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n:,} times"
