@@ -20,6 +20,7 @@ from fwpages.readers.observations import (
     DriverMessage,
     Holes,
     LinkChange,
+    LinkEvent,
     PagesRequested,
     Place,
 )
@@ -76,7 +77,8 @@ class Fed(Life):
         )
 
     def link(self, what: str, detail: str = "", **rest: Any) -> None:
-        self.s.fences.happened(LinkChange(place=self.place(), device=DEVICE, what=what, detail=detail, **rest))
+        event = LinkEvent(what)
+        self.s.fences.happened(LinkChange(place=self.place(), device=DEVICE, what=event, detail=detail, **rest))
 
     def say(self, *messages: str) -> None:
         """Lines of the driver's; ``give_pages| err 0`` where it matters which function of it prints the line."""

@@ -225,10 +225,3 @@ def test_a_garbled_answer_is_the_links_and_names_its_command() -> None:
     details = [f.detail for f in life.s.faults.rows()]
     assert details[0] == "MANAGE_PAGES(GIVE) was answered as another command would be: token 3"
     assert details[1].startswith("a command was answered")
-
-
-def test_what_else_happens_is_noted() -> None:
-    life = _opened()
-    life.link("warmed-up", "it is 40 degrees")
-    life.link("health")
-    assert life.s.notes == ["link: warmed-up: it is 40 degrees", "the device reported a fatal state"]

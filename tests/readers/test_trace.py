@@ -166,6 +166,12 @@ def test_unknown_kinds_of_lines_are_noted(tmp_path: Path) -> None:
     assert any("'temperature'" in n for n in s.notes)
 
 
+def test_events_of_the_link_that_this_version_does_not_know_are_noted(tmp_path: Path) -> None:
+    life = Life().opened()
+    life.link("warmed-up", "it is 40 degrees")
+    assert "link: warmed-up: it is 40 degrees" in only(audit_trace(tmp_path, life.lines)).notes
+
+
 def test_a_trace_without_anything_in_it_is_refused(tmp_path: Path) -> None:
     for line in ('{"kind": "weather"}', json.dumps(Life().lines[0])):
         with pytest.raises(InputError, match="no command"):

@@ -89,38 +89,41 @@ class CommandPairs:
 
     def answer(self, dump: Dump, message: bytes, holes: Holes) -> Iterator[Observation]:
         """An OUTPUT dump: an answer, or what lies in the buffer of a command that has none."""
-        opcode, inline, entry = dump.opcode or 0, dump.inline_command(), dump.entry()
+        opcode, inline = dump.opcode or 0, dump.inline_command()
         sent = self._take(dump.device, dump.slot, opcode)
         if sent is not None and not sent.answered_by(opcode, inline):
             yield self._no_answer(dump, sent)
             sent = None
-        if sent is None:
-            if (dump.device, dump.slot, opcode) in self._blurred:
-                self._blurred.discard((dump.device, dump.slot, opcode))
-                return
-            if entry is None or inline is None or entry["input_length"] > INLINE:
-                yield self.lost(dump, f"{opcode_name(opcode)} was answered, but its INPUT is not in the log", inline)
-                return
-            sent = _Waiting(next(self._keys), opcode, inline, dump.slot)
-            yield from self._repeated_command(dump, sent, entry["input_length"])
+        if sent is not None:
+            yield self._answered(dump, sent.key, message, holes)
+        elif (dump.device, dump.slot, opcode) in self._blurred:
+            self._blurred.discard((dump.device, dump.slot, opcode))
+        else:
+            yield from self._answer_alone(dump, inline, message, holes)
+
+    def _answered(self, dump: Dump, key: int, message: bytes, holes: Holes) -> Observation:
         self._begun.add(dump.device)
-        place, device, key = dump.place, dump.device, sent.key
+        entry, place, device = dump.entry(), dump.place, dump.device
         if entry is not None and entry["ownership"]:
             detail = "the queue entry is still the device's"
-            yield CommandUnanswered(place=place, device=device, key=key, detail=detail)
-            return
+            return CommandUnanswered(place=place, device=device, key=key, detail=detail)
         delivery = entry["delivery_status"] if entry else 0
-        yield CommandCompleted(
+        return CommandCompleted(
             place=place, device=device, key=key, message=message, holes=holes, cut=dump.cut(), delivery=delivery
         )
 
-    def _repeated_command(self, dump: Dump, sent: _Waiting, length: int) -> Iterator[Observation]:
-        """The command whose INPUT dump is not in the log, as the queue entry in its OUTPUT dump repeats it."""
+    def _answer_alone(self, dump: Dump, inline: bytes | None, message: bytes, holes: Holes) -> Iterator[Observation]:
+        """An answer whose command's dump is not in the log: a queue entry repeats the command, if it is a short one."""
+        name, entry = opcode_name(dump.opcode or 0), dump.entry()
+        if entry is None or inline is None or entry["input_length"] > INLINE:
+            yield self.lost(dump, f"{name} was answered, but its INPUT is not in the log", inline)
+            return
         if dump.device in self._begun:
-            text = f"the INPUT dump of {opcode_name(sent.opcode)} is missing; its OUTPUT dump repeats it"
+            text = f"the INPUT dump of {name} is missing; its OUTPUT dump repeats it"
             yield MissingInput(place=dump.place, device=dump.device, cause=self.gap, detail=text, harmless=True)
-        command = sent.head[:length]
-        yield CommandSubmitted(place=dump.place, device=dump.device, key=sent.key, message=command, slot=dump.slot)
+        key, command = next(self._keys), inline[: entry["input_length"]]
+        yield CommandSubmitted(place=dump.place, device=dump.device, key=key, message=command, slot=dump.slot)
+        yield self._answered(dump, key, message, holes)
 
     def blur(self, dump: Dump) -> int | None:
         """This dump cannot be told apart from another: returns the key of the command that it would have answered."""

@@ -133,18 +133,22 @@ class Dumps:
 
     def _line(self, place: Place, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterator[Observation]:
         self._any_line = True
-        mine = [d for d in self._open if d.slot == slot] or [d for d in self._open if None in (slot, d.slot)]
-        waiting = [d for d in mine if len(d.buf) == offset]
-        if len(waiting) > 1 and (caller := caller_of(prefix.decode("utf-8", "replace"))) is not None:
-            waiting = [d for d in waiting if d.caller == caller] or waiting
-        if not waiting:
-            waiting = [d for d in mine if len(d.buf) < offset < (d.total or MAX_MESSAGE)]
+        waiting = self._waiting(slot, offset, prefix)
         if len(waiting) > 1:
             yield from self._several(place, slot, offset, data, waiting)
         elif waiting:
             yield from self._add(waiting[0], offset, data)
         elif not self._beyond_end(slot, offset):
             yield from self._stray_line(place, slot)
+
+    def _waiting(self, slot: int | None, offset: int, prefix: bytes) -> list[Dump]:
+        """The dumps that this line can belong to: those that it continues, else those that it leaves a hole in."""
+        mine = [d for d in self._open if d.slot == slot] or [d for d in self._open if None in (slot, d.slot)]
+        next_there = [d for d in mine if len(d.buf) == offset]
+        if not next_there:
+            return [d for d in mine if len(d.buf) < offset < (d.total or MAX_MESSAGE)]
+        caller = caller_of(prefix.decode("utf-8", "replace")) if len(next_there) > 1 else None
+        return [d for d in next_there if d.caller == caller] or next_there if caller is not None else next_there
 
     def _beyond_end(self, slot: int | None, offset: int) -> bool:
         """The line continues a dump that was whole before it."""
@@ -225,20 +229,23 @@ class Dumps:
         headless = dump.opcode is None
         if headless and not dump.identify():
             yield self._pairs.lost(dump, "the headline of a dump is missing", None)
-            return
-        name = opcode_name(dump.opcode or 0)
-        if not dump.head_whole:
-            detail = f"the first lines of a dump of {name} are missing"
+        elif not dump.head_whole:
+            detail = f"the first lines of a dump of {opcode_name(dump.opcode or 0)} are missing"
             yield self._pairs.lost(dump, detail, dump.inline_command(), at_end=at_end)
-            return
-        short = dump.short()
+        else:
+            yield from self._readable(dump, headless=headless, at_end=at_end)
+
+    def _readable(self, dump: Dump, *, headless: bool, at_end: bool) -> Iterator[Observation]:
+        """A dump whose first lines are there: a command or an answer."""
+        short, name = dump.short(), opcode_name(dump.opcode or 0)
         if headless or short:
             detail = "the headline of a dump is missing" if headless else f"lines of a dump of {name} are missing"
-            gap = Cause.LOG_TRUNCATED if at_end and not dump.holes else self._pairs.gap
-            yield MissingInput(place=dump.place, device=dump.device, cause=gap, detail=detail, harmless=True)
-        if short and at_end and not dump.out:
-            return
-        yield from self._pairs.answer(dump, *dump.message()) if dump.out else self._pairs.command(dump, *dump.message())
+            cause = Cause.LOG_TRUNCATED if at_end and not dump.holes else self._pairs.gap
+            yield MissingInput(place=dump.place, device=dump.device, cause=cause, detail=detail, harmless=True)
+        if dump.out:
+            yield from self._pairs.answer(dump, *dump.message())
+        elif not (short and at_end):
+            yield from self._pairs.command(dump, *dump.message())
 
 
 def caller_of(prefix: str) -> str | None:

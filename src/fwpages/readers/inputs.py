@@ -164,26 +164,16 @@ class Source:
 
 def open_source(path: str | Path) -> Source:
     """The input at ``path``, ``-`` for standard input, unpacked where it is gzip; InputError where it cannot be."""
-    name = str(path)
-    owned: list[IO[bytes]] = []
+    name, raw = _opened(path)
+    owned = [] if str(path) == "-" else [raw]
     try:
-        if name == "-":
-            raw: IO[bytes] = sys.stdin.buffer
-            name = "<stdin>"
-        else:
-            raw = Path(path).open("rb")  # noqa: SIM115  # the Source closes it
-            owned.append(raw)
         buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[type-var]
         magic = buffered.peek(6)[:6]
-    except IsADirectoryError:
-        raise InputError(f"{name} is a directory; {EXPECTED}") from None
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file; {EXPECTED}") from None
     except (OSError, ValueError) as e:
-        raise InputError(f"{name} cannot be read ({getattr(e, 'strerror', None) or e})") from None
+        raise _unreadable(name, e) from None
     stream: IO[bytes] | Unpacked = Unpacked(buffered) if magic[:2] == _GZIP else buffered
-    packed = next((how for start, how in _PACKED.items() if magic.startswith(start)), None)
     source = Source(name, stream, _owned=owned)
+    packed = next((how for start, how in _PACKED.items() if magic.startswith(start)), None)
     if packed:
         source.close()
         raise InputError(f"{name} is packed with {packed}; unpack it first (gzip is read as it is)")
@@ -192,6 +182,25 @@ def open_source(path: str | Path) -> Source:
         source.close()
         raise InputError(f"{name} is empty; {EXPECTED}")
     return source
+
+
+def _opened(path: str | Path) -> tuple[str, IO[bytes]]:
+    """The name under which an input is reported, and its bytes as they are on disk."""
+    name = str(path)
+    if name == "-":
+        return "<stdin>", sys.stdin.buffer
+    try:
+        return name, Path(path).open("rb")
+    except IsADirectoryError:
+        raise InputError(f"{name} is a directory; {EXPECTED}") from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file; {EXPECTED}") from None
+    except (OSError, ValueError) as e:
+        raise _unreadable(name, e) from None
+
+
+def _unreadable(name: str, e: Exception) -> InputError:
+    return InputError(f"{name} cannot be read ({getattr(e, 'strerror', None) or e})")
 
 
 def looks_binary(sample: bytes) -> bool:

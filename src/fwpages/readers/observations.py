@@ -1,10 +1,16 @@
-"""What a reader saw, whatever the file's format: small values that the audit is fed with, each with its place."""
+"""The vocabulary of observations: the values that readers make of a file, whatever its format, each with its place.
+
+A trace and a kernel log give the same commands, answers and page requests; a trace adds the events of its link, a log
+the driver's messages, a class for each kind of line. Readers judge nothing: what an observation means for pages is for
+the audit to say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from enum import StrEnum, unique
+from typing import TypeAlias
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
@@ -16,20 +22,20 @@ Holes: TypeAlias = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something was seen. ``time`` is in seconds where the input has seconds, else as it is written there."""
+    """A line of an input. ``time`` is in seconds where the input has seconds, else as it is written there."""
 
     file: str
     line: int
     time: float | str | None = None
 
-    def at(self) -> dict[str, Any]:
+    def at(self) -> dict[str, str | int | float | None]:
         """The place as a finding shows it."""
         return {"file": self.file, "line": self.line, "time": self.time}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Something that concerns one device; ``session`` is the number that a trace gives to its session."""
+    """Something about one device; ``session`` is the number that a trace gives to its session."""
 
     place: Place
     device: str
@@ -38,7 +44,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader(Observation):
-    """A trace says whose it is; ``numbered``: it tells by numbers that no line is lost, and when a host gives up."""
+    """The head of a trace. ``numbered``: its lines have numbers, and it records when a host stops waiting."""
 
     supplier: Supplier | None = None
     numbered: bool = False
@@ -46,9 +52,9 @@ class TraceHeader(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSubmitted(Observation):
-    """A command was handed to the device. ``key`` is what its answer is matched by; bytes in ``holes`` are unknown.
+    """A command was handed to the device. ``key`` joins it to its answer; bytes in ``holes`` are unknown.
 
-    ``cut``: nothing is lost, this kernel's dumps leave the last mailboxes out.
+    ``cut``: no line is lost, but this kernel's dumps leave the last mailboxes out.
     """
 
     key: Hashable
@@ -74,7 +80,7 @@ class CommandCompleted(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandUnanswered(Observation):
-    """Somebody gave up waiting for an answer: the link (``by_link``) or the driver, who ``said`` so in a log."""
+    """The link (``by_link``) or the driver gave up waiting for an answer; ``said``: the driver says so in a log."""
 
     key: Hashable
     by_link: bool = False
@@ -90,11 +96,27 @@ class PagesRequested(Observation):
     ec_known: bool = True
 
 
+@unique
+class LinkEvent(StrEnum):
+    """An event of the link, or of the device as a whole, as a trace records it."""
+
+    #: the host asked for a reset
+    RESET = "reset"
+    #: it was proven that the device can no longer touch memory
+    FENCED = "fenced"
+    LOST = "lost"
+    BACK = "back"
+    #: firmware reported a fatal state
+    HEALTH = "health"
+    #: a command was answered as another would be
+    GARBLED = "garbled"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChange(Observation):
-    """Something happened beside the commands and events: reset, fenced, lost, back; ``key``: of which command."""
+    """An event beside commands and page requests; ``key`` is the command that it concerns, if it concerns one."""
 
-    what: str
+    what: LinkEvent
     detail: str = ""
     key: Hashable = None
 
@@ -281,14 +303,14 @@ class MissingInput(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
-    """Something to note that is nobody's fault."""
+    """Something that a report should mention, and no fault."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRestart(Observation):
-    """The machine was started anew: what was open is no more. Concerns every device. ``detail``: what tells it."""
+    """The machine was restarted: open sessions of every device are over. ``detail`` is the evidence, if not a line."""
 
     device: str = field(default="")
     detail: str = ""

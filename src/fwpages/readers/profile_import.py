@@ -1,9 +1,9 @@
-"""A device profile from what a device said to a real driver: the capability pages and figures of one start."""
+"""A device profile from a device's answers to a real driver: the capability pages and figures of one start-up."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ _CHOSEN = ("icm_mng_function_id_mode",)
 
 @dataclass(slots=True)
 class _Start:
-    """What one device said during its start."""
+    """The answers of one device during its start-up."""
 
     device: str
     boot: int | None = None
@@ -34,7 +34,7 @@ class _Start:
     pages: dict[tuple[int, bool], bytes] = field(default_factory=dict)
 
     def add(self, c: Command, a: Answer) -> None:
-        """A command and its answer. The first word of the device counts: later it was told what to say."""
+        """A command and its answer. The device's first answer counts: later ones show what the driver set."""
         if c.opcode == Opcode.QUERY_PAGES and c.op_mod == QueryPages.BOOT and self.boot is None:
             self.boot, self.ecpf = max(0, a["num_pages"]), bool(c["embedded_cpu_function"])
         elif c.opcode == Opcode.QUERY_PAGES and c.op_mod == QueryPages.INIT and self.init is None:
@@ -44,7 +44,7 @@ class _Start:
 
     @property
     def whole(self) -> bool:
-        """Everything is there that a profile cannot do without."""
+        """Everything is there that a profile needs."""
         general = {(int(CapType.GENERAL), False), (int(CapType.GENERAL), True)}
         return self.boot is not None and self.init is not None and general <= self.pages.keys()
 
@@ -66,7 +66,7 @@ def profile_of(path: str | Path, name: str) -> str:
 
 
 def _start(seen: Iterable[Observation]) -> _Start | None:
-    """The first whole start of a device."""
+    """The first whole start-up of a device."""
     starts: dict[str, _Start] = {}
     flying: dict[tuple[str, Hashable], bytes] = {}
     for x in seen:
@@ -96,9 +96,8 @@ def _toml(s: _Start, name: str) -> str:
     most = read_general(s.pages[CapType.GENERAL, False])
     now = read_general(s.pages[CapType.GENERAL, True])
     offered = {k: v for k, v in most.items() if v and k not in DERIVED}
-    current = {
-        k: v for k, v in now.items() if v and k not in (*DERIVED, *_CHOSEN) and exceeding({k: v}, offered) is None
-    }
+    chosen = {k: v for k, v in now.items() if v and k not in (*DERIVED, *_CHOSEN)}
+    current = {k: v for k, v in chosen.items() if exceeding({k: v}, offered) is None}
     lines = [
         "# From a real driver's log: what the device said of itself at its start.",
         "# Assumed: max_vfs, which no command says.",
@@ -114,12 +113,14 @@ def _toml(s: _Start, name: str) -> str:
     ]
     for table, values in (("max", offered), ("current", current)):
         lines += ["", f"[{table}]", *(f"{k} = {v}" for k, v in values.items() if k in GENERAL.by_name)]
-    lines += ["", "[pages]"]
-    for (kind, is_current), page in sorted(s.pages.items()):
-        stripped = page.rstrip(b"\0")
-        if stripped:
-            lines.append(f'"{_kind(kind)}.{"current" if is_current else "max"}" = "{stripped.hex()}"')
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", "[pages]", *_page_lines(s.pages)]) + "\n"
+
+
+def _page_lines(pages: dict[tuple[int, bool], bytes]) -> Iterator[str]:
+    """The capability pages that are not all zero, in hex."""
+    for (kind, is_current), page in sorted(pages.items()):
+        if stripped := page.rstrip(b"\0"):
+            yield f'"{_kind(kind)}.{"current" if is_current else "max"}" = "{stripped.hex()}"'
 
 
 def _quoted(text: str) -> str:

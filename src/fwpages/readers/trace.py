@@ -1,6 +1,15 @@
 """The trace format: one JSON object a line, version 1 written and read, version 0 read.
 
-``docs/reference/trace-format.md`` describes it.
+``docs/reference/trace-format.md`` describes it. ``TraceWriter`` is a ``Tap`` of a link; ``TraceReader`` makes
+observations of the lines.
+
+How it works. A reader has to tell a trace that is whole from one of which something is lost, as a command without its
+answer is the device's fault in the first and nobody's in the second. In version 1 every line has a number, from the
+header on, and the last is of kind ``end``. A number that is passed over is a line that is lost, and a trace without its
+end was cut. In version 0, and in traces of other programs, lines have no numbers: there a line that repeats the one
+before in the same microsecond is taken for a copy. A line that cannot be read is reported with its reason, the first
+eight one by one; the rest of the trace is read nevertheless. Kinds of lines that this version does not know are
+counted and noted, so that a later program may add some.
 """
 
 from __future__ import annotations
@@ -8,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from importlib.metadata import version
 from pathlib import PurePath
-from typing import Any, TextIO
+from typing import TextIO, TypeAlias
 
 import msgspec
 
@@ -23,6 +32,7 @@ from fwpages.readers.observations import (
     CommandSubmitted,
     CommandUnanswered,
     LinkChange,
+    LinkEvent,
     MissingInput,
     Note,
     Observation,
@@ -36,6 +46,9 @@ VERSION = 1
 
 #: broken lines that are reported one by one; the rest are counted
 MAX_BROKEN = 8
+
+
+Line: TypeAlias = dict[str, object]
 
 
 class TraceWriter:
@@ -72,23 +85,23 @@ class TraceWriter:
         self._at(t, "event", session, eqn=eqn, eqe=encode_page_request(event).hex())
 
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """Something happened beside the commands and events; ``what`` is one of the words of ``Tap.link``."""
+        """An event beside commands and page requests; ``what`` is a ``LinkEvent``, ``aborted`` or ``given-up``."""
         more = {} if id is None else {"id": id}
         self._at(t, "link", session, what=what, detail=detail, **more)
 
     def end(self) -> None:
-        """Nothing more comes: a trace without this line was cut."""
+        """The trace is whole: one without this line was cut."""
         self._put(kind="end")
 
-    def _at(self, t: float, kind: str, session: int, **rest: Any) -> None:
+    def _at(self, t: float, kind: str, session: int, **rest: object) -> None:
         self._put(t=round(t, 6), kind=kind, session=session, **rest)
 
-    def _put(self, **line: Any) -> None:
+    def _put(self, **line: object) -> None:
         self._stream.write(msgspec.json.encode({"n": self._lines, **line}).decode() + "\n")
         self._lines += 1
 
 
-#: what nobody says twice in the same microsecond; of answers, the second is the device's fault
+#: kinds that do not come twice in the same microsecond; a second answer is the device's fault
 _ONCE = frozenset({"command", "submit", "event"})
 
 
@@ -112,27 +125,30 @@ class TraceReader:
         self._before = b""
 
     def read(self) -> Iterator[Observation]:
-        """What it says, in order; what could not be read comes as ``MissingInput``."""
+        """The observations of the trace, in the order of its lines; what could not be read is ``MissingInput``."""
         source = self._source
         for first, lines in source.batches():
             for number, raw in enumerate(lines, first):
                 if raw.strip():
                     yield from self._line(number, raw, last=source.cut)
-        place = Place(source.name, source.lines)
+        yield from self._ends(Place(source.name, source.lines))
+
+    def _ends(self, place: Place) -> Iterator[Observation]:
+        """The remarks on the trace as a whole."""
+        source = self._source
         if source.broken:
             yield self._cut(place, source.broken)
         if source.skipped:
-            yield self._lost(place, Cause.LOG_LINES_LOST, f"{source.skipped} lines were too long to be read")
+            yield self._lost(place, f"{source.skipped} lines were too long to be read")
         if self._broken > MAX_BROKEN:
-            yield self._lost(place, Cause.LOG_LINES_LOST, f"{self._broken} lines in all could not be read")
+            yield self._lost(place, f"{self._broken} lines in all could not be read")
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
             yield Note(place=place, device=self._device, text=text)
         if not self._understood:
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
-            detail = f"the trace was cut: what came after line {place.line} is not in it"
-            yield self._lost(place, Cause.LOG_LINES_LOST, detail)
+            yield self._lost(place, f"the trace was cut: what came after line {place.line} is not in it")
 
     def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Observation]:
         place = Place(self._source.name, number)
@@ -141,8 +157,7 @@ class TraceReader:
             if not isinstance(line, dict):
                 raise _Bad("no JSON object")
             yield from self._numbered(place, line.get("n"), head=line.get("kind") == "header")
-            if self._next is None and raw == self._before and "t" in line and line.get("kind") in _ONCE:
-                # without numbers, nothing but the same microsecond tells that it is no second one
+            if self._copies_last(raw, line):
                 text = f"line {number} says the same as the line before, at the same time: passed over"
                 yield Note(place=place, device=self._device, text=text)
                 return
@@ -152,11 +167,15 @@ class TraceReader:
             if last:
                 yield self._cut(place, "the trace ends in the middle of a line")
             else:
-                # a line there is, whatever it says: that its number was not seen is no second loss
+                # the line is there, though it cannot be read: its number is no second loss
                 self._next = None if self._next is None else self._next + 1
                 yield from self._bad(place, str(e))
         except (_Bad, LayoutError) as e:
             yield from self._bad(place, str(e))
+
+    def _copies_last(self, raw: bytes, line: Line) -> bool:
+        """Without numbers, only the same microsecond tells a copy of the last line from a second one."""
+        return self._next is None and raw == self._before and "t" in line and line.get("kind") in _ONCE
 
     def _numbered(self, place: Place, n: object, *, head: bool) -> Iterator[Observation]:
         """Lines are numbered from the header on: numbers that are passed over are lines that are lost."""
@@ -164,25 +183,30 @@ class TraceReader:
             return
         due = 0 if head or self._next is None else self._next
         if head and self._next is not None and not self._ended:
-            yield self._lost(place, Cause.LOG_LINES_LOST, "another trace begins, and the one before it has no end")
+            yield self._lost(place, "another trace begins, and the one before it has no end")
         if n > due:
             missing = f"line {due} is" if n == due + 1 else f"lines {due} to {n - 1} are"
-            yield self._lost(place, Cause.LOG_LINES_LOST, f"by the numbers in it, {missing} missing before this one")
+            yield self._lost(place, f"by the numbers in it, {missing} missing before this one")
         self._next = max(due, n + 1)
         self._ended = False
 
-    def _entry(self, place: Place, line: dict[str, Any]) -> Iterator[Observation]:
+    def _entry(self, place: Place, line: Line) -> Iterator[Observation]:
         t = line.get("t")
         if isinstance(t, (int, float)) and not isinstance(t, bool):
             place = Place(place.file, place.line, t)
-        kind = line.get("kind")
-        if kind == "header":
-            yield self._header(place, line)
-            return
-        if kind == "end":
-            self._ended = True
-            return
-        session = _number(line, "session", None)
+        match line.get("kind"):
+            case "header":
+                yield self._header(place, line)
+            case "end":
+                self._ended = True
+            case str() as kind:
+                yield from self._recorded(place, kind, line)
+            case _:
+                raise _Bad("the line has no kind")
+
+    def _recorded(self, place: Place, kind: str, line: Line) -> Iterator[Observation]:
+        """A line about a command, an answer, a page request or the link."""
+        device, session = self._device, _number(line, "session", None)
         match kind:
             case "command":
                 yield from self._command(place, session, line)
@@ -190,22 +214,21 @@ class TraceReader:
                 yield self._submit(place, session, ("id", session, _number(line, "id")), line)
             case "complete":
                 key = ("id", session, _number(line, "id"))
-                out = _bytes(line, "out")
-                yield CommandCompleted(place=place, device=self._device, session=session, key=key, message=out)
+                yield CommandCompleted(
+                    place=place, device=device, session=session, key=key, message=_bytes(line, "out")
+                )
             case "event":
                 request = decode_page_request(_bytes(line, "eqe"))
                 if request is not None:
-                    yield PagesRequested(place=place, device=self._device, session=session, request=request)
+                    yield PagesRequested(place=place, device=device, session=session, request=request)
             case "link":
                 yield self._link(place, session, line)
-            case str():
+            case _:
                 self._unknown[kind] = self._unknown.get(kind, 0) + 1
                 return
-            case _:
-                raise _Bad("the line has no kind")
         self._understood += 1
 
-    def _header(self, place: Place, line: dict[str, Any]) -> TraceHeader:
+    def _header(self, place: Place, line: Line) -> TraceHeader:
         if line.get("format") != FORMAT:
             raise InputError(f"{place.file} is a trace of format {line.get('format')!r}; expected {FORMAT!r}")
         number = line.get("version")
@@ -220,7 +243,7 @@ class TraceReader:
         supplier = _supplier(line.get("supplier"))
         return TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None)
 
-    def _command(self, place: Place, session: int | None, line: dict[str, Any]) -> Iterator[Observation]:
+    def _command(self, place: Place, session: int | None, line: Line) -> Iterator[Observation]:
         key = ("line", place.line)
         yield self._submit(place, session, key, line)
         if line.get("out"):
@@ -229,12 +252,12 @@ class TraceReader:
         else:
             yield CommandUnanswered(place=place, device=self._device, session=session, key=key)
 
-    def _submit(self, place: Place, session: int | None, key: Hashable, line: dict[str, Any]) -> CommandSubmitted:
+    def _submit(self, place: Place, session: int | None, key: Hashable, line: Line) -> CommandSubmitted:
         slot = _number(line, "slot", None)
         message = _bytes(line, "in")
         return CommandSubmitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
 
-    def _link(self, place: Place, session: int | None, line: dict[str, Any]) -> Observation:
+    def _link(self, place: Place, session: int | None, line: Line) -> Observation:
         device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
         if not isinstance(what, str):
             raise _Bad("a link line says what happened in `what`")
@@ -244,23 +267,28 @@ class TraceReader:
             return CommandUnanswered(
                 place=place, device=device, session=session, key=key, by_link=by_link, detail=detail
             )
-        return LinkChange(place=place, device=device, session=session, what=what, detail=detail, key=key)
+        if what not in tuple(LinkEvent):
+            text = f"link: {what}{': ' if detail else ''}{detail}"
+            return Note(place=place, device=device, session=session, text=text)
+        event = LinkEvent(what)
+        return LinkChange(place=place, device=device, session=session, what=event, detail=detail, key=key)
 
     def _bad(self, place: Place, why: str) -> Iterator[Observation]:
         self._broken += 1
         if self._broken <= MAX_BROKEN:
-            yield self._lost(place, Cause.LOG_LINES_LOST, f"the line cannot be read: {why}")
+            yield self._lost(place, f"the line cannot be read: {why}")
 
-    def _lost(self, place: Place, cause: Cause, detail: str, *, harmless: bool = False) -> MissingInput:
-        return MissingInput(place=place, device=self._device, cause=cause, detail=detail, harmless=harmless)
+    def _lost(self, place: Place, detail: str) -> MissingInput:
+        return MissingInput(place=place, device=self._device, cause=Cause.LOG_LINES_LOST, detail=detail)
 
     def _cut(self, place: Place, detail: str) -> MissingInput:
-        """The end is missing: as much is known as was read, unless the trace promised an end."""
+        """The end is missing: the accounts hold as far as was read, unless the trace promised an end."""
         promised, self._ended = self._next is not None, True
-        return self._lost(place, Cause.LOG_TRUNCATED, detail, harmless=not promised)
+        cause = Cause.LOG_TRUNCATED
+        return MissingInput(place=place, device=self._device, cause=cause, detail=detail, harmless=not promised)
 
 
-def _number(line: dict[str, Any], name: str, default: int | None = -1) -> int | None:
+def _number(line: Line, name: str, default: int | None = -1) -> int | None:
     value = line.get(name, default)
     if value is None and default is None:
         return None
@@ -269,7 +297,7 @@ def _number(line: dict[str, Any], name: str, default: int | None = -1) -> int | 
     return value
 
 
-def _bytes(line: dict[str, Any], name: str) -> bytes:
+def _bytes(line: Line, name: str) -> bytes:
     value = line.get(name)
     if not isinstance(value, str):
         raise _Bad(f"{name} holds the bytes in hex")
