@@ -1,4 +1,4 @@
-"""One step of a search: from a state, everything that can happen next, with what the properties see of it."""
+"""One step of a search: the transitions of a state, each with the properties that it breaks and the points it reaches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fwpages.explore.model.moves import Freedom, moves, take
 from fwpages.explore.model.world import World
 from fwpages.scenario import Scenario
 
-#: where workers have put a state: the bytes of several, and which of them it is
+#: the place of a state that a worker has packed: the pack, and its place in it
 Place = tuple[bytes, int]
 
 
@@ -34,7 +34,7 @@ class Arc(NamedTuple):
 
 
 class Tests:
-    """The properties of a world's ``[expect]``, sorted by what they look at."""
+    """The properties of a world's ``[expect]``: those of states, those of steps, points to reach, and goals."""
 
     def __init__(self, scenario: Scenario) -> None:
         e = scenario.expect
@@ -45,12 +45,12 @@ class Tests:
         self.goals = [PROPERTIES[EVENTUALLY[n].property].test for n in e.eventually]
 
     def content(self, w: World) -> int:
-        """A bit for each goal that the state is content with."""
+        """A bit for each goal that the state meets."""
         return sum(1 << n for n, test in enumerate(self.goals) if test(w) is None)
 
 
 def seen(tests: list[tuple[str, Test]], w: World) -> tuple[tuple[str, str], ...]:
-    """Which of these tests see something, and what."""
+    """The tests that see something, by name, each with what it saw."""
     found = ((name, test(w)) for name, test in tests)
     return tuple((name, what) for name, what in found if what is not None)
 

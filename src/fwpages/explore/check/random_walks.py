@@ -1,6 +1,6 @@
-"""Random walks through a world: for worlds that are too large to be tried whole. They find things, and prove nothing.
+"""Random walks through a world: for worlds that are too large to be searched. They find things, and prove nothing.
 
-Equal worlds, seeds and numbers walk alike: the n-th walk depends on the seed and on n alone.
+The n-th walk depends on the world, on the seed and on n alone: equal arguments give equal walks.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fwpages.explore.check.expand import Tests, seen
-from fwpages.explore.check.search import Broken, Path
+from fwpages.explore.check.search import TERMINAL, Broken, Path
 from fwpages.explore.model.moves import Freedom, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 
-#: steps of the longest walk. Start-up and close together are some 70 steps, each further function some 15, and users do
-#: not act again when their deeds are done: what is still going then goes round between time-outs
+#: steps of the longest walk. Start-up and close together are some 70 steps, each further function some 15, and users
+#: stop when their deeds are done: a longer walk is in a cycle between time-outs
 LONGEST = 1_000
-#: of so many steps at which something may go wrong, one does: faults are possible at every command, and without this
-#: they would all strike during the start-up
+#: of this many steps at which a fault is possible, one has it: faults are possible at every command, and without this
+#: all of them would be injected during the start-up
 RARE = 16
 
-#: told after each walk: how many there were, and their steps
+#: called after each walk: how many there were, and their steps
 Watch = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Walks:
-    """What random walks met. ``broken`` has for each property the shortest way that was walked, ``reached`` the points.
+    """The result of random walks. ``broken`` and ``reached`` have the shortest walk to each property and point.
 
-    ``longest`` is the longest walk's number of steps, ``cut`` how many walks were given up at ``LONGEST``.
+    ``longest``: the number of steps of the longest walk; ``cut``: how many walks were given up at ``LONGEST``.
     """
 
     spec: Spec
@@ -45,7 +45,7 @@ class Walks:
 
 @dataclass(slots=True)
 class _Met:
-    """What was met so far."""
+    """The properties broken and the points reached so far."""
 
     broken: dict[str, Broken] = field(default_factory=dict)
     reached: dict[str, Path] = field(default_factory=dict)
@@ -56,10 +56,10 @@ class _Met:
 
 
 def random_walks(spec: Spec, count: int, seed: int, *, watch: Watch | None = None, longest: int = LONGEST) -> Walks:
-    """Walk so many times, each until nothing can happen, something is broken, or the walk is too long.
+    """Walk ``count`` times, each until a terminal state, a broken property, or ``longest`` steps.
 
-    Where nothing can happen any more, what should have come about by then (*eventually*) and has not is broken.
-    ScenarioError where the world cannot be.
+    A goal of *eventually* that a terminal state does not meet is broken. Raises ScenarioError for a scenario that no
+    world can be.
     """
     root = spec.build()
     tests = Tests(root.rules.scenario)
@@ -76,14 +76,14 @@ def random_walks(spec: Spec, count: int, seed: int, *, watch: Watch | None = Non
 
 
 def _walk(root: World, tests: Tests, dice: random.Random, longest: int, met: _Met) -> tuple[int, bool]:
-    """One walk: its steps, and whether it came to an end by itself."""
+    """One walk: its steps, and True where it ended before it was too long."""
     w, path = root, list[int]()
     while len(path) < longest:
         chosen = _step(w, dice)
         if chosen is None:
             for name, goal in zip(w.rules.scenario.expect.eventually, tests.goals, strict=True):
                 if goal(w) is not None:
-                    met.bad(name, path, "nothing comes any more")
+                    met.bad(name, path, TERMINAL)
             return len(path), True
         n, w = chosen
         path.append(n)
@@ -99,14 +99,14 @@ def _walk(root: World, tests: Tests, dice: random.Random, longest: int, met: _Me
 
 
 def _step(w: World, dice: random.Random) -> tuple[int, World] | None:
-    """One of the moves that are possible, by its place in ``moves``; None where there is none."""
-    acts = moves(w)
-    orderly = [n for n, act in enumerate(acts) if act.freedom(w) is not Freedom.OPTIONAL]
-    rare = [n for n, act in enumerate(acts) if act.freedom(w) is Freedom.OPTIONAL]
+    """A possible move by its place in ``moves``, and the state after it; None in a terminal state."""
+    offered = moves(w)
+    orderly = [n for n, move in enumerate(offered) if move.freedom(w) is not Freedom.OPTIONAL]
+    rare = [n for n, move in enumerate(offered) if move.freedom(w) is Freedom.OPTIONAL]
     dice.shuffle(orderly)
     dice.shuffle(rare)
     for n in (*rare, *orderly) if dice.randrange(RARE) == 0 else (*orderly, *rare):
-        after = take(w, acts[n])
+        after = take(w, offered[n])
         if after is not None:
             return n, after
     return None

@@ -1,7 +1,16 @@
-"""Do equal keys mean equal futures, and does a second run offer the same choices? A search rests on both.
+"""A test of what every search rests on: equal keys mean equal futures, and a second run offers the same moves.
 
-Slower than a search, so it is for tests: whenever a state is met again by another way, what that world offers is
-compared with what the first one offered.
+Theory of operation. A search takes two states of one key for the same and expands only the first. That is right if the
+key has everything that decides the future, of the world and of both machines in it. A forgotten field would hide
+states, and with them findings, without a trace in any count. So ``compare`` searches breadth first without that
+shortcut: when it meets a key again by another path, it lists everything that this second state offers (each move in
+words, its process and freedom, the key of the state after it, the properties that are seen there) and compares it
+with what the first one offered. By induction over depth, equal offers at every state mean equal futures.
+
+Labels that no key has (session numbers) are taken out of the words before they are compared. ``twice`` walks one path
+in two worlds that were built apart: a difference there means that something depends on chance or on a shared object.
+
+This is slower than a search by far, so it is for tests.
 """
 
 from __future__ import annotations
@@ -13,28 +22,28 @@ from typing import NamedTuple
 
 from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.search import Path
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import Freedom, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.wording import move_words
 from fwpages.explore.model.world import World
 
-#: sessions are numbered over a world's life; all that matters of an old one is that it is old
+#: the number of an old session is a label: all that matters is that it is old
 _SESSION = re.compile(r"of session \d+")
 
 
 class Offer(NamedTuple):
-    """A move that a world offers: what it is, who may leave it out, where it leads, and what the properties see."""
+    """A move that a world offers: in words, its process and freedom, the key after it, and the properties seen there."""
 
     words: str
-    kind: str
-    free: int
+    process: str
+    freedom: Freedom
     key: bytes
     seen: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unsound:
-    """Two ways to states of one key that offer different things."""
+    """Two paths to states of one key that offer different things."""
 
     first: Path
     second: Path
@@ -43,7 +52,7 @@ class Unsound:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How much was compared, and the first difference, if any."""
+    """The numbers of states and of comparisons, and the first difference, if any."""
 
     states: int
     again: int
@@ -63,7 +72,7 @@ def offers(w: World, tests: Tests) -> list[tuple[int, Offer]]:
 
 
 def compare(spec: Spec, states: int = 1_000) -> Compared:
-    """Search breadth first up to so many states, and compare each that is met again with what was met first."""
+    """Search breadth first up to ``states`` states, and compare each that is met again with the first of its key."""
     root = spec.build()
     tests = Tests(root.rules.scenario)
     known: dict[bytes, tuple[Path, list[tuple[int, Offer]]]] = {}
@@ -88,7 +97,7 @@ def compare(spec: Spec, states: int = 1_000) -> Compared:
 
 
 def twice(spec: Spec, path: Path) -> str:
-    """Walk a path in two worlds that were built apart; what differs on the way, empty where nothing does."""
+    """Walk a path in two worlds that were built apart; returns the first difference in words, empty where there is none."""
     first, second = spec.build(), spec.build()
     tests = Tests(first.rules.scenario)
     for step, n in enumerate((*path, None)):
