@@ -123,7 +123,10 @@ def test_a_worker_killed_at_its_work_changes_nothing_but_time(monkeypatch: pytes
 
 def test_a_shard_that_kills_three_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = small("left")
-    with mortal(monkeypatch, 1, 3) as pool, pytest.raises(WorkerError, match="3 workers died while they did the same shard"):
+    with (
+        mortal(monkeypatch, 1, 3) as pool,
+        pytest.raises(WorkerError, match="3 workers died while they did the same shard"),
+    ):
         search(spec, expander=sharded(spec, pool))
 
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
 from fwpages.explore.model.spec import Spec
-from fwpages.explore.show.chart import MIN_WIDTH, Share, chart, clean, plain, rows, standing, wrap
+from fwpages.explore.show.chart import MIN_WIDTH, chart, plain
 from fwpages.explore.show.narrative import PARTS, Message, Step, StepKind, narrate
+from fwpages.explore.show.rows import Share, StateLine, clean, rows, state_lines, wrap
 from fwpages.scenario import load
 
 WORLD = """
@@ -106,21 +107,22 @@ class TestRows:
         assert first.waiting == (("a", "b"),)
         assert (second.pages, second.counters, second.waiting) == (None, None, None)
         assert (third.pages, third.counters, third.waiting) == ((), (), ())
-        assert [x[:2] for x in standing(third)] == [
-            ("pages", "nobody has any"),
-            ("counters", "all 0"),
-            ("waiting", "nobody"),
+        assert list(state_lines(third)) == [
+            StateLine("pages", "none"),
+            StateLine("counters", "all 0"),
+            StateLine("waiting", "none"),
         ]
 
     def test_a_difference_and_a_count_below_zero_stand_out(self) -> None:
         odd = step(1, pages={"a": (1, 1), "b": (2, 3), "c": (9000, 9000)}, counters={"vf": -1})
-        assert list(standing(rows([odd])[0])) == [
-            ("pages", "a 1, c 9,000", ""),
-            ("", "b: firmware has 2, books say 3", "bad"),
-            ("counters", "vf -1", "bad"),
+        assert list(state_lines(rows([odd])[0])) == [
+            StateLine("pages", "a 1, c 9,000"),
+            StateLine("", "b: firmware has 2, books say 3", "bad"),
+            StateLine("counters", "vf -1", "bad"),
         ]
         unsure = step(1, pages={"a": (1, None), "b": (0, None)})
-        assert list(standing(rows([unsure])[0])) == [("pages", "firmware has a 1, b 0; books do not know", "open")]
+        line = StateLine("pages", "firmware has a 1, b 0; books unknown", "open")
+        assert list(state_lines(rows([unsure])[0])) == [line]
 
     def test_no_steps(self) -> None:
         assert rows([]) == ()

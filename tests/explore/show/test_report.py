@@ -72,7 +72,7 @@ timeouts = 0
         again = replayed(its, path)
         show_replay(again, Console(file=out), narrate(walk(its, path)))
         assert not again.fine
-        assert "not, and nothing will change it: operations-end: not ended" in out.getvalue()
+        assert "not met, and never will be: operations-end: not ended" in out.getvalue()
 
 
 @pytest.mark.parametrize("turned", [*ASSUMPTIONS])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fwpages.explore.show.chart import rows
 from fwpages.explore.show.narrative import Message, Step
+from fwpages.explore.show.rows import rows
 from fwpages.explore.show.svg import svg
 from tests.explore.show.test_chart import startup, step, walked
 
@@ -90,7 +90,7 @@ def test_marks_and_differences_have_their_classes() -> None:
     assert [c.findtext(f"{SVG}text") for c in classed(root, "same")] == ["a 1"]
     assert [c.findtext(f"{SVG}text") for c in classed(root, "differs")] == ["b: firmware has 2, books say 1"]
     assert [c.findtext(f"{SVG}title") for c in classed(root, "open")] == [
-        "a: firmware has 1 page, the driver's books do not know"
+        "a: firmware has 1 page, the driver's books unknown"
     ]
     assert len(classed(root, "alarm")) == 1
 
@@ -130,4 +130,4 @@ def test_what_is_long_is_wrapped_and_all_is_within_the_picture() -> None:
 
 def test_nothing_to_show() -> None:
     assert "firmware" in words(parsed([]))
-    assert "nobody has any pages" in words(parsed([step(1, pages={"a": (1, 1)}), step(2)]))
+    assert "no pages" in words(parsed([step(1, pages={"a": (1, 1)}), step(2)]))

@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 
 from fwpages.explore.check.replay import decode, encode, walk
-from fwpages.explore.check.search import Broken, Path, search
+from fwpages.explore.check.search import CYCLE, Broken, Path, search
 from fwpages.explore.show.narrative import narrate
 from fwpages.explore.show.report import ExploreReport, replayed, searched
 from fwpages.explore.show.tables import show, show_replay, verdict
@@ -21,26 +21,26 @@ def shown(report: ExploreReport) -> str:
     return out.getvalue()
 
 
-def with_a_round(path: Path, loop: Path) -> ExploreReport:
-    """What a search would hand back that found such a round."""
+def with_a_cycle(path: Path, loop: Path) -> ExploreReport:
+    """The report of a search that found this cycle."""
     outcome = search(small("life"))
-    broken = {"operations-end": Broken("operations-end", path, "it goes round for ever", loop)}
+    broken = {"operations-end": Broken("operations-end", path, CYCLE, loop)}
     expect = msgspec.structs.replace(outcome.spec.scenario.expect, eventually=("operations-end",))
     scenario = msgspec.structs.replace(outcome.spec.scenario, expect=expect)
     return searched(replace(outcome, broken=broken, spec=replace(outcome.spec, scenario=scenario)))
 
 
-def test_a_round_is_told_as_one() -> None:
+def test_a_cycle_is_shown_as_one() -> None:
     path = way("life", "open")
-    report = with_a_round(path[:-2], path[-2:])
+    report = with_a_cycle(path[:-2], path[-2:])
     (row,) = [p for p in report.properties if p.verdict == "broken"]
     assert (len(row.steps), len(row.loop), row.depth) == (37, 2, 37)
     # the string is of a world with another [expect], which the fingerprint knows
     text = shown(
         msgspec.structs.replace(report, properties=[msgspec.structs.replace(row, replay=encode(small("life"), path))])
     )
-    assert "not always: after 37 steps it goes round for ever" in text
-    assert "the last 2 steps can go on for ever: the state is that of step 37 again" in text
+    assert "not always: after 37 steps, cycle" in text
+    assert "the last 2 steps are a cycle: the state is again the one after step 37" in text
 
 
 def test_the_last_line_says_it_all() -> None:
@@ -48,7 +48,7 @@ def test_the_last_line_says_it_all() -> None:
     assert verdict(report) == "holds, within these bounds and assumptions"
     missed = msgspec.structs.replace(report.properties[-1], verdict="missed")
     assert verdict(msgspec.structs.replace(report, verdict="missed", properties=[missed])) == (
-        "the world never reaches its point: closed"
+        "points never reached: closed"
     )
 
 
@@ -60,5 +60,5 @@ def test_how_things_stand_at_the_end_of_a_replay() -> None:
     out = io.StringIO()
     show_replay(msgspec.structs.replace(report, round=2), Console(file=out), narrate(walk(spec, path)), whole=True)
     text = out.getvalue()
-    assert "not so far: operations-end: not ended: open" in text
-    assert "the state is the one after step 2 again" in text
+    assert "not met so far: operations-end: not ended: open" in text
+    assert "a cycle: the state is again the one after step 2" in text

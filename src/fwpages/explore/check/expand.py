@@ -1,4 +1,4 @@
-"""One step of a search: the transitions of a state, each with the properties that it breaks and the points it reaches."""
+"""One step of a search: the transitions of a state, with the properties that each breaks and the points it reaches."""
 
 from __future__ import annotations
 

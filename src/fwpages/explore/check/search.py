@@ -6,13 +6,13 @@ transition (``expand.Arc``) comes back: the key of the state after it, the prope
 reaches, and, if the key was not known, the state itself for the next level. How each state was first reached is kept as
 a tree of parents and moves, from which a path is read back.
 
-The expander does the work on states: here in this process, or on workers (``check.workers``). It yields for each state
-of the level, in the level's order, its transitions in the order of ``moves``; whatever the number of workers, what comes
-back is taken in that one order. So every count, every path and every verdict is the same each time.
+The expander does the work on states, here in this process or on workers (``check.workers``). It yields for each state
+of the level, in the level's order, its transitions in the order of ``moves``. Whatever the number of workers, they are
+taken in that one order, so every count, every path and every verdict is the same each time.
 
-A step or a state that breaks a property is where the search stops: what follows from it means nothing. A broken step is
-no end, though: for liveness it leads to ``CUT``, a state of which nothing is known. Liveness is asked only of a finished
-graph (``check.liveness``): a goal may still come where states are left over.
+The search does not go on from a step or a state that breaks a property: what follows from it means nothing. For
+liveness such a step leads to ``CUT``, a state of which nothing is known. Liveness is asked only of a finished graph
+(``check.liveness``): a goal may still come where states are left over.
 """
 
 from __future__ import annotations

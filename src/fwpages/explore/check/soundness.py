@@ -32,7 +32,7 @@ _SESSION = re.compile(r"of session \d+")
 
 
 class Offer(NamedTuple):
-    """A move that a world offers: in words, its process and freedom, the key after it, and the properties seen there."""
+    """A move that a world offers: in words, its process and freedom, the key after it, the properties seen there."""
 
     words: str
     process: str
@@ -97,7 +97,7 @@ def compare(spec: Spec, states: int = 1_000) -> Compared:
 
 
 def twice(spec: Spec, path: Path) -> str:
-    """Walk a path in two worlds that were built apart; returns the first difference in words, empty where there is none."""
+    """Walk a path in two worlds that were built apart; returns the first difference in words, or nothing."""
     first, second = spec.build(), spec.build()
     tests = Tests(first.rules.scenario)
     for step, n in enumerate((*path, None)):

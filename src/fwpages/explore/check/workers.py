@@ -195,7 +195,7 @@ def processes(count: int) -> Iterator[Pool]:
 
 
 def _follow() -> None:
-    """End this worker with its coordinator, also with one that was killed: by itself it would wait for work for ever."""
+    """End this worker with its coordinator, also with one that was killed: else it would wait for work for ever."""
     coordinator = multiprocessing.parent_process()
 
     def watch() -> None:

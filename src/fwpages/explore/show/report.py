@@ -1,12 +1,12 @@
-"""What an exploration came to, as ``explore --json`` prints it: verdicts, with the steps of what is broken.
+"""The report of an exploration, as ``explore --json`` prints it: verdicts, with a shortest path to each broken one.
 
-A verdict says no more than was tried: nothing is said to hold while a part of the world was left out.
+A property *holds* only where the whole world was searched; else it is *open*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 import msgspec
 
@@ -20,17 +20,17 @@ from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 from fwpages.explore.show.narrative import narrate
 
-#: how a property is meant
+#: the lists of ``[expect]``
 Kind: TypeAlias = Literal["always", "never", "eventually", "sometimes"]
 KINDS: tuple[Kind, ...] = ("always", "never", "eventually", "sometimes")
-#: ``open``: not seen so far, and not everything was tried
+#: ``open``: not seen so far, and the search is not complete
 Verdict: TypeAlias = Literal["holds", "broken", "reached", "missed", "open"]
 
-_BEHIND = "what follows a broken step was not tried"
+_BEHIND = "the steps after a broken one were not tried"
 
 
 class ReportStep(msgspec.Struct, frozen=True):
-    """A step of a way: who made it, and what it is."""
+    """A step of a path: its actor, and the move in words."""
 
     number: int
     actor: str
@@ -40,8 +40,8 @@ class ReportStep(msgspec.Struct, frozen=True):
 class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
     """A property of ``[expect]`` and its verdict.
 
-    ``why`` says why an ``open`` one is. What is broken has what was ``seen``, ``steps`` and ``replay``; ``loop`` are
-    the steps that go on for ever after those. What was reached has the number of steps as ``depth``.
+    ``why`` is the reason of an ``open`` verdict. A broken property has what was ``seen``, the ``steps`` to it and a
+    ``replay`` string, and ``loop``, the steps of a cycle after those. ``depth``: the number of steps to what was seen.
     """
 
     name: str
@@ -57,7 +57,7 @@ class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExploreReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """A search or random walks. ``stopped`` says why it is not complete."""
+    """The report of a search or of random walks. ``stopped`` is the reason why it is not complete."""
 
     schema_: str = "explore/1"
     world: str
@@ -79,16 +79,16 @@ class ExploreReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_"
 
     @property
     def fine(self) -> bool:
-        """Everything holds; of random walks, which cannot show that: nothing was found."""
+        """Everything holds; for random walks, which cannot show that: nothing broken was found."""
         return self.verdict == "holds" or (self.mode == "random" and self.verdict == "open")
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """A replay: its steps, and how things stand at their end.
+    """The report of a replay: its steps, and the verdicts at their end.
 
-    ``broken`` are the properties that do not hold there, ``unmet`` the *eventually* that the state is not content with,
-    each with what was seen. ``round``: the state is the one after that step again, so it can go on like this for ever.
-    ``never``: which of the ``unmet`` cannot come any more, as it goes round or nothing that must happen is left.
+    ``broken``: the properties that do not hold there, ``unmet``: the goals of *eventually* that the state does not
+    meet, each with what was seen. ``round``: the state is again the one after that step, a cycle. ``never``: those of
+    ``unmet`` that will not come any more, because of a cycle or because no process is obliged to move.
     """
 
     schema_: str = "explore/1"
@@ -106,7 +106,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_":
 
     @property
     def fine(self) -> bool:
-        """Nothing is broken at its end: no property, and no *eventually* that can never be met any more."""
+        """Nothing is broken at its end: no property, and no goal that will not come any more."""
         return not self.broken and not self.never
 
 
@@ -118,7 +118,7 @@ def searched(outcome: Outcome) -> ExploreReport:
         left = outcome.levels[-1]
         stopped = (
             f"more than bounds.states = {outcome.spec.scenario.bounds.states:,} states: every order of up to {depth} "
-            f"steps was tried, {left:,} states were not gone on from"
+            f"steps was tried, {left:,} states were not expanded"
         )
     why = "" if outcome.complete and not outcome.broken else _BEHIND if outcome.complete else stopped
     rows = list(_properties(outcome.spec, outcome.broken, outcome.reached, why))
@@ -158,45 +158,55 @@ def walked(walks: Walks) -> ExploreReport:
 
 
 def replayed(spec: Spec, path: Path) -> ReplayReport:
-    """The report of a replay. ScenarioError where a step is not possible."""
+    """The report of a replay. Raises ScenarioError where a step is not possible."""
     tests = Tests(spec.rules().scenario)
     worlds = [spec.build(), *(x.after for x in walk(spec, path))]
     end, keys = worlds[-1], [w.key() for w in worlds]
     goals = {name: PROPERTIES[EVENTUALLY[name].property].test(end) for name in spec.scenario.expect.eventually}
     unmet = {name: what for name, what in goals.items() if what is not None}
     first = keys.index(keys[-1])
-    round_ = first < len(path)
+    cycle = first < len(path)
     return ReplayReport(
         steps=_steps(spec, path),
         broken=dict((*seen(tests.bad_steps, end), *seen(tests.bad_states, end))),
         unmet=unmet,
-        round=first if round_ else None,
-        never=[name for name in unmet if round_ or _at_rest(end, users_act=EVENTUALLY[name].users_act)],
+        round=first if cycle else None,
+        never=[name for name in unmet if cycle or _terminal(end, users_act=EVENTUALLY[name].users_act)],
         **_head(spec),
     )
 
 
-def _at_rest(w: World, *, users_act: bool) -> bool:
-    """Nothing is left that has to happen; where ``users_act`` users do what they have to do."""
+def _terminal(w: World, *, users_act: bool) -> bool:
+    """A terminal state: no process is obliged to move; where ``users_act``, users are."""
     most = Freedom.USER if users_act else Freedom.OBLIGED
     return all(take(w, move) is None for move in moves(w) if move.freedom(w) <= most)
 
 
-def _head(spec: Spec) -> dict[str, Any]:
+class _Head(TypedDict):
+    """The fields that every report begins with."""
+
+    world: str
+    design: str
+    fingerprint: str
+    assumptions: Mapping[str, bool | None]
+    bounds: Mapping[str, int | float | None]
+
+
+def _head(spec: Spec) -> _Head:
     rules = spec.rules()
-    return {
-        "world": spec.name,
-        "design": spec.design,
-        "fingerprint": rules.fingerprint,
-        "assumptions": dict(rules.assume),
-        "bounds": msgspec.structs.asdict(spec.scenario.bounds),
-    }
+    return _Head(
+        world=spec.name,
+        design=spec.design,
+        fingerprint=rules.fingerprint,
+        assumptions={str(name): value for name, value in rules.assume.items()},
+        bounds=msgspec.structs.asdict(spec.scenario.bounds),
+    )
 
 
 def _properties(
     spec: Spec, broken: Mapping[str, Broken], reached: Mapping[str, Path], why: str
 ) -> Iterator[PropertyReport]:
-    """Every property of ``[expect]`` in the file's order; ``why`` is not empty where not everything was tried."""
+    """Every property of ``[expect]`` in the file's order; ``why``: the reason why not everything was tried, if so."""
     for kind in KINDS:
         for name in getattr(spec.scenario.expect, kind):
             words = EVENTUALLY[name].words if kind == "eventually" else PROPERTIES[name].words

@@ -1,22 +1,23 @@
 """A walk as a sequence chart in SVG: a file of its own, for light and dark pages, without scripts, fonts or ids.
 
-It shows the rows of ``chart``; who holds which pages stands at the right. Whatever has a place in the picture has its
-full words in a ``<title>``, which viewers show under the pointer.
+It draws the rows of ``rows``; the pages of each function stand at the right. Each step and message has its full words
+in a ``<title>``, which viewers show under the pointer.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from rich.cells import cell_len
 
-from fwpages.explore.show.chart import NAMES, UNKNOWN, Row, Share, clean, rows, standing, wrap
 from fwpages.explore.show.narrative import PARTS, Message, Part, Step
+from fwpages.explore.show.rows import NAMES, UNKNOWN, Row, Share, clean, rows, state_lines, wrap
 from fwpages.pages.words import many
 
-#: where things are from left to right; what is said, is mostly said to firmware, so the free room is before it
+#: where things are from left to right; most messages go to firmware, so the free room is before it
 _NUMBER, _ACTOR, _PANEL, _RIGHT = 58, 66, 772, 1180
 _AT: Mapping[Part, int] = MappingProxyType(dict(zip(PARTS, (156, 262, 366, 716), strict=True)))
 #: pixels of a character of the monospaced font, and of a line; generous, for fonts differ
@@ -100,7 +101,7 @@ class _Picture:
         _add(self.root, "desc", "\n".join(f"{s.number} {clean(s.actor)}: {clean(s.words)}" for s in steps))
         _add(self.root, "style").text = _style()
         self.ground = _add(self.root, "rect", cls="bg", width=_RIGHT + _MARGIN)
-        # drawn at the end, when it is known how long they are, and behind everything else
+        # drawn at the end, when their length is known, and behind everything else
         self.lifelines = _add(self.root, "g", cls="life")
         self.y: float = _MARGIN
         for line in wrap(title, _room(_RIGHT - _MARGIN) * 12 // 16):
@@ -120,7 +121,7 @@ class _Picture:
         self.y += 32
 
     def row(self, row: Row) -> None:
-        """A step: what was done and said, and how things stand then."""
+        """A step: its words, its messages, and the state after it."""
         group = _add(self.root, "g")
         _add(group, "title", "\n".join(row.full if row.folded else [f"{row.number} {row.actor}: {row.full[0]}"]))
         _add(group, "path", d=f"M{_MARGIN} {self.y:g}H{_RIGHT}", cls="cut")
@@ -131,15 +132,15 @@ class _Picture:
             _add(group, "text", line, x=_ACTOR, y=self.y + 12 + n * _LINE)
         self._words(group, row)
         for message in row.messages:
-            said = _add(group, "g", cls=message.mark)
+            drawn = _add(group, "g", cls=message.mark)
             to = "" if message.sender == message.receiver else f" to {NAMES[message.receiver]}"
-            _add(said, "title", f"{NAMES[message.sender]}{to}: {message.text}")
+            _add(drawn, "title", f"{NAMES[message.sender]}{to}: {message.text}")
             if to:
-                self._arrow(said, message)
+                self._arrow(drawn, message)
             else:
-                self._loop(said, message)
-        self.y = max(self.y, self._standing(group, row, start + 4), start + _LINE + 4) + 4
-        if any(m.mark == "bad" for m in row.messages) or any(tone == "bad" for *_, tone in standing(row)):
+                self._loop(drawn, message)
+        self.y = max(self.y, self._state(group, row, start + 4), start + _LINE + 4) + 4
+        if any(m.mark == "bad" for m in row.messages) or any(line.tone == "bad" for line in state_lines(row)):
             _add(group, "rect", x=_MARGIN - 8, y=start + 2, width=4, height=self.y - start - 4, rx=2, cls="alarm")
 
     def _words(self, group: ET.Element, row: Row) -> None:
@@ -181,29 +182,29 @@ class _Picture:
         self.y += 9
 
     def _loop(self, group: ET.Element, m: Message) -> None:
-        """A message to oneself: a small loop, to the right of the lifeline, but firmware's to the left."""
+        """A note of one part alone: a small loop, to the right of its line, but firmware's to the left."""
         x, inward = _AT[m.sender], m.sender == PARTS[-1]
-        way = -1 if inward else 1
+        sign = -1 if inward else 1
         room = x - _AT["host"] if inward else _AT["firmware"] - x
         y = self.y + 3
-        _add(group, "path", d=f"M{x} {y:g}h{14 * way}v9h{-7 * way}", cls="a")
-        _add(group, "path", d=f"M{x} {y + 9:g}l{8 * way} -4v8z", cls="p")
+        _add(group, "path", d=f"M{x} {y:g}h{14 * sign}v9h{-7 * sign}", cls="a")
+        _add(group, "path", d=f"M{x} {y + 9:g}l{8 * sign} -4v8z", cls="p")
         lines = wrap(m.text, _room(room - 32))
-        at: float = x + 22 * way
+        at: float = x + 22 * sign
         if inward and len(lines) > 1:
             at -= max(cell_len(line) for line in lines) * _CHAR
         for line in lines:
             self._text(group, line, at, "e" if inward and len(lines) == 1 else "")
         self.y += 3
 
-    def _standing(self, group: ET.Element, row: Row, y: float) -> float:
-        """How things stand after the step, beside it; hands back where that ends."""
+    def _state(self, group: ET.Element, row: Row, y: float) -> float:
+        """The state after the step, beside it; returns the y at which it ends."""
         if row.pages is not None:
             y = _chips(group, row.pages, y)
-        for label, words, tone in standing(row, pages=False):
-            _add(group, "text", label, x=_PANEL, y=y + 12, cls="q")
-            for line in wrap(words, _room(_RIGHT - _PANEL - 70)):
-                _add(group, "text", line, x=_PANEL + 70, y=y + 12, cls=tone or "n")
+        for line in state_lines(row, pages=False):
+            _add(group, "text", line.label, x=_PANEL, y=y + 12, cls="q")
+            for words in wrap(line.text, _room(_RIGHT - _PANEL - 70)):
+                _add(group, "text", words, x=_PANEL + 70, y=y + 12, cls=line.tone or "n")
                 y += _LINE
         return y
 
@@ -225,36 +226,49 @@ class _Picture:
 
 
 _LEGEND = (
-    "Green: said; blue, broken: done; red: a fault or a refusal. Pages of 4 KiB: blue where firmware has what the "
-    f"driver's books say, red where they differ, yellow: firmware has so many, {UNKNOWN}. What is not shown again "
-    "after a step is as before it."
+    "Green: a message; blue, broken: a note; red: a fault or a refusal. Pages of 4 KiB: blue where firmware has what "
+    f"the driver's books say, red where they differ, yellow: firmware has that many, {UNKNOWN}. What a step does not "
+    "show is as before it."
 )
 
 
 def _chips(group: ET.Element, shares: Sequence[Share], y: float) -> float:
-    """A coloured count for each function, as many on a line as there is room for; hands back where that ends."""
+    """A coloured count for each function, as many on a line as there is room for; returns the y at which they end."""
     if not shares:
-        _add(group, "text", "nobody has any pages", x=_PANEL, y=y + 12)
+        _add(group, "text", "no pages", x=_PANEL, y=y + 12)
         return y + _LINE
-    x, line = float(_PANEL), 0.0
+    flow = _Flow(y)
     for share in shares:
         words = wrap(share.words, _room(_RIGHT - _PANEL - 16))
         wide = max(cell_len(w) for w in words) * _CHAR + 12
-        if x + wide > _RIGHT and line:
-            x, y, line = _PANEL, y + line + 4, 0.0
-        line = max(line, len(words) * _LINE + 1.0)
+        x, y = flow.place(wide, len(words) * _LINE + 1.0)
         chip = _add(group, "g", cls="differs" if share.differs else "open" if share.books is None else "same")
         _add(chip, "title", _in_full(share))
         _add(chip, "rect", x=x, y=y, width=wide, height=len(words) * _LINE + 1, rx=4)
         for n, text in enumerate(words):
             _add(chip, "text", text, x=x + 6, y=y + 12.5 + n * _LINE)
-        x += wide + 6
     if all(s.books is None for s in shares):
-        wide = len(UNKNOWN) * _CHAR
-        if x + wide > _RIGHT:
-            x, y, line = _PANEL, y + line + 4, float(_LINE)
+        x, y = flow.place(len(UNKNOWN) * _CHAR, _LINE)
         _add(group, "text", UNKNOWN, x=x, y=y + 12.5, cls="q")
-    return y + line + 4
+    return flow.y + flow.line + 4
+
+
+@dataclass(slots=True)
+class _Flow:
+    """Places things in the panel from left to right, and on a new line where there is no room."""
+
+    y: float
+    x: float = _PANEL
+    line: float = 0.0
+
+    def place(self, width: float, height: float) -> tuple[float, float]:
+        """The x and y of the next thing."""
+        if self.x + width > _RIGHT and self.line:
+            self.x, self.y, self.line = _PANEL, self.y + self.line + 4, 0.0
+        x = self.x
+        self.line = max(self.line, height)
+        self.x += width + 6
+        return x, self.y
 
 
 def _in_full(share: Share) -> str:

@@ -1,4 +1,4 @@
-"""An exploration's report for people: what was tried, each verdict, and the shortest ways as charts."""
+"""The report of an exploration for a terminal: its extent, each verdict, and the shortest paths as charts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STYLES = {"holds": "green", "reached": "green", "broken": "bold red", "missed":
 
 
 def show(report: ExploreReport, console: Console, steps: Steps, command: str, *, whole: bool = False) -> None:
-    """Print the report. ``command`` is what to type for a replay, without the string."""
+    """Print the report. ``command`` is the command line of a replay, without the string."""
     console = readable(console)
     _say(console, f"{report.world}, driven by {report.design}", "bold")
     for line in _tried(report):
@@ -35,17 +35,15 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
             _say(console, f"{row.name}: {row.seen}", "bold red")
             console.print(chart(steps(row.replay), whole=whole))
             if row.loop:
-                since = f"step {row.depth} again" if row.depth else "the first state again"
-                _say(
-                    console, f"the last {many(len(row.loop), 'step')} can go on for ever: the state is that of {since}"
-                )
+                since = f"after step {row.depth}" if row.depth else "at the start"
+                _say(console, f"the last {many(len(row.loop), 'step')} are a cycle: the state is again the one {since}")
             _say(console, f"{command} --replay {row.replay}")
     console.print()
     _say(console, verdict(report), "bold green" if report.fine else "bold red")
 
 
 def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *, whole: bool = False) -> None:
-    """Print the walk and how things stand at its end."""
+    """Print the walk and the verdicts at its end."""
     console = readable(console)
     _say(console, f"{report.world}, driven by {report.design}: {many(len(report.steps), 'step')}", "bold")
     console.print(chart(steps, whole=whole))
@@ -53,25 +51,25 @@ def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *
         _say(console, f"broken at the end: {name}: {what}", "bold red")
     for name, what in report.unmet.items():
         if name in report.never:
-            _say(console, f"not, and nothing will change it: {name}: {what}", "bold red")
+            _say(console, f"not met, and never will be: {name}: {what}", "bold red")
         else:
-            _say(console, f"not so far: {name}: {what}", "yellow")
+            _say(console, f"not met so far: {name}: {what}", "yellow")
     if report.round is not None:
-        _say(console, f"the state is the one after step {report.round} again: it can go on like this for ever")
+        _say(console, f"a cycle: the state is again the one after step {report.round}")
     if not (report.broken or report.unmet):
         _say(console, "nothing is broken at the end", "green")
 
 
 def verdict(report: ExploreReport) -> str:
-    """The report in a line."""
+    """The verdict of the whole report in a line."""
     by = {v: [p.name for p in report.properties if p.verdict == v] for v in _STYLES}
     match report.verdict:
         case "broken":
             return f"broken: {', '.join(by['broken'])}"
         case "missed":
-            return f"the world never reaches its point: {', '.join(by['missed'])}"
+            return f"points never reached: {', '.join(by['missed'])}"
         case "open" if report.mode == "random":
-            return "nothing broken was met, which proves nothing: some orders were tried, not all"
+            return "no broken property was found, which proves nothing: some orders were tried, not all"
         case "open":
             return f"not settled: {report.stopped}"
         case _:
@@ -93,12 +91,12 @@ def _tried(report: ExploreReport) -> list[str]:
     if not report.complete:
         return [f"{tried}: not complete", report.stopped]
     if report.verdict == "broken":
-        return [f"{tried}: every order of events was tried, up to what is broken"]
+        return [f"{tried}: every order of events was tried, up to the broken steps"]
     return [f"{tried}: complete, every order of events was tried"]
 
 
 def _settings(report: ExploreReport) -> str:
-    """What of bounds and assumptions the verdicts are within."""
+    """The bounds and assumptions within which the verdicts hold."""
     named = {k: v for k, v in report.bounds.items() if v is not None}
     stands = {True: "on", False: "off", None: "as designed"}
     bounds = ", ".join(f"{k} {v:,}" for k, v in named.items())
@@ -116,27 +114,21 @@ def _table(report: ExploreReport) -> Table:
 
 
 def _says(row: PropertyReport) -> str:
-    match row.verdict, row.kind:
-        case "broken", "eventually":
-            return f"not always: after {many(row.depth or 0, 'step')} {row.seen}"
-        case "broken", "never":
-            return f"reached in {many(row.depth or 0, 'step')}"
-        case "broken", _:
-            return f"broken in {many(row.depth or 0, 'step')}"
-        case "reached", _:
-            return f"reached in {many(row.depth or 0, 'step')}"
-        case "missed", _:
-            return "never reached: the world does not come to its point"
-        case "open", "sometimes":
-            return "not reached so far"
-        case "open", _:
-            return "not broken so far"
-        case _, "never":
-            return "not reachable"
-        case _:
-            return "holds"
+    """A property's verdict in words."""
+    steps = many(row.depth or 0, "step")
+    if row.verdict == "broken":
+        return {"eventually": f"not always: after {steps}, {row.seen}", "never": f"reached in {steps}"}.get(
+            row.kind, f"broken in {steps}"
+        )
+    if row.verdict == "reached":
+        return f"reached in {steps}"
+    if row.verdict == "missed":
+        return "never reached"
+    if row.verdict == "open":
+        return "not reached so far" if row.kind == "sometimes" else "not broken so far"
+    return "not reachable" if row.kind == "never" else "holds"
 
 
 def _say(console: Console, words: str, style: str = "") -> None:
-    """The words as they are: to Rich ``:A:`` is the name of an emoji, and a replay string may have it."""
+    """Print the words as they are: to Rich ``:A:`` is the name of an emoji, and a replay string may have it."""
     console.print(words, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
