@@ -72,14 +72,14 @@ def test_what_is_broken_has_its_steps_and_nothing_else_is_said_to_hold(capsys: p
     assert late["steps"][0] == {"number": 1, "actor": "driver", "words": "open"}
     for name in ("custody", "lost", "opened-again"):
         assert by_name[name]["verdict"] == "open"
-        assert by_name[name]["why"] == "what follows a broken step was not tried"
+        assert by_name[name]["why"] == "the steps after a broken one were not tried"
 
 
 @pytest.mark.usefixtures("world")
 def test_people_get_a_chart_and_the_command_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.invoke(["explore", "broken.toml", "--bound", "faults=0", "--bound", "host_pages_4k=off"]) == 1
     shown = capsys.readouterr().out
-    assert "every order of events was tried, up to what is broken" in shown
+    assert "every order of events was tried, up to the broken steps" in shown
     assert "not reachable" not in shown
     assert "GIVE 1 vf0" in shown
     assert shown.rstrip().endswith("broken: late-return")
@@ -122,7 +122,7 @@ def test_a_point_that_is_never_reached_is_an_error_of_the_world(
     code, out = explore(capsys, "pointless.toml")
     assert (code, out["verdict"]) == (1, "missed")
     assert cli.invoke(["explore", "pointless.toml"]) == 1
-    assert "the world never reaches its point: taken" in capsys.readouterr().out
+    assert "points never reached: taken" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("world")
@@ -136,7 +136,7 @@ def test_random_walks_find_things_and_prove_nothing(capsys: pytest.CaptureFixtur
     assert (code, out["verdict"]) == (0, "open")
     assert cli.invoke(["explore", "left.toml", "--random", "5"]) == 0
     shown = capsys.readouterr().out
-    assert "nothing broken was met, which proves nothing" in shown
+    assert "no broken property was found, which proves nothing" in shown
     assert "holds" not in shown
 
 
