@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.auditor import answers
-from fwpages.custody.findings import Cause
+from fwpages.auditor.session import Counted
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
@@ -22,7 +22,7 @@ def _fed(*, log: bool = False, numbered: bool = False) -> Fed:
 
 
 def _settled(life: Fed) -> list[str]:
-    life.s.answers.settle()
+    life.over()
     return life.names
 
 
@@ -32,9 +32,9 @@ def test_nothing_is_taken_from_an_answer_that_comes_twice(numbered: bool) -> Non
     take = life.submit(life.take_command(OWN_VHCA, 10))
     life.complete(take, life.took(pages(0x100, 10)))
     life.give(0x31, pages(0x100, 10))
-    assert not _fed().s.answers.astray
+    assert not _fed().s.strays
     life.complete(take, life.took(pages(0x100, 10)))
-    assert life.s.answers.astray
+    assert life.s.strays
     assert life.out() == {"vhca:0x2a": 20, "vhca:0x31": 10}
     # until the end it may still be that lines are missing
     assert life.names == []
@@ -54,19 +54,18 @@ def test_nothing_is_taken_from_an_answer_that_comes_twice(numbered: bool) -> Non
 def test_an_answer_to_a_command_that_was_not_seen(how: dict[str, bool], names: list[str], passed: int) -> None:
     life = _fed(**how)
     life.complete(999, OK)
-    assert (_settled(life), life.s.answers.passed_over) == (names, passed)
+    assert (_settled(life), life.s.counts[Counted.UNMATCHED]) == (names, passed)
 
 
 def test_an_input_that_begins_in_the_middle_need_not_have_the_command() -> None:
-    life = Fed(numbered=True)
-    life.s.began = False
+    life = Fed(numbered=True, late=True)
     life.complete(999, OK)
-    assert (_settled(life), life.s.answers.passed_over) == ([], 1)
+    assert (_settled(life), life.s.counts[Counted.UNMATCHED]) == ([], 1)
 
 
 def test_the_answer_of_a_slot_that_a_fence_gave_back_is_late() -> None:
     life = _fed()
-    life.s.answers.done([77])
+    answers.done(life.s, [77])
     life.complete(77, OK)
     assert _settled(life) == ["late-answer"]
 
@@ -74,7 +73,7 @@ def test_the_answer_of_a_slot_that_a_fence_gave_back_is_late() -> None:
 def test_only_so_many_answered_commands_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_DONE", 3)
     life = _fed(numbered=True)
-    life.s.answers.done([101, 102, 103, 104])
+    answers.done(life.s, [101, 102, 103, 104])
     for key in (101, 102, 104):
         life.complete(key, OK)
     assert _settled(life) == ["answer-unasked", "late-answer", "late-answer"]
@@ -84,9 +83,8 @@ def test_where_lines_are_missing_a_stray_answer_is_nobodys_fault() -> None:
     life = _fed(numbered=True)
     life.complete(999, OK)
     life.complete(life.id, OK)
-    life.s.lose(None, "lines are missing")
-    life.s.fault(Cause.LOG_LINES_LOST, life.place())
-    assert (_settled(life), life.s.answers.passed_over) == (["log-lines-lost"], 2)
+    life.lose("lines are missing")
+    assert (_settled(life), life.s.counts[Counted.UNMATCHED]) == (["log-lines-lost"], 2)
 
 
 # -- commands that have no answer
@@ -99,7 +97,7 @@ def test_a_command_whose_slot_was_used_anew_was_answered_in_a_line_that_is_missi
     assert life.found == [("log-lines-lost", "log", "vhca:0x31", None)]
     # whether firmware has the pages is not known, so it is assumed, and nothing is counted any more
     assert life.out()["vhca:0x31"] == 7
-    assert life.s.blind
+    assert life.s.evidence.blind
 
 
 def test_a_trace_that_contradicts_itself_blames_nobody() -> None:
@@ -116,7 +114,7 @@ def test_a_trace_that_contradicts_itself_blames_nobody() -> None:
 def test_where_lines_are_known_to_be_missing_there_is_no_contradiction() -> None:
     life = _fed(numbered=True)
     life.take(0x31, pages(0x9000, 3))
-    life.s.fault(Cause.LOG_LINES_LOST, life.place())
+    life.lose(harmless=True)
     life.submit(life.give_command(0x31, pages(0x500, 7)), slot=31)
     life.submit(Command(Opcode.QUERY_ADAPTER), slot=31)
     assert "returned-never-given" in _settled(life)
@@ -129,10 +127,10 @@ def test_stray_answers_beyond_the_bound_are_counted(known: bool, monkeypatch: py
     life = _fed(numbered=True)
     for key in range(900, 907):
         if known:
-            life.s.answers.done([key])
+            answers.done(life.s, [key])
         life.complete(key, OK)
     assert _settled(life) == ["late-answer" if known else "answer-unasked"] * 3
-    assert life.s.answers.passed_over == 4
+    assert life.s.counts[Counted.UNMATCHED] == 4
 
 
 @pytest.mark.parametrize("n", range(8))
@@ -140,9 +138,9 @@ def test_a_command_too_short_to_be_one_has_an_answer_all_the_same(n: int) -> Non
     life = _fed(numbered=True)
     key = life.submit_bytes(b"\x01\x08\0\0\0\0\0"[:n], slot=5)
     assert life.found == [("command-malformed", "host", None, None)]
-    assert life.s.faults.rows()[0].detail == f"a command of {n} byte{'s' if n != 1 else ''}"
+    assert life.findings()[0].detail == f"a command of {n} byte{'s' if n != 1 else ''}"
     life.complete(key, OK)
-    assert (_settled(life), life.s.answers.passed_over) == (["command-malformed"], 0)
+    assert (_settled(life), life.s.counts[Counted.UNMATCHED]) == (["command-malformed"], 0)
 
 
 def test_a_command_too_short_to_be_one_may_be_refused() -> None:

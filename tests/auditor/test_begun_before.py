@@ -22,8 +22,7 @@ def test_a_trace_that_begins_at_the_boot_give_names_the_boot_pages_by_the_own_vh
 
 
 def test_a_function_enabled_since_may_return_what_it_had_before(tmp_path: Path) -> None:
-    life = Fed(Supplier(max_vfs=8))
-    life.s.began = False
+    life = Fed(Supplier(max_vfs=8), late=True)
     life.plain(Opcode.ENABLE_HCA, function_id=3)
     life.event(3, -2)
     life.take(3, pages(0x600, 2))
@@ -31,9 +30,7 @@ def test_a_function_enabled_since_may_return_what_it_had_before(tmp_path: Path) 
 
 
 def test_an_ecpf_that_disables_its_host_pf_has_not_closed() -> None:
-    life = Fed()
-    life.s.began = False
-    life.s.naming.ecpf = None
+    life = Fed(late=True)
     life.give(0x2A, pages(0x500, 2))
     life.plain(Opcode.DISABLE_HCA)
     life.give(0x2A, pages(0x600, 2))

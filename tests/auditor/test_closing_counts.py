@@ -6,8 +6,6 @@ import pytest
 
 from fwpages.auditor.closing import MAX_DAMAGE
 from fwpages.custody.accounts import SessionAccount
-from fwpages.custody.findings import Cause
-from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
@@ -25,8 +23,7 @@ def _opened(*, log: bool = False) -> Fed:
 
 
 def test_counts_of_a_session_that_began_before_are_not_known_and_what_was_seen_is_noted() -> None:
-    life = Fed()
-    life.s.began = False
+    life = Fed(late=True)
     life.give(0x31, pages(0x500, 7))
     life.take(0x31, pages(0x500, 3))
     life.plain(Opcode.ENABLE_HCA, function_id=3)
@@ -47,7 +44,7 @@ def _counts(s: SessionAccount, who: str) -> tuple[int | None, ...]:
 def test_a_function_whose_lines_are_missing_costs_its_own_counts_alone() -> None:
     life = _opened()
     life.give(0x31, pages(0x500, 7))
-    life.s.lose(vhca_id(0x31), "a line is missing")
+    life.lose("a line is missing", 0x31)
     s = life.over()
     assert {*_counts(s, "vhca:0x31")} == {None}
     assert _counts(s, OWN) == (30, 0, 0, 0, 30, 0, 30)
@@ -57,10 +54,10 @@ def test_a_function_whose_lines_are_missing_costs_its_own_counts_alone() -> None
 
 def test_a_blind_session_counts_nothing() -> None:
     life = _opened()
-    life.s.lose(None, "5 lines are missing")
+    life.lose("5 lines are missing")
     s = life.over("next")
     # nobody is blamed for what may have come back unseen
-    assert ({*_counts(s, OWN)}, s.findings) == ({None}, [])
+    assert ({*_counts(s, OWN)}, {f.blame for f in s.findings}) == ({None}, {"log"})
     assert s.notes[0] == "no counts: 5 lines are missing"
     assert f"{OWN}: seen here: given 30, returned 0, released 0" in s.notes
 
@@ -71,7 +68,7 @@ def test_dumps_of_a_log_in_tatters_blame_nobody(lost: int, kept: bool) -> None:
         life = _opened(log=log)
         life.take(OWN_VHCA, pages(0x9000, 3))
         for _ in range(lost):
-            life.s.fault(Cause.LOG_LINES_LOST, life.place(), detail="lines are missing")
+            life.lose(harmless=True)
         s = life.over()
         assert any(f.name == "returned-never-given" for f in s.findings) is (kept or not log)
         assert any(" left out: so many lines are missing" in n for n in s.notes) is (not kept and log)
@@ -91,7 +88,7 @@ def test_counters_of_what_was_dropped() -> None:
 
 
 def test_what_was_refused_without_fault_is_noted_with_how_often() -> None:
-    life = Fed()
+    life = Fed().enable()
     for _ in range(3):
         life.cmd(Command(Opcode.QUERY_ISSI), Answer(Opcode.QUERY_ISSI, Status.BAD_OP))
     life.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))

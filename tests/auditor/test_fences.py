@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 
-from fwpages.auditor.fences import Why
+from fwpages.auditor.session import Link
 from fwpages.custody.accounts import End
 from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Command
@@ -15,7 +16,7 @@ from fwpages.prm.status import Status
 from tests.auditor.fed import Fed
 from tests.auditor.lives import OWN_VHCA, pages
 
-WHYS: tuple[Why, ...] = ("next", "restart", "eof")
+WHYS = ("next", "restart", "eof")
 
 
 def _opened(*, numbered: bool = False) -> Fed:
@@ -26,7 +27,7 @@ def _opened(*, numbered: bool = False) -> Fed:
 
 def _ends(life: Fed) -> list[End]:
     """How it ends, whatever comes next."""
-    return [life.s.fences.end(why) for why in WHYS]
+    return [deepcopy(life).over(why).end for why in WHYS]
 
 
 def test_a_session_that_nothing_ended_is_open_or_reset_by_the_next_one() -> None:
@@ -43,7 +44,7 @@ def test_a_close_is_a_close_whatever_comes_next(own: int) -> None:
 def test_an_open_that_is_refused_at_once_is_over() -> None:
     life = Fed()
     life.plain(Opcode.ENABLE_HCA, Status.INTERNAL_ERR)
-    assert _ends(life) == ["closed"] * 3
+    assert life.over().end == "closed"
 
 
 @pytest.mark.parametrize("profile", [Teardown.FORCE, Teardown.PREPARE_FAST])
@@ -59,7 +60,7 @@ def test_a_link_that_comes_back_was_not_lost() -> None:
     life.link("lost", "all-ones reads")
     assert _ends(life) == ["lost"] * 3
     assert life.found == [("link-lost", "link", None, 30)]
-    assert "all-ones reads" in life.s.faults.rows()[0].detail
+    assert "all-ones reads" in life.findings()[0].detail
     life.link("back")
     assert _ends(life) == ["reset", "open", "open"]
 
@@ -157,7 +158,7 @@ def test_a_fence_discards_what_is_out_and_gives_slots_back() -> None:
     assert life.out() == {"vhca:0x2a": 30, "vhca:0x31": 7}
     life.link("fenced", "bus mastering off")
     assert life.out() == {}
-    assert (life.s.overdue, life.s.life.queues, life.s.fences.fenced) == ({}, {}, True)
+    assert (life.s.overdue, life.s.queues, bool(life.s.link & Link.FENCED)) == ({}, {}, True)
     assert "fenced: bus mastering off; 37 pages discarded" in life.s.notes
     # an answer that comes after it settles nothing
     life.give(0x31, pages(0x500, 7))
@@ -169,9 +170,9 @@ def test_where_lines_are_missing_pages_may_have_come_back_before_the_reset() -> 
     for who in (None, vhca_id(OWN_VHCA)):
         life = _opened()
         life.closed([pages(0x100, 10), pages(0, 0)])
-        life.s.lose(who, "lines are missing")
+        life.lose(number=None if who is None else who.number)
         life.link("reset")
-        assert life.names == []
+        assert life.names == ["log-lines-lost"]
 
 
 def test_a_reset_alone_proves_nothing() -> None:
@@ -181,7 +182,7 @@ def test_a_reset_alone_proves_nothing() -> None:
     life.link("reset")
     assert life.found == [("not-fenced", "link", None, 30)]
     life.link("fenced")
-    life.s.fences.settle("next")
+    life.over("next")
     assert life.names == ["not-fenced"]
 
 
@@ -194,11 +195,11 @@ def test_a_reset_alone_proves_nothing() -> None:
         ("eof", True, ["not-fenced"]),
     ],
 )
-def test_a_proof_that_never_comes(why: Why, numbered: bool, names: list[str]) -> None:
+def test_a_proof_that_never_comes(why: str, numbered: bool, names: list[str]) -> None:
     """Where an input just ends, it may come after that."""
     life = _opened(numbered=numbered)
     life.link("reset")
-    life.s.fences.settle(why)
+    life.over(why)
     assert life.names == names
     assert ("the input ends before the reset was proven" in life.s.notes) is (not names)
 
@@ -222,6 +223,6 @@ def test_a_garbled_answer_is_the_links_and_names_its_command() -> None:
     life.link("garbled", "token 3", key=key)
     life.link("garbled", key=999)
     assert life.found == [("answer-malformed", "link", "vhca:0x31", None), ("answer-malformed", "link", None, None)]
-    details = [f.detail for f in life.s.faults.rows()]
+    details = [f.detail for f in life.findings()]
     assert details[0] == "MANAGE_PAGES(GIVE) was answered as another command would be: token 3"
     assert details[1].startswith("a command was answered")

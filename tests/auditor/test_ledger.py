@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.auditor import ledger as custody
-from fwpages.auditor.ledger import Custody, Offer
+from fwpages.auditor.ledger import ObservedLedger, Offer
 from fwpages.custody.ledger import State
 from fwpages.pages.space import REGION_PAGES, Addresses, Indices
 from fwpages.prm.identity import FunctionType, Identity, func_id, vhca_id
@@ -23,23 +23,23 @@ addresses = st.lists(
 ).map(lambda rows: np.array(rows, np.uint64))
 
 
-def _offer(c: Custody, who: Identity, pas: Addresses) -> Offer:
+def _offer(c: ObservedLedger, who: Identity, pas: Addresses) -> Offer:
     offer = c.offer(who, FunctionType.UNKNOWN, pas)
     assert offer is not None
     return offer
 
 
-def _held(c: Custody, who: Identity, pas: Addresses) -> Offer:
+def _held(c: ObservedLedger, who: Identity, pas: Addresses) -> Offer:
     offer = _offer(c, who, pas)
     c.accept(offer)
     return offer
 
 
-def _back(c: Custody, who: Identity, pas: Addresses) -> int:
+def _back(c: ObservedLedger, who: Identity, pas: Addresses) -> int:
     return c.take(c.check_return(who, pas))
 
 
-def _counts(c: Custody, who: Identity) -> dict[str, int]:
+def _counts(c: ObservedLedger, who: Identity) -> dict[str, int]:
     numbers = {r.number for r in c.records if r.identity == who}
     return {s.name.lower(): n for (number, s), n in c.ledger.counts().items() if number in numbers}
 
@@ -47,7 +47,7 @@ def _counts(c: Custody, who: Identity) -> dict[str, int]:
 @settings(max_examples=30)
 @given(addresses, addresses)
 def test_every_address_of_a_give_is_offered_or_refused_for_one_reason(before: Addresses, pas: Addresses) -> None:
-    c = Custody()
+    c = ObservedLedger()
     first = _held(c, A, before)
     offer = _offer(c, B, pas)
     offered = c.space.address(offer.index)
@@ -65,7 +65,7 @@ def test_every_address_of_a_give_is_offered_or_refused_for_one_reason(before: Ad
 
 def test_addresses_that_are_too_scattered_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(custody, "MAX_COVERED", 3 * REGION_PAGES)
-    c = Custody()
+    c = ObservedLedger()
     region = 4096 * REGION_PAGES
     _held(c, A, np.array([0x1000, 0x2000], np.uint64))
     assert c.offer(B, FunctionType.VF, np.array([2, 3, 4], np.uint64) * np.uint64(region)) is None
@@ -78,18 +78,18 @@ def test_addresses_that_are_too_scattered_are_not_followed(monkeypatch: pytest.M
 
 
 def test_owners_are_told_with_their_counts() -> None:
-    c = Custody()
+    c = ObservedLedger()
     _held(c, func_id(0), pages(0x100, 37))
     _held(c, func_id(3), pages(0x200, 2))
     asked = np.concatenate([pages(0x100, 37), pages(0x200, 2), pages(0x300, 4)])
-    assert c.owners_of(asked) == "nobody (4), func:0x0 (37), func:0x3 (2)"
+    assert c.owners_of(asked) == "no function (4), func:0x0 (37), func:0x3 (2)"
 
 
 # -- what is not answered
 
 
 def test_a_give_in_doubt_is_settled_or_withdrawn_by_what_comes_late() -> None:
-    c = Custody()
+    c = ObservedLedger()
     late, refused = _offer(c, B, pages(0x500, 7)), _offer(c, B, pages(0x600, 2))
     for offer in (late, refused):
         c.doubt(offer)
@@ -103,7 +103,7 @@ def test_a_give_in_doubt_is_settled_or_withdrawn_by_what_comes_late() -> None:
 
 
 def test_a_take_in_doubt_is_about_all_of_its_function_and_no_other() -> None:
-    c = Custody()
+    c = ObservedLedger()
     _held(c, A, pages(0x100, 5))
     _held(c, B, pages(0x500, 7))
     doubted = c.doubt_held(B)
@@ -116,7 +116,7 @@ def test_a_take_in_doubt_is_about_all_of_its_function_and_no_other() -> None:
 
 
 def test_release_all_spares_what_an_unanswered_give_names() -> None:
-    c = Custody()
+    c = ObservedLedger()
     _held(c, B, pages(0x500, 7))
     crossed = _offer(c, B, pages(0x600, 2))
     c.doubt(crossed)
@@ -131,7 +131,7 @@ def test_release_all_spares_what_an_unanswered_give_names() -> None:
 
 
 def test_pages_that_are_given_anew_have_come_back_unseen() -> None:
-    c = Custody()
+    c = ObservedLedger()
     _held(c, A, pages(0x500, 7))
     waiting = _offer(c, A, pages(0x600, 2))
     c.evict(np.concatenate([pages(0x502, 2), pages(0x600, 2), pages(0x9000, 1)]), waiting.index)
@@ -145,7 +145,7 @@ def test_pages_that_are_given_anew_have_come_back_unseen() -> None:
 
 
 def test_what_is_left_is_what_firmware_may_have_whoever_it_is() -> None:
-    c = Custody()
+    c = ObservedLedger()
     assert c.left().size == 0
     _held(c, A, pages(0x100, 3))
     c.doubt(_offer(c, B, pages(0x500, 2)))
@@ -154,7 +154,7 @@ def test_what_is_left_is_what_firmware_may_have_whoever_it_is() -> None:
 
 
 def test_a_fence_discards_everybodys() -> None:
-    c = Custody()
+    c = ObservedLedger()
     _held(c, A, pages(0x100, 3))
     c.doubt(_offer(c, B, pages(0x500, 2)))
     assert c.discard() == 5
@@ -171,7 +171,7 @@ steps = st.lists(
 @given(steps)
 def test_the_account_balances_whatever_is_seen(told: list[tuple[int, Identity, int, int]]) -> None:
     """Any order of commands and answers, right or wrong: given = returned + released + discarded + what is out."""
-    c = Custody()
+    c = ObservedLedger()
     offers: list[Offer] = []
     for what, who, first, n in told:
         pas = pages(0x100 + first, n)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fwpages.auditor import requests
 from fwpages.auditor.lifecycle import holed
+from fwpages.auditor.session import Close, Link
 from fwpages.prm.capability import GENERAL, general
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import Mode
@@ -62,7 +64,7 @@ def test_a_command_that_is_out_when_the_mode_switches_is_about_the_same_function
     lost = life.submit(life.take_command(0, 3))
     life.give_up(lost)
     _set(life)
-    assert [str(p.who) for p in (life.s.pending[give], life.s.overdue[lost])] == ["vhca:0x2a"] * 2
+    assert [str(p.book and p.book.identity) for p in (life.s.pending[give], life.s.overdue[lost])] == ["vhca:0x2a"] * 2
     life.complete(give, Answer(Opcode.MANAGE_PAGES))
     life.complete(lost, life.took(pages(0x100, 3)))
     assert life.out() == {"vhca:0x2a": 12}
@@ -71,8 +73,7 @@ def test_a_command_that_is_out_when_the_mode_switches_is_about_the_same_function
 
 
 def test_where_the_negotiation_was_not_seen_the_capabilities_of_now_tell_the_mode() -> None:
-    life = Fed()
-    life.s.began = False
+    life = Fed(late=True)
     life.give(0x31, pages(0x500, 3))
     life.give(0x32, pages(0x600, 2), ec=1)
     life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1}, current=False)
@@ -80,12 +81,10 @@ def test_where_the_negotiation_was_not_seen_the_capabilities_of_now_tell_the_mod
     life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
     # it has always been so: what looked like a function_id was none, unless it had an ec bit
     assert (life.s.naming.mode, life.out()) == (Mode.VHCA_ID, {"vhca:0x31": 3, "func:0x32/ec": 2})
-    assert life.names == ["identity-mismatch"], "a supplier that is no ECPF has no functions with the ec bit"
 
 
 def test_names_from_before_a_negotiation_that_was_seen_are_function_ids() -> None:
-    life = Fed()
-    life.s.began = False
+    life = Fed(late=True)
     life.give(3, pages(0x500, 3))
     _set(life)
     assert life.out() == {"func:0x3": 3}
@@ -120,8 +119,8 @@ def test_release_all_is_what_the_device_says_of_it_now(was_set: int, now: int) -
     details = [f"SET_HCA_CAP set release_all_pages to {was_set}, QUERY_HCA_CAP(general, current) says {now}"] * (
         was_set != now
     )
-    assert [f.detail for f in life.s.faults.rows()] == details
-    assert life.s.life.set_release_all is bool(now)
+    assert [f.detail for f in life.findings()] == details
+    assert life.s.release_all_set is bool(now)
     # it is told once
     life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
     assert len(life.names) == (was_set != now)
@@ -138,7 +137,7 @@ def test_capabilities_with_bytes_missing_tell_nothing() -> None:
     # where the negotiation itself has holes, the mode is not known
     life.submit(Command(Opcode.SET_HCA_CAP, data=VHCA), holes=((239, 240),))
     life.complete(life.id, Answer(Opcode.SET_HCA_CAP))
-    assert (life.s.naming.mode, life.s.pages.mode_unknown) == (Mode.FUNC_ID, True)
+    assert (life.s.naming.mode, life.s.evidence.mode_unknown) == (Mode.FUNC_ID, True)
 
 
 @pytest.mark.parametrize(
@@ -156,12 +155,12 @@ def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> No
     life, listening = Fed().booted(), []
     for number, bits in ((1, ~(1 << EventType.PAGE_REQUEST) & 0xFFFF), (2, 1 << EventType.PAGE_REQUEST)):
         key = life.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": bits}, pas=pages(number, 1)))
-        listening.append(life.s.life.listening)
+        listening.append(requests._listening(life.s))
         life.complete(key, Answer(Opcode.CREATE_EQ, fields={"eq_number": number}))
     for number, status in ((1, 0), (2, Status.RES_BUSY), (2, 0)):
-        listening.append(life.s.life.listening)
+        listening.append(requests._listening(life.s))
         life.plain(Opcode.DESTROY_EQ, status, eq_number=number)
-    assert [*listening, life.s.life.listening] == [False, True, True, True, True, False]
+    assert [*listening, requests._listening(life.s)] == [False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +176,7 @@ def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> No
 def test_the_close_begins_with_the_first_command_of_it(command: Command, closing: bool) -> None:
     life = Fed().booted()
     life.submit(command)
-    assert life.s.life.closing is closing
+    assert (life.s.close is not Close.NOT_BEGUN) is closing
 
 
 @pytest.mark.parametrize(("profile", "forced"), [(0, False), (Teardown.FORCE, True), (Teardown.PREPARE_FAST, True)])
@@ -188,4 +187,4 @@ def test_a_teardown_is_done_or_not(profile: int, forced: bool, state: int) -> No
         Command(Opcode.TEARDOWN_HCA, fields={"profile": profile}), Answer(Opcode.TEARDOWN_HCA, fields={"state": state})
     )
     assert life.found == [("teardown-state", "device", None, None)] * state
-    assert life.s.fences.forced is (forced and not state)
+    assert (Link.FORCED in life.s.link) is (forced and not state)

@@ -22,7 +22,7 @@ def test_a_vport_that_is_disabled_and_enabled_again_is_another(vhca: bool) -> No
         life.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
         life.give(number, pages(0x100 * (n + 5), n))
         life.plain(Opcode.DISABLE_HCA, function_id=3)
-    rows = [r for r in life.s.custody.records if r.identity.number == number]
+    rows = [r for r in life.s.ledger.records if r.identity.number == number]
     assert [(r.generation, r.type, r.given, r.retired) for r in rows] == [(0, "vf", 7, True), (1, "vf", 2, True)]
 
 
@@ -33,7 +33,7 @@ def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
     life.give(3, pages(0x500, 7))
     life.plain(Opcode.DISABLE_HCA, Status.BAD_SYS_STATE, function_id=3)
     life.give(3, pages(0x600, 1))
-    assert [(str(r.identity), r.given) for r in life.s.custody.records][1:] == [("func:0x3", 8)]
+    assert [(str(r.identity), r.given) for r in life.s.ledger.records][1:] == [("func:0x3", 8)]
     assert func_id(3) in life.s.naming.enabled
 
 
@@ -73,5 +73,5 @@ def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keep
         ("vhca-id-twice", "device", "vhca:0x31", None),
         ("vhca-id-twice", "device", "vhca:0x2a", None),
     ]
-    assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in life.s.faults.rows()[0].detail
+    assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in life.findings()[0].detail
     assert (life.s.naming.type_of(vhca_id(0x31)), life.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")

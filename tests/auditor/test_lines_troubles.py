@@ -179,5 +179,5 @@ def test_dumps_that_are_missing_unseen_blame_nobody(tmp_path: Path) -> None:
         gave = next(i for i, line in enumerate(lines) if "npages 64, ec_function 0" in line)
         s = only(audit_lines(tmp_path, lines[:asked] + lines[gave + 1 :]))
         assert [(f.name, f.blame) for f in s.findings] == [("log-disagrees", "log")]
-        assert any(" left out: lines are missing that nothing tells of" in n for n in s.notes)
+        assert any(" left out: lines are missing, and nothing shows where" in n for n in s.notes)
         assert s.totals.given is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fwpages.auditor.session import Counted
 from fwpages.prm.identity import Mode
 from tests.auditor.fed import Fed
 
@@ -25,7 +26,7 @@ def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could
     )
     assert life.s.naming.mode is Mode.VHCA_ID
     # the boot pages are the own vhca_id's
-    assert [(str(row.who), row.given) for row in life.s.tally.lines.values()] == [("vhca:0x2a", 15)]
+    assert [(who, row.given) for who, row in life.counted()] == [("vhca:0x2a", 15)]
 
 
 @pytest.mark.parametrize(
@@ -42,23 +43,23 @@ def test_a_give_that_failed_is_told_by_its_error(
 ) -> None:
     life = _lines(f"func_id 0x3, npages 7, err {err}")
     assert life.found == [found]
-    assert sum(row.doubtful for row in life.s.tally.lines.values()) == doubtful
-    assert life.s.give_dropped == dropped
+    assert sum(row.doubtful for _, row in life.counted()) == doubtful
+    assert life.s.counts[Counted.GIVE_DROPPED] == dropped
 
 
 def test_a_request_tells_whose_give_failed_where_its_line_does_not() -> None:
     life = _lines("page request for func 0x3, npages 7", "npages 7, err -5")
     assert life.found == [("give-refused", "device", "func:0x3", 7)]
     # a driver's own word stands, whatever becomes of what commands seem to tell
-    assert life.s.faults.drop_inferred() == 0
+    assert life.s.findings.drop_inferred() == 0
 
 
 def test_a_refusal_belongs_to_the_line_that_follows_it() -> None:
     refusal = f"{CMD} op_mod(0x1) failed, status no resources(0xf), syndrome (0x1), err(-12)"
     life = _lines(refusal, "func_id 0x3, npages 7, err -12")
     assert life.names == ["give-refused"]
-    assert refusal in life.s.faults.rows()[0].detail
-    life.s.complaints.finish()
+    assert refusal in life.findings()[0].detail
+    life.over()
     assert life.names == ["give-refused"]
 
 
@@ -72,7 +73,7 @@ def test_a_refusal_that_no_line_follows_stands_for_itself(op_mod: int, name: str
     assert life.names == []
     life.say(line)
     assert life.names == [name]
-    life.s.complaints.finish()
+    life.over()
     assert life.names == [name, name]
 
 
@@ -82,9 +83,9 @@ def test_a_refusal_that_no_line_follows_stands_for_itself(op_mod: int, name: str
 )
 def test_what_a_driver_only_tries_is_no_fault(command: str, benign: bool) -> None:
     life = _lines(f"{command} op_mod(0x0) failed, status bad operation(0x2), syndrome (0x1)")
-    life.s.complaints.finish()
+    life.over()
     assert life.names == ([] if benign else ["command-refused"])
-    assert len(life.s.benign) == benign
+    assert len(life.s.tried) == benign
 
 
 @pytest.mark.parametrize(("err", "name"), [(-110, "take-unanswered"), (-22, "take-refused")])
@@ -93,7 +94,7 @@ def test_a_take_that_failed_and_then_whose_pages_stay(err: int, name: str) -> No
     assert life.found == [(name, "device", None, None)]
     life.say(f"reclaim_pages err ({err}) func_id=0x3 ec_func=0x0")
     assert life.names == [name]
-    life.s.complaints.finish()
+    life.over()
     assert life.found[1:] == [("pages-left", "device", "func:0x3", 9)]
 
 
@@ -116,12 +117,12 @@ def test_what_a_driver_repeats_is_told_once(line: str) -> None:
 @pytest.mark.parametrize("gave", ["npages 6, err 0", "give_pages| err 0"])
 def test_a_line_that_names_no_function_is_about_the_only_request_that_fits(asked: str, gave: str) -> None:
     life = _lines(asked, gave)
-    assert [(str(row.who), row.given) for row in life.s.tally.lines.values()] == [("func:0x3", 6)]
+    assert [(who, row.given) for who, row in life.counted()] == [("func:0x3", 6)]
     if gave.endswith("| err 0"):
         life.say(gave)
-        assert not life.s.tally.broken, "Linux 3.11 says it twice for each GIVE"
+        assert not life.s.books.broken, "Linux 3.11 says it twice for each GIVE"
     life.say(gave)
-    assert "names no function, and no single request fits it" in life.s.tally.broken
+    assert "names no function, and no single request fits it" in life.s.books.broken
 
 
 def test_a_line_that_names_its_function_knows_better_than_the_request() -> None:
@@ -133,30 +134,30 @@ def test_a_line_that_names_its_function_knows_better_than_the_request() -> None:
 
 def test_a_take_that_names_nobody_leaves_everybodys_count_open() -> None:
     life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
-    assert [row.out for row in life.s.tally.lines.values()] == [9, 9]
+    assert [row.out for _, row in life.counted()] == [9, 9]
     life.say("npages 3, outlen 40")
-    assert [(row.out, row.swept) for row in life.s.tally.lines.values()] == [(None, 3), (None, 3)]
+    assert [(row.out, row.swept) for _, row in life.counted()] == [(None, 3), (None, 3)]
     # on firmware's request it is about one of them
     life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
     life.say("page request for func 0x3, npages -3", "npages 3, outlen 40")
-    assert [(row.out, row.asked) for row in life.s.tally.lines.values()] == [(9, 0), (None, 3)]
+    assert [(row.out, row.asked) for _, row in life.counted()] == [(9, 0), (None, 3)]
 
 
 def test_a_release_all_waits_for_the_line_that_counts_it() -> None:
     life = _lines("npages 9, ec_function 0, func_id 0x3, err 0", "page request for func 0x3, npages 0, release_all 1")
-    assert list(life.s.tally.releasing) == [3]
+    assert list(life.s.books.releasing) == [3]
     life.say("npages 9, ec_function 0, func_id 0x3")
-    assert (list(life.s.tally.releasing), [row.released for row in life.s.tally.lines.values()]) == ([], [9])
+    assert (list(life.s.books.releasing), [row.released for _, row in life.counted()]) == ([], [9])
 
 
 def test_a_time_out_belongs_to_the_line_that_follows_it_or_stands_for_itself() -> None:
     leak = f"{CMD} timeout. Will cause a leak of a command resource"
     life = _lines(leak, "func_id 0x3, npages 7, err -110")
     assert life.found == [("give-unanswered", "device", "func:0x3", 7)]
-    assert leak in life.s.faults.rows()[0].detail
+    assert leak in life.findings()[0].detail
     life = _lines(leak)
     assert life.found == []
-    life.s.complaints.finish()
+    life.over()
     assert life.found == [("command-unanswered", "device", None, None)]
 
 
@@ -180,8 +181,8 @@ SWEPT = "func 0x0, npages 768, outlen 6160"
     ],
 )
 def test_whether_the_driver_closed(lines: list[str], at_eof: bool, before_next: bool) -> None:
-    heard = _lines(*lines).s.complaints
-    assert (heard.closed("eof"), heard.closed("next")) == (at_eof, before_next)
+    ends = [_lines(*lines).over(then).end == "closed" for then in ("eof", "next")]
+    assert ends == [at_eof, before_next]
 
 
 def test_what_a_driver_says_is_left_is_told_with_its_types() -> None:
@@ -193,8 +194,8 @@ def test_what_a_driver_says_is_left_is_told_with_its_types() -> None:
         "VFs FW pages counter is 2 after reclaiming all pages",
         "Peer PF FW pages counter is 1 after reclaiming all pages",
     )
-    life.s.complaints.finish()
+    life.over()
     assert life.found == [("pages-left", "device", None, 42)]
-    detail = life.s.faults.rows()[0].detail
+    detail = life.findings()[0].detail
     counter = "FW pages counter is 42 after reclaiming all pages"
     assert detail == f"FW did not return all pages. giving up...; {counter}; of these vf 2; of these host_pf 1"

@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 
 from fwpages.auditor.naming import Naming
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, vhca_id
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode
 
 OWN = 0x2A
 words = st.integers(0, 0xFFFF)
 suppliers = st.builds(Supplier, ecpf=st.booleans(), max_vfs=st.integers(0, 300), max_ec_vfs=st.integers(0, 300))
+
+
+def _enable(number: int, ec: int, id_type: int) -> Command:
+    fields = {"function_id": number, "embedded_cpu_function": ec, "function_id_type": id_type}
+    return Command(Opcode.ENABLE_HCA, fields=fields)
 
 
 def _naming(mode: Mode = Mode.FUNC_ID, supplier: Supplier | None = None, *, ecpf: bool = False) -> Naming:
@@ -52,11 +59,11 @@ def test_the_function_itself_goes_by_its_boot_name_until_mode_and_vhca_id_are_kn
 def test_which_enable_hca_is_about_the_function_itself(
     ecpf: bool, number: int, ec: int, id_type: int, own: bool
 ) -> None:
-    assert _naming(ecpf=ecpf).is_own_hca(number, ec, id_type) is own
+    assert _naming(ecpf=ecpf).is_own_hca(_enable(number, ec, id_type)) is own
 
 
 def test_no_vhca_id_is_the_own_one_before_it_is_known() -> None:
-    assert not Naming(None).is_own_hca(0, 0, 1)
+    assert not Naming(None).is_own_hca(_enable(0, 0, 1))
 
 
 @settings(max_examples=40)

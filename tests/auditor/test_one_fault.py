@@ -33,10 +33,6 @@ def _foreign_number(line: Line) -> None:
     _bytes(line, "eqe", 34, b"\0\0")
 
 
-def _ec(line: Line) -> None:
-    _bytes(line, "eqe", 32, b"\x80")
-
-
 def _op_mod(line: Line) -> None:
     _bytes(line, "in", 6, b"\0\7")
 
@@ -47,7 +43,6 @@ def _op_mod(line: Line) -> None:
         ("0109", 0, _refuse, ("command-refused", "device")),
         ("0109", 0, _silence, ("command-unanswered", "device")),
         ("eqe", 0, _foreign_number, ("identity-mismatch", "device")),
-        ("eqe", 0, _ec, ("identity-mismatch", "device")),
         ("0108", 5, _op_mod, ("command-malformed", "host")),
     ],
 )
@@ -79,3 +74,12 @@ def test_an_own_vhca_id_that_changes_is_the_devices_fault(nth: int, tmp_path: Pa
     s = only(audit(write_trace(tmp_path, lines)))
     assert {(f.name, f.blame) for f in s.findings} == {("capability-disagreement", "device")}
     assert s.totals.held == 0
+
+
+def test_the_ec_bit_of_an_event_means_nothing_in_vhca_id_mode(tmp_path: Path) -> None:
+    lines = trace()
+    for line in lines:
+        if line["kind"] == "event" and not bytes.fromhex(line["eqe"])[32]:
+            _bytes(line, "eqe", 32, b"\x80")
+    s = only(audit(write_trace(tmp_path, lines)))
+    assert (s.mode, s.findings) == ("vhca_id", [])

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.prm.identity import Mode, vhca_id
+from fwpages.auditor.evidence import Start
+from fwpages.auditor.session import Counted
+from fwpages.prm.identity import Mode, Supplier, vhca_id
 from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
@@ -43,11 +45,11 @@ def test_of_a_give_with_holes_the_pages_that_are_known_are_followed(rows: list[t
     _give(life, 0x31, n, holes)
     # the i-th address lies in bytes 16 + 8 i to 24 + 8 i
     known = [i for i in range(n) if not any(a < 24 + 8 * i and 16 + 8 * i < z for a, z in holes)]
-    left = {a for a in life.s.custody.left().tolist() if a >= 0x500 << 12}
+    left = {a for a in life.s.ledger.left().tolist() if a >= 0x500 << 12}
     assert left == {(0x500 + i) << 12 for i in known}
     lost = len(known) < n
     assert life.names == ["log-lines-lost"] * lost
-    assert (vhca_id(0x31) in life.s.unsure) is lost
+    assert (str(vhca_id(0x31)) in life.unsure) is lost
 
 
 @pytest.mark.parametrize(("mode", "own", "kind"), MODES)
@@ -64,7 +66,7 @@ def test_where_a_functions_lines_are_missing_no_single_page_is_judged() -> None:
     _give(life, 0x31, 4, ((16, 24),))
     life.take(0x31, pages(0x9000, 3))
     life.take(0x31, pages(0x200, 2))
-    assert (life.names, life.s.pages.unjudged) == (["log-lines-lost"], 5)
+    assert (life.names, life.s.counts[Counted.UNJUDGED]) == (["log-lines-lost"], 5)
     # a page that is given anew must have come back in a line that is missing
     life.give(0x32, pages(0x501, 2))
     assert life.names == ["log-lines-lost"]
@@ -84,7 +86,7 @@ def test_what_was_set_aside_for_an_answer_and_not_written_is_no_page() -> None:
     key = life.submit(life.take_command(OWN_VHCA, 6))
     life.complete_bytes(key, encode_answer(life.took(pages(0x100, 4), count=4), 16 + 8 * 6))
     assert (life.names, life.out()) == ([], {"vhca:0x2a": 26})
-    assert life.s.pages.last_take[vhca_id(OWN_VHCA)] == 4
+    assert life.s.books.of(vhca_id(OWN_VHCA)).brought == 4
 
 
 # -- what a device does
@@ -99,7 +101,7 @@ def test_a_refusal_is_the_fault_of_who_was_wrong_first(mode: Mode, own: int, kin
     life.give(0x31, pages(0x500 if good else 0x105, 7), Status.BAD_PARAM)
     name, blame, who, n = life.found[-1]
     assert (name, blame, who, n) == ("give-refused", "device" if good else "host", f"{kind}:0x31", 7)
-    assert (life.out(), life.s.give_dropped) == (before, 7)
+    assert (life.out(), life.s.counts[Counted.GIVE_DROPPED]) == (before, 7)
     # what it would not take can be given elsewhere
     life.give(0x32, pages(0x500, 7))
     assert "given-twice" not in [name for name, _, who, _ in life.found if who == f"{kind}:0x32"]
@@ -112,7 +114,7 @@ def test_pages_that_come_back_before_their_give_is_answered_were_given() -> None
     assert (life.out(), life.names) == ({"vhca:0x2a": 30, "vhca:0x31": 4}, [])
     life.complete(give, OK)
     assert life.out()["vhca:0x31"] == 4
-    assert life.s.custody.doubt_held(vhca_id(0x31)).size == 4
+    assert life.s.ledger.doubt_held(vhca_id(0x31)).size == 4
 
 
 def test_cant_give_may_be_refused_and_takes_nothing_away() -> None:
@@ -128,10 +130,10 @@ def test_a_take_brings_less_than_was_asked_and_the_last_one_is_remembered() -> N
     life, own = _fed(), vhca_id(OWN_VHCA)
     for back, last in ((5, 5), (0, 0)):
         life.take(OWN_VHCA, pages(0x100, back), asked=10)
-        assert life.s.pages.last_take[own] == last
+        assert life.s.books.of(own).brought == last
     life.cmd(life.take_command(OWN_VHCA, 3), Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE))
-    assert life.s.pages.last_take[own] is None
-    assert life.s.reclaim_discard == 3
+    assert life.s.books.of(own).brought is None
+    assert life.s.counts[Counted.RECLAIM_DISCARDED] == 3
     assert life.names == ["take-refused"]
 
 
@@ -139,52 +141,66 @@ def test_only_the_last_gives_wait_for_a_line_of_the_drivers() -> None:
     life = _fed(log=True)
     for n in range(100):
         life.give(0x31, pages(0x1000 + n, 1))
-    assert life.s.pages.unconfirmed == [(0x31, 1)] * 64
-    assert _fed().s.pages.unconfirmed == []
+    assert life.s.driver.unconfirmed == [(0x31, 1)] * 64
+    assert _fed().s.driver.unconfirmed == []
 
 
 # -- answers that are not in the input
 
 
 @pytest.mark.parametrize(
-    ("command", "enabled", "closed"),
+    ("command", "start", "closed"),
     [
-        (Command(Opcode.ENABLE_HCA), True, False),
-        (Command(Opcode.DISABLE_HCA), True, True),
-        (Command(Opcode.DISABLE_HCA, fields={"function_id": 3}), False, False),
+        (Command(Opcode.ENABLE_HCA), Start.ENABLED, False),
+        (Command(Opcode.DISABLE_HCA), Start.ENABLED, True),
+        (Command(Opcode.DISABLE_HCA, fields={"function_id": 3}), Start.ENABLED, False),
     ],
 )
-def test_a_start_or_a_close_is_taken_for_done(command: Command, enabled: bool, closed: bool) -> None:
+def test_a_start_or_a_close_is_taken_for_done(command: Command, start: Start, closed: bool) -> None:
     life = Fed()
-    life.s.pages.unknown_outcome(life.s.pending[life.submit(command)], "its answer is missing")
-    assert (life.s.enabled, life.s.closed, life.s.lossy) == (enabled, closed, False)
+    if command.opcode == Opcode.DISABLE_HCA:
+        life.enable()
+    life.lose("its answer is missing", key=life.submit(command))
+    assert (life.s.evidence.start, life.s.closed, life.s.evidence.lossy) == (start, closed, False)
 
 
 def test_a_give_is_taken_for_done_and_its_function_is_not_counted() -> None:
     life = _fed()
-    p = life.s.pending[life.submit(life.give_command(0x31, pages(0x500, 7)))]
-    life.s.pages.unknown_outcome(p, "its answer is missing")
-    assert (life.out()["vhca:0x31"], life.s.unsure) == (7, {vhca_id(0x31): "its answer is missing"})
+    life.lose("its answer is missing", key=life.submit(life.give_command(0x31, pages(0x500, 7))))
+    assert (life.out()["vhca:0x31"], life.unsure) == (7, {"vhca:0x31": "its answer is missing"})
 
 
 def test_after_a_negotiation_without_an_answer_the_mode_is_not_known() -> None:
     life = Fed().booted()
-    life.s.pages.unknown_outcome(life.s.pending[life.submit(Command(Opcode.SET_HCA_CAP, data=bytes(4096)))], "missing")
-    assert life.s.pages.mode_unknown
+    life.lose("its answer is missing", key=life.submit(Command(Opcode.SET_HCA_CAP, data=bytes(4096))))
+    assert life.s.evidence.mode_unknown
     # the next name that only one mode can have tells it
     life.query(QueryPages.INIT, 0, OWN_VHCA)
-    assert (life.s.naming.mode, life.names, life.out()) == (Mode.VHCA_ID, [], {"vhca:0x2a": 10})
+    assert (life.s.naming.mode, life.names, life.out()) == (Mode.VHCA_ID, ["log-lines-lost"], {"vhca:0x2a": 10})
 
 
 # -- where the input begins in the middle
 
 
 def test_pages_from_before_the_input_are_counted_apart() -> None:
-    life = Fed()
-    life.s.began = False
+    life = Fed(late=True)
     life.take(0x31, pages(0x500, 7))
     life.plain(Opcode.ENABLE_HCA, function_id=3)
     life.take(3, pages(0x600, 2))
-    assert {str(who): n for who, n in life.s.pages.before.items()} == {"func:0x31": 7, "func:0x3": 2}
+    assert {str(book.identity): book.before for book in life.s.books if book.before} == {"func:0x31": 7, "func:0x3": 2}
     # one that was enabled since may have had a life before, whose pages are still out
     assert life.found == []
+
+
+@pytest.mark.parametrize("first", [0x31, 0x32])
+def test_a_page_given_twice_may_come_back_from_both(first: int) -> None:
+    life = Fed(Supplier(max_vfs=8))
+    life.opened()
+    for who in (0x31, 0x32):
+        life.event(who, 2)
+        life.give(who, pages(0x500, 2))
+    for who in (first, 0x31 + 0x32 - first):
+        life.event(who, -2)
+        life.take(who, pages(0x500, 2))
+    assert life.names[:1] == ["given-twice"]
+    assert {blame for _, blame, _, _ in life.found} == {"host"}

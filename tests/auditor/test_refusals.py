@@ -28,7 +28,7 @@ def _said(*messages: str) -> Fed:
     """A driver said so, and then no more."""
     life = Fed(log=True)
     life.say(*messages)
-    life.s.complaints.finish()
+    life.over()
     return life
 
 
@@ -61,7 +61,7 @@ def _said(*messages: str) -> Fed:
 def test_one_trouble_is_one_finding(messages: list[str], found: tuple[str, str, str | None, int | None]) -> None:
     life = _said(*messages)
     assert life.found == [found]
-    (f,) = life.s.faults.rows()
+    (f,) = life.findings()
     # it stands at one of the lines, and what led there is not forgotten
     at = f.at["line"] - FIRST
     assert f.detail.startswith(messages[at])
@@ -97,7 +97,7 @@ def test_a_reclaim_that_failed_is_told_once_and_then_whose_pages_stay(first: str
     life = _said(GAVE, first, again)
     whose = ("func:0x3", 9) if "func" in again else (None, None)
     assert life.found == [("take-unanswered", "device", None, None), ("pages-left", "device", *whose)]
-    assert life.s.complaints.closed("eof")
+    assert life.over().end == "closed"
 
 
 def test_a_line_that_only_repeats_the_error_is_the_first_word_where_nothing_told_of_it() -> None:
@@ -108,7 +108,7 @@ def test_a_refusal_and_the_next_ones_story_are_not_mixed() -> None:
     """A refused TAKE is told before the driver comes to speak of a GIVE."""
     life = _said(_refused(2), _refused(1), "func_id 0x3, npages 7, err -22")
     assert life.found == [("take-refused", "device", None, None), ("give-refused", "device", "func:0x3", 7)]
-    assert [f.at["line"] for f in life.s.faults.rows()] == [FIRST, FIRST + 2]
+    assert [f.at["line"] for f in life.findings()] == [FIRST, FIRST + 2]
 
 
 def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_told_twice() -> None:
@@ -124,7 +124,6 @@ def _dumped(*messages: str) -> Fed:
     life = Fed(log=True)
     life.opened(vhca=False)
     life.say("npages 10, ec_function 0, func_id 0x0, err 0", "npages 20, ec_function 0, func_id 0x0, err 0", *messages)
-    life.s.complaints.finish()
     return life
 
 
@@ -133,12 +132,14 @@ def _dumped(*messages: str) -> Fed:
     [_refused(1), "func_id 0x3, npages 7, err -110", "page notify failed func_id(3) err(-110)"],
 )
 def test_what_the_dumps_tell_the_lines_do_not(message: str) -> None:
-    assert _dumped(message).found == []
+    assert _dumped(message).over().findings == []
 
 
 @pytest.mark.parametrize("message", [UNSENT, f"{CMD} canceled on out of queue timeout."])
 def test_a_command_that_was_not_sent_has_no_dump_and_is_told(message: str) -> None:
-    assert _dumped(message).found == [("command-not-sent", "host", None, None)]
+    life = _dumped(message)
+    life.over()
+    assert life.found == [("command-not-sent", "host", None, None)]
 
 
 def test_a_time_out_gives_up_the_command_of_its_slot_alone() -> None:

@@ -96,16 +96,12 @@ def test_a_request_that_was_declined_or_is_void_is_waited_for_no_more() -> None:
         assert life.found == found
 
 
-@pytest.mark.parametrize("why", ["middle", "lost"])
-def test_where_lines_are_missing_the_request_may_be_among_them(why: str) -> None:
+def test_where_lines_are_missing_the_request_may_be_among_them() -> None:
     life = _opened()
-    if why == "middle":
-        life.s.began = False
-    else:
-        life.s.lose(None, "lines are missing")
+    life.lose("lines are missing")
     _ask(life, (0x31, 7))
     life.give(0x32, pages(0x500, 7))
-    assert life.found == []
+    assert life.names == ["log-lines-lost"]
 
 
 @settings(max_examples=25)

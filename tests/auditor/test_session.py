@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.auditor import session
+from fwpages.auditor import commands
 from fwpages.auditor.session import MAX_NOTES, PATIENCE, Pending
 from fwpages.custody.findings import Cause
 from fwpages.prm.message import Answer, Command
@@ -42,15 +42,8 @@ def test_nobody_waits_for_a_command_beyond_its_time(
     assert str(p) == "MANAGE_PAGES(TAKE)"
 
 
-def test_a_session_is_used_from_the_first_thing_that_is_seen_of_it() -> None:
-    life = Fed()
-    assert not any((life.s.used, life.s.commands, life.s.closed, life.s.enabled, life.s.lossy, life.s.holey))
-    life.submit(Command(Opcode.QUERY_ADAPTER))
-    assert (life.s.used, life.s.commands, life.s.last.line) == (True, False, 2)
-
-
 def test_only_so_many_commands_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "MAX_PENDING", 3)
+    monkeypatch.setattr(commands, "MAX_PENDING", 3)
     life = Fed()
     keys = [life.submit(Command(Opcode.QUERY_ADAPTER)) for _ in range(5)]
     assert list(life.s.pending) == keys[2:]
@@ -87,7 +80,7 @@ def test_an_answer_that_is_too_short_leaves_a_give_in_doubt(vhca: bool, who: str
     life = _fed(vhca=vhca)
     life.complete_bytes(life.submit(life.give_command(0x31, pages(0x500, 7))), b"\0\0")
     assert life.found == [("answer-malformed", "device", who, None)]
-    assert (life.out()[who], life.s.custody.left().size) == (7, 37)
+    assert (life.out()[who], life.s.ledger.left().size) == (7, 37)
 
 
 def test_an_answer_that_is_too_short_and_says_no_has_said_enough() -> None:
@@ -101,7 +94,7 @@ def test_a_command_that_did_not_arrive_well_was_not_done() -> None:
     life = _fed()
     life.complete(life.submit(life.give_command(0x31, pages(0x500, 7))), Answer(Opcode.MANAGE_PAGES), delivery=4)
     assert life.found[0] == ("delivery-error", "link", "vhca:0x31", None)
-    assert "delivery status 0x4" in life.s.faults.rows()[0].detail
+    assert "delivery status 0x4" in life.findings()[0].detail
     assert "vhca:0x31" not in life.out()
 
 
@@ -133,7 +126,7 @@ def test_what_drivers_only_try_a_device_may_refuse(command: Command, status: int
     life = _fed()
     life.cmd(command, Answer(command.opcode, status))
     assert life.names == names
-    assert len(life.s.benign) == (not names)
+    assert len(life.s.tried) == (not names)
     assert life.s.refusing
     life.cmd(Command(Opcode.QUERY_ADAPTER))
     assert not life.s.refusing
@@ -171,22 +164,21 @@ def test_what_a_dump_shows_unanswered_is_believed_once_the_driver_says_so() -> N
     assert life.names == []
     # the pages are in doubt all the same
     assert life.out()["vhca:0x31"] == 7
-    life.s.confirm(Opcode.QUERY_ADAPTER)
+    life.say("QUERY_ADAPTER(0x101) timeout. Will cause a leak of a command resource")
     assert life.names == ["command-unanswered"]
-    life.s.confirm()
-    life.s.confirm()
+    life.over()
     assert life.names == ["command-unanswered", "give-unanswered"]
 
 
 def test_where_lines_are_missing_a_silent_dump_may_be_parts_of_two() -> None:
     life = _fed(log=True)
     life.give_up(life.submit(life.give_command(0x31, pages(0x500, 7))))
-    life.s.missing(
+    life.see(
         MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", harmless=True)
     )
-    life.s.confirm()
+    life.over()
     assert life.names == ["log-lines-lost"]
-    assert list(map(str, life.s.unsure)) == ["vhca:0x31"]
+    assert list(life.unsure) == ["vhca:0x31"]
 
 
 # -- lines that are missing
@@ -207,35 +199,33 @@ def test_what_is_missing_costs_the_counts_that_it_is_about(
 ) -> None:
     life = _fed()
     v = MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
-    life.s.missing(v)
-    assert (bool(life.s.blind), list(map(str, life.s.unsure))) == (blind, unsure)
-    assert life.s.lossy is (blind or bool(unsure))
-    assert life.s.holey
+    life.see(v)
+    assert (bool(life.s.evidence.blind), list(life.unsure)) == (blind, unsure)
+    assert life.s.evidence.lossy is (blind or bool(unsure))
+    assert life.s.evidence.incomplete
     assert life.names == ["log-lines-lost"]
 
 
 def test_an_answer_that_is_missing_leaves_its_function_unsure_and_its_pages_given() -> None:
     life = _fed()
     key = life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.s.missing(
-        MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="no OUTPUT", key=key)
-    )
-    assert (list(map(str, life.s.unsure)), life.out()["vhca:0x31"], life.s.pending) == (["vhca:0x31"], 7, {})
+    life.see(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="no OUTPUT", key=key))
+    assert (list(life.unsure), life.out()["vhca:0x31"], life.s.pending) == (["vhca:0x31"], 7, {})
 
 
 def test_after_a_close_with_nothing_out_nothing_can_be_lost() -> None:
     life = _fed()
     life.closed()
-    life.s.missing(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines"))
-    assert not life.s.lossy
+    life.see(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines"))
+    assert not life.s.evidence.lossy
 
 
 def test_the_first_reason_stands() -> None:
     life = Fed()
     for why in ("first", "second"):
-        life.s.lose(None, why)
-        life.s.lose(life.s.naming.own, why)
-    assert (life.s.blind, [*life.s.unsure.values()]) == ("first", ["first"])
+        life.lose(why)
+        life.lose(why, 0)
+    assert (life.s.evidence.blind, [*life.unsure.values()]) == ("first", ["first"])
 
 
 # -- notes

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fwpages.auditor.waits import BOUNDS
-from fwpages.prm.identity import FunctionType, Supplier
+from fwpages.prm.identity import Supplier
 from fwpages.prm.opcodes import Opcode
-from fwpages.readers.observations import Place
-from tests.auditor.fed import Fed
+from fwpages.readers.observations import Note
+from tests.auditor.fed import DEVICE, Fed
 from tests.auditor.lives import pages
 
 PROGRESS, OVERALL = BOUNDS.wait_progress, BOUNDS.wait_overall
@@ -28,7 +28,7 @@ def _gone(n: int = 10, *, log: bool = False, vfs: int = 1) -> Fed:
 def _look(life: Fed, seconds: float = 0.0) -> list[str]:
     """So many seconds later something is seen."""
     life.t += seconds
-    life.s.waits.look(life.place())
+    life.see(Note(place=life.place(), device=DEVICE, text="time has passed"))
     return life.names
 
 
@@ -63,18 +63,11 @@ def test_progress_is_not_waited_for_without_end() -> None:
     assert life.found[0][3] == 100 - n
 
 
-def test_what_comes_back_at_the_last_moment_is_no_longer_missing() -> None:
-    life = _gone()
-    life.t += 2 * OVERALL
-    life.take(1, pages(0x100, 9))
-    assert _look(life) == []
-
-
 def test_functions_of_one_type_are_waited_for_together_and_told_of_one_by_one() -> None:
     life = _gone(2, vfs=3)
     assert _look(life, PROGRESS) == ["wait-timeout"] * 3
-    assert [(f.function, f.pages) for f in life.s.faults.rows()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
-    assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in life.s.faults.rows())
+    assert [(f.function, f.pages) for f in life.findings()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
+    assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in life.findings())
 
 
 def test_while_one_function_of_the_type_is_enabled_nobody_waits() -> None:
@@ -117,21 +110,10 @@ def test_a_log_does_not_tell_how_long_a_host_waits() -> None:
     assert _look(_gone(log=True), 10 * OVERALL) == []
 
 
-@pytest.mark.parametrize("time", ["Nov 21 09:02:53", None])
-def test_without_seconds_nobody_knows_how_long_it_was(time: str | None) -> None:
-    life = _gone()
-    waits = life.s.waits
-    waits.look(Place("input", 99, time))
-    assert life.names == []
-    waits.over()
-    waits.begin(FunctionType.VF, Place("input", 99, time))
-    assert _look(life, 10 * OVERALL) == []
-
-
 def test_where_lines_are_missing_the_pages_may_have_come_back_in_them() -> None:
     life = _gone()
-    life.s.lose(None, "lines are missing")
-    assert _look(life, 10 * OVERALL) == []
+    life.lose("lines are missing")
+    assert _look(life, 10 * OVERALL) == ["log-lines-lost"]
 
 
 @pytest.mark.parametrize("gap", [0.0, PROGRESS / 2])
@@ -170,4 +152,4 @@ def test_two_waits_for_the_very_same_pages_are_told_once() -> None:
     life.plain(Opcode.DEALLOC_SF, function_id=0x90)
     assert _look(life, PROGRESS) == ["wait-timeout"]
     assert life.found == [("wait-timeout", "device", "vhca:0x40", 4)]
-    assert "the last function of type vf is gone" in life.s.faults.rows()[0].detail
+    assert "the last function of type vf is gone" in life.findings()[0].detail

@@ -155,7 +155,7 @@ def test_a_function_that_was_there_before_the_input_begins_has_a_row_of_nulls(wh
     assert s.findings == []
 
 
-UNTOLD = "nothing tells in which mode functions are named: taken as FUNC_ID"
+UNTOLD = "nothing shows in which mode functions are named: taken as FUNC_ID"
 
 
 @pytest.mark.parametrize(("vhca", "mode"), [(True, "vhca_id"), (False, "func_id")])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.auditor.audit import Audit, audit
-from fwpages.auditor.counts import CUT
+from fwpages.auditor.books import CUT
 from fwpages.custody.accounts import Report, SessionAccount
 from fwpages.readers.inputs import Source
 from fwpages.readers.kernel_log import KernelLog

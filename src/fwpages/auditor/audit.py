@@ -1,4 +1,11 @@
-"""The audit: everything that readers see, sorted by device and session, and rebuilt into one ledger for each."""
+"""The audit: what readers observe, sorted by device and session, each of which has one ledger and one account.
+
+``Audit`` is fed with observations in the order of the input. It finds the session that an observation belongs to; where
+one session ends and the next begins is decided by a table (``openings.py``), or by the numbers that a trace gives to its
+sessions. The parts of the audit then judge the observation against the session's state (``session.py``) and yield
+findings. When a session is over, ``closing.close`` turns its state into an account. A session is not judged by what
+comes after it, with one exception: pages that a closed session left with firmware may not be given again by the next.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fwpages.auditor import commands, fences, messages, requests, waits
 from fwpages.auditor.closing import close
-from fwpages.auditor.fences import Why
-from fwpages.auditor.findings import FoundFault, finding
-from fwpages.auditor.session import AuditedSession
-from fwpages.custody.accounts import Report
-from fwpages.custody.accounts import SessionAccount as SessionReport
+from fwpages.auditor.evidence import Start
+from fwpages.auditor.findings import Finding, Found, account
+from fwpages.auditor.losses import missing
+from fwpages.auditor.openings import TABLE, Opening, Sign
+from fwpages.auditor.session import After, AuditedSession, Link
+from fwpages.custody.accounts import End, Report, SessionAccount
 from fwpages.custody.findings import Cause
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
@@ -35,7 +44,6 @@ from fwpages.readers.observations import (
     Note,
     Observation,
     PagesRequested,
-    Place,
     StartupPagesRequested,
     TraceHeader,
 )
@@ -55,7 +63,7 @@ def audit(*paths: str | Path) -> Report:
     """
     if sum(str(path) == "-" for path in paths) > 1:
         raise InputError("standard input (-) can be read once only")
-    sessions: list[SessionReport] = []
+    sessions: list[SessionAccount] = []
     findings = []
     for path in paths:
         source = open_source(path)
@@ -81,43 +89,53 @@ class _Device:
 
 
 class Audit:
-    """Fed with what one input says; ``report`` when it has ended."""
+    """The audit of one input: fed with observations, it reports when the input has ended."""
 
     def __init__(self, *, log: bool) -> None:
         self.log = log
         self._devices: dict[str, _Device] = {}
-        self._done: list[SessionReport | None] = []
-        self._lost: list[FoundFault] = []
+        self._done: list[SessionAccount | None] = []
+        self._of_no_session: list[Finding] = []
 
     def feed(self, stream: Iterable[Observation]) -> None:
-        """Everything that a reader hands out."""
+        """Take everything that a reader observes."""
         for v in stream:
             self.see(v)
 
     def see(self, v: Observation) -> None:
-        """One thing."""
+        """Take one observation."""
         self._look(v)
         self._dispatch(v)
         self._look(v)
 
+    def session(self, device: str) -> AuditedSession | None:
+        """The device's open session; None where it has none."""
+        known = self._devices.get(device)
+        return None if known is None else known.session
+
+    def report(self) -> Report:
+        """End the input; returns all sessions in the order in which they began."""
+        for device in self._devices.values():
+            self._finish(device, After.END_OF_INPUT)
+        sessions = [s for s in self._done if s is not None]
+        return Report(sessions=sessions, findings=[account(f) for f in self._of_no_session])
+
     def _look(self, v: Observation) -> None:
         """Time has passed, or pages have come back."""
-        device = self._devices.get(v.device)
-        if device is not None and device.session is not None:
-            device.session.waits.look(v.place)
+        s = self.session(v.device)
+        if s is not None and s.waits:
+            s.add(waits.look(s, v.place))
 
     def _dispatch(self, v: Observation) -> None:
         match v:
             case CommandSubmitted():
-                self._submitted(v)
-            case CommandCompleted():
-                self._completed(v)
-            case PagesRequested():
-                self._event(v)
+                s = self._opened(v, _sign_of_command(v, self._session(v)))
+                s.add(commands.submitted(s, v))
+            case CommandCompleted() | PagesRequested() | CommandUnanswered() | LinkChange():
+                self._of_session(v)
             case DriverMessage():
-                self._driver_message(v)
-            case CommandUnanswered() | LinkChange():
-                self._link(v)
+                s = self._opened(v, _sign_of_line(v, self._session(v)))
+                s.add(messages.said(s, v))
             case MissingInput():
                 self._missing(v)
             case TraceHeader():
@@ -126,148 +144,144 @@ class Audit:
             case Note():
                 self._session(v).note(v.text)
             case MachineRestart():
-                for device in self._devices.values():
-                    if device.session is not None and v.detail:
-                        device.session.note(v.detail)
-                    self._finish(device, "restart")
-
-    def report(self) -> Report:
-        """All sessions in the order in which they began."""
-        for device in self._devices.values():
-            self._finish(device, "eof")
-        sessions = [s for s in self._done if s is not None]
-        return Report(sessions=sessions, findings=[finding(f) for f in self._lost])
+                self._restarted(v)
 
     # -- sessions
 
     def _device(self, name: str) -> _Device:
         return self._devices.setdefault(name, _Device(name))
 
-    def _begin(self, device: _Device, place: Place, number: int | None = None) -> AuditedSession:
-        self._finish(device, "next")
+    def _begin(self, device: _Device, v: Observation) -> AuditedSession:
+        self._finish(device, After.NEXT_SESSION)
         device.slot = len(self._done)
         self._done.append(None)
-        s = device.session = AuditedSession(
-            device.name, place, device.supplier, log=self.log, numbered=device.numbered, number=number
+        s = device.session = AuditedSession.begin(
+            device.name, v.place, device.supplier, log=self.log, numbered=device.numbered, number=v.session
         )
         if device.leftovers is not None:
-            s.pages.leftovers = device.leftovers
+            s.leftovers = device.leftovers
         return s
 
-    def _finish(self, device: _Device, why: Why) -> None:
+    def _finish(self, device: _Device, after: After) -> None:
         s, device.session = device.session, None
         if s is None:
             return
-        report = self._done[device.slot] = close(s, why)
-        if report.end == "closed" and s.custody.records.out and not s.lossy:
-            left = s.custody.left()
-            device.leftovers = np.union1d(s.pages.leftovers, left)[:MAX_LEFTOVERS]
-        elif s.fences.fenced:
+        done = self._done[device.slot] = close(s, after)
+        if done.end is End.CLOSED and s.ledger.records.out and not s.evidence.lossy:
+            device.leftovers = np.union1d(s.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
+        elif Link.FENCED in s.link:
             device.leftovers = None
         elif device.leftovers is not None:
-            device.leftovers = s.pages.leftovers
+            device.leftovers = s.leftovers
 
     def _session(self, v: Observation) -> AuditedSession:
         """The session that this belongs to; a new one where none is open, whose beginning was then not seen."""
         device = self._device(v.device)
         s = device.session
         if s is None or (v.session is not None and s.number is not None and v.session > s.number):
-            return self._begin(device, v.place, v.session)
+            return self._begin(device, v)
         return s
 
-    def _stale(self, v: Observation) -> AuditedSession | None:
-        """The open session, where this belongs to an earlier one."""
-        s = self._device(v.device).session
-        old = s is not None and v.session is not None and s.number is not None and v.session < s.number
-        return s if old else None
-
-    # -- what was seen
-
-    def _submitted(self, v: CommandSubmitted) -> None:
+    def _opened(self, v: Observation, sign: Sign | None) -> AuditedSession:
+        """The session that this belongs to, which may begin with it."""
         s = self._session(v)
-        opcode = int.from_bytes(v.message[:2], "big")
-        if opcode == Opcode.ENABLE_HCA and len(v.message) >= 12:
-            s = self._enabling(v, s)
-        elif s.maybe_anew and opcode == Opcode.QUERY_PAGES and v.message[6:8] == _BOOT:
-            s = self._begin(self._device(v.device), v.place, v.session)
-            s.began = s.enabled = True
-        elif s.closed:
-            s = self._begin(self._device(v.device), v.place, v.session)
-        s.submitted(v)
-
-    def _enabling(self, v: CommandSubmitted, s: AuditedSession) -> AuditedSession:
-        """ENABLE_HCA of the function itself begins a session, unless it is the first thing of this one."""
-        try:
-            c = decode_command(v.message)
-        except LayoutError:
+        if sign is None:
             return s
-        ec = c["embedded_cpu_function"]
-        if not s.life.is_own(c) and not s.closed:
+        opening = TABLE[sign][s.phase]
+        if opening is Opening.PERHAPS:
+            s.evidence.start = Start.PERHAPS_NEXT
             return s
-        if s.used and not (s.began or s.closed or ec) and s.naming.ecpf is None:
-            # a function that begins anew, or an ECPF that enables its host PF: what it asks next tells
-            s.maybe_anew = True
-            return s
-        if s.enabled or s.closed or s.used:
-            tried = s.number == v.session and not s.enabled and not s.commands and not s.tally.used and s.began
-            if not tried or s.closed:
-                s = self._begin(self._device(v.device), v.place, v.session)
-        s.began = True
-        if ec:
-            s.naming.ecpf = True
-        elif s.naming.ecpf is None:
-            s.naming.ecpf = False
+        if opening is Opening.NEXT:
+            s = self._begin(self._device(v.device), v)
+        if opening is not Opening.SAME:
+            _begins(s, sign)
         return s
 
-    def _completed(self, v: CommandCompleted) -> None:
-        if (s := self._stale(v)) is not None:
-            detail = f"an answer to a command of session {v.session}; nothing is taken from it"
-            s.fault(Cause.STALE_ANSWER, v.place, detail=detail)
-            return
-        self._session(v).completed(v)
+    # -- observations that begin no session
 
-    def _event(self, v: PagesRequested) -> None:
-        if (s := self._stale(v)) is not None:
-            detail = f"a page request of session {v.session}: {many(v.request.num_pages)}"
-            s.fault(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)
+    def _of_session(self, v: CommandCompleted | PagesRequested | CommandUnanswered | LinkChange) -> None:
+        open_ = self._device(v.device).session
+        if open_ is not None and None not in (v.session, open_.number) and (v.session or 0) < (open_.number or 0):
+            open_.add(_stale(v))
             return
         s = self._session(v)
-        if not v.ec_known:
-            s.complaints.requested_by_firmware(v)
-        s.requests.happened(v)
-
-    def _link(self, v: CommandUnanswered | LinkChange) -> None:
-        if self._stale(v) is not None:
-            return
-        s = self._session(v)
-        if isinstance(v, CommandUnanswered):
-            s.unanswered(v)
-        else:
-            s.fences.happened(v)
-
-    def _driver_message(self, v: DriverMessage) -> None:
-        device = self._device(v.device)
-        s = device.session
-        if isinstance(v, FirmwareVersion) or (isinstance(v, StartupPagesRequested) and v.boot):
-            if s is None or self._anew(s, v):
-                s = self._begin(device, v.place)
-            s.began = s.began or not s.used
-        s = self._session(v)
-        s.complaints.hear(v)
-
-    @staticmethod
-    def _anew(s: AuditedSession, v: DriverMessage) -> bool:
-        """A driver's line tells of a new load."""
-        if isinstance(v, FirmwareVersion):
-            return s.used or s.closed
-        return s.tally.used and not s.commands
+        match v:
+            case CommandCompleted():
+                s.add(commands.completed(s, v))
+            case PagesRequested():
+                if not v.ec_known:
+                    messages.requested(s, v)
+                s.add(requests.happened(s, v))
+            case CommandUnanswered():
+                s.add(commands.unanswered(s, v))
+            case LinkChange():
+                s.add(fences.happened(s, v))
 
     def _missing(self, v: MissingInput) -> None:
         if v.device:
-            self._session(v).missing(v)
+            s = self._session(v)
+            s.add(missing(s, v))
             return
         sessions = [d.session for d in self._devices.values() if d.session is not None]
         for s in [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else []):
-            s.missing(v)
+            s.add(missing(s, v))
         if not sessions and v.harmless:
-            self._lost.append(FoundFault(v.cause, v.place, detail=v.detail))
+            self._of_no_session.append(Finding(v.cause, v.place, detail=v.detail))
+
+    def _restarted(self, v: MachineRestart) -> None:
+        for device in self._devices.values():
+            if device.session is not None and v.detail:
+                device.session.note(v.detail)
+            self._finish(device, After.RESTART)
+
+
+def _sign_of_command(v: CommandSubmitted, s: AuditedSession) -> Sign | None:
+    opcode = int.from_bytes(v.message[:2], "big")
+    if opcode == Opcode.QUERY_PAGES and v.message[6:8] == _BOOT:
+        return Sign.BOOT_QUERY
+    if opcode != Opcode.ENABLE_HCA or len(v.message) < 12:
+        return Sign.COMMAND
+    try:
+        c = decode_command(v.message)
+    except LayoutError:
+        return Sign.COMMAND
+    if not s.naming.is_own_hca(c):
+        return Sign.COMMAND
+    if c["embedded_cpu_function"]:
+        return Sign.ENABLE_ECPF
+    return Sign.ENABLE if s.naming.ecpf is None else Sign.ENABLE_CERTAIN
+
+
+def _sign_of_line(v: DriverMessage, s: AuditedSession) -> Sign | None:
+    if isinstance(v, FirmwareVersion):
+        return Sign.VERSION_LINE
+    if not isinstance(v, StartupPagesRequested) or not v.boot:
+        return None
+    counted = s.evidence.lines and not s.evidence.page_commands
+    return Sign.BOOT_LINE_AGAIN if counted else Sign.BOOT_LINE
+
+
+def _begins(s: AuditedSession, sign: Sign) -> None:
+    """The session's beginning was seen, unless it begins with a command that is none."""
+    e, naming = s.evidence, s.naming
+    match sign:
+        case Sign.BOOT_QUERY:
+            e.start = Start.ENABLED  # its ENABLE_HCA was the last that came in the session before
+        case Sign.COMMAND:
+            return
+        case Sign.ENABLE_ECPF:
+            naming.ecpf = True
+        case Sign.ENABLE:
+            naming.ecpf = False
+    if not e.from_start:
+        e.start = Start.SEEN
+
+
+def _stale(v: CommandCompleted | PagesRequested | CommandUnanswered | LinkChange) -> Found:
+    """It belongs to a session before the one that is open, and changes nothing."""
+    if isinstance(v, CommandCompleted):
+        detail = f"an answer to a command of session {v.session}; nothing is taken from it"
+        yield Finding(Cause.STALE_ANSWER, v.place, detail=detail)
+    elif isinstance(v, PagesRequested):
+        detail = f"a page request of session {v.session}: {many(v.request.num_pages)}"
+        yield Finding(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)

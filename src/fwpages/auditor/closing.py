@@ -1,257 +1,355 @@
-"""A session that is over, in the shape of the report: its accounts, what is left, and what is not known."""
+"""A session that is over, in the shape of the report: how it ended, its accounts, what is left, and what is not known.
+
+In this order, as each step decides what the next may say: the end; commands that are still pending; what the parts have
+kept for the end; the accounts, by the ledger or by the driver's lines; pages that are left; and at last the notes. Where
+lines are missing in such a number, or in such a manner, that what the others seem to show cannot be trusted, everything
+inferred from them is dropped.
+"""
 
 from __future__ import annotations
 
-from fwpages.auditor.counts import CUT
-from fwpages.auditor.fences import Why
-from fwpages.auditor.session import AuditedSession
-from fwpages.custody.accounts import COLUMNS, UNKNOWN, Count, End, FunctionAccount, by_type, counters, total
-from fwpages.custody.accounts import SessionAccount as Report
+from fwpages.auditor import answers, commands, fences, identities, messages
+from fwpages.auditor.books import CUT, Book
+from fwpages.auditor.evidence import Start
+from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.losses import doubt, outcome_unknown
+from fwpages.auditor.session import After, AuditedSession, Close, Counted, Health, Link, Pending
+from fwpages.custody.accounts import (
+    COLUMNS,
+    UNKNOWN,
+    Count,
+    End,
+    FunctionAccount,
+    SessionAccount,
+    by_type,
+    counters,
+    total,
+)
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.ledger import State
 from fwpages.custody.records import Record
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity
-from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.opcodes import ManagePages
 from fwpages.readers.observations import CommandUnanswered
 
 #: losses in one session's log from which on dumps are not trusted to be whole where they look so
 MAX_DAMAGE = 16
 
 
-def close(s: AuditedSession, why: Why) -> Report:
-    """The session's part of the report; ``why`` says what came after its last line."""
-    end = s.fences.end(why)
-    _under_way(s, end)
-    s.confirm()
-    s.fences.settle(why)
-    s.answers.settle()
-    s.pages.settle_names()
-    s.complaints.finish()
-    known = s.began and not s.uncounted
-    if s.by_lines:
-        for unserved in s.tally.settle():
+def close(s: AuditedSession, after: After) -> SessionAccount:
+    """The session's part of the report; ``after`` says what came after its last line."""
+    s.add(messages.settle(s))
+    end = _end(s, after)
+    s.add(_still_pending(s, end))
+    s.add(commands.settle(s))
+    s.add(fences.settle(s, after))
+    s.add(answers.settle(s))
+    s.add(identities.settle(s))
+    s.add(messages.finish(s))
+    if s.evidence.by_lines:
+        for unserved in s.books.settle(s.naming):
             s.note(unserved)
-        known = s.began and not s.blind and not s.tally.broken and not s.tally.doubted
-        functions = s.tally.functions(known=s.began and not s.blind and not s.tally.broken)
-        peak: Count = s.tally.peak
-        peaks = None
-        _left_by_lines(s, end)
+        s.add(_left_by_lines(s, end))
     else:
-        functions = _by_ledger(s)
-        followed = CUT not in s.unsure.values()
-        peak = s.custody.records.peak if followed else s.numbers.peak
-        peaks = {kind: most for kind, (_, most) in s.custody.records.by_type.items()} if followed else None
-        _left(s, end)
-    untold = s.complaints.untold
-    if s.log and (untold or s.faults.damage() >= MAX_DAMAGE) and (n := s.faults.drop_inferred()):
-        lines = "lines are missing that nothing tells of" if untold else "so many lines are missing"
-        s.note(f"{many(n, 'finding')} left out: {lines}, and dumps may be taken for others")
+        s.add(_left_by_ledger(s, end))
+    _drop_untrusted(s)
     _notes(s, end)
-    peak = None if any(f.given is None or f.peak is None for f in functions) else peak
-    findings = s.faults.rows()
-    told = bool(functions) or not (s.blind or _silent(s))
-    totals = total(functions, peak=peak) if told else UNKNOWN
+    return _account(s, end)
+
+
+# -- how it ended
+
+
+def _end(s: AuditedSession, after: After) -> End:
+    if Link.FORCED in s.link:
+        return End.FORCED
+    if s.ended_by_reset is not None:
+        return s.ended_by_reset
+    if s.driver.health is Health.PAGES_FREED and not s.closed:
+        return End.LOST
+    refused = s.evidence.start is Start.REFUSED
+    if s.close in (Close.DONE, Close.PERHAPS) or messages.closed(s, after) or refused:
+        return End.CLOSED
+    if Link.LOST in s.link:
+        return End.LOST
+    ended = Link.FENCED in s.link or after is After.NEXT_SESSION
+    return End.RESET if ended else End.OPEN
+
+
+def _still_pending(s: AuditedSession, end: End) -> Found:
+    """Commands that no answer was seen to: under way where the input just ends, else unanswered."""
+    e = s.evidence
+    for p in list(s.pending.values()):
+        waiting = e.numbered or not p.overdue_at(s.last)
+        if (end is End.OPEN and waiting and not s.strays) or (e.log and end is not End.CLOSED):
+            s.note(f"{p} ({p.place.file}:{p.place.line}) was still under way at the end")
+            if p.is_page_command(ManagePages.GIVE):
+                doubt(s, p)
+        elif e.log:
+            yield from _output_missing(s, p)
+        elif waiting:
+            del s.pending[p.key]
+            yield from answers.none_to(s, p)
+        else:
+            yield from commands.unanswered(s, CommandUnanswered(place=p.place, device=s.device, key=p.key))
+
+
+def _output_missing(s: AuditedSession, p: Pending) -> Found:
+    detail = f"{p} was sent, and its OUTPUT dump is missing: what was answered is not known"
+    yield Finding(Cause.LOG_LINES_LOST, p.place, p.book, detail=detail)
+    outcome_unknown(s, p, detail)
+
+
+# -- accounts
+
+
+def _account(s: AuditedSession, end: End) -> SessionAccount:
+    e = s.evidence
+    by_lines = e.by_lines
+    functions = _by_lines(s) if by_lines else _by_ledger(s)
+    peak, peaks = _peaks(s)
+    known = e.from_start and (_lines_known(s) and not s.books.doubted if by_lines else not e.uncounted)
+    totals = total(functions, peak=None if any(f.given is None or f.peak is None for f in functions) else peak)
     sums = by_type(functions, peaks)
     figures = counters(
         functions,
         fw_pages_alloc_failed=None,
-        fw_pages_give_dropped=s.give_dropped if known else None,
-        fw_pages_reclaim_discard=s.reclaim_discard if known and not s.by_lines else None,
+        fw_pages_give_dropped=s.counts[Counted.GIVE_DROPPED] if known else None,
+        fw_pages_reclaim_discard=s.counts[Counted.RECLAIM_DISCARDED] if known and not by_lines else None,
     )
+    if not functions and (e.blind or e.silent):
+        # that no function is seen proves nothing
+        totals, sums, figures = UNKNOWN, dict.fromkeys(sums, UNKNOWN), dict.fromkeys(figures)
+    findings = s.findings.rows()
     left = any(f.held or f.doubtful for f in functions)
-    return Report(
+    return SessionAccount(
         device=s.device,
         mode=s.naming.mode.value,
         end=end,
-        clean=not findings and (end == "open" or not left),
+        clean=not findings and (end is End.OPEN or not left),
         totals=totals,
-        by_type=sums if told else dict.fromkeys(sums, UNKNOWN),
-        counters=figures if told else dict.fromkeys(figures),
+        by_type=sums,
+        counters=figures,
         functions=functions,
         findings=findings,
         notes=s.notes,
     )
 
 
-def _silent(s: AuditedSession) -> bool:
-    """Nothing in the input would tell of pages: that none are seen says nothing."""
-    return not s.began or (s.log and not (s.dumped or s.tally.used))
+def _peaks(s: AuditedSession) -> tuple[Count, dict[FunctionType, int] | None]:
+    """The most that was out at one time: in all, and of each type where that is known."""
+    if s.evidence.by_lines:
+        return s.books.by_lines.peak, None
+    if any(book.unsure == CUT for book in s.books):
+        return s.books.by_numbers.peak, None
+    records = s.ledger.records
+    return records.peak, {kind: most for kind, (_, most) in records.by_type.items()}
 
 
-def _under_way(s: AuditedSession, end: End) -> None:
-    """Commands that no answer was seen to: under way where the input just ends, else unanswered."""
-    for p in list(s.pending.values()):
-        waiting = s.numbered or not p.overdue_at(s.last)
-        under_way = end == "open" and waiting and not s.answers.astray
-        if under_way or (s.log and end != "closed"):
-            s.note(f"{p} ({p.place.file}:{p.place.line}) was still under way at the end")
-            if p.opcode == Opcode.MANAGE_PAGES and p.op_mod == ManagePages.GIVE:
-                s.doubt(p)
-        elif s.log:
-            detail = f"{p} was sent, and its OUTPUT dump is missing: what was answered is not known"
-            s.fault(Cause.LOG_LINES_LOST, p.place, p.who, detail=detail)
-            s.pages.unknown_outcome(p, detail)
-        elif waiting:
-            del s.pending[p.key]
-            s.answers.none_to(p)
-        else:
-            s.unanswered(CommandUnanswered(place=p.place, device=s.device, key=p.key))
+def _lines_known(s: AuditedSession) -> bool:
+    """The driver's lines show what was given; of single functions they may still not."""
+    return s.evidence.from_start and not s.evidence.blind and not s.books.broken
+
+
+def _by_lines(s: AuditedSession) -> list[FunctionAccount]:
+    known = _lines_known(s)
+    return [tally.account(book.identity, s.naming, known=known) for book, tally in s.books.counted()]
 
 
 def _by_ledger(s: AuditedSession) -> list[FunctionAccount]:
-    counts = s.custody.ledger.counts()
-    counted = {f.identity: f for f in s.numbers.functions(known=s.began and not s.blind and not s.ambiguous)}
-    cut = {str(who) for who, why in s.unsure.items() if why == CUT}
-    many_lives = {str(r.identity) for r in s.custody.records if r.generation}
-    rows = [_function(s, r, counts) for r in s.custody.records]
-    rows = [counted.get(f.identity, f) if f.identity in cut - many_lives else f for f in rows]
-    if s.began:
-        return rows
-    known = {f.identity for f in rows}
-    seen = dict.fromkeys(w for w in (*s.pages.last_take, *s.pages.before, *s.unsure) if str(w) not in known)
-    return rows + [_unknown(s, who) for who in seen]
+    held = s.ledger.ledger.counts()
+    records = s.ledger.records
+    generations = {r.identity for r in records if r.generation}
+    rows = [_numbers(s, r) if r.identity not in generations else None for r in records]
+    accounts = [row or _function(s, r, held) for r, row in zip(records, rows, strict=True)]
+    if s.evidence.from_start:
+        return accounts
+    return accounts + [_unknown(s, book.identity) for book in _known_by_name(s)]
+
+
+def _known_by_name(s: AuditedSession) -> list[Book]:
+    """Functions that were there before the input begins, and of which nothing but that is known."""
+    counted = {r.identity for r in s.ledger.records}
+    books = [book for book in s.books if book.identity not in counted]
+    asked_back = [book for book in books if book.asked_back]
+    returned = [book for book in books if book.before]
+    unsure = [book for book in books if book.unsure]
+    return list(dict.fromkeys(asked_back + returned + unsure))
+
+
+def _numbers(s: AuditedSession, r: Record) -> FunctionAccount | None:
+    """The account by the commands' own counts, where this kernel's dumps leave addresses out."""
+    book = s.books.rows.get(r.identity)
+    if book is None or book.unsure != CUT or book.numbers is None:
+        return None
+    e = s.evidence
+    return book.numbers.account(r.identity, s.naming, known=e.from_start and not e.blind and not e.ambiguous)
 
 
 def _unknown(s: AuditedSession, who: Identity) -> FunctionAccount:
-    """A function that was there before the input begins, and of which nothing but that is known."""
     nothing: dict[str, Count] = dict.fromkeys(COLUMNS)
     return FunctionAccount(identity=str(who), generation=0, type=_type(s, who), **nothing)
 
 
 def _type(s: AuditedSession, who: Identity) -> FunctionType:
-    """What a function is; nobody knows where the mode itself is a guess."""
-    return s.naming.type_of(who) if s.began or s.naming.told else FunctionType.UNKNOWN
+    """The function's type; UNKNOWN where the mode itself is a guess."""
+    known = s.evidence.from_start or s.naming.mode_shown
+    return s.naming.type_of(who) if known else FunctionType.UNKNOWN
 
 
-def _function(s: AuditedSession, r: Record, counts: dict[tuple[int, State], int]) -> FunctionAccount:
-    seen = s.began or r.generation > 0 or r.identity in s.pages.fresh
-    known = seen and not s.blind and not s.ambiguous and r.identity not in s.unsure
-
-    def count(n: int) -> Count:
-        return n if known else None
-
+def _function(s: AuditedSession, r: Record, held: dict[tuple[int, State], int]) -> FunctionAccount:
+    e, book = s.evidence, s.books.rows.get(r.identity)
+    seen = e.from_start or r.generation > 0 or (book is not None and book.fresh)
+    known = seen and not e.blind and not e.ambiguous and not (book is not None and book.unsure)
+    figures = {
+        "given": r.given,
+        "returned": r.returned,
+        "released": r.released,
+        "discarded": r.discarded,
+        "held": held.get((r.number, State.HELD), 0),
+        "doubtful": held.get((r.number, State.DOUBTFUL), 0),
+        "peak": r.peak,
+    }
     return FunctionAccount(
         identity=str(r.identity),
         generation=r.generation,
         type=_type(s, r.identity) if not r.retired else r.type,
-        given=count(r.given),
-        returned=count(r.returned),
-        released=count(r.released),
-        discarded=count(r.discarded),
-        held=count(counts.get((r.number, State.HELD), 0)),
-        doubtful=count(counts.get((r.number, State.DOUBTFUL), 0)),
-        peak=count(r.peak),
+        **{name: n if known else None for name, n in figures.items()},
     )
 
 
-def _left(s: AuditedSession, end: End) -> None:
-    """Pages that are out though the session is over, by function, with whom to blame."""
-    if s.maybe_closed:
-        return
-    if (
-        (end not in ("closed", "reset") and s.complaints.seized is None)
-        or s.blind
-        or s.ambiguous
-        or s.fences.asked is not None
-    ):
+# -- pages that are left
+
+
+def _left_by_ledger(s: AuditedSession, end: End) -> Found:
+    """Pages that are out though the session is over, by function."""
+    e = s.evidence
+    over = end in (End.CLOSED, End.RESET) or s.driver.health is Health.PAGES_FREED
+    if s.close is Close.PERHAPS or not over or e.blind or e.ambiguous or s.reset_asked is not None:
         return
     left: dict[Identity, int] = {}
-    for r in s.custody.records:
-        if r.outstanding and r.identity not in s.unsure:
+    for r in s.ledger.records:
+        if r.outstanding and not s.books.of(r.identity).unsure:
             left[r.identity] = left.get(r.identity, 0) + r.outstanding
-    counted = s.numbers.lines.items()
-    left |= {who: line.out for who, line in counted if line.out and s.unsure.get(who) == CUT}
+    for book in s.books:
+        if book.unsure == CUT and book.numbers is not None and book.numbers.out:
+            left[book.identity] = book.numbers.out
     for who, n in left.items():
-        cause, why = _whose(s, who, end)
-        s.fault(cause, s.last, who, n, f"{many(n)} of {who}: {why}")
+        book = s.books.of(who)
+        cause, why = _cause(s, book, end)
+        yield Finding(cause, s.last, book, n, f"{many(n)} of {who}: {why}")
 
 
-def _left_by_lines(s: AuditedSession, end: End) -> None:
+def _left_by_lines(s: AuditedSession, end: End) -> Found:
     """The same where lines alone count: how many came back by a TAKE is then not known, at most what was asked."""
-    if s.blind or s.tally.broken or (s.complaints.seized is None and end != "reset"):
+    freed = s.driver.health is Health.PAGES_FREED
+    if s.evidence.blind or s.books.broken or not (freed or end is End.RESET):
         return
-    for r in s.tally.lines.values():
-        least = r.given - r.released - r.asked
-        if least <= 0 or r.unsure:
+    for book, tally in s.books.counted():
+        least = tally.given - tally.released - tally.asked
+        if least <= 0 or tally.unsure:
             continue
-        cause, why = _whose(s, r.who, end)
-        number = many(least) if r.out is not None else f"at least {many(least)}"
-        s.fault(cause, s.last, r.who, r.out, f"{number} of {r.who}: {why}")
+        cause, why = _cause(s, book, end)
+        number = many(least) if tally.out is not None else f"at least {many(least)}"
+        detail = f"{number} of {book.identity}: {why}"
+        yield Finding(cause, s.last, book, tally.out, detail)
 
 
-def _whose(s: AuditedSession, who: Identity, end: End) -> tuple[Cause, str]:
-    if s.complaints.seized is not None:
+def _cause(s: AuditedSession, book: Book, end: End) -> tuple[Cause, str]:
+    if s.driver.health is Health.PAGES_FREED:
         return (
             Cause.PAGES_LEFT_DEVICE_ERROR,
             "the device was in error, and the driver freed them without asking for them",
         )
-    if end == "reset":
+    if end is End.RESET:
         return (
             Cause.PAGES_LEFT_OPENED_ANEW,
             "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen",
         )
-    if any(p.who == who and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):
+    if any(p.about(book.identity) and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):
         return Cause.PAGES_LEFT_TAKE_UNANSWERED, "the last TAKE was not answered"
-    if who not in s.pages.last_take:
+    if not book.asked_back:
         return Cause.PAGES_LEFT_NEVER_ASKED, "the host never asked for them"
-    last = s.pages.last_take[who]
-    if last is None:
+    if book.brought is None:
         return Cause.PAGES_LEFT_TAKE_REFUSED, "the device refused the last TAKE"
-    if last:
-        return Cause.PAGES_LEFT_STOPPED_ASKING, f"the host stopped asking, though its last TAKE brought {last}"
+    if book.brought:
+        return Cause.PAGES_LEFT_STOPPED_ASKING, f"the host stopped asking, though its last TAKE brought {book.brought}"
     return Cause.PAGES_LEFT_TAKE_EMPTY, "the last TAKE brought nothing"
 
 
+# -- what is not known
+
+
+def _drop_untrusted(s: AuditedSession) -> None:
+    """Findings inferred from an input that is not to be trusted are left out."""
+    e = s.evidence
+    if not e.contradicted and not (e.log and e.gaps >= MAX_DAMAGE):
+        return
+    n = s.findings.drop_inferred()
+    if not n:
+        return
+    if not e.log:
+        s.note(f"{n} findings are left out: the trace contradicts itself, lines of it may be changed")
+        return
+    lines = "lines are missing, and nothing shows where" if e.contradicted else "so many lines are missing"
+    s.note(f"{many(n, 'finding')} left out: {lines}, and dumps may be taken for others")
+
+
 def _notes(s: AuditedSession, end: End) -> None:
-    if not s.began and s.used:
+    e = s.evidence
+    if not e.from_start and e.used:
         _begun_before(s)
-    if s.blind:
-        s.note(f"no counts: {s.blind}")
-        if s.began and not s.log:
+    if e.blind:
+        s.note(f"no counts: {e.blind}")
+        if e.from_start and not e.log:
             _seen_here(s)
-    for who, why in s.unsure.items():
-        s.note(f"{who}: {why}" if why == CUT else f"{who}: no counts: {why}")
-    if s.pages.unjudged and s.uncounted:
-        s.note(f"{s.pages.unjudged} single pages look wrong, but lines are missing: they are not judged")
-    if s.tally.broken and s.by_lines:
-        s.note(f"no counts: {s.tally.broken}")
-    if s.log and (s.by_lines or not s.commands):
+    for book in s.books:
+        if book.unsure:
+            s.note(f"{book.identity}: {'' if book.unsure == CUT else 'no counts: '}{book.unsure}")
+    unjudged = s.counts[Counted.UNJUDGED]
+    if unjudged and e.uncounted:
+        s.note(f"single pages that look wrong and are not judged, as lines are missing: {unjudged}")
+    if e.by_lines and s.books.broken:
+        s.note(f"no counts: {s.books.broken}")
+    if e.log and (e.by_lines or not e.page_commands):
         _no_dumps(s, end)
-    if s.answers.passed_over:
-        s.note(f"{s.answers.passed_over} answers to commands that were not seen")
-    for name, n in s.benign.items():
+    if s.counts[Counted.UNMATCHED]:
+        s.note(f"answers to commands that were not seen: {s.counts[Counted.UNMATCHED]}")
+    for name, n in s.tried.items():
         s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
-    if end == "forced":
-        left = [f"{r.identity} {r.outstanding}" for r in s.custody.records if r.outstanding]
+    if end is End.FORCED:
+        left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
         s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
-    if end == "open" and s.used:
+    if end is End.OPEN and e.used:
         s.note("the input ends with the device open")
 
 
 def _begun_before(s: AuditedSession) -> None:
     s.note("the input begins in the middle of this session: what was given before is not known, so no counts")
-    if not s.naming.told:
-        s.note("nothing tells in which mode functions are named: taken as FUNC_ID")
+    if not s.naming.mode_shown:
+        s.note("nothing shows in which mode functions are named: taken as FUNC_ID")
     _seen_here(s)
-    for line in s.tally.lines.values() if s.by_lines else ():
-        s.note(f"{line.who}: seen here: given {line.given}, released {line.released}")
-    for who, n in s.pages.before.items():
-        s.note(f"{who}: {many(n)} came back that were given before the input begins")
+    for book, tally in s.books.counted() if s.evidence.by_lines else ():
+        s.note(f"{book.identity}: seen here: given {tally.given}, released {tally.released}")
+    for book in s.books:
+        if book.before:
+            s.note(f"{book.identity}: {many(book.before)} came back that were given before the input begins")
 
 
 def _seen_here(s: AuditedSession) -> None:
     """What there is of functions whose counts are not known."""
-    for r in s.custody.records:
-        if r.generation == 0 and r.given and (s.blind or r.identity not in s.pages.fresh):
+    for r in s.ledger.records:
+        fresh = r.identity in s.books.rows and s.books.rows[r.identity].fresh
+        if r.generation == 0 and r.given and (s.evidence.blind or not fresh):
             s.note(f"{r.identity}: seen here: given {r.given}, returned {r.returned}, released {r.released}")
 
 
 def _no_dumps(s: AuditedSession, end: End) -> None:
-    if not s.tally.used:
+    if not s.evidence.lines:
         s.note("nothing about pages: mlx5_core says it at debug level (dynamic debug: module mlx5_core +p)")
         return
-    why = "the dumps cannot be used" if s.ambiguous else "no command dumps"
+    why = "the dumps cannot be used" if s.evidence.ambiguous else "no command dumps"
     s.note(f"{why}: what a TAKE returned is not known, so neither is what is held after one")
-    if end == "closed" and s.tally.sweeping and not s.faults.has(FindingName.PAGES_LEFT):
+    if end is End.CLOSED and s.books.sweeping and not s.findings.has(FindingName.PAGES_LEFT):
         s.note("the driver took everything back and complained of nothing: taken as closed")

@@ -1,140 +1,110 @@
-"""What happens to the link and to the device as a whole, and how a session thereby ends."""
+"""What happens to the link and to the device as a whole, and how a session thereby ends.
+
+A reset is asked for, and proven by a fence: only then is it certain that the device no longer writes to the pages that
+are out, and they are discarded. A reset that is asked for again, or that nothing has proven when the session is over,
+was none. How a session ended is decided at its first reset, by what led to it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
-
+from fwpages.auditor import answers, commands
+from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.session import After, AuditedSession, Close, Link
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.pages.words import many
-from fwpages.readers.observations import LinkChange, Place
-
-if TYPE_CHECKING:
-    from fwpages.auditor.session import AuditedSession
-
-#: what came after a session's last line: another session, a new start of the machine, the end of the input
-Why = Literal["next", "restart", "eof"]
+from fwpages.readers.observations import LinkChange, LinkEvent, Place
 
 
-class Fences:
-    """Resets, fences and losses of one session."""
+def happened(s: AuditedSession, v: LinkChange) -> Found:
+    """The link, or the device as a whole, has changed."""
+    words = f": {v.detail}" if v.detail else ""
+    s.last = v.place
+    match v.what:
+        case LinkEvent.RESET:
+            yield from _reset(s, v, words)
+        case LinkEvent.FENCED:
+            yield from _fence(s, v, words)
+        case LinkEvent.LOST:
+            yield from _lost(s, v, words)
+        case LinkEvent.BACK:
+            s.link &= ~Link.LOST
+            s.note(f"the link came back{words}")
+        case LinkEvent.HEALTH:
+            s.link |= Link.FATAL
+            s.note(f"the device reported a fatal state{words}")
+        case LinkEvent.GARBLED:
+            p = s.pending.get(v.key)
+            detail = f"{p or 'a command'} was answered as another command would be{words}"
+            yield Finding(Cause.ANSWER_MISDELIVERED, v.place, p.book if p else None, detail=detail)
 
-    #: what became of a session when nothing more of it is to come
-    ENDS: ClassVar[dict[Why, End]] = {"next": "reset", "restart": "open", "eof": "open"}
 
-    def __init__(self, session: AuditedSession) -> None:
-        self.s = session
-        #: a forced or fast TEARDOWN_HCA was done
-        self.forced = False
-        self.fenced = False
-        self._lost = False
-        self._health = False
-        #: how the first reset ended the session
-        self._end: End | None = None
-        #: the reset that was asked for and is not proven yet
-        self.asked: Place | None = None
+def _lost(s: AuditedSession, v: LinkChange, words: str) -> Found:
+    if s.reset_asked is not None or s.closed:
+        return  # nothing is done over the link any more but to reset the device
+    s.link |= Link.LOST
+    out = s.ledger.records.out
+    yield Finding(Cause.LINK_LOST, v.place, pages=out, detail=f"{many(out)} out{words}")
 
-    def happened(self, v: LinkChange) -> None:
-        """One thing."""
-        s, words = self.s, f": {v.detail}" if v.detail else ""
-        s.last = v.place
-        match v.what:
-            case "reset":
-                self._reset(v, words)
-            case "fenced":
-                self._fence(v, words)
-            case "lost":
-                self._lose(v, words)
-            case "back":
-                self._lost = False
-                s.note(f"the link came back{words}")
-            case "health":
-                self._health = True
-                s.note(f"the device reported a fatal state{words}")
-            case "garbled":
-                p = s.pending.get(v.key)
-                detail = f"{p or 'a command'} was answered as another command would be{words}"
-                s.fault(Cause.ANSWER_MISDELIVERED, v.place, p.who if p else None, detail=detail)
-            case _:
-                s.note(f"link: {v.what}{words}")
 
-    def _lose(self, v: LinkChange, words: str) -> None:
-        if self.asked is not None or self.s.closed:
-            return  # nothing is done over the link any more but to reset the device
-        self._lost = True
-        out = self.s.custody.records.out
-        self.s.fault(Cause.LINK_LOST, v.place, pages=out, detail=f"{many(out)} out{words}")
+def _reset(s: AuditedSession, v: LinkChange, words: str) -> Found:
+    """The host asks for a reset: pages that are out have no answer any more that could be waited for."""
+    s.note(f"the link was reset{words}")
+    if s.reset_asked is not None:
+        yield _not_fenced(s, s.reset_asked)
+    s.reset_asked = v.place
+    if s.ended_by_reset is None:
+        s.ended_by_reset = _end_by_reset(s, v.place)
+        yield from _not_returned(s, v.place)
+    s.waits = []
+    yield from commands.abandon(s, v.place)
 
-    def _reset(self, v: LinkChange, words: str) -> None:
-        """The host asks for a reset: whatever is out has no answer any more that could be waited for."""
-        s = self.s
-        s.note(f"the link was reset{words}")
-        if self.asked is not None:
-            self._not_fenced(self.asked)
-        self.asked = v.place
-        if self._end is None:
-            self._end = self._ended_by_reset(v.place)
-            self._not_returned(v.place)
-        s.waits.over()
-        s.abandon(v.place)
 
-    def _ended_by_reset(self, place: Place) -> End | None:
-        """Forced where the host had to: after a command that failed, or to get what a close did not bring back."""
-        s = self.s
-        if self._lost:
-            return "lost"
-        if s.closed and not (s.custody.records.out or s.overdue or s.life.queues):
-            return None
-        failed = s.overdue or s.refusing or s.life.closing or any(p.overdue_at(place) for p in s.pending.values())
-        return "reset" if self._health or not failed else "forced"
+def _end_by_reset(s: AuditedSession, place: Place) -> End | None:
+    """Forced where the host had to: after a command that failed, or to get what a close did not bring back."""
+    if Link.LOST in s.link:
+        return End.LOST
+    if s.closed and not (s.ledger.records.out or s.overdue or s.queues):
+        return None
+    overdue = s.overdue or any(p.overdue_at(place) for p in s.pending.values())
+    failed = overdue or s.refusing or s.close is not Close.NOT_BEGUN
+    return End.RESET if Link.FATAL in s.link or not failed else End.FORCED
 
-    def _not_returned(self, place: Place) -> None:
-        """The host had closed and resets the device because of pages that did not come back."""
-        s = self.s
-        if not s.closed or s.blind:
-            return
-        for who in s.custody.records.owing():
-            if who not in s.unsure and not s.pages.last_take.get(who, 1):
-                n = s.custody.records.outstanding(who)
-                detail = f"{many(n)} did not come back: the last TAKE of the close was refused or brought nothing"
-                s.fault(Cause.PAGES_NOT_RETURNED, place, who, n, detail)
 
-    def _not_fenced(self, place: Place) -> None:
-        out = self.s.custody.records.out
-        self.s.fault(Cause.NOT_FENCED, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
+def _not_returned(s: AuditedSession, place: Place) -> Found:
+    """The host had closed and resets the device because of pages that did not come back."""
+    if not s.closed or s.evidence.blind:
+        return
+    for who in s.ledger.records.owing():
+        book = s.books.of(who)
+        if not book.unsure and book.exhausted:
+            n = s.out_of(book)
+            detail = f"{many(n)} did not come back: the last TAKE of the close was refused or brought nothing"
+            yield Finding(Cause.PAGES_NOT_RETURNED, place, book, n, detail)
 
-    def _fence(self, v: LinkChange, words: str) -> None:
-        s = self.s
-        s.abandon(v.place)
-        s.answers.done(s.overdue)
-        s.overdue.clear()
-        s.life.queues.clear()
-        self.fenced, self.asked = True, None
-        n = s.custody.discard()
-        s.note(f"fenced{words}; {many(n)} discarded")
 
-    def settle(self, why: Why) -> None:
-        """Nothing more comes of this session: a reset that nothing has proven was none."""
-        s = self.s
-        if self.asked is None:
-            return
-        if why != "eof" or (s.numbered and not s.holey):
-            self._not_fenced(self.asked)
-        else:
-            s.note("the input ends before the reset was proven")
+def _not_fenced(s: AuditedSession, place: Place) -> Finding:
+    out = s.ledger.records.out
+    return Finding(Cause.NOT_FENCED, place, pages=out, detail=f"a reset was asked for; {many(out)} out")
 
-    def end(self, why: Why) -> End:
-        """How the session ended."""
-        s = self.s
-        if self.forced:
-            return "forced"
-        if self._end is not None:
-            return self._end
-        s.complaints.settle()
-        if s.complaints.seized is not None and not s.closed:
-            return "lost"
-        if s.closed or s.maybe_closed or s.complaints.closed(why) or (s.denied and not s.enabled):
-            return "closed"
-        if self._lost:
-            return "lost"
-        return "reset" if self.fenced else self.ENDS[why]
+
+def _fence(s: AuditedSession, v: LinkChange, words: str) -> Found:
+    yield from commands.abandon(s, v.place)
+    answers.done(s, s.overdue)
+    s.overdue.clear()
+    s.queues.clear()
+    s.link |= Link.FENCED
+    s.reset_asked = None
+    n = s.ledger.discard()
+    s.note(f"fenced{words}; {many(n)} discarded")
+
+
+def settle(s: AuditedSession, after: After) -> Found:
+    """Nothing more comes of this session: a reset that nothing has proven was none."""
+    if s.reset_asked is None:
+        return
+    e = s.evidence
+    if after is not After.END_OF_INPUT or (e.numbered and not e.incomplete):
+        yield _not_fenced(s, s.reset_asked)
+    else:
+        s.note("the input ends before the reset was proven")

@@ -1,4 +1,4 @@
-"""The ledger of a session that somebody else kept: the host's own custody ledger, over any addresses."""
+"""The ledger of an observed session: the one that a host keeps, over any addresses that the input names."""
 
 from __future__ import annotations
 
@@ -28,14 +28,20 @@ class Offer:
     bad: Addresses
 
 
-class Custody:
-    """Moves pages as commands say and keeps the most that was out at one time."""
+class ObservedLedger:
+    """Moves pages as the observed commands say, and keeps the most that was out at one time."""
+
+    __slots__ = ("ledger", "space")
 
     def __init__(self) -> None:
         self.space = SparseSpace()
-        self.records = Records()
-        self.ledger = Ledger(self.space, self.records)
+        self.ledger = Ledger(self.space, Records())
         self.records.begin(1)
+
+    @property
+    def records(self) -> Records:
+        """The table of functions and their counts."""
+        return self.ledger.records
 
     def offer(self, who: Identity, kind: FunctionType, pas: Addresses) -> Offer | None:
         """Pages named in a GIVE: free → offered. None where the addresses are too scattered to be followed."""
@@ -56,12 +62,12 @@ class Custody:
         return Offer(record, index[free], good[~free], pas[bad])
 
     def owners_of(self, addresses: Addresses) -> str:
-        """Whose these pages are, in words: ``func:0x0 (37), func:0x3 (2)``."""
+        """The functions that have, or last had, these pages, in words: ``func:0x0 (37), func:0x3 (2)``."""
         index = self.space.index(addresses)
         numbers, counts = np.unique(self.ledger.owners(index), return_counts=True)
         rows = self.records.rows
         pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-        return ", ".join(f"{rows[n - 1].identity if n else 'nobody'} ({c})" for n, c in pairs)
+        return ", ".join(f"{rows[n - 1].identity if n else 'no function'} ({c})" for n, c in pairs)
 
     def accept(self, offer: Offer) -> None:
         """offered → held."""
@@ -96,13 +102,8 @@ class Custody:
         none = addresses[:0]
         self.take(Returned(out, none, none, none))
 
-    def free(self, index: Indices) -> None:
-        """These pages have come back, whoever has them; those that have already are passed over."""
-        none = np.zeros(0, np.uint64)
-        self.take(Returned(index[~self.ledger.is_free(index)], none, none, none))
-
     def release(self, who: Identity, unsure: Indices) -> int:
-        """All that firmware has of this function → free, but for the ``unsure``, which an unanswered GIVE names."""
+        """Every page of this function → free, but for the ``unsure``, which an unanswered GIVE names."""
         return self.ledger.release_all(who, unsure).size
 
     def doubt_held(self, who: Identity) -> Indices:
@@ -118,6 +119,6 @@ class Custody:
         return self.ledger.discard().size
 
     def left(self) -> Addresses:
-        """The addresses that are out, whoever has them."""
+        """The addresses that are out, of all functions."""
         parts = [self.ledger.blocks(r, s) for r in self.records if r.outstanding for s in (State.HELD, State.DOUBTFUL)]
         return self.space.address(np.concatenate(parts)) if parts else np.zeros(0, np.uint64)

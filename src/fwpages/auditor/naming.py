@@ -1,23 +1,30 @@
-"""Who is called what in a session, as far as its commands tell: mode, own identity, types."""
+"""Names and types of functions in one session, as far as its commands show them: mode, own identity, vports."""
 
 from __future__ import annotations
 
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, named, vhca_id
+from fwpages.prm.message import Command
 
 
 class Naming:
-    """What one session's commands have told about functions. ``supplier`` is known from a trace's header only."""
+    """The mode, the own function and its vports as one session's commands show them. A trace's header names the
+    ``supplier``; a kernel log has none.
+    """
 
     def __init__(self, supplier: Supplier | None) -> None:
         self.supplier = supplier
         self.ecpf: bool | None = supplier.ecpf if supplier else None
         self.mode = Mode.FUNC_ID
-        #: something in the input has told the mode
-        self.told = False
+        #: something in the input shows the mode; else FUNC_ID is a guess
+        self.mode_shown = False
+        #: a page command has named a function by vhca_id
+        self.vhca_used = False
         #: own vhca_id, from the general capabilities
         self.vhca: int | None = None
         #: the name under which the device answered, or was given pages, before any mode was negotiated
         self.boot: Identity | None = None
+        #: a QUERY_PAGES for boot or init pages was answered: the first GIVE may still correct the name
+        self.boot_open = False
         self.sf_base = 0
         self.sf = False
         #: vports that a command enabled, by the name that it used, with the type that it tells
@@ -35,7 +42,7 @@ class Naming:
         return self.boot or func_id(0, ec=bool(self.ecpf))
 
     def name(self, number: int, ec: bool | int) -> Identity:
-        """Whom a page command or event means."""
+        """The function that a page command or event of the present mode names."""
         return named(self.mode, number, ec)
 
     def sf_name(self, number: int) -> Identity:
@@ -44,11 +51,17 @@ class Naming:
         """
         return func_id(number, ec=bool(self.ecpf))
 
-    def is_own_hca(self, number: int, ec: int, id_type: int) -> bool:
-        """ENABLE_HCA or DISABLE_HCA with these fields is about the function itself."""
-        if id_type:
+    def is_own_hca(self, c: Command) -> bool:
+        """This ENABLE_HCA or DISABLE_HCA is about the function itself."""
+        number = c["function_id"]
+        if c["function_id_type"]:
             return self.vhca is not None and number == self.vhca
-        return number == 0 and (bool(ec) or not self.ecpf)
+        return number == 0 and (bool(c["embedded_cpu_function"]) or not self.ecpf)
+
+    def vport_name(self, c: Command) -> Identity:
+        """The vport that ENABLE_HCA or DISABLE_HCA names."""
+        number = c["function_id"]
+        return vhca_id(number) if c["function_id_type"] else func_id(number, ec=bool(c["embedded_cpu_function"]))
 
     def knows(self, vhca: int) -> bool:
         """This vhca_id is the own one, or was at some time another function's, by its capabilities."""
@@ -59,7 +72,7 @@ class Naming:
         return who in self.enabled or (who.mode is Mode.VHCA_ID and who.number in self._vhca_of.values())
 
     def type_of(self, who: Identity) -> FunctionType:
-        """The type of a function; UNKNOWN where nothing has told it."""
+        """The type of a function; UNKNOWN where nothing shows it."""
         if who == self.own:
             return FunctionType.SELF
         if who.mode is Mode.VHCA_ID:
@@ -95,7 +108,7 @@ class Naming:
         return self._learned.setdefault(vhca, kind) if vhca != self.vhca else FunctionType.SELF
 
     def learn(self, who: Identity, vhca: int) -> FunctionType:
-        """The capabilities of ``who`` (its FUNC_ID name) told its vhca_id; returns the type that it thus has."""
+        """Note the vhca_id that the capabilities of ``who`` (its FUNC_ID name) hold; returns the type that it has."""
         kind = FunctionType.SELF if vhca == self.vhca else self.type_of_number(who)
         self._vhca_of[who] = vhca
         self.met.add(vhca_id(vhca))
@@ -109,7 +122,7 @@ class Naming:
         return self.type_of(who)
 
     def gone(self, who: Identity) -> Identity:
-        """A vport was disabled under its FUNC_ID name: returns its name in the mode that holds, and forgets it."""
+        """Forget a vport that was disabled under its FUNC_ID name; returns its name in the mode that holds."""
         self.enabled.pop(who, None)
         vhca = self._vhca_of.pop(who, None)
         if vhca is None:
@@ -118,7 +131,7 @@ class Naming:
         return who if self.mode is Mode.FUNC_ID else vhca_id(vhca)
 
     def gone_vhca(self, vhca: int) -> Identity:
-        """The same for a vport named by its vhca_id."""
+        """Forget a vport that was disabled under its vhca_id; returns its name in the mode that holds."""
         self._learned.pop(vhca, None)
         self.enabled.pop(vhca_id(vhca), None)
         who = next((w for w, v in self._vhca_of.items() if v == vhca), None)

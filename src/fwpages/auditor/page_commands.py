@@ -1,384 +1,374 @@
-"""QUERY_PAGES and MANAGE_PAGES of a session: custody, and what is wrong with it."""
+"""QUERY_PAGES and MANAGE_PAGES: the ledger follows every page, and what does not fit it is a finding.
+
+A command is looked at twice. When it is sent, its name is checked against the mode, a GIVE's pages become *offered*,
+and addresses that cannot be pages, or that firmware has already, are the host's findings. When it is answered, the
+pages move on: accepted, refused, or, where a release_all came in between, doubtful, as firmware may or may not have
+them. A TAKE's answer is sorted by the ledger into pages that may come back and those that may not: of another function,
+returned already, never given. The latter are the device's findings, if the input can prove it; where lines are missing
+they are counted as *unjudged*. Where the input begins late, pages that were never seen given were given before, and are
+counted as such.
+
+Mistakes of the host leave open which function firmware knows a page by. After a command in the name of the wrong function
+neither of the two functions is followed; a page that was given twice is *contested* and may come back from any function,
+and more than once. The finding stands, and no guess is made about what firmware makes of it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from fwpages.auditor.counts import CUT
+from fwpages.auditor import requests
+from fwpages.auditor.books import CUT, Book, numbers_of
+from fwpages.auditor.evidence import Start
+from fwpages.auditor.findings import Finding, Finds, Found
+from fwpages.auditor.identities import check_name, in_words, learn_own, switch_to_vhca_ids
 from fwpages.auditor.ledger import Offer
-from fwpages.auditor.misnamed import Misnamed
+from fwpages.auditor.session import AuditedSession, Counted, Pending
 from fwpages.custody.findings import Blame, Cause, FindingName, refused
+from fwpages.custody.ledger import Returned
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
+from fwpages.prm.identity import Mode, func_id
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
+from fwpages.prm.opcodes import ManagePages, QueryPages
 from fwpages.prm.status import status_words
 from fwpages.readers.observations import CommandCompleted, Holes, Place
 
-if TYPE_CHECKING:
-    from fwpages.auditor.session import AuditedSession, Pending
-
-#: names whose judgement waits for the session's end
-MAX_DOUBTS = 256
+#: GIVEs that wait for the driver's line about them
+MAX_UNCONFIRMED = 64
 
 _PAS_FROM = 16
-_MISMATCH = {Blame.HOST: Cause.IDENTITY_MISMATCH, Blame.DEVICE: Cause.IDENTITY_MISMATCH_DEVICE}
 
 
-class PageCommands:
-    """The page side of one session."""
+# -- QUERY_PAGES
 
-    def __init__(self, session: AuditedSession) -> None:
-        self.s = session
-        #: functions that were enabled within what was seen: nothing was given to them before
-        self.fresh: set[Identity] = set()
-        #: a page command has named a function by vhca_id
-        self.named_by_vhca = False
-        #: pages that came back though they were given before the input begins
-        self.before: dict[Identity, int] = {}
-        #: what the last TAKE of a function brought: pages, or None where it was refused or not answered
-        self.last_take: dict[Identity, int | None] = {}
-        #: single pages that looked wrong while lines were missing
-        self.unjudged = 0
-        #: pages that an earlier session left behind, never fenced
-        self.leftovers: Addresses = np.zeros(0, np.uint64)
-        #: GIVEs answered OK that no one-line message has confirmed yet
-        self.unconfirmed: list[tuple[int, int]] = []
-        self.mode_unknown = False
-        #: names that the device itself has used: a host that repeats one makes no mistake of its own
-        self.named_by_device: set[tuple[int, bool]] = set()
-        self._doubts: list[tuple[Place, Blame, int]] = []
-        self.misnamed = Misnamed(session.custody)
-        self._boot_next = False
 
-    # -- QUERY_PAGES
+def query_sent(s: AuditedSession, p: Pending, c: Command) -> Found:
+    """QUERY_PAGES goes to the device: always about the function itself."""
+    number, ec, e = c["function_id"], bool(c["embedded_cpu_function"]), s.evidence
+    if c.op_mod == QueryPages.BOOT and not e.page_commands and not e.from_start:
+        e.start = Start.SEEN
+    # where the negotiation itself was not seen, the name shows the mode
+    unseen = e.mode_unknown or not e.from_start or e.incomplete
+    if unseen and number and s.naming.mode is Mode.FUNC_ID:
+        switch_to_vhca_ids(s)
+    if s.naming.mode is Mode.VHCA_ID:
+        if s.naming.vhca is None:
+            learn_own(s, number)
+        if number != s.naming.vhca or ec:
+            yield _mismatch(s, p, number, ec, f"the own vhca_id is {s.naming.vhca:#x}")
+        return
+    if ec:
+        s.naming.ecpf = True
+    if number:
+        yield _mismatch(s, p, number, ec, "the function itself is 0 in FUNC_ID mode")
 
-    def asked(self, p: Pending, c: Command) -> None:
-        """QUERY_PAGES goes to the device: always about the function itself."""
-        s, number, ec = self.s, c["function_id"], bool(c["embedded_cpu_function"])
-        if c.op_mod == QueryPages.BOOT and not s.commands:
-            s.began = True
-        # where the negotiation itself was not seen, the name tells the mode
-        unseen = self.mode_unknown or not s.began or s.holey
-        if unseen and number and s.naming.mode is Mode.FUNC_ID:
-            s.life.switch()
-        if s.naming.mode is Mode.VHCA_ID:
-            if s.naming.vhca is None:
-                s.life.learn_own(number)
-            if number != s.naming.vhca or ec:
-                self._mismatch(p, number, ec, f"the own vhca_id is {s.naming.vhca:#x}")
-            return
-        if ec:
-            s.naming.ecpf = True
-        if number:
-            self._mismatch(p, number, ec, "the function itself is 0 in FUNC_ID mode")
 
-    def _mismatch(self, p: Pending, number: int, ec: bool, why: str) -> None:
-        p.faulty = True
-        detail = f"{p} names {_name(number, ec)} in {self.s.naming.mode.value} mode: {why}"
-        self.s.fault(Cause.IDENTITY_MISMATCH, p.place, self.s.naming.name(number, ec), detail=detail)
+def _mismatch(s: AuditedSession, p: Pending, number: int, ec: bool, why: str) -> Finding:
+    p.faulty = True
+    detail = f"{p} names {in_words(number, ec)} in {s.naming.mode.value} mode: {why}"
+    return Finding(Cause.IDENTITY_MISMATCH, p.place, s.book(number, ec), detail=detail)
 
-    def told(self, p: Pending, c: Command, a: Answer, place: Place) -> None:
-        """The device says how many pages it wants, and under which name."""
-        s, number = self.s, a["function_id"]
-        unset = s.life.set_mode is None and s.naming.mode is Mode.FUNC_ID
-        if unset and c.op_mod == QueryPages.INIT and number and number == c["function_id"] == s.naming.vhca:
-            # both sides go by vhca_ids, whatever was negotiated: that it was not so is said already
-            s.life.switch()
-        who = s.naming.name(number, c["embedded_cpu_function"])
-        wrong = number != c["function_id"] and not p.faulty
-        detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
-        if c.op_mod not in (QueryPages.BOOT, QueryPages.INIT):
-            if wrong and (s.naming.mode is Mode.VHCA_ID or number in (s.naming.vhca, 0)):
-                s.fault(Cause.IDENTITY_MISMATCH_DEVICE, place, who, detail=detail)
-            return
-        self._boot_next = s.naming.mode is Mode.FUNC_ID and s.naming.boot is None
-        if self._boot_next:
-            s.naming.boot = who
-        if wrong:
-            s.fault(Cause.STARTUP_IDENTITY, place, who, a["num_pages"], detail)
-        s.requests.told(p, who, a["num_pages"], place)
 
-    # -- MANAGE_PAGES
+def query_answered(s: AuditedSession, p: Pending, c: Command, a: Answer, place: Place) -> Found:
+    """The device says how many pages it wants, and under which name."""
+    number, naming = a["function_id"], s.naming
+    unset = s.negotiated is None and naming.mode is Mode.FUNC_ID
+    if unset and c.op_mod == QueryPages.INIT and number and number == c["function_id"] == naming.vhca:
+        # both sides go by vhca_ids, whatever was negotiated: that it was not is a finding already
+        switch_to_vhca_ids(s)
+    book = s.book(number, c["embedded_cpu_function"])
+    wrong = number != c["function_id"] and not p.faulty
+    detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
+    if c.op_mod not in (QueryPages.BOOT, QueryPages.INIT):
+        if wrong and (naming.mode is Mode.VHCA_ID or number in (naming.vhca, 0)):
+            yield Finding(Cause.IDENTITY_MISMATCH_DEVICE, place, book, detail=detail)
+        return
+    naming.boot_open = naming.mode is Mode.FUNC_ID and naming.boot is None
+    if naming.boot_open:
+        naming.boot = book.identity
+    if wrong:
+        yield Finding(Cause.STARTUP_IDENTITY, place, book, a["num_pages"], detail)
+    yield from requests.queried(s, p, book, a["num_pages"], place)
 
-    def submitted(self, p: Pending, c: Command, holes: Holes) -> None:
-        """MANAGE_PAGES goes to the device."""
-        s, number, ec = self.s, c["function_id"], bool(c["embedded_cpu_function"])
-        p.asked = c["input_num_entries"]
-        if c.op_mod == ManagePages.GIVE and self._boot_next and s.naming.mode is Mode.FUNC_ID:
-            s.naming.boot, self._boot_next = func_id(number, ec=ec), False
-        if s.naming.mode is Mode.VHCA_ID:
-            self.named_by_vhca = True
-        who = p.who = s.naming.name(number, ec)
-        if c.op_mod in (ManagePages.GIVE, ManagePages.TAKE):
-            p.meant = s.requests.meant(p, who)
-        if p.meant is not None:
+
+# -- MANAGE_PAGES is sent
+
+
+def sent(s: AuditedSession, p: Pending, c: Command, holes: Holes) -> Found:
+    """MANAGE_PAGES goes to the device."""
+    number, ec, naming = c["function_id"], bool(c["embedded_cpu_function"]), s.naming
+    p.asked = c["input_num_entries"]
+    if naming.boot_open and c.op_mod == ManagePages.GIVE and naming.mode is Mode.FUNC_ID:
+        naming.boot, naming.boot_open = func_id(number, ec=ec), False
+    naming.vhca_used = naming.vhca_used or naming.mode is Mode.VHCA_ID
+    book = p.book = s.book(number, ec)
+    match c.op_mod:
+        case ManagePages.GIVE:
+            yield from _check_function(s, p, book, requests.served_by_give(s, p, book), number, ec)
+            yield from _give_sent(s, p, c, book, holes)
+        case ManagePages.TAKE:
+            yield from _check_function(s, p, book, requests.expected_take(s, p, book), number, ec)
+            _dump_seen(s, book)
+        case ManagePages.CANT_GIVE:
+            yield from _check_function(s, p, book, None, number, ec)
+            yield from requests.cannot_give(p, book)
+        case _:
+            yield from _check_function(s, p, book, None, number, ec)
             p.faulty = True
-            detail = f"{p} of {many(p.asked)} names {who}: firmware wants that of {p.meant}, and nothing of {who}"
-            s.fault(Cause.IDENTITY_MISMATCH, p.place, who, p.asked, detail)
-        elif self.check_name(number, ec, p.place, Blame.HOST):
-            p.faulty = True
-        if c.op_mod == ManagePages.GIVE:
-            self._give(p, c, who, holes)
-        elif c.op_mod == ManagePages.TAKE:
-            s.complaints.took(who)
-        elif c.op_mod == ManagePages.CANT_GIVE:
-            s.requests.cannot_give(p, who)
-        else:
-            p.faulty = True
-            s.fault(Cause.COMMAND_MALFORMED, p.place, who, detail=f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
+            detail = f"MANAGE_PAGES with op_mod {c.op_mod:#x}"
+            yield Finding(Cause.COMMAND_MALFORMED, p.place, book, detail=detail)
 
-    def _give(self, p: Pending, c: Command, who: Identity, holes: Holes) -> None:
-        s, n, pas = self.s, p.asked, c.pas
-        if s.log and pas.size == n + 1 and not pas[n]:
-            # a data dump fills its last line up with zeros
-            pas = pas[:n]
-        if pas.size != n and not holes:
+
+def _check_function(
+    s: AuditedSession, p: Pending, book: Book, mixed_up_with: Book | None, number: int, ec: bool
+) -> Found:
+    """The command names a function: of the right mode, and the one that firmware wants something of."""
+    if mixed_up_with is None:
+        if (yield from check_name(s, number, ec, p.place, Blame.HOST)):
             p.faulty = True
-            s.fault(Cause.COUNT_MISMATCH, p.place, who, n, f"{p}: count {n}, {pas.size} addresses")
+        return
+    p.faulty = True
+    who, other = book.identity, mixed_up_with.identity
+    detail = f"{p} of {many(p.asked)} names {who}: firmware wants that of {other}, and nothing of {who}"
+    yield Finding(Cause.IDENTITY_MISMATCH, p.place, book, p.asked, detail)
+    for function in (book, mixed_up_with):
+        s.lose(function, f"{p} names {who} instead of {other}: which of the two firmware knows its pages by is open")
+
+
+def _dump_seen(s: AuditedSession, book: Book) -> None:
+    """The dump of a TAKE that a line announced."""
+    if s.driver.expected is not None and s.driver.expected.number == book.identity.number:
+        s.driver.expected = None
+
+
+def _give_sent(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Holes) -> Found:
+    n, pas = p.asked, c.pas
+    if s.evidence.log and pas.size == n + 1 and not pas[n]:
+        # a data dump fills its last line up with zeros
         pas = pas[:n]
-        known = _known(pas.size, holes)
-        if not known.all() or (holes and pas.size < n):
-            pas = pas[known]
-            self._incomplete(p, who, "a GIVE's addresses are not all in the log", cut=p.cut)
-        if s.lossy:
-            waiting = [q.offer.index for q in s.pending.values() if q.offer is not None]
-            s.custody.evict(pas, np.concatenate(waiting) if waiting else np.zeros(0, np.int64))
-        offer = s.custody.offer(who, s.naming.type_of(who), pas)
-        if offer is None:
-            s.lose(who, "its addresses are too scattered to be followed")
-            return
-        p.offer = offer
-        if p.meant is not None:
-            self.misnamed.given(p.meant, offer.index)
-        self._judge_offer(p, who, offer)
-
-    def _judge_offer(self, p: Pending, who: Identity, offer: Offer) -> None:
-        s = self.s
-        if offer.bad.size and s.log and s.holey:
-            # parts of two dumps, taken for one
-            self.unjudged += int(offer.bad.size)
-            s.lose(who, "a GIVE's addresses are not all in the log")
-        elif offer.bad.size:
-            p.faulty = True
-            detail = f"{p}: {offer.bad.size} addresses, the first {int(offer.bad[0]):#x}"
-            s.fault(Cause.BAD_ADDRESS, p.place, who, int(offer.bad.size), detail)
-        if offer.twice.size and s.lossy:
-            self.unjudged += int(offer.twice.size)
-        elif offer.twice.size:
-            p.faulty = True
-            first = int(offer.twice[0])
-            detail = (
-                f"{p}: {many(offer.twice.size)}, the first {first:#x}, already with {s.custody.owners_of(offer.twice)}"
-            )
-            s.fault(Cause.GIVEN_TWICE, p.place, who, int(offer.twice.size), detail)
-            self.misnamed.given_twice(who, s.custody.space.index(offer.twice))
-        if self.leftovers.size:
-            pas = s.custody.space.address(offer.index)
-            again = pas[np.isin(pas, self.leftovers)]
-            if again.size:
-                detail = (
-                    f"{p}: {many(again.size)}, the first {int(again[0]):#x}, left with firmware by an earlier session"
-                )
-                s.fault(Cause.GIVEN_TWICE, p.place, who, int(again.size), detail)
-                self.leftovers = np.setdiff1d(self.leftovers, again)
-
-    def _incomplete(self, p: Pending, who: Identity, why: str, *, cut: bool) -> None:
-        s = self.s
-        if cut:
-            s.unsure.setdefault(who, CUT)
-            return
-        if not s.faults.has(FindingName.LOG_LINES_LOST, who) and not s.faults.has(FindingName.LOG_TRUNCATED):
-            s.fault(Cause.LOG_LINES_LOST, p.place, who, detail=f"{p}: {why}")
-        s.lose(who, why)
-
-    def answered(self, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> None:
-        """MANAGE_PAGES was answered."""
-        if p.who is None:
-            return
-        if p.op_mod == ManagePages.GIVE:
-            self._gave(p, p.who, a, v.place)
-        elif p.op_mod == ManagePages.TAKE:
-            self._took(p, p.who, a, v)
-            if p.doubted is not None and late and not p.crossed:
-                self.s.custody.settle(p.doubted)
-        elif not a.ok:
-            self._refused(p, a, v.place)
-
-    def _refused(self, p: Pending, a: Answer, place: Place) -> None:
-        detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
-        self.s.fault(refused(p.opcode, p.op_mod, valid=not p.faulty), place, p.who, p.asked or None, detail)
-
-    def _gave(self, p: Pending, who: Identity, a: Answer, place: Place) -> None:
-        s, offer = self.s, p.offer
-        if not a.ok:
-            s.give_dropped += p.asked
-            s.requests.dropped(who, p.asked)
-            self._refused(p, a, place)
-            if offer is not None:
-                s.custody.withdraw(offer) if p.doubted is not None else s.custody.refuse(offer)
-            return
-        if s.log:
-            self.unconfirmed = [*self.unconfirmed[-63:], (who.number, p.asked)]
-            s.numbers.give(who, p.asked)
-        if offer is None:
-            return
-        if p.crossed:
-            if p.doubted is not None:
-                return  # that nobody knows has been said
-            s.custody.doubt(offer)
-            if not s.lossy:
-                # neither side did wrong: the two crossed on the way
-                n = int(offer.index.size)
-                detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
-                s.fault(Cause.GIVE_CROSSED_RELEASE, place, who, n, detail)
-        elif p.doubted is not None:
-            s.custody.settle(p.doubted)
-        else:
-            s.custody.accept(offer)
-
-    def _took(self, p: Pending, who: Identity, a: Answer, v: CommandCompleted) -> None:
-        s = self.s
-        if not a.ok:
-            s.reclaim_discard += p.asked
-            self.last_take[who] = None
-            self._refused(p, a, v.place)
-            s.requests.served(p, who, p.asked, 0, v.place)
-            return
-        n, pas = a["output_num_entries"], a.pas
-        if not v.holes:
-            # what was set aside for the answer and not written is zero, and 0 is no page
-            pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
-        if n > p.asked or (n > pas.size and not v.holes):
-            detail = f"{p} of {many(p.asked)} answered with a count of {n} and {pas.size} addresses"
-            s.fault(Cause.COUNT_OVER_ASKED, v.place, who, n, detail)
-        pas = pas[: min(n, p.asked)]
-        if s.log:
-            s.numbers.back(who, min(n, p.asked))
-        known = _known(pas.size, v.holes)
-        if not known.all() or (v.holes and pas.size < min(n, p.asked)):
-            pas = pas[known]
-            self._incomplete(p, who, "the addresses that a TAKE returned are not all in the log", cut=v.cut)
-        self.last_take[who] = int(pas.size)
-        returned = s.custody.check_return(who, pas)
-        if returned.unknown.size and self._doubt_waiting(who):
-            returned = s.custody.check_return(who, pas)
-        returned, excused = self.misnamed.excuse(p, who, returned)
-        reasons = (
-            (Cause.RETURNED_FOREIGN, "of another function", returned.foreign),
-            (
-                Cause.RETURNED_TWICE,
-                "that it does not have (they came back before, stand there twice, or their GIVE was refused)",
-                returned.twice,
-            ),
-            (Cause.RETURNED_NEVER_GIVEN, "that nobody gave", returned.unknown),
-        )
-        for cause, words, pages in reasons:
-            # a release_all has freed what a TAKE under way names: firmware says the same thing twice
-            if pages.size and not (cause is Cause.RETURNED_TWICE and p.crossed):
-                self._judge_return(cause, words, pages, p, who, v.place)
-        s.requests.served(p, who, n, s.custody.take(returned) + excused, v.place)
-
-    def _judge_return(
-        self, cause: Cause, words: str, pages: Addresses, p: Pending, who: Identity, place: Place
-    ) -> None:
-        s, n = self.s, int(pages.size)
-        if s.lossy:
-            self.unjudged += n
-        elif cause is Cause.RETURNED_NEVER_GIVEN and not s.began:
-            # of a life before this one, where it was enabled within what was seen
-            self.before[who] = self.before.get(who, 0) + n
-            self.fresh.discard(who)
-        else:
-            owners = f", given to {s.custody.owners_of(pages)}" if cause is Cause.RETURNED_FOREIGN else ""
-            detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
-            s.fault(cause, place, who, n, detail)
-
-    def _doubt_waiting(self, who: Identity) -> bool:
-        """A GIVE without an answer may have been carried out: firmware returns pages that it named."""
-        waiting = [q for q in self.s.pending.values() if q.who == who and q.offer is not None and q.doubted is None]
-        for q in waiting:
-            if q.offer is not None:
-                self.s.custody.doubt(q.offer)
-                q.doubted = q.offer.index
-        return bool(waiting)
-
-    def rename(self, old: Identity, new: Identity) -> None:
-        """A function is called otherwise from now on."""
-        for table in (self.before, self.last_take):
-            if old in table:
-                table[new] = table.pop(old)  # type: ignore[assignment]
-
-    def unknown_outcome(self, p: Pending, why: str) -> None:
-        """The answer to a command is not in the log."""
-        s = self.s
-        if p.opcode == Opcode.MANAGE_PAGES and p.who is not None:
-            s.lose(p.who, why)
-            if p.offer is not None and p.doubted is None:
-                s.custody.accept(p.offer)
-        elif p.opcode == Opcode.SET_HCA_CAP:
-            self.mode_unknown = True
-        elif p.opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA) and p.command is not None and s.life.is_own(p.command):
-            s.enabled, s.closed = True, p.opcode == Opcode.DISABLE_HCA
-
-    # -- names
-
-    def check_name(self, number: int, ec: bool, place: Place, blame: Blame) -> bool:
-        """Whether this name is one of the mode that holds. What later commands can still explain waits for the end."""
-        naming = self.s.naming
-        if blame is Blame.HOST and (number, ec) in self.named_by_device:
-            return False
-        if naming.mode is Mode.VHCA_ID:
-            if ec:
-                detail = f"{_name(number, ec)} in VHCA_ID mode, which has no ec bit"
-                self.s.fault(_MISMATCH[blame], place, vhca_id(number), detail=detail)
-                return True
-            suspect = number == 0 and naming.vhca not in (None, 0)
-        elif ec and naming.ecpf is False:
-            detail = f"{_name(number, ec)} on a supplier that is no embedded CPU's function"
-            self.s.fault(_MISMATCH[blame], place, func_id(number, ec=True), detail=detail)
-            return True
-        else:
-            suspect = number != 0 and number == naming.vhca and not ec
-        if suspect and len(self._doubts) < MAX_DOUBTS:
-            self._doubts.append((place, blame, number))
-        return False
-
-    def suspicious(self, number: int, ec: bool, place: Place) -> bool:
-        """A name that the device used is wrong, or may be: what it asks under it binds nobody."""
-        doubts = len(self._doubts)
-        return self.check_name(number, ec, place, Blame.DEVICE) or len(self._doubts) > doubts
-
-    def settle_names(self) -> None:
-        """The session is over: names that nothing explained are of the wrong mode."""
-        s = self.s
-        for place, blame, number in self._doubts:
-            if s.lossy or self._explained(number):
-                continue
-            other = "func_id" if number == 0 else "vhca_id"
-            who = s.naming.name(number, ec=False)
-            detail = f"{number:#x} is the function's {other}, the session is in {s.naming.mode.value} mode"
-            s.fault(_MISMATCH[blame], place, who, detail=detail)
-
-    def _explained(self, number: int) -> bool:
-        naming = self.s.naming
-        if number == 0:
-            return naming.mode is not Mode.VHCA_ID or naming.knows(0)
-        if naming.mode is not Mode.FUNC_ID or func_id(number) in naming.met:
-            return True
-        supplier = naming.supplier
-        return supplier is not None and number <= max(supplier.max_vfs, supplier.max_ec_vfs)
+    if pas.size != n and not holes:
+        p.faulty = True
+        detail = f"{p}: count {n}, {addresses(pas.size)}"
+        yield Finding(Cause.COUNT_MISMATCH, p.place, book, n, detail)
+    pas = pas[:n]
+    known = _known(pas.size, holes)
+    if not known.all() or (holes and pas.size < n):
+        pas = pas[known]
+        yield from _incomplete(s, p, book, "a GIVE's addresses are not all in the log", cut=p.cut)
+    if s.evidence.lossy:
+        waiting = [q.offer.index for q in s.pending.values() if q.offer is not None]
+        s.ledger.evict(pas, np.concatenate(waiting) if waiting else np.zeros(0, np.int64))
+    p.offer = s.ledger.offer(book.identity, s.naming.type_of(book.identity), pas)
+    if p.offer is None:
+        s.lose(book, "its addresses are too scattered to be followed")
+        return
+    yield from _bad_addresses(s, p, book, p.offer)
+    yield from _given_twice(s, p, book, p.offer)
+    yield from _left_before(s, p, book, p.offer)
 
 
-def _name(number: int, ec: bool) -> str:
-    return f"{number:#x}{' with the ec bit' if ec else ''}"
+def _bad_addresses(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:
+    n = int(offer.bad.size)
+    if n and s.evidence.log and s.evidence.incomplete:
+        # parts of two dumps, taken for one
+        s.counts[Counted.UNJUDGED] += n
+        s.lose(book, "a GIVE's addresses are not all in the log")
+    elif n:
+        p.faulty = True
+        detail = f"{p}: {addresses(n)}, the first {int(offer.bad[0]):#x}"
+        yield Finding(Cause.BAD_ADDRESS, p.place, book, n, detail)
+
+
+def _given_twice(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:
+    n = int(offer.twice.size)
+    if n and s.evidence.lossy:
+        s.counts[Counted.UNJUDGED] += n
+    elif n:
+        p.faulty = True
+        words = s.ledger.owners_of(offer.twice)
+        detail = f"{p}: {many(n)}, the first {int(offer.twice[0]):#x}, already with {words}"
+        yield Finding(Cause.GIVEN_TWICE, p.place, book, n, detail)
+        s.contested = np.union1d(s.contested, s.ledger.space.index(offer.twice))
+
+
+def _left_before(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:
+    """Pages that an earlier session left with firmware are given again."""
+    if not s.leftovers.size:
+        return
+    pas = s.ledger.space.address(offer.index)
+    again = pas[np.isin(pas, s.leftovers)]
+    if again.size:
+        first = int(again[0])
+        detail = f"{p}: {many(again.size)}, the first {first:#x}, left with firmware by an earlier session"
+        yield Finding(Cause.GIVEN_TWICE, p.place, book, int(again.size), detail)
+        s.leftovers = np.setdiff1d(s.leftovers, again)
+
+
+def _incomplete(s: AuditedSession, p: Pending, book: Book, why: str, *, cut: bool) -> Found:
+    """Some of a command's addresses are not in the input; ``cut``: this kernel's dumps never have them all."""
+    if cut:
+        s.lose(book, CUT)
+        return
+    if not s.findings.has(FindingName.LOG_LINES_LOST, book.identity) and not s.findings.has(FindingName.LOG_TRUNCATED):
+        yield Finding(Cause.LOG_LINES_LOST, p.place, book, detail=f"{p}: {why}")
+    s.lose(book, why)
+
+
+# -- MANAGE_PAGES is answered
+
+
+def answered(s: AuditedSession, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> Found:
+    """MANAGE_PAGES was answered; ``late``: nobody waited for it any longer."""
+    book = p.book
+    if book is None:
+        return
+    if p.op_mod == ManagePages.GIVE:
+        yield from _give_answered(s, p, book, a, v.place)
+    elif p.op_mod == ManagePages.TAKE:
+        yield from _take_answered(s, p, book, a, v)
+        if p.doubted is not None and late and not p.crossed:
+            s.ledger.settle(p.doubted)
+    elif not a.ok:
+        yield _refused(p, a, v.place)
+
+
+def _refused(p: Pending, a: Answer, place: Place) -> Finding:
+    detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
+    return Finding(refused(p.opcode, p.op_mod, valid=not p.faulty), place, p.book, p.asked or None, detail)
+
+
+def _give_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, place: Place) -> Found:
+    offer = p.offer
+    if not a.ok:
+        s.counts[Counted.GIVE_DROPPED] += p.asked
+        requests.want(book, p.asked)
+        yield _refused(p, a, place)
+        if offer is not None:
+            s.ledger.withdraw(offer) if p.doubted is not None else s.ledger.refuse(offer)
+        return
+    if s.evidence.log:
+        done = s.driver.unconfirmed
+        del done[: max(0, len(done) - MAX_UNCONFIRMED + 1)]
+        done.append((book.identity.number, p.asked))
+        s.books.by_numbers.give(numbers_of(book), p.asked)
+    if offer is None:
+        return
+    if p.crossed:
+        yield from _crossed(s, p, book, offer, place)
+    elif p.doubted is not None:
+        s.ledger.settle(p.doubted)
+    else:
+        s.ledger.accept(offer)
+
+
+def _crossed(s: AuditedSession, p: Pending, book: Book, offer: Offer, place: Place) -> Found:
+    """A GIVE was answered OK, and release_all came before its answer: neither side did wrong."""
+    if p.doubted is not None:
+        return  # that it was unanswered is a finding already
+    s.ledger.doubt(offer)
+    if not s.evidence.lossy:
+        n = int(offer.index.size)
+        detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
+        yield Finding(Cause.GIVE_CROSSED_RELEASE, place, book, n, detail)
+
+
+def _take_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, v: CommandCompleted) -> Found:
+    book.asked_back = True
+    if not a.ok:
+        s.counts[Counted.RECLAIM_DISCARDED] += p.asked
+        book.brought = None
+        yield _refused(p, a, v.place)
+        yield from requests.served(s, p, book, p.asked, 0, v.place)
+        return
+    named = a["output_num_entries"]
+    pas = yield from _named_pages(s, p, book, a, v)
+    book.brought = int(pas.size)
+    returned = s.ledger.check_return(book.identity, pas)
+    if returned.unknown.size and _doubt_waiting(s, book):
+        returned = s.ledger.check_return(book.identity, pas)
+    returned, contested = _take_contested(s, returned)
+    yield from _judge_return(s, p, book, returned, v.place)
+    yield from requests.served(s, p, book, named, s.ledger.take(returned) + contested, v.place)
+
+
+def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: CommandCompleted) -> Finds[Addresses]:
+    """The addresses that a TAKE's answer names, as far as the input has them."""
+    n, pas = a["output_num_entries"], a.pas
+    if not v.holes:
+        # room that was set aside for the answer and not written is zero, and 0 is no page
+        pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
+    if n > p.asked or (n > pas.size and not v.holes):
+        detail = f"{p} of {many(p.asked)} answered with a count of {n} and {addresses(pas.size)}"
+        yield Finding(Cause.COUNT_OVER_ASKED, v.place, book, n, detail)
+    wanted = min(n, p.asked)
+    pas = pas[:wanted]
+    if s.evidence.log:
+        s.books.by_numbers.back(numbers_of(book), wanted)
+    known = _known(pas.size, v.holes)
+    if not known.all() or (v.holes and pas.size < wanted):
+        pas = pas[known]
+        yield from _incomplete(s, p, book, "the addresses that a TAKE returned are not all in the log", cut=v.cut)
+    return pas
+
+
+def _take_contested(s: AuditedSession, returned: Returned) -> tuple[Returned, int]:
+    """Pages that were given twice come back, from whichever function. Returns the rest, and how many came back."""
+    if not s.contested.size or not (returned.foreign.size or returned.twice.size):
+        return returned, 0
+    foreign, twice = (s.ledger.space.index(pas) for pas in (returned.foreign, returned.twice))
+    ours, again = np.isin(foreign, s.contested), np.isin(twice, s.contested)
+    none = returned.foreign[:0]
+    n = s.ledger.take(Returned(foreign[ours], none, none, none))
+    return returned._replace(foreign=returned.foreign[~ours], twice=returned.twice[~again]), n
+
+
+def _judge_return(s: AuditedSession, p: Pending, book: Book, returned: Returned, place: Place) -> Found:
+    """Pages that firmware named and cannot have had to return."""
+    if returned.foreign.size:
+        words = "of another function"
+        yield from _wrong_return(s, p, book, Cause.RETURNED_FOREIGN, words, returned.foreign, place)
+    # a release_all has freed what a TAKE under way names: firmware says the same thing twice
+    if returned.twice.size and not p.crossed:
+        words = "that it does not have (they came back before, stand there twice, or their GIVE was refused)"
+        yield from _wrong_return(s, p, book, Cause.RETURNED_TWICE, words, returned.twice, place)
+    if returned.unknown.size:
+        yield from _wrong_return(s, p, book, Cause.RETURNED_NEVER_GIVEN, "never given", returned.unknown, place)
+
+
+def _wrong_return(
+    s: AuditedSession, p: Pending, book: Book, cause: Cause, words: str, pages: Addresses, place: Place
+) -> Found:
+    n = int(pages.size)
+    if s.evidence.lossy:
+        s.counts[Counted.UNJUDGED] += n
+    elif cause is Cause.RETURNED_NEVER_GIVEN and not s.evidence.from_start:
+        # given before the input begins, to a function that was enabled within what was seen, or not
+        book.before += n
+        book.fresh = False
+    else:
+        owners = f", given to {s.ledger.owners_of(pages)}" if cause is Cause.RETURNED_FOREIGN else ""
+        detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
+        yield Finding(cause, place, book, n, detail)
+
+
+def _doubt_waiting(s: AuditedSession, book: Book) -> bool:
+    """A GIVE without an answer may have been carried out: firmware returns pages that it named."""
+    waiting = [q for q in s.pending.values() if q.book is book and q.offer is not None and q.doubted is None]
+    for q in waiting:
+        if q.offer is not None:
+            s.ledger.doubt(q.offer)
+            q.doubted = q.offer.index
+    return bool(waiting)
+
+
+def addresses(n: int) -> str:
+    """``1 address``, ``2,000 addresses``."""
+    return f"{n:,} address{'' if n == 1 else 'es'}"
 
 
 def _known(n: int, holes: Holes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which of ``n`` addresses lie outside the holes of a message."""
+    """A mask of ``n`` addresses: those that lie outside the holes of a message."""
     known = np.ones(n, np.bool_)
     for a, b in holes:
         known[max(0, (a - _PAS_FROM) // 8) : max(0, -(-(b - _PAS_FROM) // 8))] = False

@@ -1,14 +1,19 @@
-"""What a kernel log says of commands that went wrong, where several lines tell of one and the same."""
+"""What a kernel log's lines say of commands that went wrong.
+
+Several lines are about one failure: the command code prints the status, the page code prints the function, the caller
+prints its own error. The first of them stays *open* until the next one completes it or shows that nothing more comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from fwpages.auditor.findings import FoundFault
+from fwpages.auditor import commands
+from fwpages.auditor.books import lines_of
+from fwpages.auditor.driver_names import function_of
+from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.findings import Cause, FindingName
-from fwpages.prm.identity import Identity
-from fwpages.prm.opcodes import ManagePages, Opcode, opcode_name
+from fwpages.custody.findings import refused as refused_cause
+from fwpages.prm.opcodes import Opcode, opcode_name
 from fwpages.readers.observations import (
     AllocationFailed,
     CantGiveFailed,
@@ -18,156 +23,142 @@ from fwpages.readers.observations import (
     CommandTimedOut,
     CommandUnanswered,
     DriverMessage,
-    FunctionMessage,
     GiveFailed,
     LateCompletion,
     TakeFailed,
 )
 
-if TYPE_CHECKING:
-    from fwpages.auditor.session import AuditedSession
-
 #: errors of the kernel's that say what became of a command
 ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
 
-_PAGE_REFUSED: dict[int, Cause] = {ManagePages.GIVE: Cause.GIVE_REFUSED, ManagePages.TAKE: Cause.TAKE_REFUSED}
 _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 
 
-class Refusals:
-    """Hears of them for one session; ``who`` tells whom a line means."""
+def _stated(cause: Cause, v: DriverMessage, detail: str = "") -> Finding:
+    return Finding(cause, v.place, detail=detail or v.text, stated=True)
 
-    def __init__(self, session: AuditedSession, who: Callable[[FunctionMessage], Identity | None]) -> None:
-        self.s = session
-        self._who = who
-        #: a line that the next ones may say more about
-        self._open: CommandRefused | CommandNotSent | CommandTimedOut | TakeFailed | None = None
-        #: a TAKE has failed
-        self.taking = False
-        #: the driver has said that it had no memory, and not yet that it thus cannot give
-        self._no_memory = False
 
-    def _tell(
-        self,
-        cause: Cause,
-        v: DriverMessage,
-        who: Identity | None = None,
-        pages: int | None = None,
-        detail: str = "",
-    ) -> None:
-        self.s.faults.add(FoundFault(cause, v.place, who, pages, detail or v.text, heard=True))
+def _completed(s: AuditedSession, v: DriverMessage) -> str:
+    """The line's text, with that of the open line before it, which was about the same."""
+    opened, s.driver.open = s.driver.open, None
+    return f"{v.text}; {opened.text}" if opened is not None else v.text
 
-    def _opened(self, v: DriverMessage) -> str:
-        """The line's text, with that of the line before which was about the same."""
-        opened, self._open = self._open, None
-        return f"{v.text}; {opened.text}" if opened is not None else v.text
 
-    # -- the driver's page code
+# -- the driver's page code
 
-    def give_failed(self, v: GiveFailed) -> None:
-        """A GIVE had another end than OK."""
-        s = self.s
-        served = s.tally.serve(v.number, v.pages, take=False)
-        who, pages = self._who(v), v.pages
-        if who is None and served is not None:
-            who = s.naming.name(served.number, ec=False)
-        text = self._opened(v)
-        if s.commands:
-            return
-        s.used = True
-        if v.err == ETIMEDOUT:
-            detail = f"{text}: the driver frees these pages, but firmware may have them"
-            self._tell(Cause.GIVE_UNANSWERED, v, who, pages, detail)
-            if who is not None and pages:
-                s.tally.give(who, pages, doubtful=True)
-            return
-        s.give_dropped += pages or 0
-        if v.err in (ECANCELED, EBUSY):
-            self._tell(Cause.COMMAND_NOT_SENT, v, who, pages, text)
-            return
-        self._tell(Cause.GIVE_REFUSED, v, who, pages, text)
 
-    def reclaim_failed(self, v: TakeFailed) -> None:
-        """A TAKE had another end than OK. A line without the error is followed by one with it."""
-        self.taking = True
-        if v.err is None:
-            self.flush()
-            self._open = v
-            return
-        self._tell(_take(v.err), v, detail=self._opened(v))
+def give_failed(s: AuditedSession, v: GiveFailed) -> Found:
+    """A GIVE had another end than OK."""
+    served = s.books.serve(v.number, v.pages, take=False)
+    book, pages = (yield from function_of(s, v)), v.pages
+    if book is None and served is not None:
+        book = s.book(served.number, ec=False)
+    text = _completed(s, v)
+    if s.evidence.page_commands:
+        return
+    s.evidence.used = True
+    if v.err == ETIMEDOUT:
+        detail = f"{text}: the driver frees these pages, but firmware may have them"
+        yield Finding(Cause.GIVE_UNANSWERED, v.place, book, pages, detail, stated=True)
+        if book is not None and pages:
+            s.evidence.lines = True
+            s.books.by_lines.give(lines_of(book), pages, doubtful=True)
+        return
+    s.counts[Counted.GIVE_DROPPED] += pages or 0
+    sent = v.err not in (ECANCELED, EBUSY)
+    cause = Cause.GIVE_REFUSED if sent else Cause.COMMAND_NOT_SENT
+    yield Finding(cause, v.place, book, pages, text, stated=True)
 
-    def alloc_failed(self, v: AllocationFailed) -> None:
-        """The driver had no memory: one line where it asked for some, one where it gives up giving."""
-        again, self._no_memory = self._no_memory and v.err is not None, v.err is None
-        if not again:
-            self._tell(Cause.ALLOC_FAILED, v)
 
-    def notify_failed(self, v: CantGiveFailed) -> None:
-        """A CANT_GIVE had another end than OK."""
-        text = self._opened(v)
-        if self.s.commands:
-            return
-        cause = Cause.CANT_GIVE_UNANSWERED if v.err == ETIMEDOUT else Cause.COMMAND_REFUSED
-        self._tell(cause, v, self._who(v), detail=text)
+def reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
+    """A TAKE had another end than OK. A line without the error is followed by one with it."""
+    s.driver.take_failed = True
+    if v.err is None:
+        yield from flush(s)
+        s.driver.open = v
+        return
+    yield _stated(_take(v.err), v, _completed(s, v))
 
-    # -- its command code
 
-    def refused(self, v: CommandRefused | CommandNotSent | CommandTimedOut) -> None:
-        """Any command was refused, or could not be sent: the driver's function that wanted it may say more."""
-        self.flush()
-        if not self.s.commands and v.opcode is not None:
-            self._open = v
-        elif isinstance(v, CommandNotSent):
-            self._tell(Cause.COMMAND_NOT_SENT, v)
+def alloc_failed(s: AuditedSession, v: AllocationFailed) -> Found:
+    """The driver had no memory: one line where it asked for some, one where it gives up giving."""
+    again, s.driver.no_memory = s.driver.no_memory and v.err is not None, v.err is None
+    if not again:
+        yield _stated(Cause.ALLOC_FAILED, v)
 
-    def flush(self, err: int | None = None) -> None:
-        """No line told more: the last one stands for itself. ``err``: of a TAKE, which a later line told."""
-        v, self._open = self._open, None
-        if v is None:
-            return
-        match v:
-            case TakeFailed():
-                self._tell(_take(err), v)
-            case CommandNotSent():
-                self._tell(Cause.COMMAND_NOT_SENT, v)
-            case CommandTimedOut():
-                self._tell(Cause.COMMAND_UNANSWERED, v)
-            case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
-                name = opcode_name(v.opcode or 0)
-                self.s.benign[name] = self.s.benign.get(name, 0) + 1
-            case CommandRefused():
-                page = v.opcode == Opcode.MANAGE_PAGES
-                self._tell(_PAGE_REFUSED.get(v.op_mod, Cause.COMMAND_REFUSED) if page else Cause.COMMAND_REFUSED, v)
 
-    def no_done(self, v: CommandNotDone | CommandTimedOut) -> None:
-        """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
-        for p in list(self.s.pending.values()):
-            if p.opcode == v.opcode and v.slot in (None, p.slot):
-                self.s.unanswered(
-                    CommandUnanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text)
-                )
+def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:
+    """A CANT_GIVE had another end than OK."""
+    text = _completed(s, v)
+    if s.evidence.page_commands:
+        return
+    cause = Cause.CANT_GIVE_UNANSWERED if v.err == ETIMEDOUT else Cause.COMMAND_REFUSED
+    book = yield from function_of(s, v)
+    yield Finding(cause, v.place, book, detail=text, stated=True)
 
-    def timeout(self, v: CommandTimedOut) -> None:
-        """The driver has given a command up."""
-        s = self.s
-        if not s.commands and not s.pending and not s.overdue:
-            self.refused(v)
-            return
-        self.no_done(v)
-        if any(p.opcode == v.opcode for p in s.overdue.values()):
-            s.confirm(v.opcode)
-            return
-        # a data dump of an unanswered command looks like an answer of zeros
-        last = s.pages.unconfirmed[-1][0] if v.opcode == Opcode.MANAGE_PAGES and s.pages.unconfirmed else None
-        who = None if last is None else s.naming.name(last, ec=False)
-        self._tell(Cause.GIVE_UNANSWERED if who is not None else Cause.COMMAND_UNANSWERED, v, who)
-        if v.opcode == Opcode.MANAGE_PAGES:
-            s.lose(who, f"{v.text}: which pages firmware has is not known")
 
-    def late(self, v: LateCompletion) -> None:
-        """An answer came that nobody waited for any longer."""
-        if not self.s.faults.has(FindingName.LATE_ANSWER):
-            self._tell(Cause.LATE_ANSWER, v)
+# -- its command code
+
+
+def refused(s: AuditedSession, v: CommandRefused | CommandNotSent | CommandTimedOut) -> Found:
+    """Any command was refused, or could not be sent: the driver's function that wanted it may say more."""
+    yield from flush(s)
+    if not s.evidence.page_commands and v.opcode is not None:
+        s.driver.open = v
+    elif isinstance(v, CommandNotSent):
+        yield _stated(Cause.COMMAND_NOT_SENT, v)
+
+
+def flush(s: AuditedSession, err: int | None = None) -> Found:
+    """No line completed the open one: it stands for itself. ``err``: the error of a TAKE, from a later line."""
+    v, s.driver.open = s.driver.open, None
+    match v:
+        case TakeFailed():
+            yield _stated(_take(err), v)
+        case CommandNotSent():
+            yield _stated(Cause.COMMAND_NOT_SENT, v)
+        case CommandTimedOut():
+            yield _stated(Cause.COMMAND_UNANSWERED, v)
+        case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
+            s.tried[opcode_name(v.opcode or 0)] += 1
+        case CommandRefused():
+            yield _stated(_refusal(v), v)
+
+
+def _refusal(v: CommandRefused) -> Cause:
+    return refused_cause(v.opcode or 0, v.op_mod, valid=True)
+
+
+def no_done(s: AuditedSession, v: CommandNotDone | CommandTimedOut) -> Found:
+    """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
+    for p in list(s.pending.values()):
+        if p.opcode == v.opcode and v.slot in (None, p.slot):
+            gone = CommandUnanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text)
+            yield from commands.unanswered(s, gone)
+
+
+def timeout(s: AuditedSession, v: CommandTimedOut) -> Found:
+    """The driver has given a command up."""
+    if not s.evidence.page_commands and not s.pending and not s.overdue:
+        yield from refused(s, v)
+        return
+    yield from no_done(s, v)
+    if any(p.opcode == v.opcode for p in s.overdue.values()):
+        yield from commands.confirm(s, v.opcode)
+        return
+    # a data dump of an unanswered command looks like an answer of zeros
+    manage = v.opcode == Opcode.MANAGE_PAGES
+    book = s.book(s.driver.unconfirmed[-1][0], ec=False) if manage and s.driver.unconfirmed else None
+    cause = Cause.GIVE_UNANSWERED if book is not None else Cause.COMMAND_UNANSWERED
+    yield Finding(cause, v.place, book, detail=v.text, stated=True)
+    if manage:
+        s.lose(book, f"{v.text}: which pages firmware has is not known")
+
+
+def late(s: AuditedSession, v: LateCompletion) -> Found:
+    """An answer came after the driver had stopped waiting."""
+    if not s.findings.has(FindingName.LATE_ANSWER):
+        yield _stated(Cause.LATE_ANSWER, v)
 
 
 def _take(err: int | None) -> Cause:

@@ -1,220 +1,230 @@
-"""What firmware asks for, by event or when it is queried: pages to give, to take back, or let go of at once."""
+"""What firmware asks for, by event or when it is queried: pages to give, to take back, or a release of all at once.
+
+Each book keeps what firmware wants given to its function and what it wants taken back, request by request. A GIVE
+serves the request of just so many pages, else the oldest; a TAKE serves the oldest. A request that is not served is no
+finding: a host may still be about to serve it. What is judged is a request that cannot be meant (more than the host
+lends in all, more back than is out, release_all that was not negotiated), a TAKE that firmware had asked for and
+answers with less, and a GIVE or TAKE of a function of which firmware wants nothing while it wants just so many pages of
+one other: the host has mixed up two names, and from there on neither of the two functions can be followed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from fwpages.auditor.books import Book
+from fwpages.auditor.findings import Finding, Finds, Found
+from fwpages.auditor.identities import doubtful_name
+from fwpages.auditor.session import AuditedSession, Close, Pending
 from fwpages.auditor.waits import BOUNDS
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
-from fwpages.prm.opcodes import ManagePages
+from fwpages.prm.event import EventType, PageRequestEvent
+from fwpages.prm.identity import Mode, func_id, vhca_id
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import Opcode
 from fwpages.readers.observations import PagesRequested, Place
 
-if TYPE_CHECKING:
-    from fwpages.auditor.session import AuditedSession, Pending
-
-#: requests to take pages back that are remembered for each function
+#: requests of one kind that are remembered for each function
 MAX_OWED = 256
 
 
-class Requests:
-    """The requests of one session."""
+def happened(s: AuditedSession, v: PagesRequested) -> Found:
+    """A page request came as an event."""
+    r = v.request
+    s.last, s.evidence.used = v.place, True
+    if s.closed:
+        detail = f"a page request of {many(r.num_pages)} came after the close"
+        yield Finding(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)
+        return
+    if s.reset_asked is not None:
+        return  # the reset makes void whatever it says
+    if not (yield from _has_queue(s, r, v.place)):
+        return
+    # in VHCA_ID mode no driver looks at the ec bit, so that a device may set it
+    ec = r.ec and s.naming.mode is Mode.FUNC_ID
+    s.device_names.add((r.number, ec))
+    odd = yield from doubtful_name(s, r.number, ec, v.place)
+    book = s.book(r.number, ec) if v.ec_known else _by_number(s, r.number)
+    if book is None:
+        return
+    if r.release_all:
+        if (yield from _may_release(s, book, v.place)) or s.evidence.log:
+            book.released = release(s, book)
+        return
+    # without the ec bit a number names no function for certain on an ECPF
+    sure = v.ec_known or s.naming.mode is Mode.VHCA_ID or s.naming.ecpf is False
+    if sure and not odd:
+        yield from _asked(s, book, r.num_pages, v.place)
 
-    def __init__(self, session: AuditedSession) -> None:
-        self.s = session
-        #: releases that an event line told, and how many pages they were about, for the driver's line to confirm
-        self.released: dict[Identity, int] = {}
-        #: functions whose last request was absurd: that nothing is given for it is no fault of the host's
-        self._absurd: set[Identity] = set()
-        #: what firmware wants taken back and has not got rid of, request by request
-        self._owed: dict[Identity, list[int]] = {}
-        #: functions of which more was asked than is remembered, or less came back than was asked
-        self._muddled: set[Identity] = set()
-        #: what it wants given and no GIVE has answered
-        self._wanted: dict[Identity, list[int]] = {}
 
-    # -- by event
+def _has_queue(s: AuditedSession, r: PageRequestEvent, place: Place) -> Finds[bool]:
+    """False where no event queue could carry the request and the host thus did not follow it."""
+    e = s.evidence
+    if e.log or not e.judges_pages or _listening(s):
+        return True
+    if e.numbered or not s.findings.has(FindingName.REQUEST_WITHOUT_EQ):
+        detail = f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
+        yield Finding(Cause.REQUEST_WITHOUT_EQ, place, detail=detail)
+    # our own hosts do not follow it; other hosts took notice of it, or it would not be in their traces
+    return not e.numbered
 
-    def happened(self, v: PagesRequested) -> None:
-        """A page request."""
-        s, r = self.s, v.request
-        s.last, s.used = v.place, True
-        if s.closed:
-            detail = f"a page request of {many(r.num_pages)} came after the close"
-            s.fault(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)
-            return
-        if s.fences.asked is not None:
-            return  # whatever it says, the reset makes it void
-        if s.began and not s.log and not s.lossy and not s.life.listening:
-            if s.numbered or not s.faults.has(FindingName.REQUEST_WITHOUT_EQ):
-                detail = (
-                    f"a page request for function {r.number:#x}, {many(r.num_pages)}: no event queue could carry it"
-                )
-                s.fault(Cause.REQUEST_WITHOUT_EQ, v.place, detail=detail)
-            if s.numbered:
-                return  # our own hosts do not follow it; others took notice of it, or it would not be here
-        s.pages.named_by_device.add((r.number, r.ec))
-        odd = s.pages.suspicious(r.number, r.ec, v.place)
-        who = s.naming.name(r.number, r.ec) if v.ec_known else self._by_number(r.number)
-        if who is None:
-            return
-        if not r.release_all:
-            # a line without the ec bit names nobody for certain on an ECPF, nor does a name that is none of this mode
-            sure = v.ec_known or who.mode is Mode.VHCA_ID or s.naming.ecpf is False
-            if sure and not odd:
-                self._asked(who, r.num_pages, v.place)
-        elif self._may_release(who, v.place) or s.log:
-            self.released[who] = self.release(who)
 
-    def _asked(self, who: Identity, pages: int, place: Place) -> None:
-        if pages > BOUNDS.memory:
-            self._absurd.add(who)
-            detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
-            self.s.fault(Cause.ABSURD_REQUEST, place, who, pages, detail)
-        elif pages < 0:
-            self._back(who, -pages, "a page request", place)
-        else:
-            self._want(who, pages)
+def _listening(s: AuditedSession) -> bool:
+    """A page request has a queue to come by, or may have one already."""
+    if any(s.queues.values()):
+        return True
+    asked = (p.command for p in (*s.pending.values(), *s.overdue.values()) if p.opcode == Opcode.CREATE_EQ)
+    return any(c is None or carries_page_requests(c) for c in asked)
 
-    def _want(self, who: Identity, pages: int) -> None:
-        wanted = self._wanted.setdefault(who, [])
-        if len(wanted) >= MAX_OWED:
-            self._muddled.add(who)
-        elif pages:
-            wanted.append(pages)
 
-    def dropped(self, who: Identity, pages: int) -> None:
-        """A GIVE was refused: it may be tried again."""
-        self._want(who, pages)
+def carries_page_requests(create_eq: Command) -> bool:
+    """CREATE_EQ for a queue that page requests come by."""
+    return bool(create_eq["event_bitmask_0"] >> EventType.PAGE_REQUEST & 1)
 
-    def meant(self, p: Pending, who: Identity) -> Identity | None:
-        """Whom a GIVE or TAKE is for that names ``who``, of whom firmware wants nothing: the only other function of
-        which it wants just so many. None where it may be ``who``.
-        """
-        s = self.s
-        give = p.op_mod == ManagePages.GIVE
-        asked = self._wanted if give else self._owed
-        mine = asked.get(who)
-        if mine:
-            if give:
-                _consume(mine, p.asked)
-            return None
-        if who in self._muddled:
-            return None
-        others = [other for other, counts in asked.items() if counts and counts[0] == p.asked]
-        if len(others) != 1 or not s.began or s.lossy or s.holey or s.life.closing:
-            return None
-        del asked[others[0]][0]
-        return others[0]
 
-    def cannot_give(self, p: Pending, who: Identity) -> None:
-        """The host says that nothing comes."""
-        del self._wanted.get(who, [])[:1]
-        if who in self._absurd:
-            self._absurd.discard(who)
-        else:
-            self.s.fault(Cause.CANNOT_GIVE, p.place, who, detail=f"{p} for {who}")
+def _by_number(s: AuditedSession, number: int) -> Book | None:
+    """The one function with pages that this number can mean, whatever the ec bit; None where there are two."""
+    if s.naming.mode is Mode.VHCA_ID:
+        return s.books.of(vhca_id(number))
+    known = [w for w in s.ledger.records.current if w.number == number and w.mode is Mode.FUNC_ID]
+    if len(known) > 1:
+        return None
+    return s.books.of(known[0] if known else func_id(number))
 
-    def _may_release(self, who: Identity, place: Place) -> bool:
-        """release_all was negotiated, and is not about the function that is open."""
-        s = self.s
-        own = who == s.naming.own
-        if not own and s.life.set_release_all is not False:
-            return True
-        if not s.lossy:
-            detail = f"release_all for {who}" + ("" if own else ", which SET_HCA_CAP did not set")
-            cause = Cause.RELEASE_ALL_OWN if own else Cause.RELEASE_ALL_NOT_NEGOTIATED
-            s.fault(cause, place, who, s.custody.records.outstanding(who), detail)
-        return False
 
-    def _by_number(self, number: int) -> Identity | None:
-        """The one function with pages that this number can mean, whatever the ec bit; None where there are two."""
-        if self.s.naming.mode is Mode.VHCA_ID:
-            return vhca_id(number)
-        known = [w for w in self.s.custody.records.current if w.number == number and w.mode is Mode.FUNC_ID]
-        return known[0] if len(known) == 1 else None if known else func_id(number)
+def _asked(s: AuditedSession, book: Book, pages: int, place: Place) -> Found:
+    if pages > BOUNDS.memory:
+        book.absurd = True
+        detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
+        yield Finding(Cause.ABSURD_REQUEST, place, book, pages, detail)
+    elif pages < 0:
+        yield from _back(s, book, -pages, "a page request", place)
+    else:
+        want(book, pages)
 
-    def release(self, who: Identity) -> int:
-        """Firmware has let go of all that it had of this function; a command without an answer is crossed."""
-        self.s.pages.misnamed.released(who)
-        unsure = [np.zeros(0, np.int64)]
-        for p in [*self.s.pending.values(), *self.s.overdue.values()]:
-            if p.who == who:
-                p.crossed = True
-                if p.offer is not None:
-                    unsure.append(p.offer.index)
-        numbers = self.s.numbers
-        if who in numbers.lines:
-            numbers.release(who, numbers.lines[who].out or 0)
-        self._owed.pop(who, None)
-        self._wanted.pop(who, None)
-        return self.s.custody.release(who, np.concatenate(unsure))
 
-    # -- at start-up
+def want(book: Book, pages: int) -> None:
+    """Firmware wants so many pages for this function: asked for, or given and refused."""
+    if len(book.wanted) >= MAX_OWED:
+        book.muddled = True
+    elif pages:
+        book.wanted.append(pages)
 
-    def told(self, p: Pending, who: Identity, pages: int, place: Place) -> None:
-        """QUERY_PAGES of the start-up was answered: so many pages are wanted for this function."""
-        s = self.s
-        if pages > BOUNDS.memory:
-            detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
-            s.fault(Cause.ABSURD_STARTUP, place, who, pages, detail)
-        elif pages < 0:
-            self._back(who, -pages, str(p), place)
-        elif p.command is not None and who.number == p.command["function_id"]:
-            self._want(who, pages)
 
-    # -- taking back
+# -- commands that serve a request
 
-    def _back(self, who: Identity, pages: int, what: str, place: Place) -> None:
-        """Firmware wants to be rid of so many pages: it can have those that are out, and those of a GIVE under way."""
-        s = self.s
-        given = [p.offer for p in s.pending.values() if p.who == who and p.offer is not None and p.doubted is None]
-        out = (
-            s.custody.records.outstanding(who)
-            + sum(int(offer.index.size) for offer in given)
-            + s.pages.misnamed.meant_for(who)
-        )
-        known = s.began and (s.commands or not s.log) and not s.lossy
-        if known and pages > out:
-            detail = f"{what} wants {many(pages)} of {who} taken back, {out} are out"
-            s.fault(Cause.ABSURD_TAKE_BACK, place, who, pages, detail)
-        self._owe(who, min(pages, out) if known else pages)
 
-    def _owe(self, who: Identity, pages: int) -> None:
-        owed = self._owed.setdefault(who, [])
-        if pages and len(owed) < MAX_OWED:
-            owed.append(pages)
+def served_by_give(s: AuditedSession, p: Pending, book: Book) -> Book | None:
+    """A GIVE of ``book``'s function: its requests are served. Returns the function that was mixed up with it, if so."""
+    if book.wanted:
+        _consume(book.wanted, p.asked)
+        return None
+    return _mixed_up(s, book, [other for other in s.books if other.wanted[:1] == [p.asked]])
 
-    def no_more(self) -> None:
-        """The close takes everything back, whether or not firmware asked for it."""
-        self._owed.clear()
 
-    def served(self, p: Pending, who: Identity, named: int, good: int, place: Place) -> None:
-        """A TAKE was answered: ``named`` pages, of which ``good`` came back."""
-        owed = self._owed.get(who)
-        if not owed or p.asked > owed[0]:
-            return
-        if named < p.asked and not p.crossed and not self.s.lossy:
-            detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
-            self.s.fault(Cause.TAKE_SHORT, place, who, p.asked - named, detail)
-        if good != p.asked:
-            self._muddled.add(who)
-        owed[0] = owed[0] - p.asked if good == p.asked else 0
-        if not owed[0]:
-            del owed[0]
+def expected_take(s: AuditedSession, p: Pending, book: Book) -> Book | None:
+    """A TAKE of ``book``'s function. Returns the function that was mixed up with it, if so."""
+    if book.owed:
+        return None
+    return _mixed_up(s, book, [other for other in s.books if other.owed[:1] == [p.asked]])
 
-    def rename(self, old: Identity, new: Identity) -> None:
-        """A function is called otherwise from now on."""
-        if old in self.released:
-            self.released[new] = self.released.pop(old)
-        if old in self._muddled:
-            self._muddled.add(new)
-        for table in (self._owed, self._wanted):
-            if old in table:
-                table[new] = table.pop(old) + table.get(new, [])
+
+def _mixed_up(s: AuditedSession, book: Book, others: list[Book]) -> Book | None:
+    """The one other function of which firmware wants just that, where the input is good enough to say so."""
+    e = s.evidence
+    if book.muddled or len(others) != 1 or not e.judges_pages or e.incomplete or s.close is not Close.NOT_BEGUN:
+        return None
+    return others[0]
+
+
+def served(s: AuditedSession, p: Pending, book: Book, named: int, good: int, place: Place) -> Found:
+    """A TAKE was answered: it named so many pages, of which ``good`` came back."""
+    owed = book.owed
+    if not owed or p.asked > owed[0]:
+        return
+    if named < p.asked and not p.crossed and not s.evidence.lossy:
+        detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
+        yield Finding(Cause.TAKE_SHORT, place, book, p.asked - named, detail)
+    if good != p.asked:
+        book.muddled = True
+    owed[0] = owed[0] - p.asked if good == p.asked else 0
+    if not owed[0]:
+        del owed[0]
+
+
+def cannot_give(p: Pending, book: Book) -> Found:
+    """The host says that it gives nothing."""
+    del book.wanted[:1]
+    if book.absurd:
+        book.absurd = False
+    else:
+        yield Finding(Cause.CANNOT_GIVE, p.place, book, detail=f"{p} for {book.identity}")
+
+
+def closing(s: AuditedSession) -> None:
+    """The close takes everything back, whether or not firmware asked for it."""
+    for book in s.books:
+        book.owed = []
+
+
+# -- release_all
+
+
+def _may_release(s: AuditedSession, book: Book, place: Place) -> Finds[bool]:
+    """True where release_all was negotiated, and is not about the function that is open."""
+    own = book.identity == s.naming.own
+    if not own and s.release_all_set is not False:
+        return True
+    if not s.evidence.lossy:
+        cause = Cause.RELEASE_ALL_OWN if own else Cause.RELEASE_ALL_NOT_NEGOTIATED
+        detail = f"release_all for {book.identity}" + ("" if own else ", which SET_HCA_CAP did not set")
+        yield Finding(cause, place, book, s.out_of(book), detail)
+    return False
+
+
+def release(s: AuditedSession, book: Book) -> int:
+    """Firmware has released all pages of this function: returns how many. Commands without an answer are crossed."""
+    unsure = [np.zeros(0, np.int64)]
+    for p in (*s.pending.values(), *s.overdue.values()):
+        if p.about(book.identity):
+            p.crossed = True
+            if p.offer is not None:
+                unsure.append(p.offer.index)
+    if book.numbers is not None:
+        s.books.by_numbers.release(book.numbers, book.numbers.out or 0)
+    book.owed, book.wanted = [], []
+    return s.ledger.release(book.identity, np.concatenate(unsure))
+
+
+# -- at start-up, and for pages that are to be taken back
+
+
+def queried(s: AuditedSession, p: Pending, book: Book, pages: int, place: Place) -> Found:
+    """QUERY_PAGES of the start-up was answered: so many pages are wanted for this function."""
+    if pages > BOUNDS.memory:
+        detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
+        yield Finding(Cause.ABSURD_STARTUP, place, book, pages, detail)
+    elif pages < 0:
+        yield from _back(s, book, -pages, str(p), place)
+    elif p.command is not None and book.identity.number == p.command["function_id"]:
+        want(book, pages)
+
+
+def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -> Found:
+    """Firmware wants to return so many pages: it can have those that are out, and those of a GIVE under way."""
+    given = [
+        p.offer for p in s.pending.values() if p.about(book.identity) and p.offer is not None and p.doubted is None
+    ]
+    out = s.out_of(book) + sum(int(offer.index.size) for offer in given) + int(s.contested.size)
+    e = s.evidence
+    known = e.judges_pages and (e.page_commands or not e.log)
+    if known and pages > out:
+        detail = f"{asker} wants {many(pages)} of {book.identity} taken back, {out} are out"
+        yield Finding(Cause.ABSURD_TAKE_BACK, place, book, pages, detail)
+    pages = min(pages, out) if known else pages
+    if pages and len(book.owed) < MAX_OWED:
+        book.owed.append(pages)
 
 
 def _consume(wanted: list[int], pages: int) -> None:

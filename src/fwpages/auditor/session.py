@@ -1,34 +1,37 @@
-"""One session as its commands, answers and events tell it: from ENABLE_HCA to whatever ended it."""
+"""The state of one audited session, and nothing that acts on it.
+
+The parts of the audit (``commands``, ``page_commands``, ``requests``, ``driver_lines`` and so on) are functions of this
+state. Each reads and changes it and yields the findings that it comes to; whoever feeds the session adds them. No part
+knows another but those below it:
+
+    identities, losses · requests · page_commands, lifecycle · answers · commands · link, refusals · driver_lines ·
+    closing · audit
+"""
 
 from __future__ import annotations
 
-import contextlib
+from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, Flag, auto
 
-from fwpages.auditor.answers import Answers
-from fwpages.auditor.counts import CUT, Tally
-from fwpages.auditor.fences import Fences
-from fwpages.auditor.findings import Faults, FoundFault
-from fwpages.auditor.ledger import Custody, Offer
-from fwpages.auditor.lifecycle import CAPS_READ, COMMANDS, QUEUES, Lifecycle, holed
-from fwpages.auditor.messages import Complaints
+import numpy as np
+
+from fwpages.auditor.books import CUT, Book, Books
+from fwpages.auditor.evidence import Evidence, Start
+from fwpages.auditor.findings import Finding, Findings, Found
+from fwpages.auditor.ledger import ObservedLedger, Offer
 from fwpages.auditor.naming import Naming
-from fwpages.auditor.page_commands import PageCommands
-from fwpages.auditor.requests import Requests
-from fwpages.auditor.waits import Waits
-from fwpages.custody.findings import Cause, FindingName, refused, unanswered
-from fwpages.pages.space import Indices
+from fwpages.auditor.openings import Phase
+from fwpages.custody.accounts import End
+from fwpages.custody.findings import Cause
+from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity, Supplier
-from fwpages.prm.layout import LayoutError
-from fwpages.prm.message import Answer, Command, decode_answer, decode_command
-from fwpages.prm.opcodes import HOST_ENDIANNESS, CapType, ManagePages, Opcode, op_mod_suffix, opcode_name
-from fwpages.prm.status import Status, status_words
-from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, MissingInput, Place
+from fwpages.prm.identity import FunctionType, Identity, Supplier
+from fwpages.prm.message import Command
+from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
+from fwpages.readers.observations import DriverMessage, PagesLeft, Place, TakeBegun
 
-#: commands without an answer that a session remembers
-MAX_PENDING = 4096
 #: notes of one session
 MAX_NOTES = 100
 #: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
@@ -37,8 +40,9 @@ PATIENCE = 60.0
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A command on its way. ``faulty``: the host did something wrong in it; ``meant``: whom it should have named
-    instead of ``who``; ``cut``: its dump leaves addresses out; ``crossed``: release_all came meanwhile.
+    """A command and what is known of it until its answer comes. ``faulty``: the host did something wrong in it;
+    ``cut``: its dump leaves addresses out; ``crossed``: release_all came meanwhile; ``doubted``: the pages that became
+    doubtful because it was not answered.
     """
 
     key: Hashable
@@ -47,327 +51,258 @@ class Pending:
     op_mod: int
     slot: int | None
     command: Command | None = None
-    who: Identity | None = None
+    book: Book | None = None
     offer: Offer | None = None
     doubted: Indices | None = None
     asked: int = 0
-    meant: Identity | None = None
     faulty: bool = False
     cut: bool = False
     crossed: bool = False
 
     def overdue_at(self, place: Place) -> bool:
-        """By then nobody waits for it any longer; False where the input has no seconds."""
+        """It has been unanswered for longer than any driver waits; False where the input has no seconds."""
         sent, now = self.place.time, place.time
         return isinstance(sent, (int, float)) and isinstance(now, (int, float)) and now - sent >= PATIENCE
+
+    def is_page_command(self, op_mod: ManagePages) -> bool:
+        """MANAGE_PAGES of this kind."""
+        return self.opcode == Opcode.MANAGE_PAGES and self.op_mod == op_mod
+
+    def about(self, who: Identity) -> bool:
+        """A page command of this function, by its present name."""
+        return self.book is not None and self.book.identity == who
 
     def __str__(self) -> str:
         return opcode_name(self.opcode) + op_mod_suffix(self.opcode, self.op_mod)
 
 
-def _tries(p: Pending, a: Answer) -> bool:
-    """Drivers try what a device may not know: that it says no is no fault."""
-    match p.opcode:
-        case Opcode.QUERY_ISSI:
-            return a.status == Status.BAD_OP  # a device from before there were ISSIs
-        case Opcode.QUERY_HCA_CAP:
-            return p.op_mod >> 1 != CapType.GENERAL
-        case Opcode.ACCESS_REG:
-            return p.command is None or p.command["register_id"] != HOST_ENDIANNESS
-    return p.opcode not in frozenset(Opcode)
+class Close(Enum):
+    """How far the close has come."""
+
+    NOT_BEGUN = "not begun"
+    #: DISABLE_HCA of the own function was sent, with nothing before it that only a close sends
+    DISABLING = "disabling"
+    #: DESTROY_EQ or TEARDOWN_HCA was sent
+    UNDER_WAY = "under way"
+    #: DISABLE_HCA of a function 0 was the last command: the own one's, or that of an ECPF's host PF
+    PERHAPS = "perhaps"
+    DONE = "done"
 
 
+class After(Enum):
+    """What comes after a session's last line."""
+
+    NEXT_SESSION = "another session"
+    RESTART = "a new start of the machine"
+    END_OF_INPUT = "the end of the input"
+
+
+class Link(Flag):
+    """What has happened to the link and to the device as a whole."""
+
+    LOST = auto()
+    FATAL = auto()
+    FENCED = auto()
+    #: a forced or fast TEARDOWN_HCA was done: not the link's doing, and as final
+    FORCED = auto()
+
+
+class Counted(Enum):
+    """What is counted over the whole session."""
+
+    GIVE_DROPPED = "pages of refused GIVEs"
+    RECLAIM_DISCARDED = "pages that refused TAKEs asked for"
+    UNMATCHED = "answers to commands that were not seen, where the input cannot be expected to have them"
+    UNJUDGED = "single pages that looked wrong while lines were missing"
+
+
+class Health(Enum):
+    """The device by the driver's own lines."""
+
+    FINE = "fine"
+    IN_ERROR = "in error"
+    #: and the driver has freed pages since, without asking for them
+    PAGES_FREED = "pages freed"
+
+
+class Repeats(Enum):
+    """Linux 3.11 prints ``err 0`` twice for each GIVE; the first two such lines show whether this kernel does."""
+
+    UNKNOWN = "no such line yet"
+    ONE = "one such line"
+    ONE_THEN_REQUEST = "one such line, and a request since"
+    NEVER = "each GIVE has one line"
+    FIRST_NEXT = "each GIVE has two lines, the next is a first"
+    SECOND_NEXT = "each GIVE has two lines, the next is a second"
+
+
+@dataclass(slots=True)
+class DriverLines:
+    """What the driver's own lines have said that later ones, or the end, complete."""
+
+    health: Health = Health.FINE
+    #: a TAKE that a line announced and whose dump should follow
+    expected: TakeBegun | None = None
+    #: a line about a command that went wrong, which the next ones may say more about
+    open: DriverMessage | None = None
+    #: a TAKE has failed; no memory was found, and the line that it thus cannot give has not come
+    take_failed: bool = False
+    no_memory: bool = False
+    gave_up: DriverMessage | None = None
+    #: counters that were not zero after everything was taken back: of a type, and with None the total
+    left: dict[FunctionType | None, PagesLeft] = field(default_factory=dict)
+    last_init: int | None = None
+    repeats: Repeats = Repeats.UNKNOWN
+    #: GIVEs answered OK (function, pages) that no line has confirmed yet
+    unconfirmed: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait for the pages of functions of one type: how many are left, and when that has been so for too long."""
+
+    kind: FunctionType
+    left: int
+    progress: float
+    overall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A command that a dump shows unanswered, though the driver has not complained of it."""
+
+    pending: Pending
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A name that is wrong in the present mode, unless later commands explain it."""
+
+    place: Place
+    by_host: bool
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What the session's own SET_HCA_CAP set, as far as the device has confirmed it."""
+
+    vhca_mode: bool
+    release_all: bool
+
+
+@dataclass(slots=True, eq=False)
 class AuditedSession:
-    """The state of one session; ``pages`` handles the page commands, ``complaints`` what a log says beside them."""
+    """One session of one device, from ENABLE_HCA to whatever ended it."""
 
-    def __init__(
-        self,
-        device: str,
-        place: Place,
-        supplier: Supplier | None,
-        *,
-        log: bool,
-        numbered: bool = False,
-        number: int | None = None,
-    ) -> None:
-        self.device = device
-        self.place = place
-        self.last = place
-        self.number = number
-        self.log = log
-        #: the input tells by itself whether lines are missing, and when a host gives a command up
-        self.numbered = numbered
-        self.naming = Naming(supplier)
-        self.custody = Custody()
-        self.tally = Tally(self.naming)
-        #: what the commands' own counts add up to
-        self.numbers = Tally(self.naming)
-        self.faults = Faults()
-        self.notes: list[str] = []
-        self.pending: dict[Hashable, Pending] = {}
-        self.overdue: dict[Hashable, Pending] = {}
-        #: functions whose pages cannot be followed, and why; ``blind`` says why none can
-        self.unsure: dict[Identity, str] = {}
-        self.blind = ""
-        #: dumps that could not be told apart: the ledger cannot be followed, lines alone can
-        self.ambiguous = ""
-        #: the session's beginning was seen; ENABLE_HCA was answered OK, or refused; DISABLE_HCA was answered OK
-        self.began = False
-        self.enabled = False
-        self.denied = False
-        self.closed = False
-        #: ENABLE_HCA of a function 0 came in a session whose beginning was not seen: perhaps the next one's
-        self.maybe_anew = False
-        #: DISABLE_HCA of one was the last that came there
-        self.maybe_closed = False
-        #: the last answer was a refusal
-        self.refusing = False
-        #: commands, events or lines about pages have been seen
-        self.used = False
-        #: any command was seen, not only lines about pages
-        self.dumped = False
-        #: MANAGE_PAGES itself was seen, not only lines about it
-        self.commands = False
-        self.give_dropped = 0
-        self.reclaim_discard = 0
-        self.benign: dict[str, int] = {}
-        #: commands that a dump shows unanswered, though the driver has not complained
-        self._silent: list[tuple[Pending, FoundFault]] = []
-        self.life = Lifecycle(self)
-        self.pages = PageCommands(self)
-        self.requests = Requests(self)
-        self.answers = Answers(self)
-        self.fences = Fences(self)
-        self.waits = Waits(self)
-        self.complaints = Complaints(self)
+    device: str
+    naming: Naming
+    evidence: Evidence
+    #: the number that a trace gives it
+    number: int | None
+    #: where the last observation stands
+    last: Place
+    #: pages that an earlier session left behind, never fenced
+    leftovers: Addresses = field(default_factory=lambda: np.zeros(0, np.uint64))
+    #: pages that were given while firmware had them: which function it knows them by is open
+    contested: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
+    ledger: ObservedLedger = field(default_factory=ObservedLedger)
+    books: Books = field(default_factory=Books)
+    findings: Findings = field(default_factory=Findings)
+    notes: list[str] = field(default_factory=list)
+    counts: Counter[Counted] = field(default_factory=Counter)
+    #: refusals that are no fault: drivers try what a device may not know
+    tried: Counter[str] = field(default_factory=Counter)
+    #: commands without an answer; those that nobody waits for any longer; those that are answered or have lost
+    #: their slots, whose answers change nothing
+    pending: dict[Hashable, Pending] = field(default_factory=dict)
+    overdue: dict[Hashable, Pending] = field(default_factory=dict)
+    done: dict[Hashable, None] = field(default_factory=dict)
+    unconfirmed: list[Unconfirmed] = field(default_factory=list)
+    #: answers to no command that was sent: findings, unless lines turn out to be missing
+    strays: list[Finding] = field(default_factory=list)
+    #: the last answer was a refusal
+    refusing: bool = False
+    negotiated: Negotiated | None = None
+    #: event queues by number, and whether page requests come by them
+    queues: dict[int, bool] = field(default_factory=dict)
+    #: names (number, ec bit) that the device has used: a host that repeats one makes no mistake of its own
+    device_names: set[tuple[int, bool]] = field(default_factory=set)
+    suspects: list[Suspect] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    close: Close = Close.NOT_BEGUN
+    link: Link = Link(0)
+    #: how the first reset ended the session; and the reset that was asked for and is not proven yet
+    ended_by_reset: End | None = None
+    reset_asked: Place | None = None
+    driver: DriverLines = field(default_factory=DriverLines)
 
-    # -- small things that everybody needs
+    @classmethod
+    def begin(
+        cls, device: str, place: Place, supplier: Supplier | None, *, log: bool, numbered: bool, number: int | None
+    ) -> AuditedSession:
+        """A session of which nothing was seen yet."""
+        return cls(device, Naming(supplier), Evidence(log=log, numbered=numbered), number, place)
 
-    def fault(
-        self,
-        cause: Cause,
-        place: Place,
-        who: Identity | None = None,
-        pages: int | None = None,
-        detail: str = "",
-    ) -> None:
-        """Something is wrong."""
-        self.faults.add(FoundFault(cause, place, who, pages, detail))
+    # -- what was found
+
+    def add(self, found: Found) -> None:
+        """Take a part's findings, each as the part comes to it."""
+        for finding in found:
+            if finding.cause in (Cause.LOG_LINES_LOST, Cause.LOG_AMBIGUOUS):
+                self.evidence.gaps += 1
+            self.findings.add(finding)
 
     def note(self, text: str) -> None:
-        """Something is no fault, but ought to be known."""
+        """Note what is no fault, but ought to be known."""
         if len(self.notes) < MAX_NOTES and text not in self.notes:
             self.notes.append(text)
 
-    @property
-    def lossy(self) -> bool:
-        """Lines are missing that the accounts need: what single pages seem to tell is not to be trusted."""
-        return bool(self.blind or self.unsure or self.ambiguous)
-
-    @property
-    def uncounted(self) -> bool:
-        """Lines are missing without which not even the counts are known."""
-        return bool(self.blind or self.ambiguous or any(why != CUT for why in self.unsure.values()))
-
-    @property
-    def holey(self) -> bool:
-        """Some lines of the input are missing, whether the accounts need them or not."""
-        return self.faults.has(FindingName.LOG_LINES_LOST) or self.faults.has(FindingName.LOG_AMBIGUOUS)
-
-    @property
-    def by_lines(self) -> bool:
-        """The driver's one-line messages are all there is to count by."""
-        return self.tally.used and (not self.commands or bool(self.ambiguous))
-
-    def lose(self, who: Identity | None, why: str) -> None:
+    def lose(self, book: Book | None, why: str) -> None:
         """This function's pages, or with None anybody's, can no longer be followed."""
-        if who is None:
-            self.blind = self.blind or why
-        elif self.unsure.get(who) in (None, CUT):
-            self.unsure[who] = why
+        if book is None:
+            self.evidence.blind = self.evidence.blind or why
+        elif not book.unsure or (book.unsure == CUT and why != CUT):
+            self.evidence.unfollowed += not book.unsure
+            self.evidence.uncounted_functions += why != CUT
+            book.unsure = why
 
-    # -- what was seen
-
-    def submitted(self, v: CommandSubmitted) -> None:
-        """A command was handed over."""
-        self.last, self.used, self.dumped = v.place, True, True
-        self.maybe_closed = False
-        opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
-        p = Pending(v.key, v.place, opcode, op_mod, v.slot, cut=v.cut)
-        if len(v.message) < 8:
-            p.faulty = True
-            detail = f"a command of {many(len(v.message), 'byte')}"
-            self.fault(Cause.COMMAND_MALFORMED, v.place, detail=detail)
-        elif opcode in COMMANDS or opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
-            try:
-                p.command = decode_command(v.message)
-            except LayoutError as e:
-                p.faulty = True
-                self.fault(Cause.COMMAND_MALFORMED, v.place, detail=f"{p}: {e}")
-        elif not self.log and (opcode in QUEUES or opcode == Opcode.ACCESS_REG):
-            with contextlib.suppress(LayoutError):
-                p.command = decode_command(v.message)
-        self._give_up_slot(v)
-        self.pending[v.key] = p
-        if len(self.pending) > MAX_PENDING:
-            del self.pending[next(iter(self.pending))]
-        self.life.submitted(p)
-        if p.command is None:
-            return
-        if opcode == Opcode.MANAGE_PAGES:
-            self.commands = True
-            self.pages.submitted(p, p.command, v.holes)
-        elif opcode == Opcode.QUERY_PAGES:
-            self.pages.asked(p, p.command)
-        elif opcode == Opcode.SET_HCA_CAP and holed(v.holes, 0, CAPS_READ):
-            p.command, self.pages.mode_unknown = None, True
-
-    def _give_up_slot(self, v: CommandSubmitted) -> None:
-        """A command in a slot that another still has: nobody waits for that one any longer."""
-        if self.log or v.slot is None:
-            return
-        for old in [p for p in self.pending.values() if p.slot == v.slot]:
-            if self.numbered or not old.overdue_at(v.place):
-                del self.pending[old.key]
-                self.answers.none_to(old)
-                continue
-            self.unanswered(
-                CommandUnanswered(place=v.place, device=v.device, key=old.key, detail="its slot was used anew")
-            )
-
-    def completed(self, v: CommandCompleted) -> None:
-        """An answer."""
-        self.last, self.used = v.place, True
-        p = self.pending.pop(v.key, None)
-        late = self.overdue.pop(v.key, None) if p is None else None
-        p = p or late
-        if p is None:
-            self.answers.stray(v)
-            return
-        if late is not None and self.log and not any(v.message):
-            # the driver dumps the output buffer also when it gives up: no answer
-            self.overdue[v.key] = late
-            return
-        answer = self._decode(p, v)
-        if answer is None:
-            return
-        self.answers.done([p.key])
-        self.refusing = not answer.ok
-        if late is not None and self.fences.asked is None:
-            self.fault(Cause.LATE_ANSWER, v.place, p.who, detail=f"{p}: {status_words(answer.status)}")
-        if p.opcode == Opcode.MANAGE_PAGES and p.command is not None:
-            self.pages.answered(p, answer, v, late=late is not None)
-        elif not answer.ok:
-            self._refused(p, answer, v)
-        elif p.command is not None and p.opcode == Opcode.QUERY_PAGES:
-            self.pages.told(p, p.command, answer, v.place)
-        elif p.command is not None:
-            self.life.answered(p, p.command, answer, v)
-
-    def _decode(self, p: Pending, v: CommandCompleted) -> Answer | None:
-        if v.delivery:
-            detail = f"{p}: delivery status {v.delivery:#x}"
-            self.fault(Cause.DELIVERY_ERROR, v.place, p.who, detail=detail)
-            return Answer(p.opcode, Status.INTERNAL_ERR)
-        status = v.message[0] if v.message else None
-        if p.command is None and status == Status.OK:
-            return Answer(p.opcode)
-        try:
-            return decode_answer(p.opcode, v.message)
-        except LayoutError as e:
-            if status:
-                return Answer(p.opcode, status)
-            self.fault(Cause.ANSWER_MALFORMED, v.place, p.who, detail=f"{p}: {e}")
-            self.pages.mode_unknown = self.pages.mode_unknown or p.opcode == Opcode.SET_HCA_CAP
-            self.doubt(p)
-            return None
-
-    def unanswered(self, v: CommandUnanswered) -> None:
-        """Nobody waits any longer."""
-        self.last, self.used = v.place, True
-        p = self.pending.get(v.key)
-        if p is None:
-            return
-        pages = self._late(p)
-        cause = unanswered(p.opcode, p.op_mod, by_link=v.by_link)
-        why = v.detail or ("the link gave it up" if v.by_link else "no answer came")
-        fault = FoundFault(cause, p.place, p.who, pages, f"{p}: {why}")
-        if self.log and not v.said:
-            self._silent.append((p, fault))
-        else:
-            self.faults.add(fault)
-
-    def confirm(self, opcode: int | None = None) -> None:
-        """The driver says that it waited in vain, or nothing more comes: dumps that show no answer are believed.
-
-        At the end, and where lines are missing, they may be parts of two dumps: then nothing is known.
-        """
-        for p, fault in [x for x in self._silent if opcode in (None, x[0].opcode)]:
-            if opcode is None and self.holey:
-                self.pages.unknown_outcome(p, "lines are missing: whether it was answered is not known")
-            else:
-                self.faults.add(fault)
-        self._silent = [x for x in self._silent if opcode not in (None, x[0].opcode)]
-
-    def doubt(self, p: Pending) -> int | None:
-        """Nobody knows what became of it: returns how many pages are now doubtful."""
-        if p.who is not None and self.unsure.get(p.who) == CUT:
-            self.lose(p.who, f"{p}: no answer, and the dumps do not tell all of its pages")
-        if p.offer is not None and p.doubted is None:
-            self.custody.doubt(p.offer)
-            p.doubted = p.offer.index
-        elif p.op_mod == ManagePages.TAKE and p.opcode == Opcode.MANAGE_PAGES and p.who is not None:
-            p.doubted = self.custody.doubt_held(p.who)
-        return None if p.doubted is None else int(p.doubted.size)
-
-    def abandon(self, place: Place) -> None:
-        """The device is being reset: what is under way gets no answer any more. No fault, unless sent long ago."""
-        for p in list(self.pending.values()):
-            if p.overdue_at(place) and not self.numbered:
-                detail = "the device was reset first"
-                self.unanswered(CommandUnanswered(place=place, device=self.device, key=p.key, detail=detail))
-                continue
-            self.note(f"{p} ({p.place.file}:{p.place.line}) was under way when the device was reset")
-            self._late(p)
-
-    def _late(self, p: Pending) -> int | None:
-        """Nobody waits for this command any longer: returns how many pages are now doubtful."""
-        del self.pending[p.key]
-        self.overdue[p.key] = p
-        if len(self.overdue) > MAX_PENDING:
-            del self.overdue[next(iter(self.overdue))]
-        self.life.unanswered(p)
-        return self.doubt(p)
-
-    def missing(self, v: MissingInput) -> None:
-        """Part of the input is missing."""
-        self.last = v.place
-        who = None if v.number is None else self.naming.name(v.number, v.ec)
-        self.fault(v.cause, v.place, who, detail=v.detail)
-        p = self.pending.pop(v.key, None) if v.key is not None else None
-        if v.opcode == Opcode.SET_HCA_CAP:
-            self.pages.mode_unknown = True
-        if v.cause is Cause.LOG_AMBIGUOUS and v.opcode in (None, Opcode.MANAGE_PAGES):
-            self.ambiguous = self.ambiguous or v.detail
-        elif p is not None:
-            self.pages.unknown_outcome(p, v.detail)
-        elif not v.harmless and v.opcode in (None, Opcode.MANAGE_PAGES) and not self._complete:
-            self.lose(who, v.detail)
+    # -- how far it has come
 
     @property
-    def _complete(self) -> bool:
-        """The session of a trace has closed with nothing out: what is missing after that changes no account."""
-        return self.closed and not self.log and not self.custody.records.out
+    def closed(self) -> bool:
+        """DISABLE_HCA was answered OK."""
+        return self.close is Close.DONE
 
-    # -- refusals
+    @property
+    def phase(self) -> Phase:
+        """The session as far as it was seen, for the table of openings."""
+        e = self.evidence
+        if self.closed:
+            return Phase.CLOSED
+        if not e.used:
+            return Phase.FRESH
+        if e.start is Start.PERHAPS_NEXT:
+            return Phase.PERHAPS
+        if e.start is Start.UNSEEN:
+            return Phase.MIDDLE
+        about_pages = e.page_commands or e.lines
+        return Phase.RUNNING if e.start is Start.ENABLED or about_pages else Phase.TRYING
 
-    def _refused(self, p: Pending, a: Answer, v: CommandCompleted) -> None:
-        detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
-        if p.opcode == Opcode.ENABLE_HCA and p.command is not None and self.life.is_own(p.command):
-            self.denied = True
-        if _tries(p, a):
-            self.benign[str(p)] = self.benign.get(str(p), 0) + 1
-            return
-        if p.opcode == Opcode.SET_HCA_CAP:
-            self.pages.mode_unknown = True  # what the driver takes for agreed on, its next command shows
-        self.fault(refused(p.opcode, p.op_mod, valid=not p.faulty), v.place, p.who, detail=detail)
+    @property
+    def release_all_set(self) -> bool | None:
+        """release_all_pages was set; None where that was not seen."""
+        return None if self.negotiated is None else self.negotiated.release_all
+
+    def book(self, number: int, ec: bool | int) -> Book:
+        """The book of the function that a page command or event of the present mode names."""
+        return self.books.of(self.naming.name(number, ec))
+
+    def out_of(self, book: Book) -> int:
+        """Pages that firmware has or may have of this function."""
+        return self.ledger.records.outstanding(book.identity)
+
+    def out_in_words(self) -> str:
+        """How many pages are out in all."""
+        return f"{many(self.ledger.records.out)} out"

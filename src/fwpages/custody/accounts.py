@@ -7,13 +7,29 @@ returned): it is never guessed. All counts are 4 KiB pages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
 
 from fwpages.prm.identity import FunctionType
 
-End = Literal["closed", "forced", "open", "reset", "lost"]
+
+class End(StrEnum):
+    """How a session ended."""
+
+    #: DISABLE_HCA was answered OK, or the driver's lines show that it took everything back
+    CLOSED = "closed"
+    #: torn down by force: pages may be left on purpose
+    FORCED = "forced"
+    #: it has not ended
+    OPEN = "open"
+    #: the device was reset, or opened anew, without a close
+    RESET = "reset"
+    #: the link was lost
+    LOST = "lost"
+
+
 Count = int | None
 
 

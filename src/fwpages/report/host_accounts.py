@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fwpages.custody.accounts import FindingAccount, FunctionAccount, Report, SessionAccount, by_type, counters, total
+from fwpages.custody.accounts import (
+    End,
+    FindingAccount,
+    FunctionAccount,
+    Report,
+    SessionAccount,
+    by_type,
+    counters,
+    total,
+)
 from fwpages.device import Offence
 from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
@@ -23,7 +32,7 @@ def session_of(
     return SessionAccount(
         device=device,
         mode=books.mode.value,
-        end=books.end,
+        end=End(books.end),
         clean=books.clean and not findings,
         totals=total(functions, peak=books.peak),
         by_type=by_type(functions, books.peaks),

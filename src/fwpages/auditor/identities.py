@@ -1,0 +1,116 @@
+"""Names of functions in page commands and events: how the mode that holds is learned, and names of the wrong mode."""
+
+from __future__ import annotations
+
+from fwpages.auditor.findings import Finding, Finds, Found
+from fwpages.auditor.session import AuditedSession, Negotiated, Suspect
+from fwpages.custody.findings import Blame, Cause
+from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
+from fwpages.readers.observations import Place
+
+#: names whose judgement waits for the session's end
+MAX_SUSPECTS = 256
+
+_MISMATCH = {Blame.HOST: Cause.IDENTITY_MISMATCH, Blame.DEVICE: Cause.IDENTITY_MISMATCH_DEVICE}
+
+
+def rename(s: AuditedSession, old: Identity, new: Identity, kind: FunctionType) -> None:
+    """A function has another name from now on."""
+    s.ledger.records.rename(old, new, kind)
+    s.books.rename(old, new)
+
+
+def switch_to_vhca_ids(s: AuditedSession) -> None:
+    """The session is in VHCA_ID mode from here on: what was given at boot now counts for the own vhca_id."""
+    s.naming.mode, s.naming.mode_shown = Mode.VHCA_ID, True
+    if s.negotiated is None and not s.evidence.from_start:
+        _rename_all(s)
+    _rename_boot(s)
+
+
+def _rename_all(s: AuditedSession) -> None:
+    """The mode was negotiated before the input begins: every number seen so far was a vhca_id."""
+    counted = [book.identity for book, _ in s.books.counted()]
+    for old in dict.fromkeys([*s.ledger.records.current, *counted]):
+        if old.mode is Mode.FUNC_ID and not old.ec:
+            # 0 was the function itself, before the mode was set
+            own = s.naming.vhca if old.number == 0 else None
+            new = vhca_id(old.number if own is None else own)
+            rename(s, old, new, s.naming.type_of(new))
+
+
+def _rename_boot(s: AuditedSession) -> None:
+    """Give the boot record its name of VHCA_ID mode, once that mode and the own vhca_id are known."""
+    if s.naming.mode is Mode.VHCA_ID and s.naming.vhca is not None:
+        old = s.naming.boot or func_id(0, ec=bool(s.naming.ecpf))
+        rename(s, old, vhca_id(s.naming.vhca), FunctionType.SELF)
+
+
+def back_to_function_ids(s: AuditedSession, negotiated: Negotiated) -> None:
+    """The device has not taken the mode on, and no command has used it yet."""
+    s.negotiated, s.naming.mode = negotiated, Mode.FUNC_ID
+    if s.naming.vhca is not None:
+        rename(s, vhca_id(s.naming.vhca), s.naming.own, FunctionType.SELF)
+
+
+def learn_own(s: AuditedSession, vhca: int) -> None:
+    """The own vhca_id is known."""
+    if s.naming.vhca is None:
+        s.naming.vhca = vhca
+        _rename_boot(s)
+
+
+def check_name(s: AuditedSession, number: int, ec: bool, place: Place, blame: Blame) -> Finds[bool]:
+    """True where this name is none of the mode that holds; a name that later commands may explain waits for the end."""
+    naming = s.naming
+    if blame is Blame.HOST and (number, ec) in s.device_names:
+        return False
+    if naming.mode is Mode.VHCA_ID:
+        if ec:
+            detail = f"{in_words(number, ec)} in VHCA_ID mode, which has no ec bit"
+            yield Finding(_MISMATCH[blame], place, s.books.of(vhca_id(number)), detail=detail)
+            return True
+        suspect = number == 0 and naming.vhca not in (None, 0)
+    elif ec and naming.ecpf is False:
+        detail = f"{in_words(number, ec)} on a supplier that is no embedded CPU's function"
+        yield Finding(_MISMATCH[blame], place, s.books.of(func_id(number, ec=True)), detail=detail)
+        return True
+    else:
+        suspect = number != 0 and number == naming.vhca and not ec
+    if suspect and len(s.suspects) < MAX_SUSPECTS:
+        s.suspects.append(Suspect(place, blame is Blame.HOST, number))
+    return False
+
+
+def doubtful_name(s: AuditedSession, number: int, ec: bool, place: Place) -> Finds[bool]:
+    """True where a name that the device used is wrong, or may be: a request under it is not held against the host."""
+    before = len(s.suspects)
+    wrong = yield from check_name(s, number, ec, place, Blame.DEVICE)
+    return wrong or len(s.suspects) > before
+
+
+def settle(s: AuditedSession) -> Found:
+    """Nothing more comes: suspects that nothing explained are names of the other mode."""
+    for suspect in s.suspects:
+        number = suspect.number
+        if s.evidence.lossy or _explained(s, number):
+            continue
+        other = "func_id" if number == 0 else "vhca_id"
+        detail = f"{number:#x} is the function's {other}, the session is in {s.naming.mode.value} mode"
+        cause = Cause.IDENTITY_MISMATCH if suspect.by_host else Cause.IDENTITY_MISMATCH_DEVICE
+        yield Finding(cause, suspect.place, s.book(number, ec=False), detail=detail)
+
+
+def _explained(s: AuditedSession, number: int) -> bool:
+    naming = s.naming
+    if number == 0:
+        return naming.mode is not Mode.VHCA_ID or naming.knows(0)
+    if naming.mode is not Mode.FUNC_ID or func_id(number) in naming.met:
+        return True
+    supplier = naming.supplier
+    return supplier is not None and number <= max(supplier.max_vfs, supplier.max_ec_vfs)
+
+
+def in_words(number: int, ec: bool | int) -> str:
+    """The name as a command or event has it."""
+    return f"{number:#x}{' with the ec bit' if ec else ''}"

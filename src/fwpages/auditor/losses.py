@@ -1,0 +1,65 @@
+"""Parts of the input that are missing, and commands of which it is thus not known what became of them."""
+
+from __future__ import annotations
+
+from fwpages.auditor.books import CUT
+from fwpages.auditor.evidence import Start
+from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.session import AuditedSession, Close, Pending
+from fwpages.custody.findings import Cause
+from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.readers.observations import MissingInput
+
+
+def missing(s: AuditedSession, v: MissingInput) -> Found:
+    """Part of the input is missing, or cannot be attributed."""
+    s.last = v.place
+    book = None if v.number is None else s.book(v.number, v.ec)
+    yield Finding(v.cause, v.place, book, detail=v.detail)
+    p = s.pending.pop(v.key, None) if v.key is not None else None
+    if v.opcode == Opcode.SET_HCA_CAP:
+        s.evidence.mode_unknown = True
+    about_pages = v.opcode in (None, Opcode.MANAGE_PAGES)
+    if v.cause is Cause.LOG_AMBIGUOUS and about_pages:
+        s.evidence.ambiguous = s.evidence.ambiguous or v.detail
+    elif p is not None:
+        outcome_unknown(s, p, v.detail)
+    elif not v.harmless and about_pages and not _over(s):
+        s.lose(book, v.detail)
+
+
+def _over(s: AuditedSession) -> bool:
+    """The session of a trace has closed with nothing out: what is missing after that changes no account."""
+    return s.closed and not s.evidence.log and not s.ledger.records.out
+
+
+def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
+    """The answer to a command is not in the input."""
+    if p.opcode == Opcode.MANAGE_PAGES and p.book is not None:
+        s.lose(p.book, why)
+        if p.offer is not None and p.doubted is None:
+            s.ledger.accept(p.offer)
+    elif p.opcode == Opcode.SET_HCA_CAP:
+        s.evidence.mode_unknown = True
+    elif p.opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA) and p.command is not None:
+        if s.naming.is_own_hca(p.command):
+            enabled(s)
+            s.close = Close.DONE if p.opcode == Opcode.DISABLE_HCA else s.close
+
+
+def enabled(s: AuditedSession) -> None:
+    """ENABLE_HCA of the function itself was answered OK."""
+    if s.evidence.from_start:
+        s.evidence.start = Start.ENABLED
+
+
+def doubt(s: AuditedSession, p: Pending) -> int | None:
+    """A command was not answered: returns how many pages are now doubtful, None where it is about none."""
+    if p.book is not None and p.book.unsure == CUT:
+        s.lose(p.book, f"{p}: no answer, and the dumps do not tell all of its pages")
+    if p.offer is not None and p.doubted is None:
+        s.ledger.doubt(p.offer)
+        p.doubted = p.offer.index
+    elif p.is_page_command(ManagePages.TAKE) and p.book is not None:
+        p.doubted = s.ledger.doubt_held(p.book.identity)
+    return None if p.doubted is None else int(p.doubted.size)
