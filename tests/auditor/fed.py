@@ -35,8 +35,8 @@ DEVICE = "dut"
 
 
 class Fed(Life):
-    """The observations of a ``Life`` go into an audit. ``log``: as if they came from a kernel's log. Unless the first is
-    ENABLE_HCA, or ``late`` (the input begins in the middle), the beginning is observed before it.
+    """The observations of a ``Life`` go into an audit. ``log``: as if they came from a kernel's log. Unless the first
+    is ENABLE_HCA, or ``late`` (the input begins in the middle), the beginning is observed before it.
     """
 
     def __init__(
@@ -133,14 +133,10 @@ class Fed(Life):
 
     def lose(self, why: str = "lines are missing", number: int | None = None, **rest: Any) -> None:
         """Part of the input is missing: about this function, or about any."""
-        where = {
-            "place": self.place(),
-            "device": DEVICE,
-            "cause": Cause.LOG_LINES_LOST,
-            "detail": why,
-            "number": number,
-        }
-        self.see(MissingInput(**(where | rest)))
+        place = self.place()
+        self.see(
+            MissingInput(place=place, device=DEVICE, cause=Cause.LOG_LINES_LOST, detail=why, number=number, **rest)
+        )
 
     def booted(self) -> Fed:
         """Boot pages are given, no mode is negotiated; returns itself."""

@@ -88,7 +88,8 @@ def test_counters_of_what_was_dropped() -> None:
 
 
 def test_what_was_refused_without_fault_is_noted_with_how_often() -> None:
-    life = Fed().enable()
+    life = Fed()
+    life.enable()
     for _ in range(3):
         life.cmd(Command(Opcode.QUERY_ISSI), Answer(Opcode.QUERY_ISSI, Status.BAD_OP))
     life.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))

@@ -10,6 +10,7 @@ from fwpages.custody.accounts import (
     DEBUGFS,
     UNKNOWN,
     Count,
+    End,
     FindingAccount,
     FunctionAccount,
     Report,
@@ -111,7 +112,7 @@ def test_a_report_is_clean_where_every_session_and_the_input_are(
         SessionAccount(
             device="dut",
             mode="func_id",
-            end="closed",
+            end=End.CLOSED,
             clean=ok,
             totals=Totals(),
             by_type={},

@@ -1,10 +1,11 @@
 """The audit: what readers observe, sorted by device and session, each of which has one ledger and one account.
 
-``Audit`` is fed with observations in the order of the input. It finds the session that an observation belongs to; where
-one session ends and the next begins is decided by a table (``openings.py``), or by the numbers that a trace gives to its
-sessions. The parts of the audit then judge the observation against the session's state (``session.py``) and yield
-findings. When a session is over, ``closing.close`` turns its state into an account. A session is not judged by what
-comes after it, with one exception: pages that a closed session left with firmware may not be given again by the next.
+``Audit`` is fed with observations in the order of the input. It finds the session that an observation belongs to.
+Where one session ends and the next begins is decided by a table (``openings.py``), or by the numbers that a trace
+gives to its sessions. The parts of the audit then judge the observation against the session's state (``session.py``)
+and yield findings. When a session is over, ``closing.close`` turns its state into an account. A session is not judged
+by what comes after it, with one exception: pages that a closed session left with firmware may not be given again by
+the next.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A session that is over, in the shape of the report: how it ended, its accounts, what is left, and what is not known.
 
-In this order, as each step decides what the next may say: the end; commands that are still pending; what the parts have
-kept for the end; the accounts, by the ledger or by the driver's lines; pages that are left; and at last the notes. Where
-lines are missing in such a number, or in such a manner, that what the others seem to show cannot be trusted, everything
-inferred from them is dropped.
+In this order, as each step decides what the next may say: the end; commands that are still pending; what the parts
+have kept for the end; the accounts, by the ledger or by the driver's lines; pages that are left; and at last the
+notes. Where lines are missing in such a number, or in such a manner, that what the others seem to show cannot be
+trusted, everything inferred from them is dropped.
 """
 
 from __future__ import annotations
@@ -258,15 +258,11 @@ def _left_by_lines(s: AuditedSession, end: End) -> Found:
 
 def _cause(s: AuditedSession, book: Book, end: End) -> tuple[Cause, str]:
     if s.driver.health is Health.PAGES_FREED:
-        return (
-            Cause.PAGES_LEFT_DEVICE_ERROR,
-            "the device was in error, and the driver freed them without asking for them",
-        )
+        why = "the device was in error, and the driver freed them without asking for them"
+        return Cause.PAGES_LEFT_DEVICE_ERROR, why
     if end is End.RESET:
-        return (
-            Cause.PAGES_LEFT_OPENED_ANEW,
-            "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen",
-        )
+        why = "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen"
+        return Cause.PAGES_LEFT_OPENED_ANEW, why
     if any(p.about(book.identity) and p.op_mod == ManagePages.TAKE for p in s.overdue.values()):
         return Cause.PAGES_LEFT_TAKE_UNANSWERED, "the last TAKE was not answered"
     if not book.asked_back:
@@ -300,6 +296,23 @@ def _notes(s: AuditedSession, end: End) -> None:
     e = s.evidence
     if not e.from_start and e.used:
         _begun_before(s)
+    _not_counted(s)
+    if e.log and (e.by_lines or not e.page_commands):
+        _no_dumps(s, end)
+    if s.counts[Counted.UNMATCHED]:
+        s.note(f"answers to commands that were not seen: {s.counts[Counted.UNMATCHED]}")
+    for name, n in s.tried.items():
+        s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
+    if end is End.FORCED:
+        left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
+        s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
+    if end is End.OPEN and e.used:
+        s.note("the input ends with the device open")
+
+
+def _not_counted(s: AuditedSession) -> None:
+    """Reasons for counts that are not known."""
+    e = s.evidence
     if e.blind:
         s.note(f"no counts: {e.blind}")
         if e.from_start and not e.log:
@@ -312,17 +325,6 @@ def _notes(s: AuditedSession, end: End) -> None:
         s.note(f"single pages that look wrong and are not judged, as lines are missing: {unjudged}")
     if e.by_lines and s.books.broken:
         s.note(f"no counts: {s.books.broken}")
-    if e.log and (e.by_lines or not e.page_commands):
-        _no_dumps(s, end)
-    if s.counts[Counted.UNMATCHED]:
-        s.note(f"answers to commands that were not seen: {s.counts[Counted.UNMATCHED]}")
-    for name, n in s.tried.items():
-        s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
-    if end is End.FORCED:
-        left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
-        s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
-    if end is End.OPEN and e.used:
-        s.note("the input ends with the device open")
 
 
 def _begun_before(s: AuditedSession) -> None:

@@ -1,9 +1,9 @@
 """Any command of a session: sent, answered, refused, given up.
 
-A command is *pending* from its submission to its answer, and *overdue* once its host has stopped waiting: an answer to
-it is then late, but still settles its pages. Answers are matched by the reader's key, never by order. A kernel log shows
-a command that gets no answer by a dump that is missing, which can also be a loss; such a command is believed to be
-unanswered only when the driver says so, or at the end, unless lines are missing.
+A command is *pending* from its submission to its answer, and *overdue* once its host has stopped waiting: an answer
+to it is then late, but still settles its pages. Answers are matched by the reader's key, never by order. A kernel log
+shows a command that gets no answer by a dump that is missing, which can also be a loss; such a command is believed to
+be unanswered only when the driver says so, or at the end, unless lines are missing.
 """
 
 from __future__ import annotations

@@ -41,10 +41,12 @@ def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
             s.ledger.accept(p.offer)
     elif p.opcode == Opcode.SET_HCA_CAP:
         s.evidence.mode_unknown = True
-    elif p.opcode in (Opcode.ENABLE_HCA, Opcode.DISABLE_HCA) and p.command is not None:
-        if s.naming.is_own_hca(p.command):
-            enabled(s)
-            s.close = Close.DONE if p.opcode == Opcode.DISABLE_HCA else s.close
+    elif p.command is not None and p.opcode in _OWN_HCA and s.naming.is_own_hca(p.command):
+        enabled(s)
+        s.close = Close.DONE if p.opcode == Opcode.DISABLE_HCA else s.close
+
+
+_OWN_HCA = frozenset({Opcode.ENABLE_HCA, Opcode.DISABLE_HCA})
 
 
 def enabled(s: AuditedSession) -> None:

@@ -3,14 +3,14 @@
 A command is looked at twice. When it is sent, its name is checked against the mode, a GIVE's pages become *offered*,
 and addresses that cannot be pages, or that firmware has already, are the host's findings. When it is answered, the
 pages move on: accepted, refused, or, where a release_all came in between, doubtful, as firmware may or may not have
-them. A TAKE's answer is sorted by the ledger into pages that may come back and those that may not: of another function,
-returned already, never given. The latter are the device's findings, if the input can prove it; where lines are missing
-they are counted as *unjudged*. Where the input begins late, pages that were never seen given were given before, and are
-counted as such.
+them. A TAKE's answer is sorted by the ledger into pages that may come back and those that may not: of another
+function, returned already, never given. The latter are the device's findings, if the input can prove it; where lines
+are missing they are counted as *unjudged*. Where the input begins late, pages that were never seen given were given
+before, and are counted as such.
 
-Mistakes of the host leave open which function firmware knows a page by. After a command in the name of the wrong function
-neither of the two functions is followed; a page that was given twice is *contested* and may come back from any function,
-and more than once. The finding stands, and no guess is made about what firmware makes of it.
+Mistakes of the host leave open which function firmware knows a page by. After a command in the name of the wrong
+function neither of the two functions is followed; a page that was given twice is *contested* and may come back from
+any function, and more than once. The finding stands, and no guess is made about what firmware makes of it.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ class AuditedSession:
     suspects: list[Suspect] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     close: Close = Close.NOT_BEGUN
-    link: Link = Link(0)
+    link: Link = field(default_factory=lambda: Link(0))
     #: how the first reset ended the session; and the reset that was asked for and is not proven yet
     ended_by_reset: End | None = None
     reset_asked: Place | None = None
