@@ -1,8 +1,8 @@
-"""The firmware's side: command execution, functions and their appetite, profiles.
+"""The firmware's side: command execution, functions and their demand, profiles, faults.
 
 ``Firmware`` is a device as one page supplier sees it: feed it inputs (``Submitted``, ``Want``, ``ResetFunction``,
 ``Reset``), perform the effects that it hands back (``Completed``, ``Raised``, ``Offence``, ``ResetDone``). It refuses
-what hardware would refuse and says which rule was broken (``OffenceName``). All counts are 4 KiB pages.
+the commands that hardware would refuse and names the broken rule (``OffenceName``). All counts are 4 KiB pages.
 """
 
 from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty

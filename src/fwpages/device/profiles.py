@@ -28,12 +28,12 @@ class ProfileError(ValueError):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What distinguishes one device's firmware from another's, as far as its page supplier can see.
+    """The properties of one device's firmware that its page supplier can observe.
 
     ``max`` are the general capabilities that it offers, ``current`` those that are set before any SET_HCA_CAP, both
     by the names of ``prm.capability.GENERAL`` without those that follow from other keys (vhca_id, sf, …).
     ``pages`` are whole capability pages as a device gave them, hexadecimal without the zeros at the end, by type and
-    kind (``general.max``, ``0x7.current``): what has no name comes from them.
+    kind (``general.max``, ``0x7.current``): the source of fields that have no name.
     ``take_limit``: the most pages that one TAKE returns (Linux: MAX_RECLAIM_NPAGES). ``order``: which pages firmware
     returns first; ``seed`` decides in shuffled order.
     """
@@ -62,11 +62,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def supplier(self) -> Supplier:
-        """What the supplier on this device knows of itself."""
+        """The supplier's own properties on this device."""
         return Supplier(self.ecpf, self.max_vfs, self.max_ec_vfs)
 
     def capabilities(self, *, current: bool) -> dict[str, int]:
-        """The general capability fields at power-on, current or maximum, the derived ones included."""
+        """Return the general capability fields at power-on, current or maximum, the derived ones included."""
         derived = {"vhca_id": self.vhca_id}
         if self.max_sf:
             derived |= {
@@ -79,7 +79,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def _page_key(key: str) -> tuple[int, bool]:
-    """``general.max`` or ``0x7.current`` as (type, current); ValueError for anything else."""
+    """Parse ``general.max`` or ``0x7.current`` into (type, current); ValueError for anything else."""
     kind, _, which = key.partition(".")
     if which not in ("max", "current"):
         raise ValueError(f"{key}: write TYPE.max or TYPE.current")
@@ -88,13 +88,13 @@ def _page_key(key: str) -> tuple[int, bool]:
 
 
 def names() -> list[str]:
-    """The names of the profiles that come with the package, sorted."""
+    """Return the names of the profiles that come with the package, sorted."""
     found = (f.name for f in files("fwpages.device").joinpath("profiles").iterdir())
     return sorted(n.removesuffix(".toml") for n in found if n.endswith(".toml"))
 
 
 def profile(name: str) -> Profile:
-    """The profile with this name, or in this file (a path that ends in .toml); ProfileError with the names."""
+    """Load a profile by name, or from a file (a path that ends in .toml); ProfileError lists the names."""
     if name.endswith(".toml"):
         try:
             return parse(Path(name).read_text("utf-8"), name)
@@ -107,13 +107,13 @@ def profile(name: str) -> Profile:
 
 
 def parse(text: str, where: str) -> Profile:
-    """The profile that this TOML describes; ProfileError says ``where`` and which key."""
+    """Parse TOML into a profile; ProfileError names ``where`` and the key."""
     try:
         new = msgspec.toml.decode(text.removeprefix("\ufeff"), type=Profile)
     except msgspec.DecodeError as e:
         raise ProfileError(f"profile {where}: {e}") from e
     except ValueError:
-        # Python reads no decimal number of more than 4,300 digits; which one it was, it does not say
+        # Python reads no decimal number of more than 4,300 digits and does not name the one that it refused
         raise ProfileError(f"profile {where}: a number in it is too long: expected 64 bits at most") from None
     except RecursionError:
         raise ProfileError(f"profile {where}: lists or tables are nested too deeply in it") from None
@@ -122,14 +122,8 @@ def parse(text: str, where: str) -> Profile:
 
 
 def _check(new: Profile, where: str) -> None:
-    for table, caps in (("max", new.max), ("current", new.current)):
-        for key, value in caps.items():
-            field = GENERAL.by_name.get(key)
-            if field is None or key in DERIVED:
-                why = "follows from the profile's other keys" if field else "is not a general capability"
-                raise ProfileError(f"profile {where}: {key} {why} - at `$.{table}.{key}`")
-            if value > field.mask:
-                raise ProfileError(f"profile {where}: {value} is more than {field.mask} - at `$.{table}.{key}`")
+    _check_capabilities(new.max, where, "max")
+    _check_capabilities(new.current, where, "current")
     for key, text in new.pages.items():
         try:
             _page_key(key)
@@ -146,6 +140,16 @@ def _check(new: Profile, where: str) -> None:
         )
 
 
+def _check_capabilities(fields: Mapping[str, int], where: str, table: str) -> None:
+    for key, value in fields.items():
+        field = GENERAL.by_name.get(key)
+        if field is None or key in DERIVED:
+            why = "follows from the profile's other keys" if field else "is not a general capability"
+            raise ProfileError(f"profile {where}: {key} {why} - at `$.{table}.{key}`")
+        if value > field.mask:
+            raise ProfileError(f"profile {where}: {value} is more than {field.mask} - at `$.{table}.{key}`")
+
+
 def exceeding(values: Mapping[str, int], most: Mapping[str, int]) -> str | None:
-    """The first capability in ``values`` that is more than ``most`` offers; None where all are offered."""
+    """Return the first capability in ``values`` that is more than ``most`` offers; None where all are offered."""
     return next((k for k, v in values.items() if v > most.get(k, 0)), None)

@@ -17,7 +17,7 @@ def _about(s: State, c: Command) -> int:
 
 
 def query_hca_cap(s: State, c: Command) -> Answer:
-    """The supplier's general capabilities, or another function's vhca_id; pages of other types are all zero."""
+    """Answer the supplier's general capabilities, or another function's vhca_id; other types are all zero."""
     slot = _about(s, c)
     if c.op_mod >> 1 != CapType.GENERAL:
         page = bytes(CAP_PAGE)

@@ -1,4 +1,4 @@
-"""Every command that firmware executes: in which phases it may come, and what does it."""
+"""The table of the commands that firmware executes: the phases in which each is allowed, and its function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fwpages.prm.opcodes import Opcode, opcode_name
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one opcode is executed. ``booted``: boot pages must have been given."""
+    """The phases and the function of one opcode. ``booted``: boot pages must have been given."""
 
     execute: Callable[[State, Command], Answer]
     phases: tuple[Phase, ...]
@@ -30,7 +30,7 @@ _WORK = (Phase.WORKING,)
 _UP = (Phase.STARTING, Phase.WORKING)
 _OPEN = (Phase.STARTING, Phase.WORKING, Phase.CLOSING)
 
-#: PROTOCOL.md, "Life of a session". ENABLE_HCA and DISABLE_HCA look closer: it matters for whom they are.
+#: ENABLE_HCA and DISABLE_HCA check the phase themselves: it depends on the function that they name
 RULES: Mapping[int, Rule] = MappingProxyType(
     {
         Opcode.ENABLE_HCA: Rule(hca.enable_hca, tuple(Phase)),
@@ -57,7 +57,7 @@ RULES: Mapping[int, Rule] = MappingProxyType(
 
 
 def execute(s: State, c: Command, reply_length: int) -> Answer:
-    """Do what the command says; RefusedError with nothing changed where it breaks a rule."""
+    """Execute a command; RefusedError, and nothing changed, where it breaks a rule."""
     rule = RULES.get(c.opcode)
     if rule is None:
         raise RefusedError(OffenceName.UNKNOWN_COMMAND, opcode_name(c.opcode))

@@ -1,8 +1,18 @@
-"""What firmware wants for its functions and gives back of what they have; and the page requests that say so.
+"""The demand of each function: pages that firmware wants for it, pages it asks back, and the page requests about both.
 
-Counts are 4 KiB pages. A request that was told stands until it is answered by GIVE or CANT_GIVE: where the need for
-it is gone by then (the function was disabled or reset), firmware takes the pages and asks for them back at once. A
-driver that answers a request a moment too late thus breaks no rule.
+Theory of operation. A function's demand has two counts in 4 KiB pages: ``wanted``, not given yet, and ``asked_back``,
+held and to be returned. Of each count a part is *announced*: the driver knows of it by a page request event or by the
+answer to QUERY_PAGES. ``new_requests`` makes an event of the part that is not announced and announces it. So an event
+is raised once, when there is a queue to raise it on, and a driver that queries is not told twice.
+
+An announced request stands until the driver answers it by GIVE or CANT_GIVE. If the need for it has gone by then,
+because the function was disabled or reset, the announced pages become ``unneeded``: firmware still accepts the GIVE and
+asks for the pages back at once. A driver that answers a moment too late thus breaks no rule. CANT_GIVE drops what was
+announced. A GIVE of more than is wanted is refused: firmware cannot use pages that it did not ask for.
+
+Demand is kept by *home*: the slot of the function that first had a name. In VHCA_ID mode a function may reuse the
+vhca_id of another, disabled one. ``begin`` hands the name over: all that is left of the earlier user is asked back, and
+is returned before any page of the new user. ``end`` ends a function's use of its name, at disabling and at reset.
 """
 
 from __future__ import annotations
@@ -13,9 +23,9 @@ from fwpages.prm.event import PageRequestEvent
 
 
 def want(f: Function, pages: int, held: int) -> None:
-    """The function is under load (positive), or lets go of pages (negative).
+    """Raise the demand by ``pages``, or ask that many of the ``held`` pages back where negative.
 
-    It lets go of at most what it holds, and wants in all at most what a page request can say.
+    Bounds: at most what is held is asked back, and at most what a page request can name is wanted.
     """
     if pages > 0:
         f.wanted = min(f.wanted + pages, MOST_PAGES)
@@ -24,34 +34,34 @@ def want(f: Function, pages: int, held: int) -> None:
 
 
 def given(f: Function, n: int) -> None:
-    """``n`` of the wanted pages came; those for a life that is over go back."""
+    """Count ``n`` pages as given; those that are not needed any more are asked back."""
     back = min(n, f.unneeded)
     f.unneeded -= back
     f.asked_back += back
     f.wanted -= n
-    f.told = max(0, f.told - n)
+    f.announced = max(0, f.announced - n)
 
 
 def refused(f: Function) -> None:
-    """The driver cannot give: what it was told of is wanted no longer."""
-    f.wanted -= f.told
-    f.told = f.unneeded = 0
+    """Drop the announced demand: the driver cannot give."""
+    f.wanted -= f.announced
+    f.announced = f.unneeded = 0
 
 
 def taken(f: Function, n: int, held: int) -> None:
-    """``n`` pages went back, ``held`` are left."""
+    """Count ``n`` pages as returned; ``held`` are left."""
     f.asked_back = min(max(0, f.asked_back - n), held)
-    f.told_back = min(max(0, f.told_back - n), f.asked_back)
+    f.announced_back = min(max(0, f.announced_back - n), f.asked_back)
 
 
 def dismiss(f: Function, held: int) -> None:
-    """The function's life is over: it wants nothing more, and all that it holds goes back."""
-    f.wanted = f.unneeded = f.told
+    """Want nothing more, and ask all ``held`` pages back."""
+    f.wanted = f.unneeded = f.announced
     f.asked_back = held
 
 
 def begin(s: State, slot: int) -> None:
-    """The function's name is its own from now on; whoever had it before has had its life."""
+    """Make this function the user of its name; the use by the function that had it before ends."""
     home = s.home(slot)
     last = s.user(home)
     if last != slot:
@@ -60,20 +70,20 @@ def begin(s: State, slot: int) -> None:
 
 
 def end(s: State, slot: int) -> None:
-    """The life of this function, which has its name now, is over."""
+    """End this function's use of its name: all its pages are asked back, and returned before later ones."""
     home = s.home(slot)
     s.store.retire(slot)
     dismiss(s.functions[home], s.held(home))
 
 
 def forget(f: Function) -> None:
-    """The session is closing, or another one begins: nothing stands."""
+    """Drop all demand and switch the function off: a session closes or begins."""
     f.enabled = f.allocated = f.activated = False
-    f.wanted = f.told = f.unneeded = f.asked_back = f.told_back = 0
+    f.wanted = f.announced = f.unneeded = f.asked_back = f.announced_back = 0
 
 
 def outstanding(s: State, slot: int) -> int:
-    """What QUERY_PAGES for regular pages answers: wanted, or as a negative count what should be taken back."""
+    """Return the answer to QUERY_PAGES for regular pages: pages wanted, or a negative count of pages asked back."""
     f = s.functions[slot]
     if s.phase is Phase.CLOSING:
         return -s.held(slot)
@@ -83,31 +93,31 @@ def outstanding(s: State, slot: int) -> int:
 
 
 def answered(s: State, slot: int) -> None:
-    """QUERY_PAGES told the driver the ``outstanding`` count: no event tells it again."""
+    """Count the ``outstanding`` pages as announced: QUERY_PAGES answered them, so no event follows."""
     f = s.functions[slot]
     if s.phase is Phase.WORKING:
-        f.told = f.wanted
+        f.announced = f.wanted
         if not f.wanted:
-            f.told_back = f.asked_back
+            f.announced_back = f.asked_back
 
 
 def event(s: State, slot: int, pages: int, *, release_all: bool = False) -> PageRequestEvent:
-    """A page request for this function, which must have a name in the current mode."""
+    """Make a page request for this function, which must have a name in the current mode."""
     who = s.identity(slot)
     assert who is not None
     return PageRequestEvent(who.number, pages, who.ec, release_all)
 
 
-def untold(s: State) -> list[PageRequestEvent]:
-    """The page requests that the driver does not know of yet, back before forth; from now on it knows."""
+def new_requests(s: State) -> list[PageRequestEvent]:
+    """Announce what is not announced yet, by one page request a function and direction: pages back come first."""
     found = []
     for f in s.functions:
         if s.identity(f.slot) is None:
             continue
-        if f.asked_back > f.told_back:
-            found.append(event(s, f.slot, f.told_back - f.asked_back))
-            f.told_back = f.asked_back
-        if f.wanted > f.told:
-            found.append(event(s, f.slot, f.wanted - f.told))
-            f.told = f.wanted
+        if f.asked_back > f.announced_back:
+            found.append(event(s, f.slot, f.announced_back - f.asked_back))
+            f.announced_back = f.asked_back
+        if f.wanted > f.announced:
+            found.append(event(s, f.slot, f.wanted - f.announced))
+            f.announced = f.wanted
     return found

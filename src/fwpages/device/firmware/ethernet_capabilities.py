@@ -1,9 +1,9 @@
-"""Capabilities beside the page protocol's that let a driver bring up its Ethernet part.
+"""Capabilities that let a driver bring up its Ethernet part; the page protocol does not need them.
 
-A device that lacks them is served all the same: Linux then loads without a network interface. Names and bits are those
-of ``mlx5_ifc.h`` (``cmd_hca_cap``, ``per_protocol_networking_offload_caps``, ``flow_table_nic_cap``). No value was read
-from hardware. Each says where Linux 7.2 looks at it; what stands under "read by no driver of Ethernet" says only that a
-device with such objects has room for some. ``tests/vm`` holds Linux 6.12 and 7.2 to it: the interface is there.
+Without them Linux loads, but makes no network interface. Names and bits are those of ``mlx5_ifc.h`` (``cmd_hca_cap``,
+``per_protocol_networking_offload_caps``, ``flow_table_nic_cap``). No value was read from hardware. A comment names the
+place in Linux 7.2 that reads each field; fields "read by no driver of Ethernet" say only that such objects exist.
+``tests/vm`` checks with Linux 6.12 and 7.2 that the interface is there.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _FLOW_TABLE = {
     Field("ft_field_support", 0x100, 96): (1 << 96) - 1,
     Field("ft_field_bitmask_support", 0x180, 96): (1 << 96) - 1,
 }
-#: where in the page the tables of what is received and of what is sent are described (bits)
+#: offsets in the page, in bits, at which the tables for receive and transmit are described
 _FLOW_TABLES = {"nic_receive": 0x200, "nic_transmit": 0x800}
 
 
@@ -100,7 +100,7 @@ def _flow_tables() -> dict[Field, int]:
 
 
 def ethernet_pages() -> dict[tuple[int, bool], bytes]:
-    """Capability pages by (type, current); maximum and current are the same."""
+    """Return capability pages by (type, current); maximum and current are the same."""
     pages = {
         CapType.GENERAL: _page("cmd_hca_cap", _GENERAL),
         CapType.ETHERNET_OFFLOADS: _page("per_protocol_networking_offload_caps", _ETHERNET),

@@ -1,4 +1,23 @@
-"""The firmware of a device as one page supplier sees it: fed inputs, it hands back effects."""
+"""The firmware of a device as one page supplier sees it.
+
+Theory of operation. ``Firmware`` is a state machine without I/O: ``feed(now, input)`` returns effects, equal inputs
+give equal effects, and ``clone`` and ``key`` let an explorer branch it. Four inputs matter: a command that the driver
+submitted, a function that wants pages or gives some back (``Want``), the reset of one function, and the reset of the
+device.
+
+A command is executed by the table in ``commands``: it names the phases in which the opcode is allowed and the function
+that executes it. A command that breaks a rule raises ``RefusedError`` inside, changes nothing, and becomes an
+``Offence`` and an answer with the rule's status. Some offences are only recorded, and the command is executed.
+
+After every input, ``demand.new_requests`` turns demand that the driver does not know of into page requests, as soon as
+there is an event queue for them. So a request that comes about before the queue exists is raised when it is created.
+
+A session runs OFF, STARTING (ENABLE_HCA), WORKING (INIT_HCA), CLOSING (TEARDOWN_HCA), OFF (DISABLE_HCA). A driver must
+give boot pages before capabilities can be read, and init pages before INIT_HCA. The identity mode is FUNC_ID at first
+and switches to VHCA_ID when SET_HCA_CAP sets icm_mng_function_id_mode. Pages belong to a slot of the roster, so
+a switch changes the names of their owners and moves no page. Pages that a session leaves behind stay with firmware
+until a reset.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +28,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fwpages.device.firmware import demand as appetite
+from fwpages.device.firmware import demand
 from fwpages.device.firmware.commands import execute
 from fwpages.device.firmware.functions import Function, FunctionSpec, roster
 from fwpages.device.firmware.io import (
@@ -38,21 +57,20 @@ MOST_OFFENCES = 1000
 
 
 class Firmware:
-    """A pure state machine: no clock, no chance, no I/O; equal inputs, equal effects.
+    """The firmware as a state machine: no clock, no chance, no I/O.
 
     ``functions`` are those that the supplier gives pages for; the supplier itself need not be among them and is then
-    named ``self``. ``offer_vhca_id`` decides whether VHCA_ID mode is offered, where the profile's word should not
-    count. With ``switch_at_init`` the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no
-    firmware is known to, but the manual does not say. ``boot_function`` is the number by which firmware names the
-    supplier's own function before that; none other than 0 was ever seen. ValueError where the functions contradict
-    each other.
+    named ``self``. ``offer_vhca_id`` overrides the profile on whether VHCA_ID mode is offered. With ``switch_at_init``
+    the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no known firmware does that, but the
+    manual does not exclude it. ``boot_function`` is the number by which firmware names the supplier's own function
+    before the switch; no firmware is known to use another than 0. ValueError where the functions contradict each other.
 
     Effects of a command come in the order offences, completion, page requests.
     """
 
     __slots__ = ("_offences", "_state", "_static")
 
-    #: nothing happens by itself
+    #: a sound firmware waits for nothing
     deadline: float | None = None
 
     def __init__(
@@ -75,7 +93,7 @@ class Firmware:
 
     @property
     def mode(self) -> Mode:
-        """How page commands name functions; after DISABLE_HCA it stays as it was until the next ENABLE_HCA."""
+        """The identity mode of page commands; DISABLE_HCA leaves it as it is until the next ENABLE_HCA."""
         return self._state.mode
 
     @property
@@ -85,12 +103,12 @@ class Firmware:
 
     @property
     def constants(self) -> tuple[object, ...]:
-        """Objects in its state that never change: a firmware made from equal ones has equal ones, in this order."""
+        """The objects in its state that never change; a firmware made from equal arguments has equal ones, in order."""
         return self._state.device, self._static
 
     @property
     def own(self) -> Identity:
-        """The supplier by its name in the current mode."""
+        """The supplier's name in the current mode."""
         who = self._state.identity(0)
         assert who is not None
         return who
@@ -107,12 +125,12 @@ class Firmware:
 
     @property
     def checksums(self) -> bool:
-        """Signatures of commands are to be checked (current ``cmdif_checksum`` is not 0)."""
+        """Signatures of commands are checked: the current ``cmdif_checksum`` is not 0."""
         s = self._state
         return bool((s.current or s.device.profile.current).get("cmdif_checksum"))
 
     def is_enabled(self, function: str) -> bool:
-        """The e-switch has enabled the named function."""
+        """Return whether the e-switch has enabled the named function."""
         return self._state.functions[self._state.device.roster.named(function)].enabled
 
     def eswitch_function(self, c: Command) -> FunctionSpec | None:
@@ -123,12 +141,13 @@ class Firmware:
             return None
 
     def known_as(self, number: int, *, ec: bool) -> tuple[FunctionSpec, ...]:
-        """The functions whose pages go by this name in page commands now; none for a name that means nobody.
+        """Return the functions whose pages have this name in page commands now; none for an unknown name.
 
-        The last has the name, those before it had it earlier and return what firmware still has of theirs first.
+        The last one uses the name now. Those before it used it earlier; what firmware still holds of theirs is returned
+        first.
         """
         try:
-            return tuple(self.specs[slot] for slot in self._state.lives(self._state.owner(number, ec=ec)))
+            return tuple(self.specs[slot] for slot in self._state.slots_named(self._state.owner(number, ec=ec)))
         except RefusedError:
             return ()
 
@@ -139,7 +158,7 @@ class Firmware:
 
     @property
     def phase(self) -> Phase:
-        """Where the session is."""
+        """The phase of the session."""
         return self._state.phase
 
     @property
@@ -162,27 +181,27 @@ class Firmware:
         for slot in range(len(s.functions)):
             who = s.identity(slot)
             if who is not None and s.home(slot) == slot and s.held(slot):
-                found[who] = np.concatenate([s.store.addresses(n) for n in s.lives(slot)])
+                found[who] = np.concatenate([s.store.addresses(n) for n in s.slots_named(slot)])
         return found
 
     def held(self, function: str) -> int:
-        """How many pages the named function holds, those of its lives before too; ValueError for no such name."""
+        """Return how many pages the named function holds, earlier uses of its name included; ValueError for no name."""
         return self._state.store.held(self._state.device.roster.named(function))
 
     @property
     def total(self) -> int:
-        """How many pages all functions hold."""
+        """The number of pages that all functions hold."""
         return sum(self._state.store.held(f.slot) for f in self._state.functions)
 
     def asks(self, function: str) -> int:
-        """How many pages the driver was told that the named function wants and has not been given."""
+        """Return how many pages were announced to the driver for the named function and are not given."""
         s = self._state
         slot = s.device.roster.named(function)
         home = s.home(slot)
-        return s.functions[home].told if s.user(home) == slot else 0
+        return s.functions[home].announced if s.user(home) == slot else 0
 
     def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
-        """What happens upon ``x``. ValueError, and nothing changed, for a function that cannot be meant."""
+        """Return the effects of ``x``. ValueError, and nothing changed, for a function that ``x`` cannot name."""
         effects: list[Effect] = []
         match x:
             case Submitted():
@@ -198,7 +217,7 @@ class Firmware:
                 return [ResetDone()]
         eqn = self._state.pages_eqn
         if eqn is not None:
-            effects += [Raised(eqn, ev) for ev in appetite.untold(self._state)]
+            effects += [Raised(eqn, ev) for ev in demand.new_requests(self._state)]
         return effects
 
     def _command(self, x: Submitted) -> list[Effect]:
@@ -207,7 +226,7 @@ class Firmware:
         try:
             answer = execute(s, x.command, x.reply_length)
         except RefusedError as e:
-            s.noted.append(Offence(e.name, _meant(s, x.command, e.name), e.detail))
+            s.noted.append(Offence(e.name, _named_by(s, x.command, e.name), e.detail))
             answer = Answer(x.command.opcode, e.status)
         self._offences.extend(s.noted)
         return [*s.noted, Completed(x.id, answer)]
@@ -222,8 +241,8 @@ class Firmware:
             other = s.functions[s.user(home)]
             if x.pages <= 0 or other.enabled or other.allocated:
                 return
-            appetite.begin(s, slot)
-        appetite.want(s.functions[home], x.pages, s.held(home))
+            demand.begin(s, slot)
+        demand.want(s.functions[home], x.pages, s.held(home))
 
     def _reset_function(self, name: str) -> list[Effect]:
         s = self._state
@@ -236,24 +255,24 @@ class Firmware:
         f, held, eqn = s.functions[home], s.held(home), s.pages_eqn
         effects: list[Effect] = []
         if held and eqn is not None and s.current.get("release_all_pages"):
-            for slot in s.lives(home):
+            for slot in s.slots_named(home):
                 s.store.release(slot)
-            appetite.taken(f, held, 0)
-            effects.append(Raised(eqn, appetite.event(s, home, 0, release_all=True)))
-        appetite.end(s, named)
+            demand.taken(f, held, 0)
+            effects.append(Raised(eqn, demand.event(s, home, 0, release_all=True)))
+        demand.end(s, named)
         if s.functions[named].enabled:
-            appetite.want(f, s.device.roster.specs[named].pages, 0)
+            demand.want(f, s.device.roster.specs[named].pages, 0)
         return effects
 
     def clone(self) -> Firmware:
-        """A firmware of its own in the same state."""
+        """Return an independent copy in the same state."""
         new = Firmware.__new__(Firmware)
         new._state, new._static = self._state.copy(), self._static
         new._offences = deque(self._offences, MOST_OFFENCES)
         return new
 
     def key(self) -> bytes:
-        """16 bytes for the state: equal keys, equal futures. Offences are the past and do not count."""
+        """Return 16 bytes that are equal for states with equal futures. Past offences do not count."""
         s = self._state
         moving = (
             s.phase,
@@ -271,22 +290,26 @@ class Firmware:
         return digest.digest()
 
     def check(self) -> None:
-        """The firmware's own invariants; FirmwareError says which does not hold."""
+        """Check the firmware's own invariants; FirmwareError names the one that does not hold."""
         s = self._state
         s.store.check(sum(eq.blocks.size for eq in s.eqs.values()))
         for f in s.functions:
-            held, name = s.held(f.slot), s.device.roster.specs[f.slot].name
-            counts = f"{name}: {f}, {held} held"
-            _hold(0 <= f.unneeded <= f.told <= f.wanted, f"told and unneeded pages are wanted ones: {counts}")
-            _hold(0 <= f.told_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
-            _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
-            _hold(not f.enabled or s.user(s.home(f.slot)) == f.slot, f"who is on has its name: {counts}")
-            _hold(not f.activated or (f.enabled and f.allocated), f"only an allocated SF is activated: {counts}")
-            _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
+            _check_function(s, f)
         _hold(not (s.eqs or s.uars) or s.phase is Phase.WORKING, "queues and UARs exist only while the HCA works")
         by_vhca_id = bool(s.current.get("icm_mng_function_id_mode"))
         pending = s.device.switch_at_init and s.phase is not Phase.WORKING
         _hold(pending or (s.mode is Mode.VHCA_ID) == by_vhca_id, f"mode {s.mode} is what the capabilities say")
+
+
+def _check_function(s: State, f: Function) -> None:
+    held, name = s.held(f.slot), s.device.roster.specs[f.slot].name
+    counts = f"{name}: {f}, {held} held"
+    _hold(0 <= f.unneeded <= f.announced <= f.wanted, f"announced and unneeded pages are wanted ones: {counts}")
+    _hold(0 <= f.announced_back <= f.asked_back <= held, f"pages asked back are held ones: {counts}")
+    _hold(not f.enabled or s.phase is Phase.WORKING, f"functions are on only while the HCA works: {counts}")
+    _hold(not f.enabled or s.user(s.home(f.slot)) == f.slot, f"an enabled function uses its name: {counts}")
+    _hold(not f.activated or (f.enabled and f.allocated), f"only an allocated SF is activated: {counts}")
+    _hold(not held or s.identity(f.slot) is not None, f"pages belong to a function that has a name: {counts}")
 
 
 def _power_on(device: Device) -> State:
@@ -295,8 +318,8 @@ def _power_on(device: Device) -> State:
     return State(device, store, [Function(n) for n in range(slots)], {})
 
 
-def _meant(s: State, c: Command, offence: OffenceName) -> Identity | None:
-    """Whom a refused command was about: as it names them, or for e-switch commands whom it names."""
+def _named_by(s: State, c: Command, offence: OffenceName) -> Identity | None:
+    """Return the function that a refused command names, as far as it names one."""
     if c.opcode in (Opcode.QUERY_PAGES, Opcode.MANAGE_PAGES):
         mode = Mode.FUNC_ID if offence is OffenceName.IDENTITY_MODE else s.mode
         return named(mode, c["function_id"], c["embedded_cpu_function"])

@@ -1,4 +1,4 @@
-"""The functions that a device has, and what firmware wants for each of them at the moment."""
+"""The functions of a device: their names, and the state of each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NAMELESS = (FunctionType.SPF, FunctionType.UNKNOWN)
 class FunctionSpec:
     """A function that the supplier gives pages for.
 
-    ``function_id`` and ``ec`` name it in FUNC_ID mode (an SPF cannot be named so: PROTOCOL.md, "Who is who"),
-    ``vhca_id`` in VHCA_ID mode, ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is
-    enabled. A spec of type SELF describes the supplier itself, which wants them after INIT_HCA. A spec of type UNKNOWN
-    is a vport that nobody enables (the uplink, an ECPF by its vport). ``reuses``: the function whose vhca_id this one
-    gets when that is disabled; firmware may still have pages of its then.
+    ``function_id`` and ``ec`` name it in FUNC_ID mode (which has no name for an SPF), ``vhca_id`` in VHCA_ID mode,
+    ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is enabled. A spec of type SELF
+    describes the supplier itself, which wants them after INIT_HCA. A spec of type UNKNOWN is a vport that no command
+    enables (the uplink, an ECPF by its vport). ``reuses``: the function whose vhca_id this one gets when that one is
+    disabled; firmware may still have pages of that one then.
     """
 
     name: str
@@ -47,7 +47,7 @@ class FunctionSpec:
             raise ValueError(f"function {self.name} wants 0 to {many(MOST_PAGES)}, not {self.pages}")
 
     def identity(self, mode: Mode) -> Identity | None:
-        """How page commands name it in ``mode``; None in FUNC_ID mode for an SPF, and for what nobody enables."""
+        """Return the name in page commands; None in FUNC_ID mode for an SPF and for a vport that is never enabled."""
         if mode is Mode.VHCA_ID:
             return vhca_id(self.vhca_id)
         return None if self.type in NAMELESS else func_id(self.function_id, ec=self.ec)
@@ -57,26 +57,26 @@ class FunctionSpec:
 class Function:
     """The state of one function; counts are 4 KiB pages.
 
-    ``enabled``: it lives, and wants pages. An SF that is ``allocated`` lives from then on; ``activated``: ENABLE_HCA
-    came for it after that.
+    ``enabled``: firmware runs the function and wants pages for it. An SF runs from the moment when it is ``allocated``;
+    ``activated``: ENABLE_HCA came for it after that.
 
-    ``wanted`` are not given yet; ``told`` of them the driver knows of, by an event or an answer. ``unneeded`` of the
-    told ones are for a life of the function that is over: the request stands, and what it brings goes back.
-    ``asked_back`` is what a TAKE gets, ``told_back`` the part of it that an event told.
+    ``wanted`` pages are not given yet; ``announced`` of them are known to the driver, by an event or an answer.
+    ``unneeded`` of the announced ones are not needed any more: the request stands, and the pages that it brings are asked back.
+    ``asked_back`` pages are what a TAKE returns; events announced ``announced_back`` of them.
     """
 
     slot: int
     enabled: bool = False
     wanted: int = 0
-    told: int = 0
+    announced: int = 0
     unneeded: int = 0
     asked_back: int = 0
-    told_back: int = 0
+    announced_back: int = 0
     allocated: bool = False
     activated: bool = False
 
     def copy(self) -> Function:
-        """A function of its own in the same state."""
+        """Return an independent copy."""
         return Function(*self.row)
 
     @property
@@ -86,10 +86,10 @@ class Function:
             self.slot,
             self.enabled,
             self.wanted,
-            self.told,
+            self.announced,
             self.unneeded,
             self.asked_back,
-            self.told_back,
+            self.announced_back,
             self.allocated,
             self.activated,
         )
@@ -97,9 +97,9 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The functions of a device by every name that they have; slot 0 is the supplier itself.
+    """The functions of a device by each of their names; slot 0 is the supplier itself.
 
-    ``by_function`` holds (function_id, embedded_cpu_function), by which an SPF has no entry.
+    ``by_function`` is keyed by (function_id, embedded_cpu_function); an SPF has no entry there.
     """
 
     specs: tuple[FunctionSpec, ...]
@@ -124,16 +124,16 @@ class Roster:
                 _enter(self.by_function, (spec.function_id, spec.ec), slot, self.specs, "function_id")
 
     def named(self, name: str) -> int:
-        """The slot of the function with this name; ValueError with the names that there are."""
+        """Return the slot of the function with this name; ValueError, which lists the names, where there is none."""
         try:
             return self.by_name[name]
         except KeyError:
             raise ValueError(f"no function {name!r}; there are {', '.join(sorted(self.by_name))}") from None
 
     def by_eswitch(self, number: int, *, ec: bool) -> int | None:
-        """The slot that ENABLE_HCA and QUERY_HCA_CAP name by number: a function_id, else without ``ec`` a vport.
+        """Return the slot that ENABLE_HCA and QUERY_HCA_CAP name: by function_id, else without ``ec`` by vport.
 
-        Linux hands over the vport number there, and for an EC VF its number among them (``mlx5_vport_to_func_id``).
+        Linux sends the vport number there, and for an EC VF its number among them (``mlx5_vport_to_func_id``).
         """
         slot = self.by_function.get((number, ec))
         return self.by_vport.get(number) if slot is None and not ec else slot
@@ -146,7 +146,7 @@ def _enter(table: dict[K, int], key: K, slot: int, specs: tuple[FunctionSpec, ..
 
 
 def roster(functions: Sequence[FunctionSpec], own_vhca_id: int, *, ecpf: bool) -> Roster:
-    """The device's functions with the supplier first: the spec of type SELF, or one made for it, named ``self``.
+    """Return the device's functions with the supplier first: the spec of type SELF, or one made for it, ``self``.
 
     ValueError where two share a name, a vhca_id, a vport or a function_id, or where SELF is not (0 | ec).
     """

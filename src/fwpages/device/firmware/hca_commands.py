@@ -1,8 +1,8 @@
-"""The commands that move a session along and switch functions on and off, as firmware executes them."""
+"""The commands that open, start and close a session and enable and disable functions, as firmware executes them."""
 
 from __future__ import annotations
 
-from fwpages.device.firmware import demand as appetite
+from fwpages.device.firmware import demand
 from fwpages.device.firmware.io import Offence
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
@@ -16,10 +16,10 @@ SUPPORTED_ISSI = 0b10
 
 
 def enable_hca(s: State, c: Command) -> Answer:
-    """For the supplier: a session begins, in FUNC_ID mode. For another function: it wants its pages.
+    """Begin a session in FUNC_ID mode, for the supplier; for another function, want its pages.
 
-    An SF is activated by it between ALLOC_SF and DEALLOC_SF (Linux: ``mlx5_sf_activate``); the first time it has its
-    pages already.
+    Between ALLOC_SF and DEALLOC_SF it activates an SF (Linux: ``mlx5_sf_activate``), which wants its pages from
+    ALLOC_SF on.
     """
     slot = s.eswitch_owner(c)
     if slot == 0:
@@ -43,33 +43,29 @@ def _switch_on(s: State, slot: int) -> None:
     if any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions):
         raise RefusedError(OffenceName.VHCA_ID_IN_USE, s.device.roster.specs[slot].name)
     s.functions[slot].enabled = True
-    appetite.begin(s, slot)
-    appetite.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
+    demand.begin(s, slot)
+    demand.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
 
 
 def _begin(s: State) -> None:
-    """What the last session left behind stays with firmware, and out of this one."""
+    """Keep the pages that the last session left behind out of this one."""
     s.store.keep()
     s.users.clear()
     for f in s.functions:
-        appetite.forget(f)
+        demand.forget(f)
     s.current = s.device.profile.capabilities(current=True) | {"vhca_id": s.device.max["vhca_id"]}
     s.phase, s.mode, s.issi = Phase.STARTING, Mode.FUNC_ID, 0
 
 
 def disable_hca(s: State, c: Command) -> Answer:
-    """For the supplier: the session is over. For another function: all that it holds goes back.
+    """End the session, for the supplier; for another function, ask all its pages back.
 
     An SF that was activated stays allocated (Linux: ``mlx5_sf_deactivate``).
     """
     slot = s.eswitch_owner(c)
     if slot == 0:
         s.require(c, Phase.STARTING, Phase.CLOSING)
-        held = {f.slot: s.held(f.slot) for f in s.functions if s.home(f.slot) == f.slot}
-        words = ", ".join(f"{n} of {s.identity(slot)}" for slot, n in held.items() if n)
-        if words:
-            s.noted.append(Offence(OffenceName.DISABLED_WITH_PAGES, s.identity(0), f"pages held: {words}"))
-        s.phase = Phase.OFF
+        _end(s)
         return Answer(c.opcode)
     s.require(c, Phase.WORKING)
     f, spec = s.functions[slot], s.device.roster.specs[slot]
@@ -82,13 +78,21 @@ def disable_hca(s: State, c: Command) -> Answer:
     return Answer(c.opcode)
 
 
+def _end(s: State) -> None:
+    held = {f.slot: s.held(f.slot) for f in s.functions if s.home(f.slot) == f.slot}
+    words = ", ".join(f"{n} of {s.identity(slot)}" for slot, n in held.items() if n)
+    if words:
+        s.noted.append(Offence(OffenceName.DISABLED_WITH_PAGES, s.identity(0), f"pages held: {words}"))
+    s.phase = Phase.OFF
+
+
 def _disable(s: State, slot: int) -> None:
     s.functions[slot].enabled = False
-    appetite.end(s, slot)
+    demand.end(s, slot)
 
 
 def init_hca(s: State, c: Command) -> Answer:
-    """The HCA works from now on; it needs its boot and init pages for that."""
+    """Start the HCA, which needs its boot and init pages for that."""
     if s.startup_need:
         raise RefusedError(
             OffenceName.PAGES_MISSING, f"{many(s.startup_need, 'boot page' if s.booting else 'init page')} missing"
@@ -96,14 +100,14 @@ def init_hca(s: State, c: Command) -> Answer:
     s.phase = Phase.WORKING
     if s.current.get("icm_mng_function_id_mode"):
         s.mode = Mode.VHCA_ID
-    appetite.want(s.functions[0], s.device.roster.specs[0].pages, 0)
+    demand.want(s.functions[0], s.device.roster.specs[0].pages, 0)
     return Answer(c.opcode)
 
 
 def teardown_hca(s: State, c: Command) -> Answer:
-    """The HCA stops: queues and UARs are gone, functions are off, every page can be taken back.
+    """Stop the HCA: queues and UARs are destroyed, functions are off, every page can be taken back.
 
-    A profile that the current capabilities do not have fails as Linux expects it: answered OK with state 1.
+    A profile that the current capabilities do not offer fails as Linux expects it: answered OK with state 1.
     """
     profile = c["profile"]
     if profile not in (Teardown.GRACEFUL, Teardown.FORCE, Teardown.PREPARE_FAST):
@@ -119,12 +123,12 @@ def teardown_hca(s: State, c: Command) -> Answer:
     s.uars.clear()
     s.users.clear()
     for f in s.functions:
-        appetite.forget(f)
+        demand.forget(f)
     return Answer(c.opcode)
 
 
 def query_issi(s: State, c: Command) -> Answer:
-    """Which interface revision is in use, and which there are."""
+    """Answer the interface revision in use and those supported."""
     return Answer(c.opcode, fields={"current_issi": s.issi, "supported_issi_dw0": SUPPORTED_ISSI})
 
 
@@ -147,7 +151,7 @@ def _sf(s: State, c: Command) -> int:
 
 
 def alloc_sf(s: State, c: Command) -> Answer:
-    """An SF comes into being, and wants its pages at once: whoever drives it is not seen from here."""
+    """Allocate an SF, which wants its pages at once: its own driver uses another command queue."""
     slot = _sf(s, c)
     if s.functions[slot].allocated:
         raise RefusedError(OffenceName.SF_ALLOCATED, s.device.roster.specs[slot].name)
@@ -157,7 +161,7 @@ def alloc_sf(s: State, c: Command) -> Answer:
 
 
 def dealloc_sf(s: State, c: Command) -> Answer:
-    """An SF ceases to be: all that it holds goes back."""
+    """Free an SF: all its pages are asked back."""
     slot = _sf(s, c)
     f = s.functions[slot]
     if not f.allocated:

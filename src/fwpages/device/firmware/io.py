@@ -1,4 +1,4 @@
-"""What a firmware is fed and what it hands back: frozen values, no behaviour. Counts are 4 KiB pages."""
+"""The inputs and effects of a firmware: frozen values without behaviour. Counts are 4 KiB pages."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """The named function is under load: firmware wants ``pages`` more for it; gives that many back if negative.
+    """Firmware wants ``pages`` more for the named function, or asks that many back if negative.
 
-    Where another has had its vhca_id, a life of it begins with the first that it wants. While another that has it is
-    enabled, or an SF that is allocated, nothing happens.
+    A function whose vhca_id another one has used takes the name over with the first pages that it wants. While the
+    other one is enabled, or an SF that is allocated, nothing happens.
     """
 
     function: str
@@ -34,9 +34,9 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class ResetFunction:
-    """A function-level reset of one function other than the supplier: firmware lets go of what it held for it.
+    """A function-level reset of one function other than the supplier: firmware lets go of its pages.
 
-    Nothing happens where another has its vhca_id now: that one lives on, and what is left of it is going back anyway.
+    Nothing happens where another function uses its vhca_id now: its own pages are asked back already.
     """
 
     function: str
@@ -54,7 +54,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The command with this id is done."""
+    """The answer to the command with this id."""
 
     id: int
     answer: Answer

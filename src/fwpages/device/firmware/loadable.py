@@ -1,4 +1,8 @@
-"""A firmware that a real driver can load on: beside pages, every command that drivers send on their way is answered."""
+"""A firmware that an unmodified driver can load on: it also answers the commands that have nothing to do with pages.
+
+Linux does not finish its load unless some hundred further commands are answered. They are answered OK with fresh ids
+and without effect (``other_commands``), and capabilities come from whole pages as a device gave them.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,13 @@ from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode
 _OPEN = (Phase.STARTING, Phase.WORKING, Phase.CLOSING)
 
 
-#: bytes of a capability page that describe its first flow table (``flow_table_prop_layout``): what the NIC receives in
-#: ``flow_table_nic_cap``, the FDB in ``flow_table_eswitch_cap``
+#: bytes of a capability page that describe its first flow table (``flow_table_prop_layout``): the receive table of the
+#: NIC in ``flow_table_nic_cap``, the FDB in ``flow_table_eswitch_cap``
 _FIRST_TABLE = slice(0x40, 0x80)
 
 
 def with_fdb(pages: dict[tuple[int, bool], bytes]) -> dict[tuple[int, bool], bytes]:
-    """These pages, with an e-switch whose table can do what that of the NIC can, where they say nothing of it.
+    """Return these pages with an e-switch table like that of the NIC, where they describe none.
 
     Without one Linux enables no VF ("FDB is not supported").
     """
@@ -42,10 +46,10 @@ def with_fdb(pages: dict[tuple[int, bool], bytes]) -> dict[tuple[int, bool], byt
 
 
 class LoadableFirmware(Firmware):
-    """As ``Firmware``; and ``pages`` are capability pages as a device gave them, by (type, current).
+    """A firmware with ``pages``, capability pages as a device gave them, by (type, current).
 
-    What the profile says of the general page by name it says itself, the rest comes from the page. Pages of other
-    types can be set as a driver likes and last until the next session.
+    Fields of the general page that the profile names come from the profile, the others from the page. Pages of other
+    types can be set without a check and last until the next session.
     """
 
     __slots__ = ("_ids", "_pages", "_set")
@@ -60,7 +64,7 @@ class LoadableFirmware(Firmware):
     ) -> None:
         super().__init__(profile, functions, offer_vhca_id=offer_vhca_id)
         self._pages = dict(pages or {})
-        #: what SET_HCA_CAP set: type → page
+        #: pages that SET_HCA_CAP set, by type
         self._set: dict[int, bytes] = {}
         self._ids = 0
 
@@ -99,13 +103,12 @@ class LoadableFirmware(Firmware):
         if current:
             given = self._set.get(kind, given)
         if s.booting or kind == CapType.GENERAL:
-            # Firmware itself refuses what comes too early, and says what it knows by name
             answer = query_hca_cap(s, c) if not s.booting else _too_early(s)
             return Answer(c.opcode, data=GENERAL.patch(given, self._own(answer.data)))
         return Answer(c.opcode, data=given)
 
     def _set_cap(self, s: State, x: Submitted) -> list[Effect]:
-        """What has no name is taken as it comes where the page is a real device's; the rest is ``Firmware``'s."""
+        """Keep the fields that have no name, where the page is a real device's; ``Firmware`` checks the others."""
         c = x.command
         kind = c.op_mod >> 1
         if len(c.data) != CAP_PAGE or c.op_mod & CAP_CURRENT:
@@ -126,11 +129,11 @@ class LoadableFirmware(Firmware):
         return effects
 
     def _own(self, page: bytes) -> dict[str, int]:
-        """The fields of a general page that the profile says itself."""
+        """Return the fields of a general page that the profile names."""
         return {name: value for name, value in read_general(page).items() if name in self._state.device.max}
 
     def clone(self) -> LoadableFirmware:
-        """A firmware of its own in the same state."""
+        """Return an independent copy in the same state."""
         new = LoadableFirmware.__new__(LoadableFirmware)
         plain = super().clone()
         new._state, new._static, new._offences = plain._state, plain._static, plain._offences
@@ -138,7 +141,7 @@ class LoadableFirmware(Firmware):
         return new
 
     def key(self) -> bytes:
-        """As ``Firmware``'s, and what was set and made."""
+        """As ``Firmware.key``, with the pages set and the ids given out."""
         return super().key() + repr((sorted(self._set.items()), self._ids)).encode()
 
 

@@ -1,8 +1,7 @@
-"""Commands that have nothing to do with pages and that a driver sends on its way: done, with fresh ids.
+"""Commands that have nothing to do with pages: they are answered OK, with fresh ids and without effect.
 
-Numbers and names are those of ``enum`` in Linux's ``mlx5_ifc.h``. Nothing is looked at and nothing is remembered: a
-driver that asks for what it made gets zeros. Those that Linux 6.12 and 7.2 send for a network interface, and that they
-find the ids where they look for them, ``tests/vm`` holds.
+Numbers and names are those of ``enum`` in Linux's ``mlx5_ifc.h``. Queries answer zeros. ``tests/vm`` checks that Linux
+6.12 and 7.2 send no others for a network interface, and find the ids where they read them.
 """
 
 from __future__ import annotations
@@ -201,7 +200,7 @@ OTHER: Mapping[int, str] = MappingProxyType(
 )
 
 QUERY_ESW_FUNCTIONS = 0x740
-#: what makes something, and says by which number it goes
+#: prefixes of commands that create an object and answer its id
 _MAKES = ("CREATE_", "ALLOC_")
 #: ids have 24 bits in most answers (``*_out``: 0x48:24), 32 from 0x40 on in the rest
 MOST_IDS = (1 << 24) - 1
@@ -210,16 +209,16 @@ _ESW_FUNCTIONS = 0x400 // 8 - 8
 
 
 def makes(opcode: int) -> bool:
-    """Its answer names something new by an id."""
+    """Return whether the command creates an object, whose id the answer names."""
     return OTHER[opcode].startswith(_MAKES)
 
 
 def done(c: Command, fresh: int) -> Answer:
-    """The answer of plain success; ``fresh`` is the id of what the command made."""
+    """Return the answer OK; ``fresh`` is the id of the object that the command created."""
     return Answer(c.opcode, data=fresh.to_bytes(4, "big") + bytes(4) if makes(c.opcode) else b"")
 
 
 def esw_functions(c: Command, vfs: int, total_vfs: int) -> Answer:
-    """QUERY_ESW_FUNCTIONS: the host has so many VFs on, of so many (``host_params_context``)."""
+    """Return the answer to QUERY_ESW_FUNCTIONS: VFs enabled, and in all (``host_params_context``)."""
     head = bytes(8) + bytes(2) + vfs.to_bytes(2, "big") + total_vfs.to_bytes(2, "big")
     return Answer(c.opcode, data=head.ljust(_ESW_FUNCTIONS, b"\0"))

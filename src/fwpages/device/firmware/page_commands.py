@@ -1,8 +1,8 @@
-"""QUERY_PAGES and MANAGE_PAGES as firmware executes them (PROTOCOL.md, "Commands")."""
+"""QUERY_PAGES and MANAGE_PAGES as firmware executes them."""
 
 from __future__ import annotations
 
-from fwpages.device.firmware import demand as appetite
+from fwpages.device.firmware import demand
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.pages.words import many
@@ -12,23 +12,16 @@ from fwpages.prm.opcodes import ManagePages, QueryPages
 
 
 def query_pages(s: State, c: Command) -> Answer:
-    """Boot and init pages are the supplier's own and asked for in its start; regular ones are anybody's."""
-    if c.op_mod == QueryPages.REGULAR:
-        slot = s.page_owner(c)
-        count = appetite.outstanding(s, slot)
-        appetite.answered(s, slot)
-    elif c.op_mod in (QueryPages.BOOT, QueryPages.INIT):
-        s.require(c, Phase.STARTING)
-        slot = s.page_owner(c)
-        if slot:
-            raise RefusedError(
-                OffenceName.BAD_PARAMETER, f"boot and init pages are the supplier's own, not {s.identity(slot)}'s"
-            )
-        if s.booting and c.op_mod == QueryPages.INIT:
-            raise RefusedError(OffenceName.WRONG_STATE, f"init pages asked about, {s.startup_need} boot pages missing")
-        count = s.startup_need if s.booting or c.op_mod == QueryPages.INIT else 0
-    else:
-        raise RefusedError(OffenceName.BAD_OP_MOD, f"QUERY_PAGES with op_mod {c.op_mod:#x}")
+    """Answer which function needs how many pages: boot and init pages are the supplier's own, regular ones anyone's."""
+    match c.op_mod:
+        case QueryPages.REGULAR:
+            slot = s.page_owner(c)
+            count = demand.outstanding(s, slot)
+            demand.answered(s, slot)
+        case QueryPages.BOOT | QueryPages.INIT:
+            slot, count = 0, _startup_pages(s, c)
+        case _:
+            raise RefusedError(OffenceName.BAD_OP_MOD, f"QUERY_PAGES with op_mod {c.op_mod:#x}")
     who = s.identity(slot)
     assert who is not None
     named = who.fields
@@ -37,8 +30,22 @@ def query_pages(s: State, c: Command) -> Answer:
     return Answer(c.opcode, fields={**named, "num_pages": count})
 
 
+def _startup_pages(s: State, c: Command) -> int:
+    """Return the boot or init pages that the start still needs; init pages can be asked about after boot pages."""
+    s.require(c, Phase.STARTING)
+    slot = s.page_owner(c)
+    if slot:
+        owner = s.identity(slot)
+        raise RefusedError(OffenceName.BAD_PARAMETER, f"boot and init pages are the supplier's own, not {owner}'s")
+    if c.op_mod == QueryPages.INIT:
+        if s.booting:
+            raise RefusedError(OffenceName.WRONG_STATE, f"init pages asked about, {s.startup_need} boot pages missing")
+        return s.startup_need
+    return s.startup_need if s.booting else 0
+
+
 def manage_pages(s: State, c: Command) -> Answer:
-    """GIVE, TAKE or CANT_GIVE, by op_mod."""
+    """Execute GIVE, TAKE or CANT_GIVE, by op_mod."""
     if c.op_mod not in (ManagePages.GIVE, ManagePages.TAKE, ManagePages.CANT_GIVE):
         raise RefusedError(OffenceName.BAD_OP_MOD, f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
     if c.op_mod != ManagePages.GIVE and c.pas.size:
@@ -49,12 +56,12 @@ def manage_pages(s: State, c: Command) -> Answer:
         return Answer(c.opcode)
     if c.op_mod == ManagePages.TAKE:
         return _take(s, c, slot)
-    appetite.refused(s.functions[slot])
+    demand.refused(s.functions[slot])
     return Answer(c.opcode)
 
 
 def _give(s: State, c: Command, slot: int) -> None:
-    """Accepted up to what firmware wants for the function: all of them, or none."""
+    """Accept all pages, or none: at most as many as firmware wants for the function."""
     s.require(c, Phase.STARTING, Phase.WORKING)
     n = c["input_num_entries"]
     if n != c.pas.size:
@@ -66,14 +73,14 @@ def _give(s: State, c: Command, slot: int) -> None:
         raise RefusedError(OffenceName.UNREQUESTED_GIVE, f"{many(n)}, {wanted} wanted")
     s.store.give(s.user(slot), c.pas)
     if s.phase is Phase.WORKING:
-        appetite.given(s.functions[slot], n)
+        demand.given(s.functions[slot], n)
 
 
 def _take(s: State, c: Command, slot: int) -> Answer:
-    """While the HCA works firmware lets go of what it asked back; before INIT_HCA and after TEARDOWN_HCA, of all."""
+    """Return pages: while the HCA works those asked back, before INIT_HCA and after TEARDOWN_HCA any."""
     f, held = s.functions[slot], s.held(slot)
     free = f.asked_back if s.phase is Phase.WORKING else held
     n = min(c["input_num_entries"], s.device.profile.take_limit, free)
     pages = s.take(slot, n)
-    appetite.taken(f, n, held - n)
+    demand.taken(f, n, held - n)
     return Answer(c.opcode, fields={"output_num_entries": n}, pas=pages)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fwpages.pages.space import Indices
 
-#: which pages firmware returns first: the latest given, the earliest, or pages from all over, the same on every run
+#: the pages that firmware returns first: the latest given, the earliest, or scattered ones, the same on every run
 Order: TypeAlias = Literal["lifo", "fifo", "shuffled"]
 
 #: indices of pages, 4 bytes each: a store's index space has less than 2^31 of them
@@ -28,12 +28,12 @@ class PageOrder:
         self._buffer = _NONE
         self._head = 0
         self.size = 0
-        #: how many of the earliest belong to a life of the function that is over: they are returned first
+        #: how many of the earliest were given before the function was disabled or reset: they are returned first
         self.leaving = 0
 
     @property
     def content(self) -> Packed:
-        """What is on the stack, the earliest first; a view that the next change makes stale."""
+        """The indices, the earliest first; a view that the next change makes stale."""
         return self._buffer[self._head : self._head + self.size]
 
     def push(self, index: Indices | Packed) -> None:
@@ -73,7 +73,7 @@ class PageOrder:
         return out
 
     def _pick(self, at: Indices) -> Indices:
-        """Take out what lies at these positions; what is left at the end moves into the holes before it."""
+        """Remove the indices at these positions; those left at the end move into the gaps."""
         content, keep = self.content, self.size - at.size
         out = content[at].astype(np.int64)
         left = np.ones(at.size, np.bool_)
@@ -86,7 +86,7 @@ class PageOrder:
         return self.pop(self.size, "fifo")
 
     def copy(self) -> PageOrder:
-        """A stack of its own with the same content."""
+        """Return an independent copy."""
         new = PageOrder()
         new._buffer, new.size, new.leaving = self.content.copy(), self.size, self.leaving
         return new
@@ -104,7 +104,7 @@ def _scattered(size: int, n: int, salt: int) -> Indices:
 
 
 def _mix(x: int) -> int:
-    """64 bits that look like chance and depend on every bit of ``x`` (the splitmix64 finalizer)."""
+    """Return 64 pseudo-random bits that depend on every bit of ``x`` (the splitmix64 finalizer)."""
     x = (x + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ x >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF

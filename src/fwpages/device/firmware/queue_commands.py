@@ -1,4 +1,4 @@
-"""UARs and event queues, and the commands that firmware has nothing to say to but OK."""
+"""The commands for UARs and event queues, and those that firmware only answers with OK."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LOG_EQ_SIZE = 22
 FIRST_UAR = 16
 #: enough for any driver's start; with the pages before them they make 4 MiB
 MOST_UARS = 1024 - FIRST_UAR
-#: bytes of the answers that carry data of no interest here (Linux: ``query_adapter_out``)
+#: bytes of the answer to QUERY_ADAPTER (Linux: ``query_adapter_out``)
 ADAPTER_SIZE = 256
 
 
@@ -28,14 +28,14 @@ def _lowest_free(taken: set[int], most: int, what: str, first: int = 1) -> int:
 
 
 def alloc_uar(s: State, c: Command) -> Answer:
-    """The lowest free UAR."""
+    """Allocate the lowest free UAR."""
     uar = _lowest_free(s.uars, MOST_UARS, "UARs", FIRST_UAR)
     s.uars.add(uar)
     return Answer(c.opcode, fields={"uar": uar})
 
 
 def dealloc_uar(s: State, c: Command) -> Answer:
-    """Refused while an EQ rings its doorbell there."""
+    """Free a UAR; refused while an EQ has its doorbell there."""
     uar = c["uar"]
     if uar not in s.uars:
         raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"UAR {uar:#x}")
@@ -46,7 +46,7 @@ def dealloc_uar(s: State, c: Command) -> Answer:
 
 
 def create_eq(s: State, c: Command) -> Answer:
-    """An event queue; the one whose bitmask has PAGE_REQUEST takes the page requests, those waiting included."""
+    """Create an event queue; the one whose bitmask has PAGE_REQUEST takes page requests, pending ones included."""
     uar, mask, log_size = c["uar_page"], c["event_bitmask_0"], c["log_eq_size"]
     if uar not in s.uars:
         raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"UAR {uar:#x}")
@@ -66,7 +66,7 @@ def create_eq(s: State, c: Command) -> Answer:
 
 
 def destroy_eq(s: State, c: Command) -> Answer:
-    """No event comes any more, and its memory is the driver's."""
+    """Destroy an event queue; its memory is the driver's again."""
     eq = s.eqs.pop(c["eq_number"], None)
     if eq is None:
         raise RefusedError(OffenceName.UNKNOWN_RESOURCE, f"EQ {c['eq_number']}")
@@ -75,15 +75,15 @@ def destroy_eq(s: State, c: Command) -> Answer:
 
 
 def access_reg(_s: State, c: Command) -> Answer:
-    """Registers of no interest here: read as zero, written without effect."""
+    """Read any register as zero, and write it without effect."""
     return Answer(c.opcode, data=bytes(len(c.data)))
 
 
 def query_adapter(_s: State, c: Command) -> Answer:
-    """An adapter that says nothing about itself."""
+    """Answer an adapter description of zeros."""
     return Answer(c.opcode, data=bytes(ADAPTER_SIZE))
 
 
 def done(_s: State, c: Command) -> Answer:
-    """OK, and nothing more."""
+    """Answer OK and do nothing."""
     return Answer(c.opcode)

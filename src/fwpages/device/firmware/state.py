@@ -1,4 +1,4 @@
-"""Everything that a firmware remembers, and who is meant by the numbers in a command."""
+"""The state of a firmware, and the functions that the numbers in its commands name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fwpages.prm.opcodes import opcode_name
 
 
 class Phase(StrEnum):
-    """Where a session is (PROTOCOL.md, "Life of a session")."""
+    """The phase of a session."""
 
     OFF = "off"
     #: ENABLE_HCA done
@@ -34,8 +34,9 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What does not change: the profile, the functions, the maximum capabilities, when the mode is switched, and which
-    number the supplier's own function has until then.
+    """The constant part of a firmware: profile, functions, maximum capabilities, and assumptions about the switch.
+
+    ``switch_at_init`` and ``boot_function`` are as in ``Firmware``.
     """
 
     profile: Profile
@@ -45,7 +46,7 @@ class Device:
     boot_function: int = 0
 
     def max_page(self, slot: int) -> bytes:
-        """The maximum general capabilities of a function: for another than the supplier, its vhca_id."""
+        """Return the maximum general capabilities of a function: for another than the supplier only its vhca_id."""
         return general({**(self.max if slot == 0 else {}), "vhca_id": self.roster.specs[slot].vhca_id})
 
 
@@ -54,7 +55,7 @@ class EqContext:
     """An event queue as CREATE_EQ described it: its events, its UAR, and where it lies and rings.
 
     ``pas`` are I/O addresses of pages of ``page_size`` bytes, ``vector`` is the interrupt (``intr``). Firmware itself
-    looks at ``mask`` and ``uar``, and keeps pages out of the memory: the rest is for whoever carries its events.
+    uses ``mask`` and ``uar``, and keeps lent pages out of this memory; a link uses the rest to deliver events.
     """
 
     mask: int
@@ -66,7 +67,7 @@ class EqContext:
 
     @property
     def blocks(self) -> PageArray:
-        """The addresses of the 4 KiB blocks that its entries fill; behind the last of 64 bits comes 0."""
+        """The addresses of the 4 KiB blocks that its entries fill, uint64; the address after 2^64 - 4096 is 0."""
         each = max(1, min(EQE_SIZE << self.log_size, self.page_size) // PAGE_SIZE)
         found: PageArray = np.array(self.pas, np.uint64).repeat(each)
         found += np.tile(np.arange(each, dtype=np.uint64) * np.uint64(PAGE_SIZE), len(self.pas))
@@ -75,7 +76,7 @@ class EqContext:
 
 @dataclass(slots=True)
 class State:
-    """What changes. ``eqs``: the event queues by number. ``noted``: offences of the input in execution."""
+    """The changing part of a firmware. ``noted``: offences of the input that is being executed."""
 
     device: Device
     store: Store
@@ -91,7 +92,7 @@ class State:
     noted: list[Offence] = field(default_factory=list)
 
     def copy(self) -> State:
-        """A state of its own."""
+        """Return an independent copy."""
         return State(
             self.device,
             self.store.copy(),
@@ -106,42 +107,42 @@ class State:
         )
 
     def identity(self, slot: int) -> Identity | None:
-        """How page commands name this function now; None for an SPF and for what nobody enables in FUNC_ID mode."""
+        """Return the function's name in page commands now; None where the mode has none for it."""
         return self.device.roster.specs[slot].identity(self.mode)
 
     def home(self, slot: int) -> int:
-        """Where a function's wants are kept: in VHCA_ID mode with the function whose vhca_id it reuses."""
+        """Return the slot that keeps a function's demand: in VHCA_ID mode the first function with its vhca_id."""
         roster = self.device.roster
         return slot if self.mode is Mode.FUNC_ID else roster.by_vhca_id[roster.specs[slot].vhca_id]
 
     def user(self, home: int) -> int:
-        """The slot that goes by the name of ``home`` now: what is given under that name is its own."""
+        """Return the slot that uses the name of ``home`` now: pages given under that name are its own."""
         return self.users.get(home, home)
 
-    def lives(self, home: int) -> tuple[int, ...]:
-        """The slots whose pages go by this name, in the order in which they return them: who has it now, last."""
+    def slots_named(self, home: int) -> tuple[int, ...]:
+        """Return the slots whose pages have this name, in the order of return: the present user last."""
         if self.mode is Mode.FUNC_ID or home not in self.device.roster.sharing:
             return (home,)
         user = self.user(home)
         return (*(n for n in self.device.roster.sharing[home] if n != user), user)
 
     def held(self, home: int) -> int:
-        """How many pages firmware has under the name of ``home``."""
-        return sum(self.store.held(n) for n in self.lives(home))
+        """Return how many pages firmware has under the name of ``home``."""
+        return sum(self.store.held(n) for n in self.slots_named(home))
 
     def take(self, home: int, n: int) -> PageArray:
-        """Let go of ``n`` of the pages under the name of ``home``, at most what there are: of lives before first."""
+        """Let go of at most ``n`` pages under the name of ``home``, those of earlier users first; return them."""
         parts: list[PageArray] = []
-        for slot in self.lives(home):
+        for slot in self.slots_named(home):
             parts.append(self.store.take(slot, n))
             n -= parts[-1].size
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @property
     def startup_need(self) -> int:
-        """Pages that the supplier itself must still be given before it can go on with its start: boot, then init.
+        """The pages that the supplier's own function still needs before its start can go on: boot, then init.
 
-        What it holds counts, so pages that a driver takes back again in an aborted start are asked for anew.
+        Pages that it holds count, so those that a driver takes back in an aborted start are needed again.
         """
         if self.phase is not Phase.STARTING:
             return 0
@@ -150,7 +151,7 @@ class State:
 
     @property
     def booting(self) -> bool:
-        """Started, and boot pages are missing."""
+        """The session has started and boot pages are missing."""
         return self.phase is Phase.STARTING and self.store.held(0) < self.device.profile.boot_pages
 
     @property
@@ -159,11 +160,14 @@ class State:
         return next((n for n, eq in self.eqs.items() if eq.mask >> EventType.PAGE_REQUEST & 1), None)
 
     def page_owner(self, c: Command) -> int:
-        """The slot that a page command names in the current mode; ``identity-mode`` or ``unknown-function``."""
+        """Return the slot that a page command names in the current mode; RefusedError as ``owner``."""
         return self.owner(c["function_id"], ec=bool(c["embedded_cpu_function"]))
 
     def owner(self, number: int, *, ec: bool) -> int:
-        """The slot that these two fields name in the current mode; ``identity-mode`` or ``unknown-function``."""
+        """Return the slot that these fields name in the current mode.
+
+        RefusedError ``identity-mode`` or ``unknown-function``.
+        """
         roster = self.device.roster
         if self.mode is Mode.FUNC_ID:
             own = (number, ec) == (self.device.boot_function, roster.specs[0].ec)
@@ -177,7 +181,7 @@ class State:
         return slot
 
     def eswitch_owner(self, c: Command) -> int:
-        """The slot that ENABLE_HCA, QUERY_HCA_CAP and their like name: by vhca_id, function_id or vport number."""
+        """Return the slot that ENABLE_HCA, QUERY_HCA_CAP and their like name: by vhca_id, function_id or vport."""
         number, roster = c["function_id"], self.device.roster
         ec = bool(c.fields.get("embedded_cpu_function") or c.fields.get("ec_vf_function"))
         by_vhca_id = c.fields.get("function_id_type")  # ALLOC_SF and DEALLOC_SF have no such field
@@ -188,11 +192,11 @@ class State:
         else:
             slot = roster.by_vhca_id.get(number)
         if slot is None or roster.specs[slot].type is FunctionType.UNKNOWN:
-            way = "vhca_id" if by_vhca_id else "function_id"
-            raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with {way} {number:#x}, ec {int(ec)}")
+            kind = "vhca_id" if by_vhca_id else "function_id"
+            raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with {kind} {number:#x}, ec {int(ec)}")
         return slot
 
     def require(self, c: Command, *phases: Phase) -> None:
-        """``wrong-state`` unless the session is in one of these phases."""
+        """Raise RefusedError ``wrong-state`` unless the session is in one of these phases."""
         if self.phase not in phases:
             raise RefusedError(OffenceName.WRONG_STATE, f"{opcode_name(c.opcode)} in phase {self.phase}")

@@ -1,7 +1,9 @@
-"""Which pages firmware holds, and for which function. Pages are 4 KiB; any addresses may come.
+"""The pages that firmware holds, by function. Pages are 4 KiB; any addresses may come.
 
 Functions are *slots*, small numbers that stay the same when the identity mode changes: the device's own boot pages,
-given as function 0, are found under its vhca_id because the name of slot 0 changed, not because pages moved.
+given as function 0, are found under its vhca_id because the name of slot 0 changed, not because pages moved. Each slot
+has its pages in a ``PageOrder``; a tag for each page, found by its address, says which slot has it. So a page given
+twice, or named twice in one command, is found without a search.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ def _some(addresses: PageArray) -> str:
 
 
 class Store:
-    """Pages by slot. ``slots`` functions, and one slot more for what a closed session left behind (``keep``).
+    """Pages by slot: of ``slots`` functions, and in one slot more those that closed sessions left behind (``keep``).
 
-    Memory that event queues lie in is marked too: it is no page of anybody's, and cannot be given.
+    The memory of event queues is marked too: it belongs to no function and cannot be given.
     """
 
     __slots__ = ("_order", "_seed", "_shared", "_space", "_stacks", "_tags")
@@ -57,15 +59,15 @@ class Store:
         return self.addresses(-1)
 
     def held(self, slot: int) -> int:
-        """How many pages this function holds."""
+        """Return how many pages this function holds."""
         return self._stacks[slot].size
 
     def addresses(self, slot: int) -> PageArray:
-        """The pages that this function holds, shape (held,), in the order in which the store keeps them."""
+        """Return the pages that this function holds, uint64, shape (held,), in the order in which the store keeps them."""
         return self._space.address(self._stacks[slot].content.astype(np.int64))
 
     def give(self, slot: int, addresses: PageArray) -> None:
-        """These pages are firmware's now.
+        """Take these pages, uint64 addresses, for a function.
 
         RefusedError ``bad-address``, ``given-twice``, ``memory-in-use``, ``repeated-page`` or ``too-scattered`` where
         one of them cannot be: then none is taken.
@@ -79,7 +81,7 @@ class Store:
         self._stacks[slot].push(index)
 
     def occupy(self, addresses: PageArray) -> None:
-        """An event queue lies in these pages from now on.
+        """Mark these pages as the memory of an event queue.
 
         RefusedError ``bad-address``, ``memory-in-use``, ``repeated-page`` or ``too-scattered`` where it cannot.
         """
@@ -91,24 +93,24 @@ class Store:
         self._put(index, addresses, self._queue)
 
     def vacate(self, addresses: PageArray) -> None:
-        """The queue that lay in these pages is gone."""
+        """Mark these pages as no event queue's any more."""
         self._forget(self._space.index(addresses))
 
     def take(self, slot: int, n: int) -> PageArray:
-        """Let go of ``n`` of this function's pages, at most what it holds, and say which."""
+        """Let go of at most ``n`` of this function's pages and return their addresses."""
         stack = self._stacks[slot]
         return self._forget(stack.pop(min(n, stack.size), self._order, self._seed << 16 | slot))
 
     def release(self, slot: int) -> int:
-        """Let go of all of this function's pages; how many they were."""
+        """Let go of all of this function's pages and return how many they were."""
         return self._forget(self._stacks[slot].clear()).size
 
     def retire(self, slot: int) -> None:
-        """The function's life is over: what it holds now is returned before anything that it is given later."""
+        """Mark the function's pages as left over: they are returned before any that it is given later."""
         self._stacks[slot].leaving = self._stacks[slot].size
 
     def keep(self) -> None:
-        """All pages become kept ones: they belong to a session that is over, and to no function."""
+        """Make all pages kept ones: of a session that is over, and of no function."""
         kept = len(self._stacks) - 1
         for stack in self._stacks[:-1]:
             if stack.size:
@@ -118,7 +120,7 @@ class Store:
                 self._stacks[-1].push(index)
 
     def check(self, queued: int = 0) -> None:
-        """Each page is in one stack, the one that its tag names; ``queued`` are queues'. Raises FirmwareError."""
+        """Check that each page is in the one stack that its tag names; ``queued`` pages are queues'. FirmwareError."""
         counts = self._tags.counts()
         if counts.pop(self._queue, 0) != queued:
             raise FirmwareError(f"the event queues lie in {many(queued)}, and the store's tags say otherwise")
@@ -130,7 +132,7 @@ class Store:
             raise FirmwareError(f"the store has pages tagged for slots that do not exist: {counts}")
 
     def copy(self) -> Store:
-        """A store of its own with the same pages. The tags are copied when either of the two changes first."""
+        """Return an independent copy. The tags are copied when one of the two changes first."""
         new = Store.__new__(Store)
         new._order, new._seed = self._order, self._seed
         new._space, new._tags = self._space.copy(), self._tags
@@ -139,7 +141,7 @@ class Store:
         return new
 
     def state(self) -> bytes:
-        """Pages by slot in their order, as bytes: equal stores, equal bytes, whatever came before."""
+        """Return the pages by slot in their order, as bytes: equal for equal stores, whatever their history."""
         sizes = np.array([(s.size, s.leaving) for s in self._stacks], np.int64)
         return sizes.tobytes() + b"".join(self.addresses(i).tobytes() for i, s in enumerate(self._stacks) if s.size)
 
@@ -154,7 +156,7 @@ class Store:
             raise RefusedError(OffenceName.MEMORY_IN_USE, f"an event queue lies in {_some(addresses)}")
 
     def _put(self, index: Indices, addresses: PageArray, tag: int) -> None:
-        """Tag all of these; ``repeated-page``, and nothing changed, where one is named twice."""
+        """Tag all of these; RefusedError ``repeated-page``, and nothing changed, where one is named twice."""
         self._own()
         first = self._firsts(index)
         if first is not None and not first.all():
@@ -164,7 +166,7 @@ class Store:
         self._tags.put(index, tag)
 
     def _own(self) -> None:
-        """Before a change: tags of our own."""
+        """Copy shared tags before a change."""
         if self._shared:
             self._tags, self._shared = self._tags.copy(), False
 
@@ -175,7 +177,7 @@ class Store:
         return self._space.address(index)
 
     def _index(self, addresses: PageArray) -> Indices:
-        """The index of each of them, with room made for those that are new."""
+        """Return the index of each address and make room for those that are new."""
         index = self._space.index(addresses)
         outside = index < 0
         if addresses.all() and not outside.any():
@@ -198,12 +200,12 @@ class Store:
         return index
 
     def _room(self, index: Indices) -> None:
-        """Tags up to the highest of these, not for whole regions: a small world's states are small then."""
+        """Reserve tags up to the highest of these, not for whole regions: so the states of small worlds stay small."""
         need = int(index.max(initial=-1)) + 1
         if need > self._tags.size:
             self._own()
             self._tags.reserve(need)
 
     def _firsts(self, index: Indices) -> Mask | None:
-        """Which of them occur for the first time; None where they ascend, so that none can repeat."""
+        """Return a mask of those that occur for the first time; None where they ascend, so that none can repeat."""
         return None if (index[1:] > index[:-1]).all() else self._tags.firsts(index)

@@ -1,4 +1,4 @@
-"""The configuration space of a PCI Express function: which bits are what, which a driver may change, which clear.
+"""The configuration space of a PCI Express function: its registers, and the bits that a driver may write or clear.
 
 Offsets and bits are those of the PCI Local Bus and PCI Express Base specifications. Registers are little-endian.
 """
@@ -39,7 +39,7 @@ _BY_PROFILE = {
 
 @dataclass(frozen=True, slots=True)
 class PciIdentity:
-    """What a function says it is: an Ethernet controller of this vendor and device id."""
+    """The identity of a function: an Ethernet controller of this vendor and device id."""
 
     device_id: int
     vendor_id: int = VENDOR_MELLANOX
@@ -48,13 +48,13 @@ class PciIdentity:
 
 
 def identity_of(profile: Profile) -> PciIdentity:
-    """The PCI identity of a device with this profile; one that is nobody's says that it is a ConnectX-7."""
+    """Return the PCI identity of a device with this profile; ConnectX-7 or BlueField-3 for an unknown profile."""
     return PciIdentity(_BY_PROFILE.get(profile.name, BLUEFIELD3 if profile.ecpf else CONNECTX7))
 
 
 @dataclass(frozen=True, slots=True)
 class MsixPlace:
-    """Where in BAR 0 the MSI-X table (16 bytes a vector) and the pending bits lie."""
+    """The offsets in BAR 0 of the MSI-X table (16 bytes a vector) and of the pending bits."""
 
     vectors: int
     table: int
@@ -62,7 +62,7 @@ class MsixPlace:
 
 
 class ConfigSpace:
-    """4096 bytes with a mask of what may be written and of what a written 1 clears.
+    """4096 bytes, each with a mask of the bits that can be written and of those that a written 1 clears.
 
     With ``vfs`` it has a capability for so many virtual functions. While ``extended`` is off, extended capabilities
     read as zeros.
@@ -93,7 +93,7 @@ class ConfigSpace:
         self._put(STATUS, 2, 0x0010, 0, 0xF900)
         self._put(0x08, 4, 0x020000 << 8 | i.revision)
         self._put(0x0C, 1, 0, 0xFF)
-        # 64 bits, prefetchable; what is not writable tells the size
+        # 64 bits, prefetchable; the bits that cannot be written give the size
         self._put(BAR0, 8, 0xC, (1 << 64) - bar_size)
         self._put(0x2C, 2, i.vendor_id)
         self._put(0x2E, 2, i.subsystem_id)
@@ -123,20 +123,20 @@ class ConfigSpace:
         self._put(MSIX + 0x08, 4, m.pending)
 
     def reset(self) -> None:
-        """As after power-on."""
+        """Set all registers as after power-on."""
         self._bytes[:] = self._initial
 
     def read(self, offset: int, length: int) -> bytes:
-        """These bytes."""
+        """Return these bytes."""
         end = offset + length if self.extended else min(offset + length, EXTENDED)
         return bytes(self._bytes[offset:end]).ljust(length, b"\0")
 
     def word(self, offset: int) -> int:
-        """The 16-bit register at this offset."""
+        """Return the 16-bit register at this offset."""
         return int.from_bytes(self._bytes[offset : offset + 2], "little")
 
     def write(self, offset: int, data: bytes) -> bool:
-        """Change what may be changed. True where a function-level reset was asked for, which is the caller's to do."""
+        """Write the writable bits. Return whether a function-level reset was asked for, which is left to the caller."""
         at = range(offset, offset + len(data))
         for n, new in zip(at, data, strict=True):
             mask, old = self._mask[n], self._bytes[n]

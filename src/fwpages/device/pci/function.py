@@ -1,7 +1,7 @@
-"""The PCI function of a device as a pure state machine: accesses in, effects out.
+"""The PCI function of a device as a state machine without I/O: accesses in, effects out.
 
-It answers for the configuration space and, in BAR 0, for the MSI-X table and its pending bits. The rest of BAR 0 (the
-initialization segment, the doorbells in UAR pages) is the command queue's: ``owns`` tells them apart.
+It has the configuration space and, in BAR 0, the MSI-X table and its pending bits. The rest of BAR 0 (the
+initialization segment, the doorbells in UAR pages) belongs to the command queue; ``owns`` distinguishes them.
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ PciEffect: TypeAlias = Interrupt | FunctionReset
 class PciFunction:
     """One function with ``vectors`` MSI-X vectors.
 
-    With ``client_masks`` whoever carries the accesses keeps the vector table itself, as QEMU does, and never writes it
-    here: then the table does not hold an interrupt back. With ``vfs`` it has SR-IOV. Accesses must lie within their
-    region.
+    With ``client_masks`` the client keeps the vector table itself, as QEMU does, and never writes it here: then the
+    table holds no interrupt back. With ``vfs`` it has SR-IOV. Accesses must lie within their region.
     """
 
     def __init__(self, identity: PciIdentity, vectors: int = 64, *, client_masks: bool = False, vfs: int = 0) -> None:
@@ -71,7 +70,7 @@ class PciFunction:
 
     @property
     def memory_space(self) -> bool:
-        """BAR 0 answers."""
+        """BAR 0 is enabled."""
         return bool(self._config.word(COMMAND) & MEMORY_SPACE)
 
     @property
@@ -80,35 +79,35 @@ class PciFunction:
         return self._config.word(MSIX_CONTROL) & (MSIX_ENABLE | MSIX_MASK_ALL) == MSIX_ENABLE
 
     def config_read(self, offset: int, length: int) -> bytes:
-        """Bytes of the configuration space."""
+        """Return bytes of the configuration space."""
         return self._config.read(offset, length)
 
     def config_write(self, offset: int, data: bytes) -> list[PciEffect]:
-        """A driver writes the configuration space. A function-level reset has happened when this returns."""
+        """Write the configuration space, including the function-level reset that a write may ask for."""
         if self._config.write(offset, data):
             self.reset()
             return [FunctionReset()]
         return self._due()
 
     def show_extended(self, *, shown: bool) -> None:
-        """Extended capabilities are seen, or read as zeros."""
+        """Show extended capabilities, or let them read as zeros."""
         self._config.extended = shown
 
     def owns(self, offset: int) -> bool:
-        """This offset of BAR 0 is this object's to answer for."""
+        """Return whether this offset of BAR 0 is in the MSI-X table or its pending bits."""
         return self._msix.owns(offset)
 
     def bar_read(self, offset: int, length: int) -> bytes:
-        """Bytes of BAR 0 that ``owns`` claims."""
+        """Return bytes of BAR 0 that ``owns`` claims."""
         return self._msix.read(offset, length)
 
     def bar_write(self, offset: int, data: bytes) -> list[PciEffect]:
-        """A driver writes bytes of BAR 0 that ``owns`` claims."""
+        """Write bytes of BAR 0 that ``owns`` claims."""
         self._msix.write(offset, data)
         return self._due()
 
     def interrupt(self, vector: int) -> list[PciEffect]:
-        """The device has something to say on this vector: now, or once it is unmasked. None that is not there."""
+        """Raise the interrupt of this vector, now or once it is unmasked; nothing for a vector that does not exist."""
         if not 0 <= vector < self.vectors:
             return []
         if self.msix_enabled and self.bus_master and (self._client_masks or not self._msix.masked(vector)):
@@ -117,12 +116,12 @@ class PciFunction:
         return []
 
     def reset(self) -> None:
-        """As after power-on."""
+        """Reset the function as at power-on."""
         self._config.reset()
         self._msix.reset()
 
     def stop_master(self) -> None:
-        """Bus mastering is off until the driver turns it on again."""
+        """Turn bus mastering off; the driver may turn it on again."""
         self._config.write(COMMAND, (self._config.word(COMMAND) & ~BUS_MASTER).to_bytes(2, "little"))
 
     def _due(self) -> list[PciEffect]:

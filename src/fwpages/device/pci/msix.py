@@ -22,12 +22,12 @@ class MsixTable:
         self.reset()
 
     def reset(self) -> None:
-        """All vectors masked, none pending."""
+        """Mask all vectors and drop pending ones."""
         self._entries = bytearray(struct.pack("<IIII", 0, 0, 0, _MASKED) * self.place.vectors)
         self._pending.clear()
 
     def owns(self, offset: int) -> bool:
-        """This offset of BAR 0 is the table's or the pending bits'."""
+        """Return whether this offset of BAR 0 is in the table or the pending bits."""
         return self._in_table(offset) or self._in_pending(offset)
 
     def _in_table(self, offset: int) -> bool:
@@ -41,7 +41,7 @@ class MsixTable:
         return (self.place.vectors + 63) // 64 * 8
 
     def read(self, offset: int, length: int) -> bytes:
-        """What lies there; zeros behind the end."""
+        """Return these bytes of BAR 0; zeros beyond the end of the table or of the pending bits."""
         if self._in_table(offset):
             at = offset - self.place.table
             return bytes(self._entries[at : at + length]).ljust(length, b"\0")
@@ -50,7 +50,7 @@ class MsixTable:
         return bits[at : at + length].ljust(length, b"\0")
 
     def write(self, offset: int, data: bytes) -> None:
-        """Change entries by whole aligned words, as the specification has it; pending bits cannot be written."""
+        """Write entries by whole aligned words, as the specification requires; pending bits are read-only."""
         at = offset - self.place.table
         if not self._in_table(offset) or at % 4 or len(data) % 4 or at + len(data) > len(self._entries):
             return
@@ -63,15 +63,15 @@ class MsixTable:
             self._entries[at + n : at + n + 4] = word.to_bytes(4, "little")
 
     def masked(self, vector: int) -> bool:
-        """This vector is masked by its own entry."""
+        """Return whether the vector's own entry masks it."""
         return bool(self._entries[vector * ENTRY_SIZE + _CONTROL] & _MASKED)
 
     def hold(self, vector: int) -> None:
-        """It was raised, and has to wait."""
+        """Make this vector pending."""
         self._pending.add(vector)
 
     def due(self, *, everything: bool) -> tuple[int, ...]:
-        """Vectors that wait and are masked no more (or ``everything`` that waits); they wait no longer."""
+        """Return the pending vectors that are not masked (or ``everything``), sorted; they are pending no longer."""
         found = tuple(sorted(v for v in self._pending if everything or not self.masked(v)))
         self._pending.difference_update(found)
         return found

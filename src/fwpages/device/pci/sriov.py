@@ -1,8 +1,8 @@
 """The SR-IOV capability of a physical function (PCI Express Base, "Single Root I/O Virtualization").
 
-Its virtual functions are nobody's but the driver's of the physical one, who switches them on: no driver can load on
-them. Somebody else has to be there with a configuration space of their own, at the numbers that ``OFFSET`` and
-``STRIDE`` tell: function 0 of device 1, 2, 3 … on the same bus. Below a root port no one looks there by himself.
+The driver of the physical function enables its virtual functions, but no driver can load on them: the server has no
+configuration space for them. A virtual machine that needs them must have devices at the numbers that ``OFFSET`` and
+``STRIDE`` give: function 0 of devices 1, 2, 3 … on the same bus. Below a root port Linux does not scan these by itself.
 """
 
 from __future__ import annotations
