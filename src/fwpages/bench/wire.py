@@ -16,7 +16,7 @@ from fwpages.device import Completed, Effect, Firmware, Input, Phase, Submitted
 from fwpages.host import Send
 from fwpages.link.memory import Memory
 from fwpages.link.queue.device import QueueDevice
-from fwpages.link.queue.driver import Came, QueueHost
+from fwpages.link.queue.driver import Completion, QueueHost
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -69,7 +69,7 @@ class Wire:
         self.driver.ring(SLOT)
         self.device.step(0.0)
         (came,) = self.driver.poll()
-        assert isinstance(came, Came)
+        assert isinstance(came, Completion)
         assert came.answer is not None
         assert came.answer.ok
         return came.answer

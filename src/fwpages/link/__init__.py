@@ -1,1 +1,1 @@
-"""What joins a host to a device."""
+"""The links that join a host to a device."""

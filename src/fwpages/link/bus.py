@@ -1,4 +1,4 @@
-"""What carries bytes between a device and the host's memory."""
+"""DMA between a device and the host's memory."""
 
 from __future__ import annotations
 

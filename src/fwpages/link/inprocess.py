@@ -1,8 +1,19 @@
 """A host and a firmware in one process: no wire, no threads, virtual time. DMA memory is addresses only.
 
-The runner owns the clock. It feeds inputs in the order in which they came about, events before the answer that the
-device gave after them, and moves time on only when nothing else is left to do. A tap is told of what comes from the
-device when the host is fed with it: in between, the host may have done something that it would not have done after it.
+Theory of operation. ``InProcess`` owns the clock and two queues: inputs for the device and for the host. ``feed``
+feeds the host at once and carries out its effects: a command goes into the device's queue, unless a fault of the link
+decides another fate for it; a chunk of memory is mapped. ``step`` takes one input from a queue, the host's first. When
+both are empty, ``wake`` advances the time to the next deadline of either side. So inputs arrive in the order of their
+causes, an event before the answer that the device gave after it, and time passes only when nothing else is left to do.
+A command takes ``LATENCY`` virtual seconds.
+
+What the device answers or raises enters the host's queue together with a function that shows it to the tap. It is
+called when the host is fed: a trace then has events and answers in the order in which the host took notice of them.
+
+With ``checked`` all invariants are checked after every input: those of both sides, that no page which firmware holds is
+free on the host's side, and, with nothing in flight and no fault, that both name the same pages for each function.
+
+``link.queue.inprocess`` overrides the four small methods that put bytes in between.
 """
 
 from __future__ import annotations
@@ -61,7 +72,7 @@ LATENCY = 0.0005
 
 
 class StuckError(RuntimeError):
-    """The life does not come to rest: more steps than any life of its size needs. Our own bug."""
+    """The run does not come to rest within the limit of steps: our own bug."""
 
 
 class InProcess:
@@ -69,8 +80,8 @@ class InProcess:
 
     ``now`` is virtual seconds; ``submitted`` counts commands, ``requests`` page requests.
 
-    With ``checked`` every invariant is looked at after every input, which costs a pass over all pages each time.
-    ``on_event`` is told of what the host reports (Done and Finding) as it happens.
+    With ``checked`` every invariant is checked after every input, which costs a pass over all pages each time.
+    ``on_event`` is called with each Done and Finding of the host and each page request.
     """
 
     def __init__(
@@ -97,24 +108,24 @@ class InProcess:
         self.excused: list[tuple[int, Offence, str]] = []
         self.events: list[Done | Finding] = []
         self._on_event = on_event
-        self._flying: dict[int, Send] = {}
+        self._in_flight: dict[int, Send] = {}
         self._to_device: deque[DeviceInput] = deque()
-        #: each with how a tap is told of it; what ``feed`` itself tells needs nothing more
+        #: each with a function that shows it to the tap; None where ``feed`` does so
         self._to_host: deque[tuple[HostInput, Callable[[], None] | None]] = deque()
 
     @property
     def idle(self) -> bool:
-        """Nothing is on its way in either direction."""
+        """Nothing is pending in either direction."""
         return not self._to_device and not self._to_host
 
     @property
     def deadline(self) -> float | None:
-        """When one of the two wants to be woken if nothing comes."""
+        """The next deadline of the two sides; None where neither has one."""
         return min((t for t in (self.host.deadline, self.firmware.deadline) if t is not None), default=None)
 
     @property
     def took(self) -> tuple[str, ...]:
-        """The faults that took effect, of the device and of the link."""
+        """The names of the faults that took effect, of the device and of the link."""
         inner = self.firmware.took if isinstance(self.firmware, FaultyFirmware) else ()
         return (*inner, *self.faults.took)
 
@@ -125,7 +136,7 @@ class InProcess:
         return (*inner, *self.faults.missed)
 
     def feed(self, x: HostInput) -> None:
-        """Feed the host now; what follows from it is carried out by ``step``. Raises Misuse as the host does."""
+        """Feed the host now; ``step`` carries out what follows. Raises Misuse as the host does."""
         session, waiting = self.host.session.number, [f for f in self.host.flights.values() if not f.overdue]
         effects = self.host.feed(self.now, x)
         match x:
@@ -142,22 +153,22 @@ class InProcess:
                     if f.deadline <= self.now:
                         self._note(session, "given-up", "no answer in its time", f.id)
         self._perform(effects)
-        self._look()
+        self._check_if_asked()
 
     def _note(self, session: int, what: str, detail: str, id: int | None = None) -> None:  # noqa: A002
         if self.tap is not None:
             self.tap.link(self.now, session, what, detail, id)
 
     def stir(self, x: Want | ResetFunction) -> None:
-        """Something happens inside the device."""
+        """Let a function want pages, or reset it."""
         self._feed_device(x)
 
     def step(self) -> bool:
-        """Carry out one thing that is due; False when nothing is on its way."""
+        """Carry out one pending input; return False when nothing is pending."""
         if self._to_host:
-            x, tell = self._to_host.popleft()
-            if tell is not None:
-                tell()
+            x, show = self._to_host.popleft()
+            if show is not None:
+                show()
             self.feed(x)
         elif self._to_device:
             self._feed_device(self._to_device.popleft())
@@ -166,7 +177,7 @@ class InProcess:
         return True
 
     def wake(self) -> bool:
-        """Nothing is on its way: move time to the next deadline and wake whose it is. False when there is none."""
+        """Advance time to the next deadline and wake its owner; return False when there is no deadline."""
         due = self.deadline
         if due is None:
             return False
@@ -178,7 +189,7 @@ class InProcess:
         return True
 
     def run_until_idle(self, limit: int = 10_000_000) -> None:
-        """Go on until nothing is on its way and the host waits for nothing. StuckError after ``limit`` steps."""
+        """Run until nothing is pending and no deadline is set. StuckError after ``limit`` steps."""
         for _ in range(limit):
             if not self.step() and not self.wake():
                 return
@@ -191,7 +202,7 @@ class InProcess:
             match e:
                 case Send():
                     self.submitted += 1
-                    self._flying[e.id] = e
+                    self._in_flight[e.id] = e
                     if self.tap is not None:
                         self.tap.submit(self.now, e.session, e.id, e.slot, e.command)
                     self._carry(e)
@@ -208,7 +219,7 @@ class InProcess:
                     if self.faults.reset():
                         self._to_device.append(DeviceReset())
                 case Done() | Finding():
-                    self._tell(e)
+                    self._report(e)
 
     def _carry(self, e: Send) -> None:
         fate = self.faults.command(e.command)
@@ -219,25 +230,25 @@ class InProcess:
         if fate is not Fate.DROPPED:
             self._ring(e)
         if fate is not Fate.CARRIED:
-            del self._flying[e.id]
+            del self._in_flight[e.id]
             self._to_host.append((Aborted(e.session, e.id, "given up by the link"), None))
 
-    # what a link with a wire does in its own way: this one has neither memory nor bytes
+    # a link with a wire overrides these: this one has neither memory nor bytes
 
     def _lend(self, e: Map, at: int | None) -> None:
-        """A chunk was mapped at ``at``, or could not be."""
+        """Provide the memory of a chunk that was mapped at ``at``; None where it was not."""
 
     def _withdraw(self, e: Unmap) -> None:
-        """A range is unmapped."""
+        """Withdraw the memory of a range."""
 
     def _write(self, e: Send) -> None:
-        """A command is put where the device will look for it."""
+        """Write a command where the device looks for it."""
 
     def _ring(self, e: Send) -> None:
-        """The device is told of it."""
+        """Hand the command over to the device."""
         self._to_device.append(Submitted(e.id, e.command, e.command.reply_length))
 
-    def _tell(self, e: Done | Finding | Raised) -> None:
+    def _report(self, e: Done | Finding | Raised) -> None:
         if not isinstance(e, Raised):
             self.events.append(e)
         if self._on_event is not None:
@@ -252,14 +263,14 @@ class InProcess:
             self.firmware.check()
 
     def _arrived(self, e: DeviceEffect) -> None:
-        """What the device did reaches this side."""
+        """Take an effect of the device to the host's side."""
         session = self.host.session.number
         match e:
             case Completed():
                 self._completed(e)
             case Raised():
                 self.requests += 1
-                self._tell(e)
+                self._report(e)
                 self._to_host.append((PageRequest(session, e.event), partial(self._show_event, session, e)))
             case ResetDone():
                 self._to_host.append((Fenced(Proof.FUNCTION_LEVEL_RESET), None))
@@ -271,12 +282,12 @@ class InProcess:
                     self.excused.append((session, e, fault))
 
     def _completed(self, e: Completed) -> None:
-        sent = self._flying.get(e.id)
+        sent = self._in_flight.get(e.id)
         if sent is None:
-            return  # the link has given this command up: its answer does not get through
+            return  # the link has given this command up and drops its answer
         for answer in self.faults.answers(e.answer):
             self._to_host.append((Answered(sent.session, e.id, answer), partial(self._show_answer, sent, answer)))
-        del self._flying[e.id]
+        del self._in_flight[e.id]
 
     def _show_event(self, session: int, e: Raised) -> None:
         if self.tap is not None:
@@ -288,23 +299,23 @@ class InProcess:
         elif self.tap is not None:
             self.tap.complete(self.now, sent.session, sent.id, answer, sent.command.reply_length)
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- invariants ---------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check_if_asked(self) -> None:
         if self.checked:
             self.check()
 
     def check(self) -> None:
-        """The invariants of both sides, and where nothing is in flight or doubtful, that they agree on every page."""
+        """Check the invariants of both sides, and, with nothing in flight, that they agree on every page."""
         self.host.check()
         self.safe()
         if self.idle and not self.host.flights and not self.took:
             self.agree()
 
     def safe(self) -> None:
-        """Nothing that firmware really holds is free on the host's side, whatever either of them says.
+        """Check that no page which firmware really holds is free on the host's side; CustodyError.
 
-        Raises CustodyError. Memory that is not mapped any more counts as free.
+        Memory that is not mapped any more counts as free.
         """
         for who, pages in self.firmware.holds().items():
             free = int(np.count_nonzero(self.host.is_free(pages)))
@@ -312,7 +323,7 @@ class InProcess:
                 raise CustodyError(f"firmware holds {many(pages.size)} for {who}, the host says that {free} are free")
 
     def agree(self) -> None:
-        """Host and firmware name the same set of pages for each function. Raises CustodyError."""
+        """Check that host and firmware name the same set of pages for each function; CustodyError."""
         mine = self.host.held()
         if mine is None:
             return

@@ -1,7 +1,7 @@
-"""DMA memory within one process: what a host maps for a device, by I/O address. It is a ``Bus``.
+"""DMA memory within one process: the memory that a host maps for a device, by I/O address. It is a ``Bus``.
 
-Two kinds of ranges. *Lent* ones are as large as a host's pages and mostly never touched: a page of theirs exists from
-its first write. *Solid* ones are one array, which the host looks at and writes in place (queues, mailboxes).
+There are two kinds of ranges. *Lent* ones are as large as a host's pages and mostly never accessed: a page of theirs is
+made at its first write. *Solid* ones are one array, which the host reads and writes in place (queues, mailboxes).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Range:
     pages: dict[int, Bytes] = field(default_factory=dict)
 
     def at(self, iova: int, length: int, *, make: bool) -> list[Bytes]:
-        """Views of these bytes, a page each in a lent range; of a page that does not exist, zeros that nobody keeps."""
+        """Return views of these bytes, one a page in a lent range; zeros, and nothing kept, for a page not made yet."""
         if self.solid is not None:
             return [self.solid[iova - self.start : iova - self.start + length]]
         out = []
@@ -57,7 +57,7 @@ class Memory:
 
     @property
     def mapped(self) -> int:
-        """Bytes that are mapped."""
+        """The number of bytes mapped."""
         return sum(r.end - r.start for r in self._ranges)
 
     def map(self, iova: int, length: int, *, solid: bool = False) -> None:
@@ -72,15 +72,16 @@ class Memory:
 
     def unmap(self, iova: int, length: int) -> None:
         """Unmap whole ranges. ValueError where the range cuts one in two, or something in it is not mapped."""
-        inside = [r for r in self._ranges if r.start < iova + length and r.end > iova]
-        if any(r.start < iova or r.end > iova + length for r in inside):
+        end = iova + length
+        inside = [r for r in self._ranges if r.start < end and r.end > iova]
+        if inside and (inside[0].start < iova or inside[-1].end > end):
             raise ValueError(f"{length:#x} bytes at {iova:#x} cut a mapping in two")
         if sum(r.end - r.start for r in inside) != length:
             raise ValueError(f"{length:#x} bytes at {iova:#x}: a part of it is not mapped")
         self._ranges = [r for r in self._ranges if r not in inside]
 
     def _parts(self, iova: int, length: int) -> list[tuple[_Range, int, int]]:
-        """The ranges that hold these bytes: range, address and length of each part. BusError where one is missing."""
+        """Return range, address and length of each part of these bytes. BusError where one is not mapped."""
         if iova < 0 or length < 0:
             raise BusError(f"{length} bytes at {iova:#x}: no such range")
         out = []
@@ -96,7 +97,7 @@ class Memory:
         return out
 
     def _whole(self, iova: int, length: int) -> Bytes | None:
-        """These bytes in place where they are of one solid range, which most accesses are of."""
+        """Return these bytes in place where they are of one solid range, as in most accesses; else None."""
         n = bisect_right(self._ranges, iova, key=_start) - 1
         r = self._ranges[n] if n >= 0 else None
         if r is None or r.solid is None or iova + length > r.end:
@@ -124,7 +125,7 @@ class Memory:
                 done += v.size
 
     def view(self, iova: int, length: int) -> Bytes:
-        """These bytes in place, shape (length,), writable. BusError unless they are of one solid range or one page."""
+        """Return these bytes in place, shape (length,), writable. BusError unless of one solid range or one page."""
         parts = self._parts(iova, length)
         views = parts[0][0].at(iova, length, make=True) if len(parts) == 1 else []
         if len(views) != 1:
@@ -132,9 +133,9 @@ class Memory:
         return views[0]
 
     def blocks(self, iova: int, count: int, stride: int, length: int) -> Bytes | None:
-        """``count`` pieces of ``length`` bytes, ``stride`` (which may be negative) apart, in place: (count, length).
+        """Return ``count`` pieces of ``length`` bytes, ``stride`` apart, in place: shape (count, length).
 
-        None where they are not of one solid range. This is what makes ``link.blocks`` fast.
+        ``stride`` may be negative. None where they are not of one solid range. ``link.queue.blocks`` is fast by this.
         """
         low, high = min(iova, iova + (count - 1) * stride), max(iova, iova + (count - 1) * stride) + length
         n = bisect_right(self._ranges, low, key=_start) - 1

@@ -1,4 +1,4 @@
-"""What a link shows to whoever watches: every command, answer and event, and what happened to the link itself."""
+"""The interface of a watcher of a link: it is shown every command, answer and event, and events of the link itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tap(Protocol):
         """A page request reached the host."""
 
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """Something happened beside the commands and events.
+        """Something happened to the link.
 
         ``reset`` asked for, ``fenced``, ``lost``, ``back``, ``health`` (a fatal syndrome). Of command ``id``:
         ``aborted`` by the link, ``garbled`` (its answer was none to it), ``given-up`` (the host waits no longer).

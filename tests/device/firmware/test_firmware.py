@@ -143,7 +143,7 @@ def test_offences_are_bounded(small: Profile) -> None:
 
 def test_check_finds_what_cannot_be(opened: Driver) -> None:
     for slot, field, words in (
-        (1, "told", "told"),
+        (1, "announced", "announced"),
         (1, "asked_back", "asked back"),
     ):
         fw = opened.fw.clone()

@@ -17,7 +17,7 @@ from fwpages.link.memory import Memory
 from fwpages.link.queue.bar import BAR_SIZE, Identity, uar_at
 from fwpages.link.queue.blocks import read_blocks
 from fwpages.link.queue.device import Entry, QueueDevice, Seen
-from fwpages.link.queue.driver import BASE, Came, QueueHost, Requested
+from fwpages.link.queue.driver import BASE, Completion, QueueHost, RaisedRequest
 from fwpages.link.queue.offences import BY_STATUS, WireOffence
 from fwpages.prm.delivery import Delivery
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, encode_doorbell
@@ -64,7 +64,7 @@ class Rig:
         self.ids += 1
         self.driver.submit(Send(1, self.ids, slot, c))
 
-    def carry(self, slot: int = 0) -> list[Came | Requested]:
+    def carry(self, slot: int = 0) -> list[Completion | RaisedRequest]:
         self.driver.ring(slot)
         while self.device.step(0.0):
             pass
@@ -72,7 +72,7 @@ class Rig:
 
     def run(self, c: Command, slot: int = 0) -> Answer:
         self.send(c, slot)
-        came = [x for x in self.carry(slot) if isinstance(x, Came)]
+        came = [x for x in self.carry(slot) if isinstance(x, Completion)]
         assert len(came) == 1
         assert came[0].answer is not None
         return came[0].answer
@@ -110,7 +110,7 @@ def test_a_command_is_executed_once_the_doorbell_rings() -> None:
     rig.driver.ring(0)
     assert [rig.device.pending, rig.device.step(0.0), rig.device.pending] == [True, True, False]
     (came,) = rig.driver.poll()
-    assert came == Came(1, 1, Answer(Opcode.ENABLE_HCA))
+    assert came == Completion(1, 1, Answer(Opcode.ENABLE_HCA))
     assert rig.firmware.phase is Phase.STARTING
     assert [type(x) for x in rig.seen] == [Submitted, Completed]
     assert entry_is_signed(rig.driver.entry(0).tobytes())
@@ -150,14 +150,14 @@ def test_the_first_event_queue_is_made_without_an_event_and_heard_of_from_then_o
     assert rig.interrupts == [7]
     assert rig.driver.poll() == [], "what comes by event is not looked for"
     (came,) = rig.driver.interrupt(7)
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     # and the command that takes the queue away is completed without it
     rig.send(Command(Opcode.DESTROY_EQ, fields={"eq_number": eqn}))
     rig.driver.ring(0)
     rig.device.step(0.0)
     assert rig.interrupts == [7]
     (came,) = rig.driver.poll()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
 
 
 def test_a_page_request_is_handed_out_before_a_completion_that_came_after_it() -> None:
@@ -170,7 +170,7 @@ def test_a_page_request_is_handed_out_before_a_completion_that_came_after_it() -
     rig.device.step(0.0)
     assert rig.interrupts[-2:] == [3, 2]
     heard = rig.driver.interrupt(2)
-    assert [type(x) for x in heard] == [Requested, Came]
+    assert [type(x) for x in heard] == [RaisedRequest, Completion]
     assert rig.driver.interrupt(3) == [], "it was read already"
     assert any(isinstance(x, Raised) for x in rig.seen)
 
@@ -180,7 +180,7 @@ def test_a_wanting_device_without_a_queue_is_not_heard() -> None:
     rig.device.stir(0.0, Want("self", 5))
     assert rig.offences == []
     rig.eq(1 << EventType.PAGE_REQUEST, 501)
-    assert [type(x) for x in rig.driver.recover()] == [Requested], "firmware tells once it can"
+    assert [type(x) for x in rig.driver.recover()] == [RaisedRequest], "firmware tells once it can"
 
 
 # -- the segment ------------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_what_cannot_be_read_is_not_executed_and_says_why(name: str, checksum: i
     rig.send(big)
     spoil(name, rig.driver, rig.driver.slots[0])
     (came,) = rig.carry()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     raw = rig.driver.entry(0).tobytes()
     assert raw[63] >> 1 == STATUS[name]
     assert entry_is_signed(raw)
@@ -372,7 +372,7 @@ def test_a_command_too_short_for_its_fields_is_answered_as_such() -> None:
     rig.send(Command(Opcode.QUERY_PAGES, QueryPages.INIT))
     _patch(rig, input_length=8)
     (came,) = rig.carry()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is not None
     assert came.answer.status == Status.BAD_INP_LEN
     assert [o.name for o in rig.offences] == ["bad-input-length"]
@@ -406,7 +406,7 @@ def test_signatures_are_not_looked_at_while_not_asked_for() -> None:
     rig.send(rig.pages(100, 3))
     spoil("entry-signature", rig.driver, rig.driver.slots[0])
     (came,) = rig.carry()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is not None
     assert came.answer.ok
 
@@ -425,7 +425,7 @@ def test_a_signed_answer_that_was_changed_on_its_way_is_no_answer() -> None:
     rig.device.step(0.0)
     rig.driver.slots[0].reply[4, 7] ^= 1
     (came,) = rig.driver.poll()
-    assert came == Came(1, rig.ids, None, "the answer's signature is wrong")
+    assert came == Completion(1, rig.ids, None, "the answer's signature is wrong")
 
 
 # -- event queues -----------------------------------------------------------------------------------------------------
@@ -485,7 +485,7 @@ def test_output_mailboxes_that_go_away_while_the_command_is_executed() -> None:
 
     rig.device.firmware = _Like(rig.firmware, late)  # type: ignore[assignment]
     (came,) = rig.carry()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is None, "what was executed is not known"
     assert [o.name for o in rig.offences] == ["dma-fault"]
 

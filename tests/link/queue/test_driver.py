@@ -9,7 +9,7 @@ import pytest
 
 from fwpages.host import Send
 from fwpages.link.memory import Memory
-from fwpages.link.queue.driver import BASE, Came, QueueHost, Requested, Seen, WireError
+from fwpages.link.queue.driver import BASE, Completion, DriverEvent, QueueHost, RaisedRequest, WireError
 from fwpages.prm.delivery import Delivery
 from fwpages.prm.eq import encode_command_event, with_owner
 from fwpages.prm.event import EventType, PageRequestEvent, encode_page_request
@@ -182,7 +182,7 @@ def test_nothing_is_heard_before_the_entry_comes_back() -> None:
     rig.send()
     assert rig.driver.poll() == rig.driver.recover() == []
     rig.answer(Answer(ISSI.opcode, fields={"current_issi": 1}))
-    assert rig.driver.poll() == [Came(1, 1, Answer(ISSI.opcode, fields=_issi(1)))]
+    assert rig.driver.poll() == [Completion(1, 1, Answer(ISSI.opcode, fields=_issi(1)))]
     assert rig.driver.poll() == rig.driver.recover() == []
 
 
@@ -196,7 +196,7 @@ def test_delivery_status(status: Delivery) -> None:
     rig.send()
     rig.answer(Answer(ISSI.opcode), delivery_status=status)
     (came,) = rig.driver.poll()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     if status is Delivery.FW_ERR:
         assert (came.answer, came.why) == (None, "firmware error (0x6)")
     else:
@@ -217,7 +217,7 @@ def test_an_answer_after_a_reset_is_recognised_by_its_token() -> None:
     rig.driver.reset()
     rig.send(session=2)
     rig.answer(Answer(ISSI.opcode), slot=4)
-    assert rig.driver.poll() == [Came(1, late, Answer(ISSI.opcode, fields=_issi(0)))]
+    assert rig.driver.poll() == [Completion(1, late, Answer(ISSI.opcode, fields=_issi(0)))]
     assert rig.driver.poll() == []
 
 
@@ -228,7 +228,7 @@ def test_a_late_answer_in_a_slot_that_has_another_command_is_told_apart() -> Non
     rig.driver.reset()
     rig.send(slot=4, session=2)
     rig.memory.write(BASE + 4 * 64, CMDQ_ENTRY.patch(old, {"ownership": 0}))
-    assert [x.id for x in rig.driver.poll() if isinstance(x, Came)] == [late]
+    assert [x.id for x in rig.driver.poll() if isinstance(x, Completion)] == [late]
     assert list(rig.driver.slots) == [4]
 
 
@@ -245,10 +245,10 @@ def test_events_come_before_the_completions_that_were_seen_with_them() -> None:
     rig.mmio.written.clear()
     seen = rig.driver.interrupt(1)
     assert seen[:2] == [
-        Requested(1, 2, PageRequestEvent(0x2A, 5)),
-        Requested(1, 2, PageRequestEvent(0x2A, -5)),
+        RaisedRequest(1, 2, PageRequestEvent(0x2A, 5)),
+        RaisedRequest(1, 2, PageRequestEvent(0x2A, -5)),
     ]
-    assert [x.id for x in seen[2:] if isinstance(x, Came)] == [rig.ids]
+    assert [x.id for x in seen[2:] if isinstance(x, Completion)] == [rig.ids]
     assert sorted(rig.mmio.written) == [(0x10040, bytes.fromhex("01000001")), (0x10040, bytes.fromhex("02000002"))]
     assert rig.driver.interrupt(5) == []
 
@@ -256,13 +256,13 @@ def test_events_come_before_the_completions_that_were_seen_with_them() -> None:
 def test_a_queue_is_read_lap_after_lap() -> None:
     rig = Rig()
     rig.eq(1 << EventType.PAGE_REQUEST, 2, 1)
-    got: list[Seen] = []
+    got: list[DriverEvent] = []
     for n in range(200):
         rig.post(1, n, encode_page_request(PageRequestEvent(1, n)))
         if n % 7 == 0:
             got += rig.driver.interrupt(1)
     got += rig.driver.interrupt(1)
-    assert [x.event.num_pages for x in got if isinstance(x, Requested)] == list(range(200))
+    assert [x.event.num_pages for x in got if isinstance(x, RaisedRequest)] == list(range(200))
 
 
 def test_completions_that_nobody_waits_for() -> None:
@@ -299,14 +299,14 @@ def test_signatures_follow_what_is_negotiated() -> None:
     assert (column(rig.driver.slots[0].request, "ctrl_signature") != 0).all()
     rig.answer(Answer(cap.opcode))
     (came,) = rig.driver.poll()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is None, "the answer's entry was not signed"
     rig.driver.reset()
     rig.send(cap)
     raw = rig.memory.read(BASE, 64)
     rig.memory.write(BASE, _signed_back(raw))
     (came,) = rig.driver.poll()
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is not None
     states = [rig.driver.signatures]
     rig.send(ISSI, session=2)

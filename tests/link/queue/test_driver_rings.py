@@ -107,15 +107,15 @@ def test_the_doorbell_says_how_far_it_was_read_in_24_bits(index: int, data: str)
 
 def test_a_queue_is_stirred_from_its_first_entry_until_the_device_is_told() -> None:
     rig = Rig(6)
-    states = [rig.ring.stirred]
+    states = [rig.ring.unacknowledged]
     rig.read()
-    states.append(rig.ring.stirred)
+    states.append(rig.ring.unacknowledged)
     rig.raised(0)
     rig.read()
     rig.read()
-    states.append(rig.ring.stirred)
+    states.append(rig.ring.unacknowledged)
     rig.ring.doorbell()
-    assert [*states, rig.ring.stirred] == [False, False, True, False]
+    assert [*states, rig.ring.unacknowledged] == [False, False, True, False]
 
 
 def test_a_queue_takes_the_events_of_its_mask_alone() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from fwpages.device import Completed, Phase, PlannedFault, Want, faulty
-from fwpages.link.queue.driver import Came
+from fwpages.link.queue.driver import Completion
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, encode_doorbell
 from fwpages.prm.event import EventType
 from fwpages.prm.message import Answer, Command
@@ -43,7 +43,7 @@ def test_it_is_completed_by_an_event(command: Command) -> None:
     assert rig.interrupts == [2]
     assert rig.driver.poll() == [], "the driver's end waits for the event, as Linux does"
     (came,) = rig.driver.interrupt(2)
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer == Answer(Opcode.TEARDOWN_HCA, fields={"state": 0})
     assert rig.offences == []
 
@@ -106,7 +106,7 @@ def test_a_refused_one_leaves_the_queues() -> None:
     rig.send(TEARDOWN)
     ring(rig)
     (came,) = rig.driver.interrupt(2)
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
     assert came.answer is not None
     assert not came.answer.ok
     assert rig.run(Command(Opcode.QUERY_ADAPTER)).ok
@@ -125,7 +125,7 @@ def test_a_late_answer_finds_its_queue() -> None:
     rig.device.tick(due)
     assert rig.interrupts == [2]
     (came,) = rig.driver.interrupt(2)
-    assert isinstance(came, Came)
+    assert isinstance(came, Completion)
 
 
 def test_the_slot_of_a_command_under_way() -> None:

@@ -61,7 +61,7 @@ class Function:
     ``activated``: ENABLE_HCA came for it after that.
 
     ``wanted`` pages are not given yet; ``announced`` of them are known to the driver, by an event or an answer.
-    ``unneeded`` of the announced ones are not needed any more: the request stands, and the pages that it brings are asked back.
+    ``unneeded`` of the announced ones are not needed any more: the request stands, and what it brings is asked back.
     ``asked_back`` pages are what a TAKE returns; events announced ``announced_back`` of them.
     """
 

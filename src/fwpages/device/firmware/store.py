@@ -63,7 +63,7 @@ class Store:
         return self._stacks[slot].size
 
     def addresses(self, slot: int) -> PageArray:
-        """Return the pages that this function holds, uint64, shape (held,), in the order in which the store keeps them."""
+        """Return the pages that this function holds, uint64, shape (held,), in the order of the store."""
         return self._space.address(self._stacks[slot].content.astype(np.int64))
 
     def give(self, slot: int, addresses: PageArray) -> None:

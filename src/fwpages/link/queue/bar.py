@@ -1,8 +1,8 @@
-"""BAR 0 as a device keeps it: what a driver reads there, and what its writes mean.
+"""BAR 0 as a device keeps it: the registers that a driver reads, and the effects of its writes.
 
-The initialization segment lies at 0. UAR ``n``, as ALLOC_UAR gives it, is the 4 KiB page at ``n`` * 4096; numbers start
-at ``FIRST_UAR``. The pages between belong to the PCI function (MSI-X table and pending bits), which answers for them
-itself. The whole is ``BAR_SIZE`` bytes.
+The initialization segment lies at 0. UAR ``n``, as ALLOC_UAR answers it, is the 4 KiB page at ``n`` * 4096; numbers
+start at ``FIRST_UAR``. The pages between belong to the PCI function (MSI-X table and pending bits). The BAR has
+``BAR_SIZE`` bytes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from fwpages.prm.segment import (
 
 UAR_SIZE = 4096
 BAR_SIZE = (FIRST_UAR + MOST_UARS) * UAR_SIZE
-#: bytes of one access of a processor that are looked at; longer ones are taken apart by whoever serves them
+#: bytes of a register
 _WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a device says of itself in the segment: firmware version, and whether it is an embedded CPU's."""
+    """The constant fields of the segment: firmware version, embedded CPU, and the size of the command queue."""
 
     fw_rev: tuple[int, int, int] = (28, 39, 1002)
     embedded_cpu: bool = False
@@ -38,7 +38,7 @@ class Identity:
 
 
 class Segment:
-    """The initialization segment. Reading the health counter moves it on: firmware counts as long as it lives."""
+    """The initialization segment. Each read of the health counter advances it: firmware counts while it runs."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -47,7 +47,7 @@ class Segment:
         self.reset()
 
     def reset(self) -> None:
-        """As after power-on: no command queue."""
+        """Reset as at power-on: no command queue."""
         i = self.identity
         major, minor, sub = i.fw_rev
         self._bytes = bytearray(
@@ -67,16 +67,16 @@ class Segment:
 
     @property
     def queue(self) -> int:
-        """I/O address of the command queue; 0 while the driver has not said."""
+        """The I/O address of the command queue; 0 while the driver has written none."""
         return queue_address(self.word("cmdq_phy_addr_63_32"), self.word("cmdq_phy_addr_31_12"))
 
     @property
     def interface(self) -> int:
-        """What the driver has set ``nic_interface`` to."""
+        """The value of ``nic_interface``, which the driver writes."""
         return field_of(self.word("nic_interface"), "nic_interface")
 
     def word(self, name: str) -> int:
-        """The 32-bit word that this field lies in."""
+        """Return the 32-bit word that contains this field."""
         at = word_at(name)
         return int.from_bytes(self._bytes[at : at + _WORD], "big")
 
@@ -86,7 +86,7 @@ class Segment:
         self._bytes[at : at + _WORD] = with_field(self.word(name), name, value).to_bytes(_WORD, "big")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the segment; zeros behind its end."""
+        """Return bytes of the segment; zeros beyond its end."""
         at = word_at("health_counter")
         if offset <= at < offset + length:
             self._beats = (self._beats + 1) & 0xFFFFFF
@@ -94,7 +94,7 @@ class Segment:
         return bytes(self._bytes[offset : offset + length]).ljust(length, b"\0")
 
     def write_queue(self, offset: int, word: int) -> None:
-        """A write to one of the two words of the queue's address; the log sizes stay as the device has them."""
+        """Write one of the two words of the queue's address; the log sizes are read-only."""
         if offset == word_at("cmdq_phy_addr_63_32"):
             self.set("cmdq_phy_addr_63_32", word)
             return
@@ -102,16 +102,16 @@ class Segment:
         self.set("nic_interface", field_of(word, "nic_interface"))
 
     def disable(self) -> None:
-        """The interface is off until the driver writes the queue's address again."""
+        """Disable the interface until the driver writes the queue's address again."""
         self.set("nic_interface", NicInterface.DISABLED)
 
 
 def in_segment(offset: int) -> bool:
-    """This offset of BAR 0 is the segment's."""
+    """Return whether this offset of BAR 0 is in the segment."""
     return 0 <= offset < SEGMENT_SIZE
 
 
 def uar_at(offset: int) -> tuple[int, int] | None:
-    """The UAR that this offset of BAR 0 lies in, and the offset in its page; None where there is none."""
+    """Return the UAR at this offset of BAR 0 and the offset in its page; None where there is none."""
     number, inside = divmod(offset, UAR_SIZE)
     return (number, inside) if FIRST_UAR <= number < FIRST_UAR + MOST_UARS else None

@@ -1,7 +1,7 @@
-"""Many equal pieces of memory over a bus at once: what a chain of mailboxes is, seen from the device.
+"""Equal pieces of memory at equal distances, read and written over a bus at once: the mailboxes of a chain.
 
-A bus that has the memory at hand may offer ``blocks(iova, count, stride, length)``, a writable ``uint8`` array of shape
-(count, length) in place, or None where it cannot. Any other bus is read and written piece by piece.
+A bus over memory that this process can address may offer ``blocks(iova, count, stride, length)``: a writable ``uint8``
+array of shape (count, length) in place, or None where it cannot. Any other bus is read and written piece by piece.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fwpages.link.bus import Bus, BusError
 
 Rows = npt.NDArray[np.uint8]
 
-#: a run whose pieces lie at most this far apart is read with what is between them
+#: pieces that lie at most this far apart are read together with the bytes between them
 NEAR = 4096
 
 
@@ -54,7 +54,7 @@ def read_blocks(bus: Bus, iova: int, stride: int, out: Rows) -> None:
 
 
 def write_blocks(bus: Bus, iova: int, stride: int, rows: Rows) -> None:
-    """Write each row, shape (n, length), to its place, and nothing between them. BusError where one cannot be."""
+    """Write each row, shape (n, length), to its place and nothing between. BusError where one cannot be written."""
     count, length = rows.shape
     here = _in_place(bus, iova, count, stride, length)
     if here is not None:

@@ -1,11 +1,22 @@
 """The device's end of the command queue: reads commands from the driver's memory, has the firmware execute them, and
 writes answers and events there.
 
-It is in ``link`` and not in ``device`` because it moves bytes: what firmware does with a command does not depend on how
-the command came. It knows no driver: a ``Bus`` to the driver's memory, a way to raise an interrupt, and accesses to
-BAR 0 are all that it is given, so that the driver may be in this process or in a virtual machine. It believes nothing
-that it reads: whatever is wrong with a queue, an entry, a chain or a doorbell ends in a delivery status or in a
-``WireOffence``, never in an exception.
+Theory of operation. ``QueueDevice`` gets a ``Bus`` to the driver's memory, a function that raises an interrupt, and the
+accesses to BAR 0. So the driver may be in this process or in a virtual machine. It is in ``link`` and not in ``device``
+because it moves bytes: what firmware does with a command does not depend on how the command came.
+
+A write to the command doorbell only notes the slots. ``step`` executes one of them: it reads the entry and follows both
+mailbox chains, decodes the command, and feeds the firmware. Nothing that it reads is trusted: a fault in a queue, an
+entry, a chain or a doorbell ends in a delivery status or in a ``WireOffence``, never in an exception.
+
+The firmware's effects are carried out in their order. For an answer: write its mailboxes, then the entry with the
+ownership bit cleared, then post a completion event. For a page request: post an event, or count it where there is no
+event queue. A queue that a command creates can take the events of that same command; one that it destroys still can
+until all effects are carried out. The completion of TEARDOWN_HCA goes to the queue that it ends: Linux shuts down with
+its queues in place and waits for that event.
+
+Commands that a reset cuts off are not answered. A firmware with faults may still answer one: the entry's address is
+kept for the latest of them, so that a late answer is written where a real device would write it.
 """
 
 from __future__ import annotations
@@ -54,12 +65,12 @@ from fwpages.prm.queue import (
 from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
-#: what a device end tells whoever watches it, as it happens
+#: the events that ``watch`` is called with
 Seen: TypeAlias = Submitted | Completed | Raised | Offence | ResetDone | WireOffence
 
-#: a message is at least opcode and op_mod, or status and syndrome
+#: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
-#: commands not answered before a reset, whose answers a faulty firmware may still send: enough for every slot, twice
+#: commands cut off by a reset that are remembered, as a faulty firmware may still answer them: every slot twice
 MOST_STALE = 64
 
 _DOORBELL = word_at("command_doorbell_vector")
@@ -68,7 +79,7 @@ _QUEUE = (word_at("cmdq_phy_addr_63_32"), word_at("cmdq_phy_addr_31_12"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command under way: its slot, its 64 bytes as read, where they lie, and where its answer goes."""
+    """A command in execution: its slot, address and 64 bytes as read, and the chain for its answer."""
 
     slot: int
     address: int
@@ -81,8 +92,8 @@ class QueueDevice:
     """A device on a bus. ``irq`` is called with the vector of each interrupt, in the middle of what raises it.
 
     ``read`` and ``write`` are accesses to BAR 0 (bytes; registers are big-endian words). A doorbell only notes what
-    there is to do; ``step`` executes one command at a time, for as long as ``pending``. ``watch`` is told of everything
-    as it happens: commands, answers, page requests, offences of the driver on the wire and above it.
+    there is to do; ``step`` executes one command at a time, for as long as ``pending``. ``watch`` is called with
+    commands, answers, page requests, resets and offences as they happen.
     """
 
     def __init__(
@@ -97,8 +108,8 @@ class QueueDevice:
         self.firmware = firmware
         self.segment = Segment(identity or Identity())
         self.rings = Rings(bus, irq)
-        #: page requests for which there was no event queue: nobody can hear of them
-        self.unheard = 0
+        #: page requests for which there was no event queue
+        self.undelivered = 0
         self._bus = bus
         self._watch = watch
         self._rung: deque[int] = deque()
@@ -107,14 +118,14 @@ class QueueDevice:
         self._stale: dict[int, Entry] = {}
         self._next = 1
 
-    # -- what the driver does -----------------------------------------------------------------------------------------
+    # -- the driver's side --------------------------------------------------------------------------------------------
 
     def read(self, offset: int, length: int) -> bytes:
-        """What a driver reads in BAR 0: the segment; zeros elsewhere."""
+        """Return bytes of BAR 0: the segment, and zeros elsewhere."""
         return self.segment.read(offset, length) if in_segment(offset) else bytes(length)
 
     def write(self, offset: int, data: bytes) -> None:
-        """What a driver writes in BAR 0: one register, or two in a row; what is none is ignored."""
+        """Write one register in BAR 0, or two in a row; other offsets are ignored."""
         if offset % 4 or len(data) not in (4, 8):
             self._offend(WireOffenceName.BAD_ACCESS, f"{len(data)} bytes written at {offset:#x}")
             return
@@ -153,20 +164,20 @@ class QueueDevice:
         elif not self.rings.doorbell(eqn, index, arm=arm):
             self._offend(WireOffenceName.DOORBELL_INDEX, f"EQ {eqn}: consumer index {index:#x}")
 
-    # -- what whoever runs the device does ----------------------------------------------------------------------------
+    # -- the runner's side --------------------------------------------------------------------------------------------
 
     @property
     def pending(self) -> bool:
-        """A command was handed over and is not executed yet, or a reset through the segment is not done."""
+        """A command was handed over and is not executed, or a software reset was asked for and is not done."""
         return bool(self._rung) or self.segment.interface == NicInterface.SOFTWARE_RESET
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``tick``; None when the firmware waits for nothing."""
+        """The time at which to call ``tick``; None when the firmware waits for nothing."""
         return self.firmware.deadline
 
     def slot_of(self, number: int) -> int | None:
-        """The slot of the command that was handed to the firmware under this number and is not answered yet."""
+        """Return the slot of the command that the firmware has under this number; None once it is answered."""
         entry = self._entries.get(number)
         return None if entry is None else entry.slot
 
@@ -182,15 +193,15 @@ class QueueDevice:
         return True
 
     def stir(self, now: float, x: Want | ResetFunction) -> None:
-        """Something happens inside the device. ValueError, and nothing changed, for a function that there is not."""
+        """Let a function want pages, or reset it. ValueError, and nothing changed, for an unknown function."""
         self._feed(now, x)
 
     def tick(self, now: float) -> None:
-        """The firmware's deadline has come."""
+        """Wake the firmware: its deadline has come."""
         self._feed(now, Tick())
 
     def reset(self, now: float) -> None:
-        """A function-level reset, or power: nothing that was under way is answered, no memory is touched any more."""
+        """Reset the device: commands in execution are not answered, and no memory is accessed any more."""
         self._rung.clear()
         self._stale.update(self._entries)
         self._stale = dict(list(self._stale.items())[-MOST_STALE:])
@@ -224,7 +235,7 @@ class QueueDevice:
         self._hand_over(now, entry, message)
 
     def _delivered(self, slot: int, address: int, raw: bytes) -> tuple[Entry, memoryview]:
-        """The entry and the whole command behind it. DeliveryError, BusError."""
+        """Return the entry and the whole command. DeliveryError where malformed, BusError where unreachable."""
         e = CMDQ_ENTRY.unpack(raw)
         checked = self.firmware.checksums
         if e["type"] != ENTRY_TYPE:
@@ -253,7 +264,7 @@ class QueueDevice:
         return Entry(slot, address, raw, chains["output"], e["output_length"]), message
 
     def _refuse(self, slot: int, address: int, raw: bytes, e: DeliveryError) -> None:
-        """Nothing was executed: the entry goes back with its delivery status."""
+        """Give the entry back with a delivery status: nothing was executed."""
         self._offend(BY_STATUS[e.status], e.detail, slot, e.status)
         before = self.rings.commands
         self._give_back(address, CMDQ_ENTRY.patch(raw, {"delivery_status": e.status, "ownership": 0}))
@@ -274,13 +285,13 @@ class QueueDevice:
 
     def _submit(self, now: float, number: int, command: Command, reply_length: int) -> None:
         x = Submitted(number, command, reply_length)
-        self._tell(x)
+        self._report(x)
         self._feed(now, x)
 
-    # -- what the firmware does ---------------------------------------------------------------------------------------
+    # -- the firmware's effects ---------------------------------------------------------------------------------------
 
     def _feed(self, now: float, x: DeviceInput) -> None:
-        """Feed the firmware and carry out what it says, in its order."""
+        """Feed the firmware and carry out its effects in their order."""
         before = self.rings.commands
         effects = self.firmware.feed(now, x)
         # a queue that this input makes can take events, one that it takes away still can until all is carried out
@@ -288,19 +299,18 @@ class QueueDevice:
         for e in effects:
             match e:
                 case Completed():
-                    self._complete(e, self._told(e, before))
+                    self._complete(e, self._announcing(e, before))
                 case Raised():
                     self._raise(e)
                 case _:
-                    self._tell(e)
+                    self._report(e)
         # closing: TEARDOWN_HCA ends the queues that the driver has left, all at once
         self.rings.drop(self.firmware.eqs, torn=self.firmware.phase is Phase.CLOSING)
 
-    def _told(self, e: Completed, before: int | None) -> int | None:
-        """The queue that hears of a completion; ``before`` took them until the firmware's last input.
+    def _announcing(self, e: Completed, before: int | None) -> int | None:
+        """Return the queue that announces a completion; ``before`` did so until the firmware's last input.
 
-        The command that makes this queue, or takes it away, is completed without it. TEARDOWN_HCA takes it away too
-        and is completed by it: Linux, which shuts down with its queues in place, waits for the event.
+        The command that creates or destroys this queue is completed without an event, TEARDOWN_HCA with one.
         """
         if e.answer.opcode == Opcode.TEARDOWN_HCA:
             return self.rings.last_commands
@@ -308,7 +318,7 @@ class QueueDevice:
 
     def _complete(self, e: Completed, eqn: int | None) -> None:
         entry = self._entries.pop(e.id, None) or self._stale.pop(e.id, None)
-        self._tell(e)
+        self._report(e)
         if entry is None:
             return
         answer = of_answer(e.answer, entry.output_length)
@@ -334,11 +344,11 @@ class QueueDevice:
             self._post(eqn, encode_command_event(1 << slot))
 
     def _raise(self, e: Raised) -> None:
-        self._tell(e)
+        self._report(e)
         if self.rings.takes(e.eqn):
             self._post(e.eqn, encode_page_request(e.event))
         else:
-            self.unheard += 1
+            self.undelivered += 1
 
     def _post(self, eqn: int, entry: bytes) -> None:
         try:
@@ -350,8 +360,8 @@ class QueueDevice:
     def _offend(
         self, name: WireOffenceName, detail: str, slot: int | None = None, status: Delivery | None = None
     ) -> None:
-        self._tell(WireOffence(name, detail, slot, status))
+        self._report(WireOffence(name, detail, slot, status))
 
-    def _tell(self, x: Seen) -> None:
+    def _report(self, x: Seen) -> None:
         if self._watch is not None:
             self._watch(x)

@@ -1,4 +1,4 @@
-"""The event queues of a device: rings in the driver's memory, each with a producer, a consumer and an arm."""
+"""The event queues of a device: rings in the driver's memory, each with a producer, a consumer and an arm bit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fwpages.prm.event import EQE_SIZE, EventType
 
 @dataclass(slots=True)
 class Ring:
-    """One event queue. ``produced`` and ``consumed`` count entries since it was made, 24 bits of the latter count.
+    """One event queue. ``produced`` and ``consumed`` count entries since it was created; ``consumed`` has 24 bits.
 
     ``armed``: the next entry raises the interrupt, once. ``overrun``: an entry found no room; the queue takes none
-    from then on, as the entries that the driver would read are not those that were raised. ``ended``: TEARDOWN_HCA
-    took it away. Its own completion still goes there, and what the driver rings after it is no offence.
+    from then on, as the driver would read other entries than those that were raised. ``ended``: TEARDOWN_HCA ended it.
+    The completion of TEARDOWN_HCA still goes there, and a later doorbell is no offence.
     """
 
     context: EqContext
@@ -29,24 +29,24 @@ class Ring:
 
     @property
     def takes_commands(self) -> bool:
-        """Completions of commands go here."""
+        """Completions of commands are posted here."""
         return bool(self.context.mask >> EventType.COMMAND & 1)
 
     @property
     def waiting(self) -> int:
-        """Entries that the driver has not consumed, by its own account; more than fit where it counts wrongly."""
+        """Entries that the driver has not consumed by its own count; more than fit where it counts wrongly."""
         return (self.produced - self.consumed) & INDEX_MASK
 
     @property
     def address(self) -> int:
-        """Where the next entry goes (I/O address)."""
+        """The I/O address of the next entry."""
         eq = self.context
         offset = (self.produced % (1 << eq.log_size)) * EQE_SIZE
         return eq.pas[offset // eq.page_size] + offset % eq.page_size
 
 
 class Rings:
-    """All event queues of a device, by number. ``irq`` is called with the vector of a queue that has something new."""
+    """All event queues of a device, by number. ``irq`` is called with the vector of a queue with new entries."""
 
     def __init__(self, bus: Bus, irq: Callable[[int], None]) -> None:
         self._bus = bus
@@ -61,27 +61,27 @@ class Rings:
 
     @property
     def commands(self) -> int | None:
-        """The queue that takes completions of commands, if there is one."""
+        """The number of the queue that takes completions of commands; None where there is none."""
         return next((n for n, r in self._rings.items() if r.takes_commands and not r.ended), None)
 
     @property
     def last_commands(self) -> int | None:
-        """That queue, or the one that TEARDOWN_HCA took away: the completion of TEARDOWN_HCA goes there."""
+        """That queue, or the one that TEARDOWN_HCA ended: the completion of TEARDOWN_HCA goes there."""
         ended = (n for n, r in self._rings.items() if r.takes_commands and r.ended)
         return next(ended, None) if self.commands is None else self.commands
 
     def takes(self, eqn: int) -> bool:
-        """There is a queue of this number, and events may be written to it."""
+        """Return whether there is a queue of this number that takes events."""
         return eqn in self._rings and not self._rings[eqn].ended
 
     def add(self, eqs: Mapping[int, EqContext]) -> None:
-        """Queues that the firmware has made since; one that took over a number is a new one."""
+        """Add the queues that the firmware has created; one that reuses a number is a new queue."""
         for n, context in eqs.items():
             if n not in self._rings or self._rings[n].context is not context:
                 self._rings[n] = Ring(context)
 
     def drop(self, eqs: Mapping[int, EqContext], *, torn: bool = False) -> None:
-        """Queues that the firmware has no more. With ``torn`` TEARDOWN_HCA took them: they have ended, and are kept."""
+        """Drop the queues that the firmware has no more; with ``torn``, after TEARDOWN_HCA, keep them as ended."""
         if not torn:
             self._rings = {n: r for n, r in self._rings.items() if n in eqs}
         for n, ring in self._rings.items():
@@ -90,7 +90,7 @@ class Rings:
     def post(self, eqn: int, entry: bytes) -> bool:
         """Write this 64-byte entry with its owner bit, and interrupt where the queue is armed.
 
-        False, and nothing written, where the queue is full. BusError where its memory cannot be written.
+        Return False, and write nothing, where the queue is full. BusError where its memory cannot be written.
         """
         ring = self._rings[eqn]
         size = ring.context.log_size
@@ -103,10 +103,10 @@ class Rings:
         return True
 
     def doorbell(self, eqn: int, index: int, *, arm: bool) -> bool:
-        """The driver has consumed up to ``index``, and wants to hear of more where it arms.
+        """Take the driver's consumer index, and arm the interrupt where it asks for that.
 
-        False, and nothing changed, for an index of entries that were never written, or were consumed before; of a
-        queue that has ended nothing is said.
+        Return False, and change nothing, for an index of entries that were never written or were consumed before; an
+        ended queue accepts any.
         """
         ring = self._rings[eqn]
         if (index - ring.consumed) & INDEX_MASK > ring.waiting:

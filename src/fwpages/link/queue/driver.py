@@ -1,7 +1,20 @@
-"""The driver's end of the command queue: puts commands where the device looks for them, and reads what comes back.
+"""The driver's end of the command queue: it writes commands where the device looks for them and reads the answers.
 
-It knows the device only through BAR 0 (``Mmio``) and the memory that both share. Nothing that the device writes is
-believed further than it must be: an answer that cannot be read is no answer, and says so.
+Theory of operation. ``QueueHost`` knows the device only through BAR 0 (``Mmio``) and the memory that both share. A
+command has a slot: an entry of 64 bytes in the queue's page, and two mailbox chains, for the rest of its input and for
+its answer. ``submit`` writes them, ``ring`` writes the doorbell, which hands the entry over. The device gives it back
+by clearing its ownership bit, and raises a completion event if the driver has an event queue for that.
+
+Every command has a token, and an answer is taken only with the token of the command in the slot. A reset abandons the
+commands in flight: their tokens are kept, so that a device that answers one after all is recognised. Any other
+completion is counted as spurious. An answer that cannot be read gives a ``Completion`` with the reason instead.
+
+``interrupt``, ``poll`` and ``recover`` return what the device wrote. A page request that the device raised before it
+answered a command must be seen before that answer. So completions are looked for first and returned last: the page
+request queues are read in between, when all that came before the completions is in memory.
+
+After a queue was read its doorbell gets the consumer index and arms the interrupt again. A queue that brought nothing
+new is not armed again: an entry that cannot be read would interrupt endlessly.
 """
 
 from __future__ import annotations
@@ -27,7 +40,7 @@ from fwpages.prm.queue import CMDQ_ENTRY, ENTRY_SIZE, ENTRY_TYPE, entry_is_signe
 from fwpages.prm.segment import CMD_IF_REV, read_field, word_at
 from fwpages.prm.status import Status
 
-#: where the queue and the mailboxes lie (I/O address), above anything that a host lends
+#: I/O address of the queue and the mailboxes, above anything that a host lends
 BASE = 1 << 48
 #: I/O addresses set aside for one chain: twice what the longest message needs
 AREA = 1 << 25
@@ -39,22 +52,22 @@ _ALL_ONES = 0xFFFF
 
 
 class WireError(RuntimeError):
-    """The device's registers cannot be those of a device that is well; says which."""
+    """The device's registers are not those of a working device; the text names them."""
 
 
 class Mmio(Protocol):
     """BAR 0 of a device; offsets and lengths in bytes, registers are big-endian words."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """What is there now."""
+        """Return the bytes at this offset."""
 
     def write(self, offset: int, data: bytes) -> None:
         """Write a register."""
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
-    """A page request, on the event queue with this number, made in this session."""
+class RaisedRequest:
+    """A page request on the event queue with this number, which was created in this session."""
 
     session: int
     eqn: int
@@ -62,8 +75,8 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
-    """The device has given a command's entry back. ``answer`` is None where it cannot be made out, ``why`` says so."""
+class Completion:
+    """The device gave a command's entry back. ``answer`` is None where it cannot be read; ``why`` is the reason."""
 
     session: int
     id: int
@@ -71,17 +84,17 @@ class Came:
     why: str = ""
 
 
-Seen: TypeAlias = Requested | Came
+DriverEvent: TypeAlias = RaisedRequest | Completion
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A command that the device has: what was sent, with which token, and the chain that its answer comes in."""
+    """A command that the device owns: the command sent, its token, and its mailbox chains."""
 
     sent: Send
     token: int
     reply_length: int
-    #: completed by event, else its entry has to be looked at
+    #: an event announces its completion; otherwise its entry must be polled
     by_event: bool
     #: mailboxes as they lie in memory, each (n, 1024)
     request: Bytes
@@ -92,8 +105,7 @@ class QueueHost:
     """Drives one device through its command queue, within ``memory`` from I/O address ``base`` on.
 
     ``signatures``: mailboxes are signed, and answers checked, until a SET_HCA_CAP says otherwise, and again in the
-    next session (``cmdif_checksum``; Linux starts without); entries are always signed. Answers and events are handed
-    out by ``interrupt``, ``poll`` and ``recover``, events before the completions that were seen after them.
+    next session (``cmdif_checksum``; Linux starts without); entries are always signed.
     """
 
     def __init__(self, memory: Memory, mmio: Mmio, *, base: int = BASE, signatures: bool = False) -> None:
@@ -102,9 +114,9 @@ class QueueHost:
         self.base = base
         self.signatures = self._at_first = signatures
         self.slots: dict[int, Slot] = {}
-        #: commands that a reset cut off: a device that answers them all the same is recognised by their tokens
-        self.ghosts: dict[int, Slot] = {}
-        #: completions that no command was waiting for
+        #: commands in flight at a reset, by slot
+        self.abandoned: dict[int, Slot] = {}
+        #: completions that belong to no command
         self.spurious = 0
         self._rings: dict[int, HostRing] = {}
         self._areas: dict[int, int] = {}
@@ -116,7 +128,7 @@ class QueueHost:
     # -- bringing it up -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Tell the device where the queue is. WireError where the segment is not that of a device to be driven."""
+        """Write the queue's address to the device. WireError where its segment is not that of a usable device."""
         if read_field(self.mmio.read, "cmd_interface_rev") != CMD_IF_REV:
             rev = read_field(self.mmio.read, "cmd_interface_rev")
             gone = " (all ones: the device is gone)" if rev == _ALL_ONES else ""
@@ -135,8 +147,8 @@ class QueueHost:
         self.mmio.write(word_at("cmdq_phy_addr_31_12"), (self.base & 0xFFFFF000).to_bytes(4, "big"))
 
     def reset(self) -> None:
-        """The device was reset: it has no queue, no command and no event queue any more."""
-        self.ghosts.update(self.slots)
+        """Abandon queue, commands and event queues: the device was reset."""
+        self.abandoned.update(self.slots)
         self.slots.clear()
         self._rings.clear()
         self._queue = None
@@ -146,8 +158,8 @@ class QueueHost:
     def submit(self, e: Send) -> Slot:
         """Write a command's entry and mailboxes; ``ring`` then hands it over.
 
-        WireError where the device cannot be driven, ValueError for a slot that is the device's, LayoutError where the
-        command does not fit its layout.
+        WireError where the device is not usable, ValueError for a slot in use, LayoutError where the command does not
+        fit its layout.
         """
         if e.slot in self.slots:
             raise ValueError(f"slot {e.slot} has a command that is not answered")
@@ -182,20 +194,20 @@ class QueueHost:
         return slot
 
     def ring(self, slot: int) -> None:
-        """Hand the command in this slot over."""
+        """Hand the command in this slot over by the doorbell."""
         self.mmio.write(word_at("command_doorbell_vector"), (1 << slot).to_bytes(4, "big"))
 
     def entry(self, slot: int) -> Bytes:
-        """The 64 bytes of a slot in place."""
+        """Return the entry of a slot in place, shape (64,)."""
         assert self._queue is not None
         return self._queue[slot * self._stride : slot * self._stride + ENTRY_SIZE]
 
     def area(self, n: int) -> int:
-        """Where the chain with this number starts (I/O address): of slot s, 2s for input and 2s + 1 for output."""
+        """Return the I/O address of chain ``n``: of slot s, chain 2s is for input and 2s + 1 for output."""
         return self.base + (n + 1) * AREA
 
     def _chain(self, n: int, mailboxes: int) -> Bytes:
-        """The mailboxes of a chain with their control parts, in memory that grows as it is needed."""
+        """Lay out a chain's mailboxes, shape (mailboxes, 1024), in memory that grows with need."""
         at, size = self.area(n), -(-mailboxes * STRIDE // _PAGE) * _PAGE
         if size > self._areas.get(n, 0):
             if n in self._areas:
@@ -209,77 +221,71 @@ class QueueHost:
         return rows
 
     def _by_event(self, e: Send) -> bool:
-        """A queue for completions is there, and the command does not take it away; TEARDOWN_HCA is its last."""
+        """Return whether an event will announce the completion: not that of the command that destroys its queue."""
         ring = self._commands
         if ring is None:
             return False
         return e.command.opcode != Opcode.DESTROY_EQ or e.command["eq_number"] != ring.eqn
 
-    # -- hearing ------------------------------------------------------------------------------------------------------
+    # -- receiving ----------------------------------------------------------------------------------------------------
 
-    def interrupt(self, vector: int) -> list[Seen]:
-        """The device has interrupted with this vector: what its event queues have that is new."""
+    def interrupt(self, vector: int) -> list[DriverEvent]:
+        """Return the new events of the queues of this interrupt vector."""
         rings = [r for r in self._rings.values() if r.vector == vector]
-        return self._hear(rings, list(self._ghostly()))
+        return self._collect(rings, list(self._abandoned_slots()))
 
-    def poll(self) -> list[Seen]:
-        """Look at the commands that no event will tell of."""
+    def poll(self) -> list[DriverEvent]:
+        """Return the answers to commands whose completion no event announces."""
         looked = [n for n, s in self.slots.items() if not s.by_event or self._commands is None]
-        return self._hear([], [*looked, *self._ghostly()])
+        return self._collect([], [*looked, *self._abandoned_slots()])
 
-    def recover(self) -> list[Seen]:
-        """Look at everything, as something that was waited for did not come: an event may have been lost."""
-        return self._hear(list(self._rings.values()), [*self.slots, *self._ghostly()])
+    def recover(self) -> list[DriverEvent]:
+        """Look at all queues and slots, as an event may have been lost; return what is new."""
+        return self._collect(list(self._rings.values()), [*self.slots, *self._abandoned_slots()])
 
-    def _ghostly(self) -> Iterator[int]:
-        return (n for n in self.ghosts if n not in self.slots)
+    def _abandoned_slots(self) -> Iterator[int]:
+        return (n for n in self.abandoned if n not in self.slots)
 
     @property
     def _commands(self) -> HostRing | None:
         return next((r for r in self._rings.values() if r.takes(EventType.COMMAND)), None)
 
-    def _hear(self, rings: Sequence[HostRing], slots: Sequence[int]) -> list[Seen]:
-        """Completions are looked for first and handed out last: every event that came before them is then there."""
-        done = [n for n in slots if self._queue is not None and not self.entry(n)[-1] & 1]
-        for ring in rings:
-            if ring.takes(EventType.COMMAND):
-                done += [n for entry in ring.new() for n in _vector(entry)]
-        seen: list[Seen] = []
+    def _collect(self, rings: Sequence[HostRing], slots: Sequence[int]) -> list[DriverEvent]:
+        """Return page requests, then completions: every request raised before a completion is in memory by then."""
+        returned = self._returned(rings, slots)
         pages = [r for r in self._rings.values() if r.takes(EventType.PAGE_REQUEST)]
-        for ring in pages if rings or done else []:
-            for entry in ring.new():
-                event = decode_page_request(entry)
-                if event is not None:
-                    seen.append(Requested(ring.session, ring.eqn, event))
-        for n in dict.fromkeys(done):
-            came = self._came(n)
-            if came is not None:
-                seen.append(came)
-        for ring in {id(r): r for r in [*rings, *pages]}.values():
-            if ring.eqn in self._rings and ring.stirred:
+        events: list[DriverEvent] = []
+        if rings or returned:
+            for ring in pages:
+                events += _requests(ring)
+        for n in dict.fromkeys(returned):
+            completion = self._completion(n)
+            if completion is not None:
+                events.append(completion)
+        self._acknowledge([*rings, *pages])
+        return events
+
+    def _returned(self, rings: Sequence[HostRing], slots: Sequence[int]) -> list[int]:
+        """Return the slots that the device has given back: by their entries, and by completion events."""
+        polled = [n for n in slots if self._queue is not None and not self.entry(n)[-1] & 1]
+        events = (entry for ring in rings if ring.takes(EventType.COMMAND) for entry in ring.new())
+        return polled + [n for entry in events for n in _vector(entry)]
+
+    def _acknowledge(self, rings: Sequence[HostRing]) -> None:
+        for ring in {id(r): r for r in rings}.values():
+            if ring.eqn in self._rings and ring.unacknowledged:
                 self._consume(ring)
-        return seen
 
     def _consume(self, ring: HostRing) -> None:
-        """Tell the device how far a queue was read, and to interrupt when there is more."""
+        """Write to the device how far a queue was read, and arm its interrupt."""
         self.mmio.write(ring.uar * _UAR + EQ_DOORBELL_ARM, ring.doorbell())
 
-    def _came(self, n: int) -> Came | None:
-        """The answer in a slot's entry; None where nothing was waited for, or what was is still the device's."""
-        if self._queue is None or n >= MOST_SLOTS:
-            self.spurious += 1
-            return None
-        raw = self.entry(n).tobytes()
-        e = CMDQ_ENTRY.unpack(raw)
-        slot, ghost = self.slots.get(n), self.ghosts.get(n)
-        if e["ownership"]:
-            self.spurious += 1
-            return None
-        if slot is not None and slot.token == e["token"]:
-            del self.slots[n]
-        elif ghost is not None and ghost.token == e["token"]:
-            slot = self.ghosts.pop(n)
-        else:
+    def _completion(self, n: int) -> Completion | None:
+        """Return the answer in a slot's entry; None, and it is spurious, where it belongs to no command."""
+        raw = self.entry(n).tobytes() if self._queue is not None and n < MOST_SLOTS else None
+        e = {} if raw is None else CMDQ_ENTRY.unpack(raw)
+        slot = None if raw is None else self._release(n, e)
+        if raw is None or slot is None:
             self.spurious += 1
             return None
         try:
@@ -288,22 +294,32 @@ class QueueHost:
             answer, why = None, f"its answer cannot be read: {x}"
         if answer is not None and answer.ok:
             self._follow(slot, answer)
-        return Came(slot.sent.session, slot.sent.id, answer, why)
+        return Completion(slot.sent.session, slot.sent.id, answer, why)
+
+    def _release(self, n: int, e: dict[str, int]) -> Slot | None:
+        """Release and return the command in slot ``n`` whose token is in the entry; None where there is none."""
+        if e["ownership"]:
+            return None
+        for table in (self.slots, self.abandoned):
+            slot = table.get(n)
+            if slot is not None and slot.token == e["token"]:
+                return table.pop(n)
+        return None
 
     def _answer(self, slot: Slot, raw: bytes, e: dict[str, int]) -> tuple[Answer | None, str]:
-        """What the entry says, or why it says nothing."""
+        """Return the answer in an entry, or None and the reason why it has none."""
         opcode, status = slot.sent.command.opcode, e["delivery_status"]
         if status == Delivery.FW_ERR:
             return None, delivery_words(status)
         if status:
-            # the device could not read the command, so it was not executed: as good as a no
+            # the device could not read the command and did not execute it: the same as a refusal
             return Answer(opcode, Status.INTERNAL_ERR, status), delivery_words(status)
         if self.signatures and not (entry_is_signed(raw) and bool(signed(slot.reply).all())):
             return None, "the answer's signature is wrong"
         return answer_in(opcode, raw[32:48], slot.reply, slot.reply_length), ""
 
     def _follow(self, slot: Slot, answer: Answer) -> None:
-        """Event queues come and go with the commands that say so, and signatures."""
+        """Follow commands that create or destroy event queues, or switch signatures."""
         c = slot.sent.command
         if c.opcode == Opcode.SET_HCA_CAP and c.op_mod == CapType.GENERAL << 1 and not c["other_function"]:
             self.signatures = bool(read_general(c.data)["cmdif_checksum"])
@@ -318,6 +334,14 @@ class QueueHost:
 
 
 def _vector(entry: bytes) -> list[int]:
-    """The slots that a completion event names."""
+    """Return the slots that a completion event names."""
     vector = COMMAND_EQE.unpack(entry)["vector"]
     return [n for n in range(32) if vector >> n & 1]
+
+
+def _requests(ring: HostRing) -> Iterator[RaisedRequest]:
+    """Read the new page requests of a queue; other entries are skipped."""
+    for entry in ring.new():
+        event = decode_page_request(entry)
+        if event is not None:
+            yield RaisedRequest(ring.session, ring.eqn, event)

@@ -12,20 +12,20 @@ from fwpages.prm.message import Command
 
 
 def _pages(memory: Memory, c: Command) -> list[Bytes]:
-    """The pages of the queue that CREATE_EQ describes, in place; at most what its size needs."""
+    """Return the pages of the queue that CREATE_EQ describes, in place; each at most as large as the queue."""
     size = 1 << PAGE_SHIFT + c["log_page_size"]
     return [memory.view(int(pa), min(size, EQE_SIZE << c["log_eq_size"])) for pa in c.pas]
 
 
 def prepare(memory: Memory, c: Command) -> None:
-    """Make the memory of a queue that is about to be created that of an empty ring."""
+    """Write an empty ring into the memory of a queue that is about to be created."""
     for page in _pages(memory, c):
         page[:] = 0
         page.reshape(-1, EQE_SIZE)[:, -1] = FRESH_OWNER
 
 
 class HostRing:
-    """An event queue as the device was told of it; ``index`` counts the entries that were read."""
+    """An event queue as CREATE_EQ described it; ``index`` counts the entries that were read."""
 
     def __init__(self, memory: Memory, session: int, eqn: int, c: Command) -> None:
         self.session = session
@@ -33,30 +33,30 @@ class HostRing:
         self.uar = c["uar_page"]
         self.vector = c["intr"]
         self.index = 0
-        #: entries were read since the device was last told. An interrupt that brings nothing new is not answered:
-        #: whoever read the entry has armed the queue again, and one that cannot be read would interrupt for ever
-        self.stirred = False
+        #: entries were read since the last doorbell. Without new entries the queue is not armed again: it is armed
+        #: since the last doorbell, and an entry that cannot be read would interrupt endlessly
+        self.unacknowledged = False
         self._mask = c["event_bitmask_0"]
         self._log_size = c["log_eq_size"]
         self._pages = _pages(memory, c)
         self._per_page = self._pages[0].size // EQE_SIZE
 
     def takes(self, kind: EventType) -> bool:
-        """Events of this type come here."""
+        """Return whether events of this type come here."""
         return bool(self._mask >> kind & 1)
 
     def new(self) -> Iterator[bytes]:
-        """The entries that the device has written and nobody has read; 64 bytes each."""
+        """Read the new entries, 64 bytes each."""
         while True:
             page, place = divmod(self.index % (1 << self._log_size), self._per_page)
             entry = self._pages[page][place * EQE_SIZE : (place + 1) * EQE_SIZE].tobytes()
             if not is_new(entry, self.index, self._log_size):
                 return
             self.index += 1
-            self.stirred = True
+            self.unacknowledged = True
             yield entry
 
     def doorbell(self) -> bytes:
-        """What to write into the queue's doorbell to say how far it was read."""
-        self.stirred = False
+        """Return the doorbell value for the entries read so far."""
+        self.unacknowledged = False
         return encode_doorbell(self.eqn, self.index)

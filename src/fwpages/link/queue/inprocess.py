@@ -1,7 +1,7 @@
-"""A host and a firmware in one process, and between them the command queue: every command, answer and event is bytes.
+"""A host and a firmware in one process, joined by the command queue: every command, answer and event is bytes.
 
-``InProcessQueue`` is ``InProcess`` with a wire in it: the same clock, the same order of things, the same faults, and
-besides them those that only bytes can have.
+``InProcessQueue`` is ``InProcess`` with a wire in it: the same clock, the same order, the same faults, and besides them
+the faults of bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fwpages.link.queue import device as queue_device
 from fwpages.link.queue import driver as queue_host
 from fwpages.link.queue.bar import uar_at
 from fwpages.link.queue.device import QueueDevice
-from fwpages.link.queue.driver import QueueHost, Requested, WireError
+from fwpages.link.queue.driver import QueueHost, RaisedRequest, WireError
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.tap import Tap
 from fwpages.pages import PAGE_SHIFT
@@ -40,7 +40,7 @@ from fwpages.pages import PAGE_SHIFT
 class InProcessQueue(InProcess):
     """Joins ``host`` to ``firmware`` over a command queue in ``memory``; otherwise as ``InProcess``.
 
-    ``wire_offences`` are what the device saw wrong below the commands: none, unless a fault spoils the wire.
+    ``wire_offences`` are the driver's offences below the commands: none, unless a fault of bytes causes them.
     ``signatures``: mailboxes are signed and checked (Linux does so only while ``cmdif_checksum`` asks).
     """
 
@@ -65,24 +65,24 @@ class InProcessQueue(InProcess):
         self._handling = False
 
     def wake(self) -> bool:
-        """As ``InProcess.wake``; before the host hears that its time is over, the driver looks whether it missed it."""
+        """As ``InProcess.wake``; before a command times out the driver looks for an answer that it missed."""
         due = self.deadline
         if due is not None and due != self.firmware.deadline:
             seen = self.driver.recover()
             if seen:
                 self.now = max(self.now, due)
-                self._hear(seen)
+                self._deliver(seen)
                 return True
         return super().wake()
 
     # BAR 0 as the driver sees it
 
     def read(self, offset: int, length: int) -> bytes:
-        """What the device has there."""
+        """Return bytes of BAR 0."""
         return self.device.read(offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
-        """To the device, unless it gets lost."""
+        """Write to BAR 0, unless a fault loses the write."""
         if uar_at(offset) is None or self.faults.due_fault(DoorbellFault) is None:
             self.device.write(offset, data)
 
@@ -117,12 +117,12 @@ class InProcessQueue(InProcess):
                 self.device.stir(self.now, x)
             case _:
                 self.device.tick(self.now)
-        self._hear(self.driver.poll())
+        self._deliver(self.driver.poll())
         if self.checked:
             self.firmware.check()
 
     def _watch(self, x: queue_device.Seen) -> None:
-        """Of what the device says of itself only this gets here without the wire."""
+        """Take the effects of the device that do not go over the wire."""
         match x:
             case ResetDone():
                 self.driver.reset()
@@ -133,21 +133,21 @@ class InProcessQueue(InProcess):
                 self.wire_offences.append(x)
 
     def _interrupt(self, vector: int) -> None:
-        """Interrupts are handled one after the other; one that comes meanwhile is next."""
+        """Handle interrupts one after the other; one that comes in between is next."""
         if self.faults.due_fault(InterruptFault) is None:
             self._interrupts.append(vector)
         if self._handling:
             return
         self._handling = True
         while self._interrupts:
-            self._hear(self.driver.interrupt(self._interrupts.popleft()))
+            self._deliver(self.driver.interrupt(self._interrupts.popleft()))
         self._handling = False
 
-    def _hear(self, seen: Iterable[queue_host.Seen]) -> None:
+    def _deliver(self, seen: Iterable[queue_host.DriverEvent]) -> None:
         for x in seen:
-            if isinstance(x, Requested):
+            if isinstance(x, RaisedRequest):
                 self._arrived(Raised(x.eqn, x.event))
             elif x.answer is not None:
                 self._arrived(Completed(x.id, x.answer))
-            elif self._flying.pop(x.id, None) is not None:
+            elif self._in_flight.pop(x.id, None) is not None:
                 self._to_host.append((Aborted(x.session, x.id, x.why), None))

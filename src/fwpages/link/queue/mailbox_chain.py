@@ -1,8 +1,17 @@
-"""A mailbox chain as a device reads and writes it over a bus. The driver made it, so nothing in it is believed.
+"""A mailbox chain as a device reads and writes it over a bus. The driver made it, so nothing in it is trusted.
 
-A chain is followed for exactly as many mailboxes as the message takes, so that no loop can hold the device up: what
-comes round again has the wrong block number. More mailboxes than needed are allowed (Linux keeps long chains for
-later), fewer are not.
+Theory of operation. A message of more than 16 bytes continues in a chain of mailboxes: 512 bytes of data and a control
+part with the address of the next one, a block number and the command's token. A chain is followed for exactly as many
+mailboxes as the message takes, so no cycle can hold the device up: a mailbox that comes a second time has the wrong
+block number. A chain may be longer than needed (Linux keeps long chains for later), not shorter.
+
+A large GIVE has thousands of mailboxes, and an access to a guest's memory for each is slow. But drivers allocate
+mailboxes in bulk, so their addresses often ascend or descend evenly. ``follow`` therefore predicts: after ``STREAK``
+steps of equal length it reads many control parts at once from where the next ones would lie (``_many``), and keeps as
+many as really continue the chain. A prediction that fails costs one access and changes nothing. The result is a list of
+``Run``s, each evenly spaced, and data is read and written run by run (``blocks``).
+
+Only data and signatures are written to an output chain; its control parts are the driver's.
 """
 
 from __future__ import annotations
@@ -32,10 +41,10 @@ from fwpages.prm.queue import INLINE, MAILBOX, MAILBOX_DATA, MAILBOX_SIZE, mailb
 
 Rows = npt.NDArray[np.uint8]
 
-#: steps of one length in a row before more of it are looked for in one go, and how many then; growing on success
+#: steps of one length before the next ones are predicted, and mailboxes predicted at first; more after a success
 STREAK = 2
 RUN = 64
-#: what a pointer that is not aligned, and a chain that is too short, are answered with
+#: delivery statuses of a pointer that is not aligned, and of a chain that is too short
 _ALIGN = {"input": Delivery.IN_PTR_ALIGN_ERR, "output": Delivery.OUT_PTR_ALIGN_ERR}
 _SHORT = {"input": Delivery.IN_LENGTH_ERR, "output": Delivery.OUT_LENGTH_ERR}
 _ALL_ONES = (1 << 64) - 1
@@ -55,7 +64,7 @@ Runs: TypeAlias = Sequence[Run]
 
 
 def _slice(name: str) -> slice:
-    """Where a field lies in the control part of a mailbox."""
+    """Return the bytes of a field within the control part of a mailbox."""
     f = MAILBOX.by_name[name]
     start = f.bit // 8 - CONTROL
     return slice(start, start + f.width // 8)
@@ -65,7 +74,7 @@ _NEXT, _NUMBER, _TOKEN = (_slice(name) for name in ("next", "block_number", "tok
 
 
 def follow(bus: Bus, first: int, count: int, token: int, what: str) -> list[Run]:
-    """The ``count`` mailboxes of the chain at ``first``, as runs.
+    """Follow ``count`` mailboxes of the chain at ``first`` and return them as runs.
 
     ``what`` is ``input`` or ``output``. DeliveryError where the chain is not sound, BusError where it cannot be read.
     """
@@ -90,7 +99,7 @@ def follow(bus: Bus, first: int, count: int, token: int, what: str) -> list[Run]
 
 
 def _append(runs: list[Run], at: int, streak: int) -> int:
-    """One mailbox more, in the last run where it goes on evenly; returns how many steps of one length there were."""
+    """Append a mailbox, to the last run where it continues it; return the number of steps of one length so far."""
     last = runs[-1] if runs else None
     if last is None or (last.count > 1 and at != last.first + last.count * last.stride):
         runs.append(Run(at, 1))
@@ -111,7 +120,7 @@ def _unsound(at: int, n: int, count: int, what: str) -> DeliveryError:
 
 
 def _one(bus: Bus, at: int, n: int, token: int) -> int:
-    """Look at mailbox ``n`` of the chain; returns where it leads to."""
+    """Check mailbox ``n`` of the chain and return the address of the next one."""
     control = bus.read(at + CONTROL, CONTROL_SIZE)
     if int.from_bytes(control[_NUMBER], "big") != n or control[_TOKEN][0] != token:
         check(np.frombuffer(control, np.uint8).reshape(1, -1), n, token)
@@ -119,9 +128,9 @@ def _one(bus: Bus, at: int, n: int, token: int) -> int:
 
 
 def _many(bus: Bus, at: int, stride: int, n: int, k: int, token: int) -> tuple[int, int]:
-    """Look at up to ``k`` mailboxes from ``at`` on as if they went on evenly: how many do, and where the last leads to.
+    """Check up to ``k`` mailboxes that are predicted to follow evenly from ``at``.
 
-    None of them where they cannot be read: they may not be there.
+    Return how many do, and the address after the last of them; 0 where the predicted addresses cannot be read.
     """
     control = np.empty((k, CONTROL_SIZE), np.uint8)
     try:
@@ -131,14 +140,14 @@ def _many(bus: Bus, at: int, stride: int, n: int, k: int, token: int) -> tuple[i
     after = column(control, "next", CONTROL)
     even = np.arange(1, k, dtype=np.int64).view(np.uint64) * np.uint64(stride & _ALL_ONES) + np.uint64(at)
     broken = np.flatnonzero(after[:-1] != even)
-    # what comes after the first pointer that leads elsewhere was a guess
+    # the prediction ends at the first pointer that leads elsewhere
     k = int(broken[0]) + 1 if broken.size else k
     check(control[:k], n, token)
     return k, int(after[k - 1])
 
 
 def read_message(bus: Bus, runs: Runs, inline: bytes, length: int) -> Rows:
-    """The whole message of ``length`` bytes: ``inline`` from the entry and the data of the mailboxes, shape (length,).
+    """Return a message, shape (length,): ``inline`` from the entry, then the data of the mailboxes.
 
     BusError where a mailbox cannot be read.
     """
@@ -152,7 +161,7 @@ def read_message(bus: Bus, runs: Runs, inline: bytes, length: int) -> Rows:
 
 
 def check_signatures(bus: Bus, runs: Runs, what: str) -> None:
-    """Every mailbox of the chain is signed. DeliveryError names the first that is not."""
+    """Check that every mailbox of the chain is signed; DeliveryError names the first that is not."""
     for n, run in _numbered(runs):
         rows = np.empty((run.count, MAILBOX_SIZE), np.uint8)
         read_blocks(bus, run.first, run.stride, rows)
@@ -162,9 +171,9 @@ def check_signatures(bus: Bus, runs: Runs, what: str) -> None:
 
 
 def write_message(bus: Bus, runs: Runs, m: Message, *, signatures: bool) -> None:
-    """Put what of an answer goes into mailboxes into the data of the chain, and sign it where told.
+    """Write the mailbox part of an answer into the data of the chain; with ``signatures``, sign it.
 
-    Nothing but data and signatures is written. BusError where a mailbox cannot be.
+    BusError where a mailbox cannot be written.
     """
     count = sum(run.count for run in runs)
     rows = np.zeros((count, MAILBOX_SIZE if signatures else MAILBOX_DATA), np.uint8)
@@ -179,7 +188,7 @@ def write_message(bus: Bus, runs: Runs, m: Message, *, signatures: bool) -> None
 
 
 def _numbered(runs: Runs) -> Iterator[tuple[int, Run]]:
-    """Each run with the number of its first mailbox."""
+    """Yield each run with the number of its first mailbox."""
     n = 0
     for run in runs:
         yield n, run
