@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
 from fwpages.host import Proof
 from fwpages.link.faults.consequences import cause_of
-from fwpages.link.queue.device import Seen
+from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.tap import Tap
 from fwpages.pages.words import many
@@ -117,7 +117,7 @@ class Observer:
         """Report an event as a line; many of one ``kind`` in a row are summed up."""
         self.lines.say(t, words, kind)
 
-    def watch(self, t: float, x: Seen, slot: int = 0) -> None:
+    def watch(self, t: float, x: DeviceEvent, slot: int = 0) -> None:
         """What the device's end of the queue tells."""
         match x:
             case Submitted():

@@ -21,7 +21,7 @@ from fwpages.device import FunctionSpec, PlannedFault, Profile, faulty
 from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
 from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
 from fwpages.device.pci.sriov import MOST_VFS
-from fwpages.link.queue.device import Seen
+from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.tap import Tap
 from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.served_device import ServedDevice
@@ -126,7 +126,7 @@ class ServedRun:
     def _client(self, t: float, reason: str) -> None:
         self.observer.say(t, f"the virtual machine is gone: {reason}" if reason else "a virtual machine is here")
 
-    def _watch(self, t: float, x: Seen) -> None:
+    def _watch(self, t: float, x: DeviceEvent) -> None:
         self._with_client.observe(t, x)
         self.observer.watch(t, x, self.device.slot_of(x))
         self._stirred = True

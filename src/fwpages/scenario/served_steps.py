@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from fwpages.device import ResetFunction, Submitted, Want
 from fwpages.host import WantedMode
-from fwpages.link.queue.device import Seen
+from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.vfio_user.served_device import ServedDevice
 from fwpages.pages.words import many
 from fwpages.prm.opcodes import Teardown
@@ -91,7 +91,7 @@ class ServedSteps:
         until = (t for t in (self._lost_until, self._reset_until) if t is not None)
         return (self._not_before, *(e.until for e in self._expected), *until, *self._schedule.times)
 
-    def observe(self, t: float, x: Seen) -> None:
+    def observe(self, t: float, x: DeviceEvent) -> None:
         """Start the clock of the steps with the first command: a machine that starts resets the device before it."""
         if self._schedule.begun is None and isinstance(x, Submitted):
             self._schedule.begun = t

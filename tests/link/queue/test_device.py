@@ -16,7 +16,7 @@ from fwpages.host import Send
 from fwpages.link.memory import Memory
 from fwpages.link.queue.bar import BAR_SIZE, Identity, uar_at
 from fwpages.link.queue.blocks import read_blocks
-from fwpages.link.queue.device import Entry, QueueDevice, Seen
+from fwpages.link.queue.device import DeviceEvent, Entry, QueueDevice
 from fwpages.link.queue.driver import BASE, Completion, QueueHost, RaisedRequest
 from fwpages.link.queue.offences import BY_STATUS, WireOffence
 from fwpages.prm.delivery import Delivery
@@ -48,7 +48,7 @@ class Rig:
         self.memory = Memory()
         self.memory.map(LENT, 1 << 24)
         self.interrupts: list[int] = []
-        self.seen: list[Seen] = []
+        self.seen: list[DeviceEvent] = []
         self.firmware = Firmware(p)
         self.device = QueueDevice(self.firmware, self.memory, self.interrupts.append, watch=self.seen.append)
         self.driver = QueueHost(

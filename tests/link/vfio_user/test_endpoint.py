@@ -12,7 +12,7 @@ from fwpages.device.pci.function import PciFunction
 from fwpages.link.bus import BusError
 from fwpages.link.memory import Memory
 from fwpages.link.queue.bar import BAR_SIZE
-from fwpages.link.queue.device import QueueDevice, Seen
+from fwpages.link.queue.device import DeviceEvent, QueueDevice
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.vfio_user.endpoint import MOST_ACCESS, MasterGate, PciEndpoint
 from fwpages.link.vfio_user.messages import MessageError
@@ -35,7 +35,7 @@ class Rig:
         self.memory.map(0, 1 << 20)
         self.pci = PciFunction(identity_of(p), client_masks=True, vfs=vfs)
         self.gate = MasterGate(self.pci, self.memory)
-        self.seen: list[Seen] = []
+        self.seen: list[DeviceEvent] = []
         self.sent: list[int] = []
         self.queue = QueueDevice(Firmware(p), self.gate, self._interrupt, watch=self.seen.append)
         self.end = PciEndpoint(self.pci, self.queue, self.sent.append, lambda: 1.0)

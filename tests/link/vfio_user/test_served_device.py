@@ -10,7 +10,7 @@ import pytest
 from fwpages.device import Want, profile
 from fwpages.device.firmware.loadable import LoadableFirmware
 from fwpages.link.bus import BusError
-from fwpages.link.queue.device import Seen
+from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.vfio_user.failures import syndrome_of
 from fwpages.link.vfio_user.served_device import ServedDevice
@@ -24,7 +24,7 @@ from tests.link.vfio_driver import BAR, CONFIG, Driver
 class Bench:
     def __init__(self) -> None:
         self.firmware = LoadableFirmware(profile("connectx4-lx"))
-        self.seen: list[Seen] = []
+        self.seen: list[DeviceEvent] = []
         self.clients: list[str] = []
         self.device = ServedDevice(
             self.firmware,

@@ -66,7 +66,7 @@ from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
 #: the events that ``watch`` is called with
-Seen: TypeAlias = Submitted | Completed | Raised | Offence | ResetDone | WireOffence
+DeviceEvent: TypeAlias = Submitted | Completed | Raised | Offence | ResetDone | WireOffence
 
 #: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
@@ -103,7 +103,7 @@ class QueueDevice:
         irq: Callable[[int], None],
         *,
         identity: Identity | None = None,
-        watch: Callable[[Seen], None] | None = None,
+        watch: Callable[[DeviceEvent], None] | None = None,
     ) -> None:
         self.firmware = firmware
         self.segment = Segment(identity or Identity())
@@ -362,6 +362,6 @@ class QueueDevice:
     ) -> None:
         self._report(WireOffence(name, detail, slot, status))
 
-    def _report(self, x: Seen) -> None:
+    def _report(self, x: DeviceEvent) -> None:
         if self._watch is not None:
             self._watch(x)

@@ -121,7 +121,7 @@ class InProcessQueue(InProcess):
         if self.checked:
             self.firmware.check()
 
-    def _watch(self, x: queue_device.Seen) -> None:
+    def _watch(self, x: queue_device.DeviceEvent) -> None:
         """Take the effects of the device that do not go over the wire."""
         match x:
             case ResetDone():

@@ -1,7 +1,7 @@
-"""One client's conversation with the server: bytes and descriptors in, replies out. No socket.
+"""The conversation of one client with the server: bytes and descriptors in, replies out. No socket.
 
-The reader asks ``need`` how many bytes to read next and hands over exactly those, with the descriptors that came with
-them: a message's descriptors come with its own bytes, so no message gets another's.
+The reader asks ``need`` how many bytes to read next and feeds exactly those, with the descriptors that came with them.
+A message's descriptors come with its own bytes, so no message gets those of another.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ BAR0, CONFIG = 0, 7
 
 
 class Endpoint(Protocol):
-    """The device behind the server. Accesses lie within the region; what they mean is the device's to say."""
+    """The device behind the server. Accesses lie within their region."""
 
     def size(self, region: int) -> int:
-        """Bytes of a region, 0 where there is none."""
+        """Return the bytes of a region, 0 where there is none."""
 
     def read(self, region: int, offset: int, length: int) -> bytes:
-        """What a driver reads there: ``length`` bytes."""
+        """Read ``length`` bytes."""
 
     def write(self, region: int, offset: int, data: bytes) -> None:
-        """A driver writes there."""
+        """Write bytes."""
 
     def reset(self) -> None:
-        """A function-level reset."""
+        """Reset the function."""
 
 
 class Connection:
-    """From VERSION to the end of the connection. ``on_refusal`` is told of each message that was refused and why."""
+    """One connection, from VERSION to its end. ``on_refusal`` is called with the reason for each refused message."""
 
     def __init__(
         self,
@@ -57,20 +57,20 @@ class Connection:
 
     @property
     def need(self) -> int:
-        """Bytes of the message under way that are still missing; at least 1."""
+        """The bytes still missing of the present message; at least 1."""
         whole = m.HEADER_SIZE if self._header is None else self._header.body
         return whole - len(self._buffer)
 
     @property
     def halfway(self) -> bool:
-        """A message has begun and is not complete."""
+        """A message is incomplete."""
         return self._header is not None or bool(self._buffer) or bool(self._fds)
 
     def feed(self, data: bytes, fds: Sequence[int] = (), *, cut: bool = False) -> bytes:
-        """At most ``need`` bytes, and the descriptors that came with them, which are the session's from now on.
+        """Take at most ``need`` bytes, and the descriptors that came with them; return the bytes to send.
 
-        ``cut`` says that the kernel dropped descriptors beyond those that were waited for. Returns what is to be sent.
-        Raises StreamError where the connection has to end; ``close`` comes next in any case.
+        ``cut``: the kernel dropped descriptors that had no room. StreamError where the connection must end; ``close``
+        comes next in any case.
         """
         self._fds += fds
         if cut or len(self._fds) > m.MAX_FDS:
@@ -90,7 +90,7 @@ class Connection:
         return self._message(header, body)
 
     def close(self) -> None:
-        """The connection is over: descriptors of a half message, mappings and eventfds are let go of."""
+        """End the connection: close descriptors of an incomplete message, mappings and eventfds."""
         self._close_fds()
         self._memory.close()
         self._irqs.clear()
@@ -148,7 +148,7 @@ class Connection:
         return b""
 
     def _plain(self, request: m.Request) -> bytes:
-        """The messages without descriptors."""
+        """Answer a message that takes no descriptors."""
         match request:
             case m.DmaUnmap():
                 done = self._memory.unmap(request.iova, request.size)

@@ -13,14 +13,14 @@ from fwpages.link.vfio_user.connection import BAR0, CONFIG
 from fwpages.link.vfio_user.failures import Trouble
 from fwpages.link.vfio_user.messages import MessageError
 
-#: bytes of one access to BAR 0: a processor's widest store; nobody has reason for more
+#: most bytes of one access to BAR 0: a processor's widest store
 MOST_ACCESS = 64
 #: bytes of a register
 _WORD = 4
 
 
 class MasterGate:
-    """A bus that a device reaches only while its driver lets it (bus mastering). ``refused`` counts what it may not."""
+    """A bus that a device reaches only while bus mastering is on. ``refused`` counts accesses while it is off."""
 
     def __init__(self, pci: PciFunction, bus: Bus) -> None:
         self._pci, self._bus = pci, bus
@@ -32,20 +32,20 @@ class MasterGate:
             raise BusError(f"{iova:#x} cannot be reached: bus mastering is off")
 
     def read(self, iova: int, length: int) -> bytes:
-        """As the bus behind; BusError while bus mastering is off."""
+        """As ``Bus``; BusError while bus mastering is off."""
         self._check(iova)
         return self._bus.read(iova, length)
 
     def write(self, iova: int, data: bytes | bytearray | memoryview) -> None:
-        """As the bus behind; BusError while bus mastering is off."""
+        """As ``Bus``; BusError while bus mastering is off."""
         self._check(iova)
         self._bus.write(iova, data)
 
 
 class PciEndpoint:
-    """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` tells the time.
+    """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` returns the time.
 
-    ``trouble`` is what is wrong with the device as a whole.
+    ``trouble`` is the failure of the device as a whole.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class PciEndpoint:
         self.resets = 0
 
     def size(self, region: int) -> int:
-        """Bytes of a region: BAR 0 and the configuration space are there, nothing else."""
+        """Return the bytes of a region: only BAR 0 and the configuration space have some."""
         return {BAR0: BAR_SIZE, CONFIG: CONFIG_SIZE}.get(region, 0)
 
     def read(self, region: int, offset: int, length: int) -> bytes:
-        """What a driver reads. All ones where BAR 0, or the whole device, does not answer."""
+        """Read bytes of a region; all ones where BAR 0, or the whole device, does not respond."""
         if region != CONFIG and length > MOST_ACCESS:
             raise MessageError(errno.EINVAL, f"an access to BAR 0 of {length} bytes")
         if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
@@ -77,23 +77,32 @@ class PciEndpoint:
         return self.trouble.reads(offset, self._device.read(offset, length))
 
     def write(self, region: int, offset: int, data: bytes) -> None:
-        """What a driver writes, and whatever follows from it at once: commands are executed, interrupts sent."""
+        """Write bytes of a region and carry out at once what follows: commands are executed, interrupts sent."""
         if region != CONFIG and len(data) > MOST_ACCESS:
             raise MessageError(errno.EINVAL, f"an access to BAR 0 of {len(data)} bytes")
-        if self.trouble.lost or not (region == CONFIG or self._pci.memory_space):
+        if self.trouble.lost:
             return
         if region == CONFIG:
             self.perform(self._pci.config_write(offset, data))
-        elif self._pci.owns(offset):
+        elif self._pci.memory_space:
+            self._write_bar(offset, data)
+
+    def _write_bar(self, offset: int, data: bytes) -> None:
+        if self._pci.owns(offset):
             self.perform(self._pci.bar_write(offset, data))
-        elif heard := [at for at in range(0, len(data), _WORD) if self.trouble.hears(offset + at)]:
-            whole = len(heard) * _WORD >= len(data)
-            for at in [0] if whole else heard:
-                self._device.write(offset + at, data if whole else data[at : at + _WORD])
-            self.run()
+            return
+        accepted = [at for at in range(0, len(data), _WORD) if self.trouble.accepts(offset + at)]
+        if not accepted:
+            return
+        if len(accepted) * _WORD >= len(data):
+            self._device.write(offset, data)
+        else:
+            for at in accepted:
+                self._device.write(offset + at, data[at : at + _WORD])
+        self.run()
 
     def begin(self) -> None:
-        """A client is about to look at the device.
+        """Prepare for a client that looks at the device.
 
         QEMU hides SR-IOV where it finds it (``vfio_add_ext_cap``), and passes on what it has not found: extended
         capabilities are there from the reset on with which the machine starts.
@@ -101,20 +110,20 @@ class PciEndpoint:
         self._pci.show_extended(shown=False)
 
     def reset(self) -> None:
-        """A function-level reset by message, as with every start of a machine."""
+        """Reset the function, as a virtual machine does at every start."""
         self._pci.show_extended(shown=True)
         self._pci.reset()
         self._reset_device()
 
     def lose(self) -> None:
-        """The link is gone."""
+        """Lose the link."""
         self.trouble.lost = True
 
     def restore(self) -> None:
-        """The link is back, and the device has been reset by the loss.
+        """Restore the link; the loss has reset the device.
 
-        Its configuration space is as a platform leaves it that has found the device again: set up, bus mastering off.
-        QEMU keeps a command register of its own and would not learn of a reset that no driver asked for.
+        The configuration space is as a platform leaves it that found the device again: set up, bus mastering off.
+        QEMU keeps its own copy of the command register and would not notice a reset that no driver asked for.
         """
         self.trouble.lost = False
         self._pci.stop_master()
@@ -122,11 +131,11 @@ class PciEndpoint:
         self.trouble.idle()
 
     def raise_interrupt(self, vector: int) -> None:
-        """What the command queue calls to interrupt the driver."""
+        """Interrupt the driver; the command queue calls this."""
         self.perform(self._pci.interrupt(vector))
 
     def run(self) -> None:
-        """Execute what the driver handed over. It may be a reset, of a device in a fatal state too."""
+        """Execute the commands and the software reset that the driver handed over."""
         fatal = self.trouble.fatal
         while self._device.pending:
             self._device.step(self._clock())
@@ -134,7 +143,7 @@ class PciEndpoint:
             self.trouble.idle()
 
     def perform(self, effects: list[PciEffect]) -> None:
-        """Carry out what the PCI function says."""
+        """Carry out the effects of the PCI function."""
         for e in effects:
             match e:
                 case Interrupt():

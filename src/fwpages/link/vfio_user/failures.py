@@ -1,8 +1,8 @@
-"""What can be wrong with a served device as a whole: its firmware is in a fatal state, or nothing of it answers.
+"""Failures of a served device as a whole: its firmware is in a fatal state, or its link is lost.
 
-A fatal state is what the health buffer of the initialization segment says (``health_buffer`` in ``mlx5_ifc.h``). A
-reset clears it; nothing else has to remember it. Firmware in that state executes nothing, while the health counter goes
-on. A device whose link is gone reads as all ones, hears nothing that is written, and reaches no memory.
+A fatal state is reported in the health buffer of the initialization segment (``health_buffer`` in ``mlx5_ifc.h``), and
+a reset clears it. Firmware in that state executes nothing, while the health counter advances. A device whose link is lost
+reads as all ones, ignores every write, and accesses no memory.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _NAMED = re.compile(r"synd(?:rome)?:? 0x([0-9a-f]{1,2})\b", re.IGNORECASE)
 
 
 def syndrome_of(reason: str) -> int:
-    """The syndrome that a text names as "syndrome 0x10" does; where it names none, firmware's internal error."""
+    """Return the syndrome that a text names as in "syndrome 0x10"; firmware's internal error where it names none."""
     found = _NAMED.search(reason)
     return (int(found[1], 16) if found else 0) or FW_INTERNAL_ERR
 
 
 class Trouble:
-    """Stands between a driver and the device behind BAR 0, whose segment this is. Nothing is wrong at first."""
+    """The failure of the device with this segment; none at first. Accesses to BAR 0 pass through it."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        #: nothing of the device answers
+        #: the link is lost: no part of the device responds
         self.lost = False
-        #: it has been reset without its driver, and hears nothing until it is given a command queue
+        #: reset without its driver's knowledge: it ignores writes until the driver writes the queue's address
         self._unused = False
 
     @property
@@ -45,7 +45,7 @@ class Trouble:
 
     @property
     def stopped(self) -> bool:
-        """Firmware does nothing."""
+        """Firmware executes nothing."""
         return self.lost or self.fatal
 
     def report(self, reason: str) -> None:
@@ -57,24 +57,24 @@ class Trouble:
         self._segment.set("rfr", 1)
 
     def idle(self) -> None:
-        """The device was reset, and its driver may not know: it says so in ``nic_interface`` (DISABLED)."""
+        """Mark the device as reset without its driver's knowledge: ``nic_interface`` reads DISABLED."""
         self._segment.disable()
         self._unused = True
 
     def clear(self) -> None:
-        """The driver itself has reset the device, or it was switched off and on."""
+        """Forget such a reset: the driver itself reset the device, or it was powered on."""
         self._unused = False
 
     def reads(self, offset: int, data: bytes) -> bytes:
-        """What a driver sees in BAR 0 where the device has ``data``."""
+        """Return the bytes that a driver reads in BAR 0 where the device has ``data``."""
         at, bit = RESET_SUPPORTED
         if not offset <= at < offset + len(data):
             return data
         n = at - offset
         return data[:n] + bytes([data[n] | bit]) + data[n + 1 :]
 
-    def hears(self, offset: int) -> bool:
-        """The device takes notice of a write at this offset of BAR 0."""
+    def accepts(self, offset: int) -> bool:
+        """Return whether the device takes notice of a write at this offset of BAR 0."""
         if offset in _QUEUE:
             self._unused = False
             return True

@@ -1,8 +1,15 @@
 """A guest's memory as a device reaches it: the ranges that a vfio-user client mapped, over the descriptors it passed.
 
-Memory that cannot shrink (a memfd sealed against it, as QEMU makes them) is mapped into this process once, however
-many ranges lie in it. Memory that the client could take away is read and written through its descriptor instead: there
-a file that became shorter is an error of one access, where a mapping would kill the process.
+Theory of operation. A client maps ranges of I/O addresses, each from an offset of a file (a memfd of the virtual
+machine) that it passes as a descriptor. ``GuestMemory`` keeps the ranges sorted and disjoint, so an access is found by
+bisection and may cross ranges. Many ranges lie in one file, so files are kept once, by device and inode, and counted.
+
+There are two kinds of files. Memory that cannot shrink (sealed against it, as QEMU makes it) is mapped into this
+process once, whole. Memory that the client could shorten is read and written through its descriptor: there a shortened file is
+an error of one access, where an access to a mapping beyond its end would kill the process by a signal.
+
+All checks of a DMA_MAP come before anything changes, and its descriptor is closed on every path that does not keep it.
+A range that is not mapped, or not for this kind of access, is a ``BusError``.
 """
 
 from __future__ import annotations
@@ -76,7 +83,7 @@ class _Descriptor:
 
     def write(self, offset: int, data: memoryview) -> None:
         try:
-            # never makes a file longer: what the client cut off is gone
+            # a write must never make the file longer again
             if offset + len(data) > os.fstat(self._fd).st_size or os.pwrite(self._fd, data, offset) != len(data):
                 raise BusError("guest memory ends before the end of its mapping")
         except OSError as e:
@@ -99,12 +106,12 @@ class Range:
 
     @property
     def end(self) -> int:
-        """The first address after it."""
+        """The first address after the range."""
         return self.iova + self.size
 
 
 def _open(fd: int, needed: DmaMap) -> _File:
-    """The file behind a descriptor, which it now owns. MessageError, and the descriptor is still the caller's."""
+    """Make the file of a descriptor, which it takes over; at a MessageError the descriptor is still the caller's."""
     try:
         seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
@@ -153,7 +160,7 @@ class GuestMemory:
             done += n
 
     def _parts(self, iova: int, length: int, *, write: bool) -> Iterator[tuple[_File, int, int]]:
-        """The stretches of files that this range lies in."""
+        """Yield the parts of files that hold these bytes: file, offset, length."""
         verb, at, end = "written" if write else "read", iova, iova + length
         index = bisect_right(self._starts, iova) - 1
         while at < end:
@@ -169,9 +176,9 @@ class GuestMemory:
     # -- the client's side --------------------------------------------------------------------------------------------
 
     def map(self, m: DmaMap, fd: int | None) -> None:
-        """Make a range reachable; the descriptor is this object's from now on, also where MessageError refuses it.
+        """Map a range; the descriptor is taken over, also where MessageError refuses the range.
 
-        A range without a descriptor (ROM, a hole) is known, and every access to it a BusError.
+        A range without a descriptor (ROM, a hole) is kept, and every access to it is a BusError.
         """
         try:
             at = bisect_right(self._starts, m.iova)
@@ -193,32 +200,37 @@ class GuestMemory:
         self.mapped += 1
 
     def _file(self, fd: int, m: DmaMap) -> FileKey:
-        """The file that a descriptor names, opened if it is new; takes the descriptor in every case."""
+        """Return the key of a descriptor's file, opened if it is new; takes the descriptor over in every case."""
+        keep = False
         try:
             info = os.fstat(fd)
             key = (info.st_dev, info.st_ino)
             if not stat.S_ISREG(info.st_mode) or m.offset + m.size > info.st_size:
                 raise MessageError(errno.EINVAL, f"DMA_MAP of {m.size:#x} bytes from {m.offset:#x} of a file without")
             known = self._files.get(key)
-            if known is None or (m.writable and not known.writable) or known.size < m.offset + m.size:
-                if known is not None:
-                    raise MessageError(errno.EACCES, "DMA_MAP of memory that was passed otherwise before")
-                if len(self._files) >= MAX_FILES:
-                    raise MessageError(errno.EMFILE, f"memory of {MAX_FILES} files is mapped")
-                known = _open(fd, m)
-                fd = -1
+            if known is None:
+                known = self._open_new(fd, m)
+                keep = True
                 self._files[key] = known
-                if m.writable and not known.writable:
-                    self._drop(key)
-                    raise MessageError(errno.EACCES, "DMA_MAP for writing of memory sealed against it")
+            if known.size < m.offset + m.size or (m.writable and not known.writable):
+                self._drop(key)
+                words = (
+                    "for writing of memory sealed against it" if keep else "of memory that was passed otherwise before"
+                )
+                raise MessageError(errno.EACCES, f"DMA_MAP {words}")
             known.ranges += 1
             return key
         finally:
-            if fd >= 0:
+            if not keep:
                 os.close(fd)
 
+    def _open_new(self, fd: int, m: DmaMap) -> _File:
+        if len(self._files) >= MAX_FILES:
+            raise MessageError(errno.EMFILE, f"memory of {MAX_FILES} files is mapped")
+        return _open(fd, m)
+
     def unmap(self, iova: int, size: int) -> int:
-        """Let go of every range in these addresses; how many bytes they were. MessageError where one would be cut.
+        """Unmap every range in these addresses; return how many bytes they were. MessageError where one would be cut.
 
         A ``size`` of 0 means all.
         """
@@ -243,5 +255,5 @@ class GuestMemory:
             self._files.pop(key).close()
 
     def close(self) -> None:
-        """The client is gone: nothing is mapped any more."""
+        """Unmap everything: the client is gone."""
         self.unmap(0, 0)

@@ -14,7 +14,7 @@ MSIX, ERROR = 2, 3
 
 
 def _check_eventfd(fd: int) -> None:
-    """MessageError unless writing to this descriptor can neither block nor reach anything but a counter."""
+    """Raise MessageError unless this descriptor is an eventfd, which only counts; make it non-blocking."""
     try:
         what = os.readlink(f"/proc/self/fd/{fd}")
     except OSError as e:
@@ -27,7 +27,7 @@ def _check_eventfd(fd: int) -> None:
 class Interrupts:
     """MSI-X vectors 0 to ``vectors`` - 1 and the eventfd of each that is armed. ``raised`` counts signals.
 
-    There is one interrupt for errors too, which never comes: without it QEMU warns at every start.
+    There is one interrupt for errors too, which is never raised: without it QEMU warns at every start.
     """
 
     def __init__(self, vectors: int) -> None:
@@ -38,20 +38,32 @@ class Interrupts:
 
     @property
     def armed(self) -> tuple[int, ...]:
-        """The vectors that somebody waits for."""
+        """The vectors that have an eventfd, sorted."""
         return tuple(sorted(vector for kind, vector in self._fds if kind == MSIX))
 
     def count(self, index: int) -> int:
-        """Interrupts of this kind; MessageError for no kind."""
+        """Return the number of interrupts of this kind; MessageError for an unknown kind."""
         if index >= KINDS:
             raise MessageError(errno.EINVAL, f"there is no interrupt kind {index}")
         return {MSIX: self.vectors, ERROR: 1}.get(index, 0)
 
     def set(self, m: SetIrqs, fds: Sequence[int]) -> None:
-        """Do what the client says. The descriptors are taken only where this returns: else they are the caller's.
+        """Carry out a request. The descriptors are taken over only on return; on an error they are the caller's.
 
         Eventfds come one for each vector, or none at all, which disarms them. Masking is the client's own business.
         """
+        self._check(m, fds)
+        match m.data:
+            case Irqs.EVENTFD:
+                self._arm(m, fds)
+            case Irqs.NONE if not m.count and not m.start:
+                self._disarm(m.index)
+            case _ if m.index == MSIX:
+                on = m.states or bytes([1]) * m.count
+                for vector in (m.start + n for n in range(m.count) if on[n]):
+                    self.signal(vector)
+
+    def _check(self, m: SetIrqs, fds: Sequence[int]) -> None:
         most = self.count(m.index)
         if m.start + m.count > most:
             raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of {m.count} from {m.start}, there are {most}")
@@ -59,16 +71,6 @@ class Interrupts:
             raise MessageError(errno.EINVAL, "DEVICE_SET_IRQS with descriptors that it does not speak of")
         if m.action is not Irqs.TRIGGER:
             raise MessageError(errno.ENOTSUP, "masking is not served")
-        match m.data:
-            case Irqs.EVENTFD:
-                self._arm(m, fds)
-            case Irqs.NONE if not m.count and not m.start:
-                self._disarm(m.index)
-            case _:
-                on = m.states or bytes([1]) * m.count
-                for n in range(m.count if m.index == MSIX else 0):
-                    if on[n]:
-                        self.signal(m.start + n)
 
     def _arm(self, m: SetIrqs, fds: Sequence[int]) -> None:
         if len(fds) not in (0, m.count):
@@ -86,21 +88,21 @@ class Interrupts:
             os.close(self._fds.pop(key))
 
     def signal(self, vector: int) -> bool:
-        """Raise this MSI-X interrupt; False where nobody waits for it."""
+        """Raise this MSI-X interrupt; return False where it has no eventfd."""
         fd = self._fds.get((MSIX, vector))
         if fd is None:
             return False
         try:
             os.eventfd_write(fd, 1)
         except BlockingIOError:
-            return True  # the counter is full: whoever waits has been told
+            return True  # the counter is full: the client has a signal to read
         except OSError:
             return False
         self.raised += 1
         return True
 
     def clear(self) -> None:
-        """Nobody waits for anything any more."""
+        """Close all eventfds."""
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()

@@ -1,4 +1,4 @@
-"""The UNIX socket that a vfio-user server listens on: nobody else's is replaced, and it goes when the server goes."""
+"""The UNIX socket that a vfio-user server listens on. It replaces no other server's, and is removed at the end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST_PATH = 107
 
 
 class SocketError(OSError):
-    """The socket cannot be made at this path; the text says why."""
+    """The socket cannot be created at this path; the text says why."""
 
 
 class Listener:
     """A listening socket at ``path``, mode 0600, which the caller alone may use. A context manager.
 
-    SocketError where something else lies there, or a server listens there already. A socket that nobody listens on is
+    SocketError where something else lies there, or a server listens there already. A socket without a listener is
     replaced. A lock file beside it (``path`` + ``.lock``) keeps two servers that start at the same time apart.
     """
 
@@ -48,7 +48,7 @@ class Listener:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._locked = True
             self._clear()
-            # the mode is that of the socket from its first moment on
+            # the socket must have this mode from the moment of its creation
             old = os.umask(0o177)
             try:
                 self.socket.bind(str(self.path))
@@ -64,7 +64,7 @@ class Listener:
             raise SocketError(f"{self.path}: {e.strerror or e}") from None
 
     def _clear(self) -> None:
-        """Remove a socket that nobody listens on."""
+        """Remove a socket without a listener."""
         try:
             mode = self.path.lstat().st_mode
         except FileNotFoundError:
@@ -83,7 +83,7 @@ class Listener:
         raise SocketError(f"{self.path}: another server is using it")
 
     def accept(self) -> socket.socket | None:
-        """The next client, None where it has gone again."""
+        """Accept the next client; None where it has gone again."""
         try:
             client, _ = self.socket.accept()
         except OSError:
@@ -115,7 +115,7 @@ class Listener:
 
 
 def receive(client: socket.socket, length: int) -> tuple[bytes, list[int], bool]:
-    """At most ``length`` bytes with the descriptors that came with them, and whether the kernel dropped some.
+    """Receive at most ``length`` bytes, their descriptors, and whether the kernel dropped some.
 
     BlockingIOError where nothing is there; no bytes at the end of the connection.
     """

@@ -1,9 +1,9 @@
 """The messages of vfio-user as bytes and as values; no sockets, no descriptors.
 
-Every message starts with a header of 16 bytes; numbers are little-endian. Whatever a client sends either becomes a
-value whose lengths, ranges and sums are in order, or is refused: ``MessageError`` where an error reply answers it,
+Every message starts with a header of 16 bytes; numbers are little-endian. A message from a client either becomes a
+value whose lengths, ranges and sums are valid, or is refused: ``MessageError`` where an error reply answers it,
 ``StreamError`` where the stream itself is out of step and the connection ends.
-Source: the vfio-user protocol specification, version 0; PROTOCOL.md, "vfio-user, as QEMU ≥ 10.1 speaks it".
+Source: the vfio-user protocol specification, version 0, in the form that QEMU 10.1 and later sends.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from enum import IntEnum, IntFlag
 from typing import TypeAlias
 
 HEADER_SIZE = 16
-#: bytes of one region access or one descriptor-less transfer that are offered and kept to
+#: most bytes of one region access or one transfer without a descriptor
 MAX_DATA = 1 << 20
-#: descriptors in one message that are offered and kept to
+#: most descriptors in one message
 MAX_FDS = 8
 #: a message has at most this many bytes, header included: the largest access and room for its fields
 MAX_MESSAGE = MAX_DATA + 4096
-#: the text of capabilities in a version message
+#: most bytes of the capabilities in a version message
 MAX_VERSION = 4096
 #: DMA ranges that one client may have mapped at a time: the kernel's own default for a VFIO container
 MAX_MAPS = 65535
@@ -89,7 +89,7 @@ class MessageError(ValueError):
 
 
 class StreamError(ValueError):
-    """What came cannot be a message, or not at this point: nothing after it can be trusted, the connection ends."""
+    """The bytes are no message, or not one for this point: the rest cannot be trusted, and the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ class Header:
 
     @property
     def wants_reply(self) -> bool:
-        """The client waits for an answer."""
+        """The client waits for a reply."""
         return not self.flags & Flags.NO_REPLY
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a client proposes. ``max_fds`` is how many descriptors it takes in one message."""
+    """The version that a client proposes. ``max_fds`` is how many descriptors it takes in one message."""
 
     major: int
     minor: int
@@ -124,7 +124,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class DmaMap:
-    """A range becomes reachable: ``size`` bytes at ``iova``, from ``offset`` of the descriptor, where there is one."""
+    """Map ``size`` bytes at ``iova``, from ``offset`` of the descriptor, where there is one."""
 
     iova: int
     size: int
@@ -135,7 +135,7 @@ class DmaMap:
 
 @dataclass(frozen=True, slots=True)
 class DmaUnmap:
-    """A range of I/O addresses is reachable no more; all of them where ``size`` is 0."""
+    """Unmap a range of I/O addresses; all of them where ``size`` is 0."""
 
     iova: int
     size: int
@@ -143,12 +143,12 @@ class DmaUnmap:
 
 @dataclass(frozen=True, slots=True)
 class GetInfo:
-    """What kind of device is this?"""
+    """Ask for the kind of the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetRegionInfo:
-    """How large is region ``index``, and what may be done with it? ``argsz``: bytes that the answer may take."""
+    """Ask for the size and the access flags of region ``index``. ``argsz``: bytes that the reply may take."""
 
     index: int
     argsz: int
@@ -156,14 +156,14 @@ class GetRegionInfo:
 
 @dataclass(frozen=True, slots=True)
 class GetIrqInfo:
-    """How many interrupts of kind ``index`` are there?"""
+    """Ask for the number of interrupts of kind ``index``."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetIrqs:
-    """Interrupts ``start`` to ``start + count`` of kind ``index`` get or lose eventfds, are masked, or are raised.
+    """Set or clear eventfds of interrupts ``start`` to ``start + count`` of kind ``index``, mask or raise them.
 
     ``states`` has one byte for each where the message carries booleans.
     """
@@ -178,7 +178,7 @@ class SetIrqs:
 
 @dataclass(frozen=True, slots=True)
 class RegionRead:
-    """Read ``count`` bytes."""
+    """Read ``count`` bytes of a region."""
 
     region: int
     offset: int
@@ -187,7 +187,7 @@ class RegionRead:
 
 @dataclass(frozen=True, slots=True)
 class RegionWrite:
-    """Write these bytes."""
+    """Write bytes of a region."""
 
     region: int
     offset: int
@@ -196,7 +196,7 @@ class RegionWrite:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A function-level reset."""
+    """Reset the function."""
 
 
 Request: TypeAlias = (
@@ -205,7 +205,7 @@ Request: TypeAlias = (
 
 
 def parse_header(buf: bytes) -> Header:
-    """The header of a command. StreamError for a reply, a size that cannot be, or other than 16 bytes."""
+    """Parse the header of a command. StreamError for a reply, an invalid size, or other than 16 bytes."""
     if len(buf) != HEADER_SIZE:
         raise StreamError(f"a header has {HEADER_SIZE} bytes, this has {len(buf)}")
     h = Header(*_HEADER.unpack(buf))
@@ -217,12 +217,12 @@ def parse_header(buf: bytes) -> Header:
 
 
 def reply(h: Header, body: bytes = b"") -> bytes:
-    """The answer to this command."""
+    """Make the reply to this command."""
     return _HEADER.pack(h.id, h.command, HEADER_SIZE + len(body), Flags.REPLY, 0) + body
 
 
 def error_reply(h: Header, number: int) -> bytes:
-    """The answer that says that it was not done, with an ``errno``."""
+    """Make the reply that the command failed with an ``errno``."""
     return _HEADER.pack(h.id, h.command, HEADER_SIZE, Flags.REPLY | Flags.ERROR, number)
 
 
@@ -241,15 +241,20 @@ def _version(body: bytes) -> Version:
         return Version(major, minor)
     if text[-1] or b"\0" in text[:-1]:
         raise MessageError(errno.EINVAL, "capabilities are one text that ends with a NUL")
+    return Version(major, minor, _max_fds(text[:-1]))
+
+
+def _max_fds(text: bytes) -> int:
+    """Return ``max_msg_fds`` from the capabilities, which are JSON; 1 where they do not name it."""
     try:
-        told = json.loads(text[:-1])
+        proposed = json.loads(text)
     except (ValueError, RecursionError) as e:
         raise MessageError(errno.EINVAL, f"capabilities are not JSON: {e}") from None
-    caps = told.get("capabilities", {}) if isinstance(told, dict) else None
+    caps = proposed.get("capabilities", {}) if isinstance(proposed, dict) else None
     fds = caps.get("max_msg_fds", 1) if isinstance(caps, dict) else None
     if not isinstance(fds, int) or isinstance(fds, bool) or not 0 <= fds < 1 << 16:
         raise MessageError(errno.EINVAL, "capabilities hold a table with a number max_msg_fds")
-    return Version(major, minor, fds)
+    return fds
 
 
 def _dma_map(body: bytes) -> DmaMap:
@@ -346,7 +351,7 @@ _PARSERS: dict[Type, Callable[[bytes], Request]] = {
 
 
 def parse(command: int, body: bytes) -> Request:
-    """What the client asks for; MessageError where it cannot be meant, or this server does not know it."""
+    """Parse a request; MessageError where it is malformed, or this server does not serve it."""
     try:
         parser = _PARSERS[Type(command)]
     except ValueError:
@@ -355,37 +360,37 @@ def parse(command: int, body: bytes) -> Request:
 
 
 def version_reply() -> bytes:
-    """Version 0.0 and what this server takes (QEMU refuses a reply of 0.1)."""
+    """Make the body of the reply to VERSION: 0.0 and the server's limits (QEMU refuses a reply of 0.1)."""
     caps = {"capabilities": {"max_msg_fds": MAX_FDS, "max_data_xfer_size": MAX_DATA, "max_dma_maps": MAX_MAPS}}
     return _VERSION.pack(0, 0) + json.dumps(caps).encode() + b"\0"
 
 
 def info_reply(regions: int, irqs: int) -> bytes:
-    """A PCI device that can be reset, with so many regions and kinds of interrupts."""
+    """Describe a PCI device that can be reset, with so many regions and kinds of interrupts."""
     return _INFO.pack(_INFO.size, 0b11, regions, irqs)
 
 
 def region_info_reply(index: int, size: int, *, writable: bool) -> bytes:
-    """A region of ``size`` bytes, reached by messages only; 0 where there is none."""
+    """Describe a region of ``size`` bytes that only messages can access; 0 where there is none."""
     flags = READABLE | (WRITABLE if writable else 0) if size else 0
     return _REGION_INFO.pack(_REGION_INFO.size, flags, index, 0, size, 0)
 
 
 def irq_info_reply(index: int, count: int) -> bytes:
-    """So many interrupts, signalled by eventfds; their number does not change."""
+    """Describe ``count`` interrupts, signalled by eventfds; their number does not change."""
     return _INFO.pack(_INFO.size, 0b1001 if count else 0, index, count)
 
 
 def unmap_reply(iova: int, size: int) -> bytes:
-    """These bytes are reachable no more."""
+    """Confirm that these bytes are unmapped."""
     return _DMA_UNMAP.pack(_DMA_UNMAP.size, 0, iova, size)
 
 
 def read_reply(request: RegionRead, data: bytes) -> bytes:
-    """What was read."""
+    """Make the reply with the bytes that were read."""
     return _REGION_IO.pack(request.offset, request.region, len(data)) + data
 
 
 def write_reply(request: RegionWrite) -> bytes:
-    """It was written."""
+    """Confirm a write."""
     return _REGION_IO.pack(request.offset, request.region, len(request.data))

@@ -1,4 +1,4 @@
-"""A firmware served to virtual machines: what a vfio-user server needs to hand it from client to client."""
+"""A firmware served to virtual machines: PCI function, command queue and client memory, from client to client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fwpages.device.pci.config_space import identity_of
 from fwpages.device.pci.function import PciFunction
 from fwpages.device.profiles import Profile
 from fwpages.link.queue.bar import Identity
-from fwpages.link.queue.device import QueueDevice, Seen
+from fwpages.link.queue.device import DeviceEvent, QueueDevice
 from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.endpoint import MasterGate, PciEndpoint
 from fwpages.link.vfio_user.guest_memory import GuestMemory
@@ -23,10 +23,9 @@ VECTORS = 64
 class ServedDevice:
     """``firmware`` behind a PCI function with this profile's identity, which has SR-IOV where there are ``vfs``.
 
-    Its memory is the present client's.
-
-    ``watch`` is told of what the firmware and the driver do, with the seconds since the start; ``on_client`` of a
-    client that came (an empty text), or went and why; ``on_refusal`` of messages that were refused.
+    Its memory is the present client's. Times are seconds since the start. ``watch`` is called with the time and each
+    event of firmware and driver; ``on_client`` with the time and an empty text when a client comes, the reason when it
+    goes; ``on_refusal`` with the reason for each refused message.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class ServedDevice:
         firmware: Firmware | FaultyFirmware,
         profile: Profile,
         *,
-        watch: Callable[[float, Seen], None] | None = None,
+        watch: Callable[[float, DeviceEvent], None] | None = None,
         on_client: Callable[[float, str], None] | None = None,
         on_refusal: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -62,52 +61,52 @@ class ServedDevice:
 
     @property
     def deadline(self) -> float | None:
-        """When the firmware wants to be woken (seconds of ``clock``); never while it does nothing."""
+        """The firmware's deadline (seconds of ``clock``); None for none, and while it is ``stopped``."""
         due = self.queue.deadline
         return None if due is None or self.stopped else due + self._start
 
     @property
     def stopped(self) -> bool:
-        """It is in a fatal state, or its link is gone: the firmware executes nothing and asks for nothing."""
+        """The device is in a fatal state or its link is lost: the firmware executes nothing and asks for nothing."""
         return self.endpoint.trouble.stopped
 
     def connected(self) -> Connection:
-        """A client came: its device is as after power-on."""
+        """Begin with a new client: its device is as after power-on."""
         if self._on_client is not None:
             self._on_client(self.now, "")
         self.endpoint.begin()
         return Connection(self.endpoint, self.memory, self.irqs, self._on_refusal)
 
     def disconnected(self, reason: str) -> None:
-        """It is gone, and its memory with it: the device loses its power."""
+        """End with the client: its memory is gone, and the device loses its power."""
         if self._on_client is not None:
             self._on_client(self.now, reason)
         self.endpoint.trouble.lost = False
         self.endpoint.reset()
 
     def tick(self) -> None:
-        """The firmware's deadline has come."""
+        """Wake the firmware: its deadline has come."""
         self.queue.tick(self.now)
 
     def stir(self, x: Want | ResetFunction) -> None:
-        """Something happens inside the device; nothing does while it is ``stopped``."""
+        """Let a function want pages, or reset it; not while the device is ``stopped``."""
         if not self.stopped:
             self.queue.stir(self.now, x)
 
     def fail(self, reason: str) -> None:
-        """Firmware reports a fatal state, until somebody resets the device. ``reason`` may name a syndrome."""
+        """Report a fatal state, until the driver resets the device. ``reason`` may name a syndrome."""
         self.endpoint.trouble.report(reason)
 
     def lose(self) -> None:
-        """The link is gone, until ``restore``."""
+        """Lose the link, until ``restore``."""
         self.endpoint.lose()
 
     def restore(self) -> None:
-        """The link is back, and the device has been reset."""
+        """Restore the link; the device has been reset."""
         self.endpoint.restore()
 
-    def slot_of(self, x: Seen) -> int:
-        """The slot of the command queue that a submitted command lies in; 0 for anything else."""
+    def slot_of(self, x: DeviceEvent) -> int:
+        """Return the command queue slot of a submitted command; 0 for any other event."""
         return (self.queue.slot_of(x.id) if isinstance(x, Submitted) else None) or 0
 
     def _interrupt(self, vector: int) -> None:

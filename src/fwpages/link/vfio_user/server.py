@@ -1,7 +1,16 @@
-"""A vfio-user server: one client at a time, as long as it is wanted. A small loop over ``selectors``.
+"""A vfio-user server: one client at a time, until it is stopped.
 
-The loop reads a message, lets the session answer it, and sends the answer; between messages it wakes whoever has a
-deadline. A client that comes while another is there is sent away; one that goes may come back, or another.
+Theory of operation. The loop is a small one over ``selectors``, in one thread. ``step`` waits until the client's
+socket, the listening socket or the wake-up pipe is readable, or the device's deadline has come, and does what is due. It serves
+the present client first: the client may be gone, and so make room for one that connects in the same moment. A second
+client is turned away; one that has gone may come back.
+
+For a client, the loop receives exactly the bytes that its ``Connection`` needs next, so descriptors stay with their
+message, feeds them, and sends the reply. It does so at most ``BURST`` times in a row, so that deadlines are met under
+load. A client that does not read its replies is not read from once ``MOST_UNSENT`` bytes are pending.
+
+``stop`` may be called from a signal handler: it writes a byte into the pipe, which ends the wait. An error of the
+stream, or of the socket, ends the connection and not the server: the device loses the client's memory and its power.
 """
 
 from __future__ import annotations
@@ -20,27 +29,27 @@ from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.listener import Listener, receive
 from fwpages.link.vfio_user.messages import MAX_MESSAGE, StreamError
 
-#: answers that may wait for a client to take them; one that reads none any more is not listened to either
+#: most bytes of replies that wait for a client; beyond that the client is not read from
 MOST_UNSENT = 4 * MAX_MESSAGE
-#: messages in a row before the clock is looked at again
+#: most receives in a row before deadlines are checked
 BURST = 256
 
 
 class Device(Protocol):
-    """What the server serves: a session for each client, and whatever happens in between."""
+    """The device that the server serves: a connection for each client, and deadlines."""
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``tick`` if nothing comes (seconds of ``time.monotonic``)."""
+        """The time at which to call ``tick`` (seconds of ``time.monotonic``); None for never."""
 
     def connected(self) -> Connection:
-        """A client came."""
+        """Begin with a new client."""
 
     def disconnected(self, reason: str) -> None:
-        """It is gone, its memory with it."""
+        """End with the client, whose memory is gone."""
 
     def tick(self) -> None:
-        """The deadline has come."""
+        """Do what is due at the deadline."""
 
 
 @dataclass(slots=True)
@@ -63,7 +72,7 @@ class Server:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._client: _Client | None = None
         self._stopped = False
-        #: connections that came, and those that were sent away because one was there
+        #: connections accepted, and those turned away because a client was there
         self.clients = 0
         self.turned_away = 0
 
@@ -79,7 +88,7 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """A client is there."""
+        """A client is connected."""
         return self._client is not None
 
     def stop(self) -> None:
@@ -95,24 +104,29 @@ class Server:
             self.step(None)
 
     def step(self, most: float | None = 0.0) -> None:
-        """Wait at most so many seconds (None: as long as the device allows), and do what is due."""
-        due = self._device.deadline
-        left = None if due is None else max(0.0, due - self._clock())
-        ready = self._selector.select(most if left is None else left if most is None else min(most, left))
-        keys = {key.fileobj for key, _ in ready}
-        # first the client that is there: it may be gone, and make room for the one that knocks
-        if self._client is not None and self._client.socket in keys:
+        """Wait at most ``most`` seconds (None: until the device's deadline), and do what is due."""
+        ready = {key.fileobj for key, _ in self._selector.select(self._wait(most))}
+        # first the client that is there: it may be gone, and make room for the next
+        if self._client is not None and self._client.socket in ready:
             self._serve(self._client)
-        if self._wake in keys:
+        if self._wake in ready:
             os.read(self._wake, 4096)
-        if self._listener.socket in keys:
+        if self._listener.socket in ready:
             self._accept()
         due = self._device.deadline
         if due is not None and due <= self._clock():
             self._device.tick()
 
+    def _wait(self, most: float | None) -> float | None:
+        """Return the seconds to wait: at most ``most``, and no longer than until the device's deadline."""
+        due = self._device.deadline
+        if due is None:
+            return most
+        left = max(0.0, due - self._clock())
+        return left if most is None else min(most, left)
+
     def close(self) -> None:
-        """Let go of everything; the socket is removed."""
+        """Close all descriptors and remove the socket."""
         if self._client is not None:
             self._end(self._client, "the server stops")
         self._selector.close()
