@@ -1,8 +1,8 @@
 """Failures of a served device as a whole: its firmware is in a fatal state, or its link is lost.
 
 A fatal state is reported in the health buffer of the initialization segment (``health_buffer`` in ``mlx5_ifc.h``), and
-a reset clears it. Firmware in that state executes nothing, while the health counter advances. A device whose link is lost
-reads as all ones, ignores every write, and accesses no memory.
+a reset clears it. Firmware in that state executes nothing, while the health counter advances. A device whose link is
+lost reads as all ones, ignores every write, and accesses no memory.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ machine) that it passes as a descriptor. ``GuestMemory`` keeps the ranges sorted
 bisection and may cross ranges. Many ranges lie in one file, so files are kept once, by device and inode, and counted.
 
 There are two kinds of files. Memory that cannot shrink (sealed against it, as QEMU makes it) is mapped into this
-process once, whole. Memory that the client could shorten is read and written through its descriptor: there a shortened file is
-an error of one access, where an access to a mapping beyond its end would kill the process by a signal.
+process once, whole. Memory that the client could shorten is read and written through its descriptor: there a shortened
+file is an error of one access, where an access to a mapping beyond its end would kill the process by a signal.
 
 All checks of a DMA_MAP come before anything changes, and its descriptor is closed on every path that does not keep it.
 A range that is not mapped, or not for this kind of access, is a ``BusError``.

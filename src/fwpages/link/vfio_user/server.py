@@ -1,9 +1,9 @@
 """A vfio-user server: one client at a time, until it is stopped.
 
 Theory of operation. The loop is a small one over ``selectors``, in one thread. ``step`` waits until the client's
-socket, the listening socket or the wake-up pipe is readable, or the device's deadline has come, and does what is due. It serves
-the present client first: the client may be gone, and so make room for one that connects in the same moment. A second
-client is turned away; one that has gone may come back.
+socket, the listening socket or the wake-up pipe is readable, or the device's deadline has come, and does what is due.
+It serves the present client first: the client may be gone, and so make room for one that connects in the same moment.
+A second client is turned away; one that has gone may come back.
 
 For a client, the loop receives exactly the bytes that its ``Connection`` needs next, so descriptors stay with their
 message, feeds them, and sends the reply. It does so at most ``BURST`` times in a row, so that deadlines are met under
