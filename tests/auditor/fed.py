@@ -24,6 +24,7 @@ from fwpages.readers.observations import (
     LinkEvent,
     MachineRestart,
     MissingInput,
+    Note,
     Observation,
     PagesRequested,
     Place,
@@ -65,6 +66,11 @@ class Fed(Life):
         s = self.audit.session(DEVICE) or self.ended
         assert s is not None
         return s
+
+    def begun_session(self) -> AuditedSession:
+        """A session of which nothing was observed yet."""
+        self.audit.see(Note(place=self.place(), device=DEVICE, text="it is there"))
+        return self.s
 
     def _begin(self) -> None:
         if self.begun:

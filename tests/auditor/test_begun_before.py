@@ -8,7 +8,8 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.prm.identity import Supplier
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import Opcode, QueryPages
+from fwpages.prm.status import Status
 from fwpages.readers.inputs import InputError
 from tests.auditor.fed import Fed
 from tests.auditor.lives import pages
@@ -79,3 +80,15 @@ def test_a_mode_that_both_sides_use_and_nobody_negotiated_is_one_finding(tmp_pat
     s = only(audit(write_trace(tmp_path, lines[:n] + lines[n + 1 :])))
     assert [(f.name, f.blame) for f in s.findings] == [("identity-mismatch", "host")]
     assert (s.mode, s.totals.given, s.totals.held) == ("vhca_id", 2208, 0)
+
+
+def test_an_ecpf_that_is_opened_without_the_ec_bit_is_the_hosts_mistake() -> None:
+    life = Fed(Supplier(ecpf=True, max_vfs=4), numbered=True)
+    life.enable()
+    life.query(QueryPages.BOOT, 4)
+    life.give(0, pages(0x100, 4), Status.BAD_PARAM)
+    assert [(name, blame) for name, blame, *_ in life.found] == [
+        ("identity-mismatch", "host"),
+        ("give-refused", "host"),
+    ]
+    assert not any("begins in the middle" in note for note in life.over().notes)

@@ -1,1 +1,1 @@
-"""What a driver and a device did, judged from what was observed of them."""
+"""The audit: observations of a driver and a device into accounts and findings."""

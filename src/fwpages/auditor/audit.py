@@ -21,15 +21,15 @@ from fwpages.auditor.closing import close
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Found, account
 from fwpages.auditor.losses import missing
-from fwpages.auditor.openings import TABLE, Opening, Sign
+from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
 from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.custody.accounts import End, Report, SessionAccount
 from fwpages.custody.findings import Cause
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
-from fwpages.prm.identity import Supplier
+from fwpages.prm.identity import Supplier, func_id
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.message import decode_command
+from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.readers.inputs import InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
@@ -45,6 +45,7 @@ from fwpages.readers.observations import (
     Note,
     Observation,
     PagesRequested,
+    Place,
     StartupPagesRequested,
     TraceHeader,
 )
@@ -195,7 +196,7 @@ class Audit:
         if opening is Opening.NEXT:
             s = self._begin(self._device(v.device), v)
         if opening is not Opening.SAME:
-            _begins(s, sign)
+            s.add(_begins(s, sign, v.place))
         return s
 
     # -- observations that begin no session
@@ -247,10 +248,17 @@ def _sign_of_command(v: CommandSubmitted, s: AuditedSession) -> Sign | None:
     except LayoutError:
         return Sign.COMMAND
     if not s.naming.is_own_hca(c):
-        return Sign.COMMAND
+        return Sign.ENABLE_AS_PF if _opened_as_pf(s, c) else Sign.COMMAND
     if c["embedded_cpu_function"]:
         return Sign.ENABLE_ECPF
     return Sign.ENABLE if s.naming.ecpf is None else Sign.ENABLE_CERTAIN
+
+
+def _opened_as_pf(s: AuditedSession, c: Command) -> bool:
+    """An ECPF's first command enables function 0 without the ec bit, and the input shows that it is the first."""
+    first = s.evidence.numbered and not s.evidence.incomplete and s.phase is Phase.FRESH
+    own = c["function_id"] == 0 and not c["function_id_type"] and not c["embedded_cpu_function"]
+    return bool(s.naming.ecpf) and first and own
 
 
 def _sign_of_line(v: DriverMessage, s: AuditedSession) -> Sign | None:
@@ -262,7 +270,7 @@ def _sign_of_line(v: DriverMessage, s: AuditedSession) -> Sign | None:
     return Sign.BOOT_LINE_AGAIN if counted else Sign.BOOT_LINE
 
 
-def _begins(s: AuditedSession, sign: Sign) -> None:
+def _begins(s: AuditedSession, sign: Sign, place: Place) -> Found:
     """The session's beginning was seen, unless it begins with a command that is none."""
     e, naming = s.evidence, s.naming
     match sign:
@@ -274,6 +282,10 @@ def _begins(s: AuditedSession, sign: Sign) -> None:
             naming.ecpf = True
         case Sign.ENABLE:
             naming.ecpf = False
+        case Sign.ENABLE_AS_PF:
+            naming.ecpf = False
+            detail = "ENABLE_HCA of 0x0 without the ec bit is the first command of an ECPF, whose own name has it"
+            yield Finding(Cause.IDENTITY_MISMATCH, place, s.books.of(func_id(0)), detail=detail)
     if not e.from_start:
         e.start = Start.SEEN
 

@@ -340,7 +340,7 @@ def _begun_before(s: AuditedSession) -> None:
 
 
 def _seen_here(s: AuditedSession) -> None:
-    """What there is of functions whose counts are not known."""
+    """Note what was seen of functions whose counts are not known."""
     for r in s.ledger.records:
         fresh = r.identity in s.books.rows and s.books.rows[r.identity].fresh
         if r.generation == 0 and r.given and (s.evidence.blind or not fresh):

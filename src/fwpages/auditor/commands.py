@@ -54,7 +54,7 @@ def submitted(s: AuditedSession, v: CommandSubmitted) -> Found:
 
 def _decode(s: AuditedSession, v: CommandSubmitted) -> Finds[Pending]:
     opcode, op_mod = int.from_bytes(v.message[:2], "big"), int.from_bytes(v.message[6:8], "big")
-    p = Pending(v.key, v.place, opcode, op_mod, v.slot, cut=v.cut)
+    p = Pending(v.key, v.place, opcode, op_mod, v.slot, cut=v.cut, faulty=s.naming.poses_as_pf)
     if len(v.message) < 8:
         p.faulty = True
         detail = f"a command of {many(len(v.message), 'byte')}"

@@ -1,4 +1,4 @@
-"""What the input of one session can prove: the one value that every judgement asks before it is made."""
+"""The evidence of one session: what its input can prove, which every judgement asks before it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to the link and to the device as a whole, and how a session thereby ends.
+"""Resets, fences and losses of the link or of the device as a whole, and how they end a session.
 
 A reset is asked for, and proven by a fence: only then is it certain that the device no longer writes to the pages that
 are out, and they are discarded. A reset that is asked for again, or that nothing has proven when the session is over,

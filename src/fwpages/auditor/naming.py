@@ -41,6 +41,11 @@ class Naming:
             return vhca_id(self.vhca)
         return self.boot or func_id(0, ec=bool(self.ecpf))
 
+    @property
+    def poses_as_pf(self) -> bool:
+        """The host opened an ECPF as if it were a plain physical function: whatever it sends is refused with reason."""
+        return self.supplier is not None and self.supplier.ecpf and self.ecpf is False
+
     def name(self, number: int, ec: bool | int) -> Identity:
         """The function that a page command or event of the present mode names."""
         return named(self.mode, number, ec)

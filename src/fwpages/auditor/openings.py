@@ -12,6 +12,7 @@ class Sign(Enum):
 
     ENABLE = "ENABLE_HCA of the function itself, which may be any function 0"
     ENABLE_CERTAIN = "the same, certainly of the function itself"
+    ENABLE_AS_PF = "the first command on an ECPF, and it names the host PF, which cannot be enabled yet"
     ENABLE_ECPF = "the same, with the ec bit: certainly of an ECPF itself"
     BOOT_QUERY = "QUERY_PAGES for boot pages"
     COMMAND = "any other command"
@@ -32,7 +33,7 @@ class Phase(Enum):
 
 
 class Opening(Enum):
-    """What a sign means for the session."""
+    """The place of a sign in the sequence of sessions."""
 
     #: it belongs to this session
     SAME = "same"
@@ -51,6 +52,7 @@ _NEXT_UNLESS_FRESH = dict.fromkeys(Phase, Opening.NEXT) | {Phase.FRESH: Opening.
 TABLE: Mapping[Sign, Mapping[Phase, Opening]] = MappingProxyType(
     {
         Sign.ENABLE_CERTAIN: _NEXT_UNLESS_FRESH | {Phase.TRYING: Opening.HERE},
+        Sign.ENABLE_AS_PF: _REST | {Phase.FRESH: Opening.HERE},
         Sign.ENABLE_ECPF: _NEXT_UNLESS_FRESH | {Phase.TRYING: Opening.HERE},
         Sign.ENABLE: _NEXT_UNLESS_FRESH
         | {Phase.TRYING: Opening.HERE, Phase.MIDDLE: Opening.PERHAPS, Phase.PERHAPS: Opening.PERHAPS},

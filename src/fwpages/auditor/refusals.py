@@ -1,4 +1,4 @@
-"""What a kernel log's lines say of commands that went wrong.
+"""Commands that went wrong, as a kernel log's lines tell of them.
 
 Several lines are about one failure: the command code prints the status, the page code prints the function, the caller
 prints its own error. The first of them stays *open* until the next one completes it or shows that nothing more comes.

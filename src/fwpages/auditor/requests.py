@@ -1,4 +1,4 @@
-"""What firmware asks for, by event or when it is queried: pages to give, to take back, or a release of all at once.
+"""Firmware's requests, by event or in answer to a query: pages to give, to take back, or to release all at once.
 
 Each book keeps what firmware wants given to its function and what it wants taken back, request by request. A GIVE
 serves the request of just so many pages, else the oldest; a TAKE serves the oldest. A request that is not served is no

@@ -90,7 +90,7 @@ class Close(Enum):
 
 
 class After(Enum):
-    """What comes after a session's last line."""
+    """The cause for which a session is closed: what comes after its last line."""
 
     NEXT_SESSION = "another session"
     RESTART = "a new start of the machine"
@@ -98,7 +98,7 @@ class After(Enum):
 
 
 class Link(Flag):
-    """What has happened to the link and to the device as a whole."""
+    """Events of the link and of the device as a whole."""
 
     LOST = auto()
     FATAL = auto()
@@ -108,7 +108,7 @@ class Link(Flag):
 
 
 class Counted(Enum):
-    """What is counted over the whole session."""
+    """Figures that are counted over the whole session."""
 
     GIVE_DROPPED = "pages of refused GIVEs"
     RECLAIM_DISCARDED = "pages that refused TAKEs asked for"
@@ -138,7 +138,7 @@ class Repeats(Enum):
 
 @dataclass(slots=True)
 class DriverLines:
-    """What the driver's own lines have said that later ones, or the end, complete."""
+    """Statements of the driver's own lines that later ones, or the end, complete."""
 
     health: Health = Health.FINE
     #: a TAKE that a line announced and whose dump should follow
@@ -186,7 +186,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """What the session's own SET_HCA_CAP set, as far as the device has confirmed it."""
+    """The capabilities that the session's own SET_HCA_CAP set, as far as the device has confirmed them."""
 
     vhca_mode: bool
     release_all: bool

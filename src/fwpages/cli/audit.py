@@ -30,4 +30,4 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
         click.echo(msgspec.json.encode(report))
     else:
         show(report, Console())
-    return 1 if report.findings or any(s.findings for s in report.sessions) else 0
+    return 0 if report.clean else 1

@@ -65,7 +65,7 @@ class FunctionAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong: a name, whom it blames (host, device, link, log, unknown), where, and what would resolve it."""
+    """One finding: name, blamed party (host, device, link, log, unknown), place, and what would resolve it."""
 
     name: str
     blame: Literal["host", "device", "link", "log", "unknown"]
@@ -96,7 +96,7 @@ class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``fwpages audit --json`` prints, and the heart of what ``fwpages run --json`` prints.
+    """The report that ``fwpages audit --json`` prints, and the heart of what ``fwpages run --json`` prints.
 
     ``findings`` are those that belong to no session: an input that could not be read to its end.
     """
