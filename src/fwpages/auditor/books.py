@@ -253,17 +253,20 @@ class Books:
         ]
         counted = self.counted()
         for number, why in reasons:
-            named = [tally for book, tally in counted if book.identity.number == number]
-            for tally in named or [tally for _, tally in counted]:
-                tally.unsure = tally.unsure or why
+            self._doubt(number, why)
         if self.sweeping:
-            for _, tally in counted:
-                if tally.out and not tally.swept:
-                    # the driver was taking everything back, function by function
-                    tally.out = tally.returned = None
+            # the driver was taking everything back, function by function
+            for tally in [t for _, t in counted if t.out and not t.swept]:
+                tally.out = tally.returned = None
         if naming.mode is Mode.VHCA_ID and any(book.identity.mode is Mode.FUNC_ID for book, _ in counted):
             self.broken = self.broken or "whose the boot pages are, as a vhca_id, no line says"
         return [why for _, why in reasons]
+
+    def _doubt(self, number: int, why: str) -> None:
+        """The counts of the functions with this number are not sure; of all, where none has it."""
+        counted = self.counted()
+        for tally in [t for book, t in counted if book.identity.number == number] or [t for _, t in counted]:
+            tally.unsure = tally.unsure or why
 
 
 def lines_of(book: Book) -> Tally:

@@ -8,6 +8,8 @@ trusted, everything inferred from them is dropped.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fwpages.auditor import answers, commands, fences, identities, messages
 from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.evidence import Start
@@ -106,18 +108,11 @@ def _output_missing(s: AuditedSession, p: Pending) -> Found:
 
 def _account(s: AuditedSession, end: End) -> SessionAccount:
     e = s.evidence
-    by_lines = e.by_lines
-    functions = _by_lines(s) if by_lines else _by_ledger(s)
+    functions = _by_lines(s) if e.by_lines else _by_ledger(s)
     peak, peaks = _peaks(s)
-    known = e.from_start and (_lines_known(s) and not s.books.doubted if by_lines else not e.uncounted)
     totals = total(functions, peak=None if any(f.given is None or f.peak is None for f in functions) else peak)
     sums = by_type(functions, peaks)
-    figures = counters(
-        functions,
-        fw_pages_alloc_failed=None,
-        fw_pages_give_dropped=s.counts[Counted.GIVE_DROPPED] if known else None,
-        fw_pages_reclaim_discard=s.counts[Counted.RECLAIM_DISCARDED] if known and not by_lines else None,
-    )
+    figures = _counters(s, functions)
     if not functions and (e.blind or e.silent):
         # that no function is seen proves nothing
         totals, sums, figures = UNKNOWN, dict.fromkeys(sums, UNKNOWN), dict.fromkeys(figures)
@@ -134,6 +129,18 @@ def _account(s: AuditedSession, end: End) -> SessionAccount:
         functions=functions,
         findings=findings,
         notes=s.notes,
+    )
+
+
+def _counters(s: AuditedSession, functions: list[FunctionAccount]) -> dict[str, Count]:
+    """The driver's counters, as far as the input shows them: why a host had no memory, only the host knows."""
+    by_lines = s.evidence.by_lines
+    known = _lines_known(s) and not s.books.doubted if by_lines else s.evidence.from_start and not s.evidence.uncounted
+    return counters(
+        functions,
+        fw_pages_alloc_failed=None,
+        fw_pages_give_dropped=s.counts[Counted.GIVE_DROPPED] if known else None,
+        fw_pages_reclaim_discard=s.counts[Counted.RECLAIM_DISCARDED] if known and not by_lines else None,
     )
 
 
@@ -228,17 +235,20 @@ def _left_by_ledger(s: AuditedSession, end: End) -> Found:
     over = end in (End.CLOSED, End.RESET) or s.driver.health is Health.PAGES_FREED
     if s.close is Close.PERHAPS or not over or e.blind or e.ambiguous or s.reset_asked is not None:
         return
-    left: dict[Identity, int] = {}
-    for r in s.ledger.records:
-        if r.outstanding and not s.books.of(r.identity).unsure:
-            left[r.identity] = left.get(r.identity, 0) + r.outstanding
-    for book in s.books:
-        if book.unsure == CUT and book.numbers is not None and book.numbers.out:
-            left[book.identity] = book.numbers.out
-    for who, n in left.items():
+    for who, n in _left(s).items():
         book = s.books.of(who)
         cause, why = _cause(s, book, end)
         yield Finding(cause, s.last, book, n, f"{many(n)} of {who}: {why}")
+
+
+def _left(s: AuditedSession) -> dict[Identity, int]:
+    """Pages out of each function that could be followed, or whose commands could be counted."""
+    left: Counter[Identity] = Counter()
+    for r in s.ledger.records:
+        if r.outstanding and not s.books.of(r.identity).unsure:
+            left[r.identity] += r.outstanding
+    counted = [(book, book.numbers.out) for book in s.books if book.unsure == CUT and book.numbers is not None]
+    return left | {book.identity: out for book, out in counted if out}
 
 
 def _left_by_lines(s: AuditedSession, end: End) -> Found:
@@ -304,10 +314,14 @@ def _notes(s: AuditedSession, end: End) -> None:
     for name, n in s.tried.items():
         s.note(f"refused and no fault: {name}" + (f", {n} times" if n > 1 else ""))
     if end is End.FORCED:
-        left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
-        s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
+        _torn_down(s)
     if end is End.OPEN and e.used:
         s.note("the input ends with the device open")
+
+
+def _torn_down(s: AuditedSession) -> None:
+    left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
+    s.note("torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else ""))
 
 
 def _not_counted(s: AuditedSession) -> None:

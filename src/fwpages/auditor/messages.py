@@ -86,21 +86,25 @@ def _gave(s: AuditedSession, v: PagesGiven) -> Found:
     if _repeats(s, v):
         return
     served = s.books.serve(v.number, v.pages, take=False)
-    if not e.lines and not e.page_commands and v.ec is not None and v.number == 0:
+    if v.number == 0 and v.ec is not None and not (e.lines or e.page_commands):
         # the boot pages are the supplier's own: their ec bit shows whether it is an ECPF
         s.naming.ecpf = v.ec
     book, pages = (yield from function_of(s, v)), v.pages
     if book is None and served is not None:
         book, pages = s.book(served.number, ec=False), pages or served.pages
-    e.used = True
+    _count_give(s, v, book, pages)
+    if e.follows_commands and v.number is not None and v.pages is not None:
+        yield from _confirm_give(s, v, v.number, v.pages)
+
+
+def _count_give(s: AuditedSession, v: PagesGiven, book: Book | None, pages: int | None) -> None:
+    s.evidence.used = True
     if book is not None and pages is not None:
-        e.lines = True
+        s.evidence.lines = True
         s.books.by_lines.give(lines_of(book), pages)
     else:
         where = f"{v.place.file}:{v.place.line}"
         s.books.broken = f"{v.text!r} ({where}) names no function, and no single request fits it"
-    if e.follows_commands and v.number is not None and v.pages is not None:
-        yield from _confirm_give(s, v, v.number, v.pages)
 
 
 _AFTER_BARE_GIVE: Mapping[Repeats, tuple[Repeats, bool]] = MappingProxyType(
@@ -268,14 +272,15 @@ def settle(s: AuditedSession) -> Found:
 def finish(s: AuditedSession) -> Found:
     """The driver's last words: what it could not take back, and counters that do not fit."""
     yield from refusals.flush(s)
-    total = s.driver.left.get(None)
-    by_type = {kind: v for kind, v in s.driver.left.items() if kind is not None}
     if s.evidence.page_commands:
         yield from _compare_left(s)
         return
-    if (total is not None and total.pages) or s.driver.gave_up is not None:
+    total = s.driver.left.get(None)
+    left = total is not None and total.pages > 0
+    if left or s.driver.gave_up is not None:
         yield from _report_left(s)
-    if by_type and not (total is not None and total.pages):
+    by_type = {kind: v for kind, v in s.driver.left.items() if kind is not None}
+    if by_type and not left:
         words = ", ".join(f"{kind.value} {v.pages}" for kind, v in by_type.items())
         place = next(iter(s.driver.left.values())).place
         detail = f"no total is left, but by type: {words}"
@@ -305,7 +310,8 @@ def _compare_left(s: AuditedSession) -> Found:
         return
     out = s.ledger.records.out
     total = left[None].pages if None in left else None
-    if (total is not None and total != out) or (total is None and not out):
+    agrees = total == out if total is not None else out > 0
+    if not agrees:
         by = "".join(f"; {kind.value} {x.pages}" for kind, x in left.items() if kind is not None)
         detail = f"the driver counts {many(total or 0)} left, its commands add up to {out}{by}"
         place = next(iter(left.values())).place

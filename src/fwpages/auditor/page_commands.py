@@ -53,15 +53,19 @@ def query_sent(s: AuditedSession, p: Pending, c: Command) -> Found:
     if unseen and number and s.naming.mode is Mode.FUNC_ID:
         switch_to_vhca_ids(s)
     if s.naming.mode is Mode.VHCA_ID:
-        if s.naming.vhca is None:
-            learn_own(s, number)
-        if number != s.naming.vhca or ec:
-            yield _mismatch(s, p, number, ec, f"the own vhca_id is {s.naming.vhca:#x}")
+        yield from _named_by_vhca_id(s, p, number, ec)
         return
     if ec:
         s.naming.ecpf = True
     if number:
         yield _mismatch(s, p, number, ec, "the function itself is 0 in FUNC_ID mode")
+
+
+def _named_by_vhca_id(s: AuditedSession, p: Pending, number: int, ec: bool) -> Found:
+    if s.naming.vhca is None:
+        learn_own(s, number)
+    if number != s.naming.vhca or ec:
+        yield _mismatch(s, p, number, ec, f"the own vhca_id is {s.naming.vhca:#x}")
 
 
 def _mismatch(s: AuditedSession, p: Pending, number: int, ec: bool, why: str) -> Finding:
@@ -143,6 +147,21 @@ def _dump_seen(s: AuditedSession, book: Book) -> None:
 
 
 def _give_sent(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Holes) -> Found:
+    pas = yield from _given_pages(s, p, c, book, holes)
+    if s.evidence.lossy:
+        waiting = [q.offer.index for q in s.pending.values() if q.offer is not None]
+        s.ledger.evict(pas, np.concatenate(waiting) if waiting else np.zeros(0, np.int64))
+    p.offer = s.ledger.offer(book.identity, s.naming.type_of(book.identity), pas)
+    if p.offer is None:
+        s.lose(book, "its addresses are too scattered to be followed")
+        return
+    yield from _bad_addresses(s, p, book, p.offer)
+    yield from _given_twice(s, p, book, p.offer)
+    yield from _left_before(s, p, book, p.offer)
+
+
+def _given_pages(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Holes) -> Finds[Addresses]:
+    """The addresses that a GIVE names, as far as the input has them."""
     n, pas = p.asked, c.pas
     if s.evidence.log and pas.size == n + 1 and not pas[n]:
         # a data dump fills its last line up with zeros
@@ -156,16 +175,7 @@ def _give_sent(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Hol
     if not known.all() or (holes and pas.size < n):
         pas = pas[known]
         yield from _incomplete(s, p, book, "a GIVE's addresses are not all in the log", cut=p.cut)
-    if s.evidence.lossy:
-        waiting = [q.offer.index for q in s.pending.values() if q.offer is not None]
-        s.ledger.evict(pas, np.concatenate(waiting) if waiting else np.zeros(0, np.int64))
-    p.offer = s.ledger.offer(book.identity, s.naming.type_of(book.identity), pas)
-    if p.offer is None:
-        s.lose(book, "its addresses are too scattered to be followed")
-        return
-    yield from _bad_addresses(s, p, book, p.offer)
-    yield from _given_twice(s, p, book, p.offer)
-    yield from _left_before(s, p, book, p.offer)
+    return pas
 
 
 def _bad_addresses(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:

@@ -46,8 +46,13 @@ def happened(s: AuditedSession, v: PagesRequested) -> Found:
     s.device_names.add((r.number, ec))
     odd = yield from doubtful_name(s, r.number, ec, v.place)
     book = s.book(r.number, ec) if v.ec_known else _by_number(s, r.number)
-    if book is None:
-        return
+    if book is not None:
+        yield from _followed(s, v, book, odd=odd)
+
+
+def _followed(s: AuditedSession, v: PagesRequested, book: Book, *, odd: bool) -> Found:
+    """A request of this function that the host follows; ``odd``: its name is wrong, or may be."""
+    r = v.request
     if r.release_all:
         if (yield from _may_release(s, book, v.place)) or s.evidence.log:
             book.released = release(s, book)
