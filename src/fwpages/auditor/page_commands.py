@@ -229,7 +229,7 @@ def _incomplete(s: AuditedSession, p: Pending, book: Book, why: str, *, cut: boo
 
 
 def answered(s: AuditedSession, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> Found:
-    """MANAGE_PAGES was answered; ``late``: nobody waited for it any longer."""
+    """MANAGE_PAGES was answered; ``late``: the host had stopped waiting for it."""
     book = p.book
     if book is None:
         return
@@ -338,7 +338,7 @@ def _judge_return(s: AuditedSession, p: Pending, book: Book, returned: Returned,
     if returned.foreign.size:
         words = "of another function"
         yield from _wrong_return(s, p, book, Cause.RETURNED_FOREIGN, words, returned.foreign, place)
-    # a release_all has freed what a TAKE under way names: firmware says the same thing twice
+    # a release_all has freed what a pending TAKE names: firmware says the same thing twice
     if returned.twice.size and not p.crossed:
         words = "that it does not have (they came back before, stand there twice, or their GIVE was refused)"
         yield from _wrong_return(s, p, book, Cause.RETURNED_TWICE, words, returned.twice, place)

@@ -217,7 +217,7 @@ def queried(s: AuditedSession, p: Pending, book: Book, pages: int, place: Place)
 
 
 def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -> Found:
-    """Firmware wants to return so many pages: it can have those that are out, and those of a GIVE under way."""
+    """Firmware wants to return so many pages: it can have those that are out, and those of a pending GIVE."""
     given = [
         p.offer for p in s.pending.values() if p.about(book.identity) and p.offer is not None and p.doubted is None
     ]
@@ -233,7 +233,7 @@ def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -
 
 
 def _consume(wanted: list[int], pages: int) -> None:
-    """These pages are on their way: for the request of just so many, else for the oldest ones."""
+    """These pages were sent: for the request of just so many, else for the oldest ones."""
     if pages in wanted:
         wanted.remove(pages)
         return

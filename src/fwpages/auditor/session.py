@@ -214,7 +214,7 @@ class AuditedSession:
     counts: Counter[Counted] = field(default_factory=Counter)
     #: refusals that are no fault: drivers try what a device may not know
     tried: Counter[str] = field(default_factory=Counter)
-    #: commands without an answer; those that nobody waits for any longer; those that are answered or have lost
+    #: commands without an answer; those that the host has stopped waiting for; those that are answered or lost
     #: their slots, whose answers change nothing
     pending: dict[Hashable, Pending] = field(default_factory=dict)
     overdue: dict[Hashable, Pending] = field(default_factory=dict)
