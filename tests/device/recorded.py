@@ -41,9 +41,8 @@ class Recording(Driver):
         return super().feed(x)
 
 
-def life(profile: Profile, *, by_vhca_id: bool = True, release_all: bool = True) -> list[Input]:
-    """A life of a supplier with two VFs and an SF, with everything in it that a fault may wait for; then a reset, and
-    the beginning of another."""
+def recorded_session(profile: Profile, *, by_vhca_id: bool = True, release_all: bool = True) -> list[Input]:
+    """A session of a supplier with two VFs and an SF, with an opportunity for every fault; then another one begins."""
     d = Recording(profile, [VF, VF2, SF])
     d.boot()
     d.negotiate(by_vhca_id=by_vhca_id, release_all=release_all)
@@ -84,7 +83,7 @@ def life(profile: Profile, *, by_vhca_id: bool = True, release_all: bool = True)
 
 
 @dataclass
-class Lied:
+class Injected:
     """A faulty firmware, fed command by command."""
 
     f: FaultyFirmware
@@ -111,9 +110,9 @@ def events(effects: list[Effect]) -> list[PageRequestEvent]:
     return [e.event for e in effects if isinstance(e, Raised)]
 
 
-def one(firmware: Firmware, trigger: Trigger, act: Act, *, at: int = 1, times: int = 1) -> Lied:
+def one(firmware: Firmware, trigger: Trigger, act: Act, *, at: int = 1, times: int = 1) -> Injected:
     """This firmware with one fault of the test's own."""
-    return Lied(
+    return Injected(
         FaultyFirmware(
             firmware, FaultPlan((PlannedFault("one", at, times),)), {"one": CommandFault("a test's", trigger, act)}
         )

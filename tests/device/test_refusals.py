@@ -126,7 +126,7 @@ def test_unknown_function(opened: Driver) -> None:
     opened.refused("unknown-function", Status.BAD_PARAM, cap)
 
 
-def test_gives_that_nobody_asked_for(opened: Driver) -> None:
+def test_gives_that_firmware_did_not_ask_for(opened: Driver) -> None:
     opened.refused("empty-give", Status.BAD_PARAM, opened.give_command(opened.own, 0))
     opened.refused("unrequested-give", Status.LIM_ERR, opened.give_command(opened.own, 1))
     opened.feed(Want("self", 2))

@@ -142,7 +142,7 @@ def settled(link: InProcess, *inputs: Open | Close | EnableVport | DisableVport)
 
 
 @pytest.mark.parametrize("mode", ["func_id", "vhca_id"])
-def test_a_life(mode: WantedMode) -> None:
+def test_a_session(mode: WantedMode) -> None:
     watch, heard = Watch(), list[Done | Finding | Raised]()
     link = settled(joined(tap=watch, heard=heard), Open(mode), EnableVport(1))
     assert link.host.session.mode == mode
@@ -188,7 +188,7 @@ def test_events_reach_the_host_before_an_answer_that_was_given_after_them() -> N
     assert (link.host.left(), link.mapped, link.offences) == (0, 0, [])
 
 
-def test_a_life_that_does_not_come_to_rest_is_stuck() -> None:
+def test_a_run_that_does_not_come_to_rest_is_stuck() -> None:
     link = joined()
     link.feed(Open())
     with pytest.raises(StuckError, match="still not at rest after 3 steps"):
@@ -244,7 +244,7 @@ def test_agreement_is_not_asked_for_while_pages_are_doubtful() -> None:
 
 
 @pytest.mark.parametrize("how", list(Teardown))
-def test_each_way_to_close(how: Teardown) -> None:
+def test_each_kind_of_close(how: Teardown) -> None:
     link = settled(joined(), Open(), EnableVport(1), Close(how))
     assert (link.host.left(), link.mapped) == (0, 0)
     b = books(link.host)
@@ -307,7 +307,7 @@ def act(link: InProcess, names: dict[str, int], mode: WantedMode, what: str, n: 
         link.stir(ResetFunction(name))
 
 
-def test_the_tap_is_told_of_what_comes_when_the_host_is_fed_with_it() -> None:
+def test_the_tap_is_shown_an_input_when_the_host_is_fed_with_it() -> None:
     """Until then the host may do what it would not do after it: here it loses the link before it hears of a release."""
     watch = Watch()
     link = settled(joined(tap=watch), Open(), EnableVport(1))
@@ -324,7 +324,7 @@ def test_the_tap_is_told_of_what_comes_when_the_host_is_fed_with_it() -> None:
     link.check()
 
 
-def test_a_give_is_told_of_before_the_release_that_the_host_had_not_heard_of() -> None:
+def test_a_give_is_shown_before_a_release_that_the_host_had_not_seen() -> None:
     watch = Watch()
     link = settled(joined(tap=watch), Open(), EnableVport(1))
     link.stir(Want("vf0", 3))
@@ -390,7 +390,7 @@ def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
         ("answer-garbled", ["garbled", "given-up", "reset", "fenced"]),
     ],
 )
-def test_the_tap_is_told_what_no_command_or_event_tells(fault: str, words: list[str]) -> None:
+def test_the_tap_is_shown_events_of_the_link(fault: str, words: list[str]) -> None:
     from fwpages.scenario import ScenarioRun, load  # noqa: PLC0415
 
     heard: list[str] = []

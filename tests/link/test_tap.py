@@ -104,7 +104,7 @@ def test_a_link_that_is_watched_does_the_same(kind: type[InProcess]) -> None:
 
 @LINKS
 @pytest.mark.parametrize("name", ["give-aborted-lost", "give-aborted-done"])
-def test_a_command_that_the_link_gives_up_is_told_of_with_its_number(kind: type[InProcess], name: str) -> None:
+def test_a_command_that_the_link_gives_up_is_shown_with_its_number(kind: type[InProcess], name: str) -> None:
     """Its answer does not get through, whether the device carried it out or not."""
     ear = Ear()
     life(kind, ear, PlannedFault(name, 3))
@@ -123,7 +123,7 @@ def test_an_answer_to_another_command_is_garbled_and_its_own_is_given_up(kind: t
 
 
 @LINKS
-def test_an_answer_that_comes_twice_is_told_of_twice(kind: type[InProcess]) -> None:
+def test_an_answer_that_comes_twice_is_shown_twice(kind: type[InProcess]) -> None:
     ear = Ear()
     life(kind, ear, PlannedFault("answer-twice", 2), vf=False)
     assert ear.of(2) == ["complete", "complete"]

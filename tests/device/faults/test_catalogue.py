@@ -6,7 +6,7 @@ from fwpages.device import DEVICE_FAULTS, Firmware, Input, PlannedFault, Profile
 from fwpages.device.faults.catalogue import LATE, TOO_LATE
 from fwpages.host import Bounds
 from tests.device.conftest import SF, VF, VF2
-from tests.device.recorded import life
+from tests.device.recorded import recorded_session
 
 
 def test_late_is_in_time_for_the_host_and_too_late_is_not() -> None:
@@ -14,14 +14,14 @@ def test_late_is_in_time_for_the_host_and_too_late_is_not() -> None:
 
 
 @pytest.fixture(scope="module")
-def lives(small: Profile) -> list[list[Input]]:
-    return [life(small, release_all=release) for release in (True, False)]
+def recorded(small: Profile) -> list[list[Input]]:
+    return [recorded_session(small, release_all=release) for release in (True, False)]
 
 
 @pytest.mark.parametrize("name", DEVICE_FAULTS)
-def test_every_fault_takes_effect_in_a_life(name: str, small: Profile, lives: list[list[Input]]) -> None:
+def test_every_fault_takes_effect_in_a_recorded_session(name: str, small: Profile, recorded: list[list[Input]]) -> None:
     """Up to then nothing is seen of it; from then on something is."""
-    for inputs in lives:
+    for inputs in recorded:
         sound = Firmware(small, [VF, VF2, SF])
         wrong = faulty(Firmware(small, [VF, VF2, SF]), [PlannedFault(name)])
         for x in inputs:

@@ -17,7 +17,7 @@ from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
 from tests.device.conftest import SPF, VF, VF2, Driver
-from tests.device.recorded import Lied, answers, events, one
+from tests.device.recorded import Injected, answers, events, one
 
 N = 8
 
@@ -48,8 +48,8 @@ def vf_with_pages(d: Driver, spec: FunctionSpec = VF) -> Identity:
 
 def sound(d: Driver, c: Command) -> tuple[Answer, Firmware]:
     """What a sound firmware answers and comes to."""
-    lied = Lied(faulty(d.fw.clone(), []))
-    return lied.answer(c), lied.f.inner
+    injected = Injected(faulty(d.fw.clone(), []))
+    return injected.answer(c), injected.f.inner
 
 
 # -- not answered, refused ---------------------------------------------------------------------------------------------
@@ -57,17 +57,17 @@ def sound(d: Driver, c: Command) -> tuple[Answer, Firmware]:
 
 def test_lost_is_neither_done_nor_answered(opened: Driver) -> None:
     give, before = wanting(opened), opened.fw.key()
-    lied = one(opened.fw, when.GIVE, do.lost)
-    assert lied.send(give) == []
+    injected = one(opened.fw, when.GIVE, do.lost)
+    assert injected.send(give) == []
     assert opened.fw.key() == before
-    assert lied.answer(give).ok, "the same pages can be given later"
+    assert injected.answer(give).ok, "the same pages can be given later"
 
 
 def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
     enable = Command(Opcode.ENABLE_HCA, fields={"function_id": 1})
     _, after = sound(opened, enable)
-    lied = one(opened.fw, when.ENABLE, do.silent)
-    effects = lied.send(enable)
+    injected = one(opened.fw, when.ENABLE, do.silent)
+    effects = injected.send(enable)
     assert answers(effects) == []
     assert [ev.num_pages for ev in events(effects)] == [VF.pages]
     assert opened.fw.key() == after.key()
@@ -77,11 +77,11 @@ def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
 def test_late_is_silent_and_then_the_answer_as_it_was(opened: Driver) -> None:
     take = returning(opened)
     answer, after = sound(opened, take)
-    lied = one(opened.fw, when.TAKE, do.Late(10.0))
-    assert lied.send(take) == []
+    injected = one(opened.fw, when.TAKE, do.Late(10.0))
+    assert injected.send(take) == []
     assert opened.fw.key() == after.key()
-    ((due, held),) = lied.f.held_back
-    assert (due, held.answer) == (lied.now + 10.0, answer)
+    ((due, held),) = injected.f.held_back
+    assert (due, held.answer) == (injected.now + 10.0, answer)
 
 
 @pytest.mark.parametrize("status", [Status.NO_RES_ERR, Status.INTERNAL_ERR])
@@ -103,16 +103,16 @@ def test_edit_does_what_was_asked_and_says_something_else(opened: Driver) -> Non
         return Answer(a.opcode, fields=a.fields, pas=a.pas[::-1])
 
     answer = one(opened.fw, when.TAKE, do.edit(change)).f
-    (got,) = answers(Lied(answer).send(take))
+    (got,) = answers(Injected(answer).send(take))
     assert got.pas.tolist() == expected.pas[::-1].tolist()
     assert answer.inner.key() == after.key()
 
 
 def test_edit_leaves_an_answer_alone_that_is_a_refusal(opened: Driver) -> None:
     bad = Command(Opcode.MANAGE_PAGES, 7)
-    lied = one(opened.fw, when.op(Opcode.MANAGE_PAGES), do.edit(lambda *_: pytest.fail("nothing to change")))
-    assert lied.answer(bad).status == Status.BAD_PARAM
-    assert lied.f.took == ()
+    injected = one(opened.fw, when.op(Opcode.MANAGE_PAGES), do.edit(lambda *_: pytest.fail("nothing to change")))
+    assert injected.answer(bad).status == Status.BAD_PARAM
+    assert injected.f.took == ()
 
 
 #: verb → what the answer to a TAKE of N pages then names: (count, addresses as they should be, others)
@@ -129,15 +129,15 @@ def test_what_a_take_names_instead(opened: Driver, verb: str) -> None:
     act, count, right, others = NAMED[verb]
     take = returning(opened)
     expected, after = sound(opened, take)
-    lied = one(opened.fw, when.TAKE, act)
-    answer = lied.answer(take)
+    injected = one(opened.fw, when.TAKE, act)
+    answer = injected.answer(take)
     assert answer["output_num_entries"] == count
     truth = set(expected.pas.tolist())
     assert (sum(p in truth for p in answer.pas.tolist()), [p for p in answer.pas.tolist() if p not in truth]) == (
         right,
         others,
     )
-    assert lied.f.inner.key() == after.key(), "firmware has let go of them all the same"
+    assert injected.f.inner.key() == after.key(), "firmware has let go of them all the same"
     encode_answer(answer)
 
 
@@ -145,9 +145,9 @@ def test_a_short_answer_with_pages_missing_is_no_longer_one(opened: Driver) -> N
     """Nothing to leave out where nothing came back, nothing to add where less came back than was asked for."""
     nothing = opened.take_command(opened.own, 4)
     for act in (do.edit(do.short), do.edit(do.long), do.first_page(do.twice)):
-        lied = one(opened.fw.clone(), when.TAKE, act)
-        assert lied.answer(nothing) == sound(opened, nothing)[0]
-        assert lied.f.took == ()
+        injected = one(opened.fw.clone(), when.TAKE, act)
+        assert injected.answer(nothing) == sound(opened, nothing)[0]
+        assert injected.f.took == ()
 
 
 def test_twice_names_the_second_page_in_the_place_of_the_first(opened: Driver) -> None:
@@ -160,19 +160,19 @@ def test_foreign_names_a_page_of_another_function(opened: Driver) -> None:
     alone = one(opened.fw.clone(), when.TAKE, do.first_page(do.foreign))
     assert alone.answer(take) == sound(opened, take)[0]
     who = vf_with_pages(opened)
-    lied = one(opened.fw, when.TAKE, do.first_page(do.foreign))
-    answer = lied.answer(take)
-    assert answer.pas[0] in lied.f.holds()[who]
+    injected = one(opened.fw, when.TAKE, do.first_page(do.foreign))
+    answer = injected.answer(take)
+    assert answer.pas[0] in injected.f.holds()[who]
 
 
 def test_again_names_the_page_that_came_back_last_unless_it_was_given_anew(opened: Driver) -> None:
     opened.feed(Want("self", -N))
-    lied = one(opened.fw, when.TAKE, do.first_page(do.again))
-    first = lied.answer(opened.take_command(opened.own, 2))
-    assert lied.f.took == (), "nothing came back before"
-    fw = lied.f
+    injected = one(opened.fw, when.TAKE, do.first_page(do.again))
+    first = injected.answer(opened.take_command(opened.own, 2))
+    assert injected.f.took == (), "nothing came back before"
+    fw = injected.f
     for given_anew in (False, True):
-        then = Lied(fw.clone())
+        then = Injected(fw.clone())
         if given_anew:
             then.f.feed(0.0, Want("self", 1))
             c = Command(Opcode.MANAGE_PAGES, 1, {**opened.own.fields, "input_num_entries": 1}, first.pas[-1:])
@@ -204,21 +204,21 @@ def test_nothing_names_nothing_and_lets_nothing_go(opened: Driver) -> None:
 def test_num_pages_is_the_answer_s_and_not_the_firmware_s(driver: Driver, count: int) -> None:
     driver.enable()
     c = Command(Opcode.QUERY_PAGES, QueryPages.BOOT)
-    lied = one(driver.fw, when.QUERY_PAGES, do.num_pages(count))
-    assert lied.answer(c)["num_pages"] == count
-    assert lied.answer(c)["num_pages"] == 3
-    encode_answer(lied.answer(c))
+    injected = one(driver.fw, when.QUERY_PAGES, do.num_pages(count))
+    assert injected.answer(c)["num_pages"] == count
+    assert injected.answer(c)["num_pages"] == 3
+    encode_answer(injected.answer(c))
 
 
 def test_boot_name_is_another_function_s(driver: Driver) -> None:
     driver.enable()
-    lied = one(driver.fw, when.QUERY_PAGES, do.edit(do.boot_name))
-    assert lied.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == VF.function_id
+    injected = one(driver.fw, when.QUERY_PAGES, do.edit(do.boot_name))
+    assert injected.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == VF.function_id
     alone = Driver(driver.profile, [SPF])
     alone.enable()
-    lied = one(alone.fw, when.QUERY_PAGES, do.edit(do.boot_name))
-    assert lied.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == 0, "an SPF has no such name"
-    assert lied.f.took == ()
+    injected = one(alone.fw, when.QUERY_PAGES, do.edit(do.boot_name))
+    assert injected.answer(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))["function_id"] == 0, "an SPF has no such name"
+    assert injected.f.took == ()
 
 
 @pytest.mark.parametrize("bit", ["release_all_pages", "icm_mng_function_id_mode"])
@@ -226,8 +226,8 @@ def test_set_less_is_answered_ok_and_one_bit_is_not_set(driver: Driver, bit: str
     driver.boot()
     want = driver.caps(current=True) | {"release_all_pages": 1, "icm_mng_function_id_mode": 1}
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(want))
-    lied = one(driver.fw, when.SET_CAP, do.set_less(bit))
-    assert lied.answer(c).ok
+    injected = one(driver.fw, when.SET_CAP, do.set_less(bit))
+    assert injected.answer(c).ok
     assert driver.caps(current=True) == want | {bit: 0}
     assert (driver.fw.mode is Mode.FUNC_ID) is (bit == "icm_mng_function_id_mode")
 
@@ -235,22 +235,22 @@ def test_set_less_is_answered_ok_and_one_bit_is_not_set(driver: Driver, bit: str
 def test_set_less_of_what_is_not_set_is_no_opportunity(driver: Driver) -> None:
     driver.boot()
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(driver.caps(current=True)))
-    lied = one(driver.fw, when.SET_CAP, do.set_less("release_all_pages"))
-    assert lied.answer(c).ok
-    assert lied.f.took == ()
+    injected = one(driver.fw, when.SET_CAP, do.set_less("release_all_pages"))
+    assert injected.answer(c).ok
+    assert injected.f.took == ()
 
 
 def test_hide_mode_denies_the_mode_in_the_current_capability_only(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, when.op(Opcode.QUERY_HCA_CAP), do.edit(do.hide_mode), times=0)
+    injected = one(driver.fw, when.op(Opcode.QUERY_HCA_CAP), do.edit(do.hide_mode), times=0)
     current, most = Command(Opcode.QUERY_HCA_CAP, 1), Command(Opcode.QUERY_HCA_CAP, 0)
-    assert lied.answer(current).ok
-    assert lied.f.took == (), "there is nothing to deny yet"
+    assert injected.answer(current).ok
+    assert injected.f.took == (), "there is nothing to deny yet"
     driver.negotiate()
-    assert read_general(lied.answer(most).data)["icm_mng_function_id_mode"] == 1
-    now = read_general(lied.answer(current).data)
+    assert read_general(injected.answer(most).data)["icm_mng_function_id_mode"] == 1
+    now = read_general(injected.answer(current).data)
     assert (now["icm_mng_function_id_mode"], now["release_all_pages"]) == (0, 1)
-    assert lied.f.mode is Mode.VHCA_ID
+    assert injected.f.mode is Mode.VHCA_ID
 
 
 # -- whose vhca_id -----------------------------------------------------------------------------------------------------
@@ -262,12 +262,12 @@ def asked(spec: FunctionSpec) -> Command:
 
 
 def test_a_function_is_said_to_have_the_vhca_id_of_one_that_is_enabled(opened: Driver) -> None:
-    lied = one(opened.fw, when.other_caps, do.vhca_id(do.someone_elses))
+    injected = one(opened.fw, when.other_caps, do.vhca_id(do.someone_elses))
     opened.ok(Opcode.ENABLE_HCA, function_id=2)
-    assert read_general(lied.answer(asked(VF2)).data)["vhca_id"] == VF2.vhca_id, "nobody else has one"
-    assert not lied.f.took
-    assert read_general(lied.answer(asked(VF)).data)["vhca_id"] == VF2.vhca_id
-    assert len(lied.f.took) == 1
+    assert read_general(injected.answer(asked(VF2)).data)["vhca_id"] == VF2.vhca_id, "nobody else has one"
+    assert not injected.f.took
+    assert read_general(injected.answer(asked(VF)).data)["vhca_id"] == VF2.vhca_id
+    assert len(injected.f.took) == 1
 
 
 def test_the_host_pf_of_an_ecpf_is_not_taken_for_the_supplier(small: Profile) -> None:
@@ -277,12 +277,12 @@ def test_the_host_pf_of_an_ecpf_is_not_taken_for_the_supplier(small: Profile) ->
     vf = FunctionSpec("vf", FunctionType.VF, 1, 1, ec=False, vhca_id=0x62)
     d = Driver(msgspec.structs.replace(small, ecpf=True), [ec_vf, vf, host_pf]).open()
     d.ok(Opcode.ENABLE_HCA)
-    lied = one(d.fw, when.other_caps, do.vhca_id(do.someone_elses), times=0)
-    assert lied.answer(asked(host_pf)) == sound(d, asked(host_pf))[0]
-    assert lied.f.took == ()
+    injected = one(d.fw, when.other_caps, do.vhca_id(do.someone_elses), times=0)
+    assert injected.answer(asked(host_pf)) == sound(d, asked(host_pf))[0]
+    assert injected.f.took == ()
     d.ok(Opcode.ENABLE_HCA, function_id=1)
     for spec, other in ((host_pf, vf), (vf, host_pf), (ec_vf, vf)):
-        assert read_general(lied.answer(asked(spec)).data)["vhca_id"] == other.vhca_id
+        assert read_general(injected.answer(asked(spec)).data)["vhca_id"] == other.vhca_id
 
 
 # -- page requests -----------------------------------------------------------------------------------------------------
@@ -294,8 +294,8 @@ def test_an_event_out_of_nowhere_comes_before_or_after_the_answer(
 ) -> None:
     query = Command(Opcode.QUERY_ADAPTER)
     expected, after = sound(opened, query)
-    lied = one(opened.fw, when.listening, do.raise_event(do.own_request(7), first=first))
-    effects = lied.send(query)
+    injected = one(opened.fw, when.listening, do.raise_event(do.own_request(7), first=first))
+    effects = injected.send(query)
     assert [type(e) for e in effects] == order
     assert answers(effects) == [expected]
     (raised,) = [e for e in effects if isinstance(e, Raised)]
@@ -304,28 +304,28 @@ def test_an_event_out_of_nowhere_comes_before_or_after_the_answer(
 
 
 def test_an_event_comes_before_its_queue_is_gone(opened: Driver) -> None:
-    lied = one(opened.fw, when.op(Opcode.DESTROY_EQ), do.raise_event(do.own_request(7)))
-    effects = lied.send(Command(Opcode.DESTROY_EQ, fields={"eq_number": opened.eqns[-1]}))
+    injected = one(opened.fw, when.op(Opcode.DESTROY_EQ), do.raise_event(do.own_request(7)))
+    effects = injected.send(Command(Opcode.DESTROY_EQ, fields={"eq_number": opened.eqns[-1]}))
     assert [type(e) for e in effects] == [Raised, Completed]
     assert opened.fw.pages_eqn is None
 
 
-def test_an_event_without_a_queue_has_the_number_that_it_is_told(driver: Driver) -> None:
+def test_an_event_without_a_queue_has_the_number_of_the_fault(driver: Driver) -> None:
     driver.boot()
-    lied = one(driver.fw, when.SET_CAP, do.raise_event(do.own_request(10), eqn=3))
+    injected = one(driver.fw, when.SET_CAP, do.raise_event(do.own_request(10), eqn=3))
     c = Command(Opcode.SET_HCA_CAP, 0, data=general(driver.caps(current=True)))
-    assert [e.eqn for e in lied.send(c) if isinstance(e, Raised)] == [3]
-    assert not when.listening(lied.f, c)
-    assert lied.f.inner.phase is Phase.STARTING
+    assert [e.eqn for e in injected.send(c) if isinstance(e, Raised)] == [3]
+    assert not when.listening(injected.f, c)
+    assert injected.f.inner.phase is Phase.STARTING
 
 
 def test_release_other_names_a_function_that_has_pages(opened: Driver) -> None:
     query = Command(Opcode.QUERY_ADAPTER)
-    lied = one(opened.fw, when.listening, do.raise_event(do.release_other))
-    assert events(lied.send(query)) == []
-    assert lied.f.took == (), "the supplier is not meant"
+    injected = one(opened.fw, when.listening, do.raise_event(do.release_other))
+    assert events(injected.send(query)) == []
+    assert injected.f.took == (), "the supplier is not meant"
     who = vf_with_pages(opened)
-    assert events(lied.send(query)) == [PageRequestEvent(who.number, 0, who.ec, release_all=True)]
+    assert events(injected.send(query)) == [PageRequestEvent(who.number, 0, who.ec, release_all=True)]
     assert opened.fw.held("vf1") == VF.pages, "it is a lie"
 
 
@@ -339,9 +339,9 @@ def test_release_all_is_negotiated_or_not(driver: Driver, release_all: bool) -> 
     assert (when.negotiated(f, query), when.not_negotiated(f, query)) == (release_all, not release_all)
 
 
-def test_a_real_want_is_meant_and_told_before_the_answer(opened: Driver) -> None:
-    lied = one(opened.fw, when.listening, do.real_want(3, events=4))
-    effects = lied.send(Command(Opcode.QUERY_ADAPTER))
+def test_real_demand_is_requested_before_the_answer(opened: Driver) -> None:
+    injected = one(opened.fw, when.listening, do.real_want(3, events=4))
+    effects = injected.send(Command(Opcode.QUERY_ADAPTER))
     assert [type(e) for e in effects] == [Raised] * 4 + [Completed]
     assert {ev.num_pages for ev in events(effects)} == {3}
     opened.give(opened.own, 12)
@@ -352,29 +352,29 @@ def test_a_real_want_of_a_supplier_by_another_name(small: Profile) -> None:
     assert len(events(one(d.fw, when.listening, do.real_want(3)).send(Command(Opcode.QUERY_ADAPTER)))) == 1
 
 
-def test_a_reset_in_a_give_is_told_before_the_give_is_done(opened: Driver) -> None:
+def test_a_reset_in_a_give_is_announced_before_the_give_is_done(opened: Driver) -> None:
     who = vf_with_pages(opened)
     opened.feed(Want("vf1", 2))
     give = opened.give_command(who, 2)
-    lied = one(opened.fw, when.GIVE, do.reset_in_give)
-    effects = lied.send(give)
+    injected = one(opened.fw, when.GIVE, do.reset_in_give)
+    effects = injected.send(give)
     raised = events(effects)
     assert raised[0] == PageRequestEvent(who.number, 0, who.ec, release_all=True)
     assert isinstance(effects[0], Raised)
     assert [a.ok for a in answers(effects)] == [True]
-    assert sorted(lied.f.holds()[who].tolist()) == give.pas.tolist(), "it has those of the GIVE and no others"
+    assert sorted(injected.f.holds()[who].tolist()) == give.pas.tolist(), "it has those of the GIVE and no others"
 
 
 @pytest.mark.parametrize("who", ["self", "vf1"])
-def test_no_reset_in_a_give_for_whom_it_would_not_show(opened: Driver, who: str) -> None:
+def test_no_reset_in_a_give_for_a_function_that_holds_nothing(opened: Driver, who: str) -> None:
     """The supplier itself is not reset by itself, and a function that has nothing lets go of nothing."""
     opened.ok(Opcode.ENABLE_HCA, function_id=1)
     opened.feed(Want(who, 1))
     give = opened.give_command(opened.own if who == "self" else VF.identity(opened.fw.mode) or func_id(1), 1)
     expected, after = sound(opened, give)
-    lied = one(opened.fw, when.GIVE, do.reset_in_give)
-    assert lied.answer(give) == expected
-    assert (lied.f.took, lied.f.inner.key()) == ((), after.key())
+    injected = one(opened.fw, when.GIVE, do.reset_in_give)
+    assert injected.answer(give) == expected
+    assert (injected.f.took, injected.f.inner.key()) == ((), after.key())
 
 
 # -- when --------------------------------------------------------------------------------------------------------------

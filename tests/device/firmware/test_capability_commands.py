@@ -66,7 +66,7 @@ def test_one_bit_beyond_the_offer_and_nothing_is_set(
         assert d.in_mode(Mode.FUNC_ID)
 
 
-def test_a_value_beyond_the_offer_is_told_with_both(small: Profile, specs: list[FunctionSpec]) -> None:
+def test_a_refused_capability_is_reported_with_value_and_offer(small: Profile, specs: list[FunctionSpec]) -> None:
     d = booted(small, specs)
     page = general({"vhca_id": 0x2A, "log_max_eq": 10})
     offence = d.refused("capability-not-offered", Status.BAD_PARAM, set_cap(page))

@@ -20,7 +20,7 @@ from tests.device.conftest import SF, VF, Driver
 
 TAKE = ManagePages.TAKE
 
-#: PROTOCOL.md, "Life of a session", by hand: off, boot pages missing, boot pages given, at work, closing
+#: the phases of a session, by hand: off, boot pages missing, boot pages given, at work, closing
 STAGES = ("off", "booting", "starting", "working", "closing")
 ALLOWED: dict[Opcode, str] = {
     Opcode.ENABLE_HCA: "off",
@@ -60,7 +60,7 @@ def at_stage(d: Driver, stage: str) -> Driver:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_each_command_has_its_place_in_a_session_s_life(driver: Driver, stage: str) -> None:
+def test_each_command_is_allowed_in_its_phases(driver: Driver, stage: str) -> None:
     d = at_stage(driver, stage)
     sound = d.fw
     for opcode in Opcode:
@@ -81,7 +81,7 @@ def test_another_function_is_switched_at_work_only(driver: Driver, opcode: Opcod
     at_stage(driver, early).refused("wrong-state", Status.BAD_SYS_STATE, c)
 
 
-def test_what_is_missing_is_told_with_its_count(driver: Driver) -> None:
+def test_missing_pages_are_reported_with_their_count(driver: Driver) -> None:
     driver.enable()
     driver.give(driver.own, 1)
     offence = driver.refused("wrong-state", Status.BAD_SYS_STATE, Command(Opcode.QUERY_ADAPTER))
@@ -95,7 +95,7 @@ def test_an_unknown_opcode_is_refused_whatever_the_session_s_state(driver: Drive
     driver.refused("unknown-command", Status.BAD_OP, c, 0)
 
 
-#: command → bytes that its answer takes (PROTOCOL.md, "Commands"; ``*_out_bits``)
+#: command → bytes that its answer takes (``*_out_bits``)
 ROOM: list[tuple[Command, int]] = [
     (Command(Opcode.QUERY_PAGES, QueryPages.REGULAR), 16),
     (Command(Opcode.MANAGE_PAGES, TAKE, {"input_num_entries": 5}), 16 + 5 * 8),

@@ -53,7 +53,7 @@ def test_functions_are_named_by_vhca_id_too(opened: Driver) -> None:
     opened.ok(Opcode.SET_HCA_CAP, 0, general({"vhca_id": 0x32}), other_function=1, function_id=2)
 
 
-def test_sf_life(opened: Driver) -> None:
+def test_an_sf_from_allocation_to_its_end(opened: Driver) -> None:
     who = name_of(opened, opened.specs[2])
     opened.ok(Opcode.ALLOC_SF, function_id=0x100)
     assert opened.last() == PageRequestEvent(who.number, 3, who.ec)
@@ -129,7 +129,7 @@ def test_zero_and_huge_wants(opened: Driver) -> None:
     assert opened.last().num_pages == -13
 
 
-def test_cant_give_drops_what_was_told(opened: Driver) -> None:
+def test_cant_give_drops_what_was_announced(opened: Driver) -> None:
     opened.feed(Want("vf1", 8))
     who = name_of(opened, opened.specs[0])
     opened.give(who, 3)
@@ -217,7 +217,7 @@ ECPF = (
 
 
 @pytest.mark.parametrize("by_vhca_id", [False, True])
-def test_ecpf_life(driver_class: type[Driver], by_vhca_id: bool) -> None:
+def test_an_ecpf_session(driver_class: type[Driver], by_vhca_id: bool) -> None:
     d = driver_class(profile("bluefield3"), ECPF).open(by_vhca_id=by_vhca_id)
     assert d.fw.held("self") == 37 + 12868
     assert d.caps(current=True, other_function=1, function_id=0xFFFE)["vhca_id"] == 0x2A

@@ -43,7 +43,7 @@ def test_of_the_page_protocol_it_says_nothing(general: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "bit", "width", "least"),
     [
-        # PROTOCOL.md, "The e-switch in a virtual machine": without these Linux asks for them, or oopses
+        # without these Linux asks for them, or oopses
         ("log_max_tir", 0x373, 5, 12),
         ("max_wqe_sz_sq", 0x290, 16, 1024),
         ("eth_net_offloads", 0x21C, 1, 1),

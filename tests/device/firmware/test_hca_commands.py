@@ -100,7 +100,7 @@ def test_a_teardown_in_haste_needs_the_current_capability(
     assert bool(d.fw.eqs) is not chosen
 
 
-def test_after_the_teardown_nobody_wants_anything_and_everybody_s_pages_come_back(opened: Driver) -> None:
+def test_after_the_teardown_nothing_is_wanted_and_all_pages_can_be_taken(opened: Driver) -> None:
     who = VF.identity(opened.fw.mode)
     assert who is not None
     assert opened.send(switch(True, VF)).ok
@@ -178,7 +178,7 @@ def test_an_sf_that_is_allocated_keeps_its_vhca_id(small: Profile) -> None:
     assert d.send(switch(True, HEIR)).ok
 
 
-def test_nobody_enables_the_uplink_by_whatever_number(small: Profile) -> None:
+def test_the_uplink_cannot_be_enabled_by_any_number(small: Profile) -> None:
     uplink = FunctionSpec("uplink", FunctionType.UNKNOWN, 0xFFFF, 0xFFFF, ec=False, vhca_id=0x99)
     d = Driver(small, [VF, uplink]).open()
     for fields in ({"function_id": 0xFFFF}, {"function_id": 0x99, "function_id_type": 1}):
@@ -216,7 +216,7 @@ def test_a_vhca_id_belongs_to_one_enabled_function_at_a_time(
     assert heirs.send(switch(True, second)).ok
 
 
-def test_pages_of_the_life_before_come_back_first_under_the_same_name(heirs: Driver) -> None:
+def test_pages_of_the_earlier_user_of_a_name_are_returned_first(heirs: Driver) -> None:
     who = vhca_id(VF.vhca_id)
     old = set(heirs.fw.holds()[who].tolist())
     assert heirs.send(switch(False, VF)).ok
@@ -263,7 +263,7 @@ def test_who_does_not_have_its_vhca_id_wants_nothing(heirs: Driver, pages: int) 
     assert (heirs.fw.key(), heirs.fw.asks("heir")) == (before, 0)
 
 
-def test_a_life_that_begins_without_the_e_switch_ends_the_one_before(small: Profile) -> None:
+def test_a_function_that_takes_over_a_name_without_the_e_switch_ends_its_earlier_use(small: Profile) -> None:
     """Two functions with one vhca_id are never alive at once, whoever lets them live."""
     d = Driver(small, [VF, HEIR]).open()
     d.feed(Want("vf1", 5))
@@ -277,7 +277,7 @@ def test_a_life_that_begins_without_the_e_switch_ends_the_one_before(small: Prof
     d.agree()
 
 
-def test_what_a_session_leaves_behind_under_one_name_is_told_as_one(heirs: Driver) -> None:
+def test_pages_left_behind_under_one_name_are_one_count(heirs: Driver) -> None:
     assert heirs.send(switch(False, VF)).ok
     assert heirs.send(switch(True, HEIR)).ok
     heirs.give(vhca_id(VF.vhca_id), 2)

@@ -42,7 +42,7 @@ def test_start_up_pages_of_another_function_are_not_asked_about(
     ("opcode", "op_mod"),
     [(Opcode.QUERY_PAGES, m) for m in QueryPages] + [(Opcode.MANAGE_PAGES, m) for m in ManagePages],
 )
-def test_after_the_switch_nobody_goes_by_function_0(driver: Driver, opcode: Opcode, op_mod: int) -> None:
+def test_after_the_switch_no_function_is_named_0(driver: Driver, opcode: Opcode, op_mod: int) -> None:
     """The supplier as it was named before; neither is a vhca_id a name before."""
     driver.boot()
     pages = driver.pages(1) if (opcode, op_mod) == (Opcode.MANAGE_PAGES, GIVE) else np.zeros(0, np.uint64)
@@ -78,7 +78,7 @@ def test_an_op_mod_that_there_is_not(opened: Driver, opcode: Opcode, op_mod: int
     assert offence.detail == f"{opcode.name} with op_mod {op_mod:#x}"
 
 
-def test_what_a_question_told_no_event_tells_again(opened: Driver) -> None:
+def test_what_a_query_announced_no_event_announces_again(opened: Driver) -> None:
     """In both directions; what comes on top of it is told by an event."""
     who = of_vf(opened)
     opened.ok(Opcode.DESTROY_EQ, eq_number=opened.eqns[2])
@@ -98,7 +98,7 @@ def test_cant_give_does_not_spare_the_start_its_pages(driver: Driver) -> None:
     driver.refused("pages-missing", Status.BAD_SYS_STATE, Command(Opcode.INIT_HCA))
 
 
-def test_cant_give_is_about_one_function_and_all_that_was_told_of_it(opened: Driver) -> None:
+def test_cant_give_drops_all_that_was_announced_for_one_function(opened: Driver) -> None:
     one, other = of_vf(opened), of_vf(opened, VF2)
     for name, pages in (("vf1", 3), ("vf2", 4), ("vf1", 5)):
         opened.feed(Want(name, pages))
@@ -234,7 +234,7 @@ def test_the_account_of_a_function_balances(
     d.agree()
 
 
-def test_pages_for_a_life_that_is_over_are_accepted_and_asked_back(opened: Driver) -> None:
+def test_pages_that_are_no_longer_needed_are_accepted_and_asked_back(opened: Driver) -> None:
     """A request that was told stands: GIVE is no offence, CANT_GIVE withdraws it."""
     who = of_vf(opened)
     opened.ok(Opcode.ENABLE_HCA, function_id=1)

@@ -35,7 +35,7 @@ moves = st.lists(
 @settings(max_examples=100)
 @given(moves=moves, order=st.sampled_from(ORDERS))
 def test_against_a_list(moves: list[Move], order: Order) -> None:
-    """``old`` are of a life that is over: none of ``new`` is returned while one of them is there."""
+    """``old`` are left over from earlier: none of ``new`` is returned while one of them is there."""
     stack, old, new, fresh = PageOrder(), list[int](), list[int](), 0
     left: list[tuple[PageOrder, list[int]]] = []
     for what, n, salt in moves:

@@ -82,7 +82,7 @@ def test_a_page_command_means_the_function_whose_name_it_bears(
         (Mode.VHCA_ID, 0x99, 1, "identity-mode"),
     ],
 )
-def test_a_page_command_that_means_nobody(mode: Mode, number: int, ec: int, name: str) -> None:
+def test_a_page_command_that_names_no_function(mode: Mode, number: int, ec: int, name: str) -> None:
     c = about(Opcode.MANAGE_PAGES, number, embedded_cpu_function=ec)
     assert refusal(state(mode=mode), c) == name
 
@@ -132,7 +132,7 @@ def test_an_e_switch_command_means_a_function_by_one_of_three_numbers(c: Command
     ],
     ids=str,
 )
-def test_an_e_switch_command_that_means_nobody(c: Command, name: str) -> None:
+def test_an_e_switch_command_that_names_no_function(c: Command, name: str) -> None:
     assert refusal(state(ECPF_SPECS, ecpf=True), c, page=False) == name
 
 

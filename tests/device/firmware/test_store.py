@@ -46,7 +46,7 @@ def test_refuses_pages_that_it_has_and_repetitions() -> None:
     assert (s.held(0), s.held(1), s.total) == (2, 2, 4)
 
 
-def test_what_a_queue_lies_in_belongs_to_nobody_and_cannot_be_given() -> None:
+def test_the_memory_of_a_queue_cannot_be_given() -> None:
     s = Store(2)
     s.give(0, pages(1))
     s.occupy(pages(2, 3))
@@ -82,7 +82,7 @@ def test_top_of_the_address_space() -> None:
     assert s.take(0, 9).tolist() == [PAGE, (1 << 64) - PAGE]
 
 
-def test_pages_of_a_life_that_is_over_are_returned_first() -> None:
+def test_pages_left_over_from_earlier_are_returned_first() -> None:
     for order in ("lifo", "fifo", "shuffled"):
         s = Store(1, order)
         s.give(0, pages(1, 2, 3))
@@ -121,7 +121,7 @@ def test_shuffled_order_follows_from_seed_and_state() -> None:
     assert run(1) not in (sorted(run(1)), sorted(run(1), reverse=True))
 
 
-def test_kept_pages_belong_to_nobody_and_cannot_be_given() -> None:
+def test_kept_pages_belong_to_no_function_and_cannot_be_given() -> None:
     s = Store(2)
     s.give(0, pages(1, 2))
     s.give(1, pages(3))
@@ -133,7 +133,7 @@ def test_kept_pages_belong_to_nobody_and_cannot_be_given() -> None:
     assert s.take(0, 5).size == 0
 
 
-def test_equal_pages_by_another_way_are_an_equal_state() -> None:
+def test_equal_pages_are_an_equal_state_whatever_their_history() -> None:
     a, b = Store(1), Store(1)
     far = np.array([1 << 40], np.uint64)
     a.give(0, pages(1, 2))

@@ -138,7 +138,7 @@ def test_spoiled_input_mailboxes_are_signed_as_they_are(name: str) -> None:
     assert not plain.slot.request[:, CONTROL + 62 :].any(), "and where they are not, they stay so"
 
 
-def test_a_fault_strikes_at_its_command_alone() -> None:
+def test_a_fault_changes_its_command_alone() -> None:
     """The second one that has two input mailboxes or more; commands without them are no opportunity."""
     rig = Rig(GIVE)
     faults = LinkInjector((PlannedFault("input-order", 2),))

@@ -116,7 +116,7 @@ def test_a_fault_whose_opportunity_never_came_is_missed() -> None:
     assert [x.name for x in f.missed] == ["give-aborted-lost"]
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_a_copy_is_independent() -> None:
     f = LinkInjector((PlannedFault("link-lost", 2), PlannedFault("map-fails", 2)))
     assert f.command(GIVE) == Fate.CARRIED
     twin = f.copy()

@@ -140,7 +140,7 @@ def test_several_slots_in_one_doorbell() -> None:
     assert len(rig.driver.poll()) == 3
 
 
-def test_the_first_event_queue_is_made_without_an_event_and_heard_of_from_then_on() -> None:
+def test_the_first_event_queue_is_created_without_an_event_and_used_from_then_on() -> None:
     rig = Rig().up()
     eqn = rig.eq(1 << EventType.COMMAND, 500, intr=7)
     assert rig.interrupts == []
@@ -175,7 +175,7 @@ def test_a_page_request_is_handed_out_before_a_completion_that_came_after_it() -
     assert any(isinstance(x, Raised) for x in rig.seen)
 
 
-def test_a_wanting_device_without_a_queue_is_not_heard() -> None:
+def test_a_page_request_without_a_queue_is_not_delivered() -> None:
     rig = Rig().up()
     rig.device.stir(0.0, Want("self", 5))
     assert rig.offences == []
@@ -418,7 +418,7 @@ def test_a_driver_that_does_not_sign_its_mailboxes_is_refused_its_boot_pages() -
     assert rig.run(rig.pages(3)) == Answer(Opcode.MANAGE_PAGES, Status.INTERNAL_ERR, Delivery.SIGNAT_ERR)
 
 
-def test_a_signed_answer_that_was_changed_on_its_way_is_no_answer() -> None:
+def test_a_signed_answer_that_was_changed_is_no_answer() -> None:
     rig = Rig(checksum=3).boot()
     rig.send(Command(Opcode.QUERY_HCA_CAP, 1))
     rig.driver.ring(0)

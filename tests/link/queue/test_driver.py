@@ -177,7 +177,7 @@ def test_memory_of_mailboxes_grows_and_is_kept() -> None:
 # -- hearing ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_heard_before_the_entry_comes_back() -> None:
+def test_nothing_is_received_before_the_entry_comes_back() -> None:
     rig = Rig()
     rig.send()
     assert rig.driver.poll() == rig.driver.recover() == []
@@ -221,7 +221,7 @@ def test_an_answer_after_a_reset_is_recognised_by_its_token() -> None:
     assert rig.driver.poll() == []
 
 
-def test_a_late_answer_in_a_slot_that_has_another_command_is_told_apart() -> None:
+def test_a_late_answer_in_a_slot_with_another_command_is_recognised() -> None:
     rig = Rig()
     late = rig.send(slot=4)
     old = rig.memory.read(BASE + 4 * 64, 64)
@@ -265,7 +265,7 @@ def test_a_queue_is_read_lap_after_lap() -> None:
     assert [x.event.num_pages for x in got if isinstance(x, RaisedRequest)] == list(range(200))
 
 
-def test_completions_that_nobody_waits_for() -> None:
+def test_completions_that_belong_to_no_command() -> None:
     rig = Rig()
     rig.eq(1 << EventType.COMMAND, 1, 0)
     rig.send()

@@ -105,7 +105,7 @@ def test_the_doorbell_says_how_far_it_was_read_in_24_bits(index: int, data: str)
     assert rig.ring.doorbell().hex() == data
 
 
-def test_a_queue_is_stirred_from_its_first_entry_until_the_device_is_told() -> None:
+def test_a_queue_is_unacknowledged_from_its_first_entry_until_the_doorbell() -> None:
     rig = Rig(6)
     states = [rig.ring.unacknowledged]
     rig.read()

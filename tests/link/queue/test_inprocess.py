@@ -57,7 +57,7 @@ def settled(link: InProcess, *inputs: Open | Close | EnableVport | DisableVport)
     return link
 
 
-def test_a_life_in_bytes() -> None:
+def test_a_session_in_bytes() -> None:
     link = queued()
     settled(link, Open(), EnableVport(1))
     link.stir(Want("vf0", 100))
@@ -71,7 +71,7 @@ def test_a_life_in_bytes() -> None:
 
 @settings(max_examples=40)
 @given(st.booleans(), st.sampled_from(["auto", "func_id", "vhca_id"]), actions)
-def test_random_lives_are_those_of_the_direct_link(
+def test_random_sessions_are_those_of_the_direct_link(
     ecpf: bool, mode: WantedMode, told: list[tuple[str, int, int, int]]
 ) -> None:
     out = []
@@ -105,7 +105,7 @@ def test_misuse_is_raised_and_nothing_is_lost() -> None:
 
 
 @pytest.mark.parametrize("checksum", [1, 3])
-def test_a_device_that_checks_signatures_until_told_otherwise(checksum: int) -> None:
+def test_a_device_checks_signatures_until_the_driver_turns_it_off(checksum: int) -> None:
     p = msgspec.structs.replace(
         SMALL,
         max={**SMALL.max, "cmdif_checksum": checksum},

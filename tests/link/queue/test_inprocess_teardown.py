@@ -128,7 +128,7 @@ def test_a_late_answer_finds_its_queue() -> None:
     assert isinstance(came, Completion)
 
 
-def test_the_slot_of_a_command_under_way() -> None:
+def test_the_slot_of_a_command_in_execution() -> None:
     rig = Rig()
     slots = list[int | None]()
     watch = rig.device._watch

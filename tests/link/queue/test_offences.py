@@ -110,7 +110,7 @@ DONE: Mapping[str, Callable[[], Rig]] = {
 
 
 @pytest.mark.parametrize("name", WireOffenceName)
-def test_an_offence_is_told_by_its_name_and_is_the_only_one(name: str) -> None:
+def test_each_malformed_command_is_one_offence(name: str) -> None:
     rig = DONE[name]()
     assert {o.name for o in rig.offences} == {name}
     assert all(o.status is None or BY_STATUS[o.status] == name for o in rig.offences)

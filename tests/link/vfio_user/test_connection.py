@@ -281,7 +281,7 @@ def test_sizes_that_cannot_be(talk: Talk, size: int) -> None:
 
 
 @pytest.mark.parametrize("flags", [1, 2, 0xF])
-def test_replies_that_nobody_asked_for(talk: Talk, flags: int) -> None:
+def test_replies_instead_of_commands(talk: Talk, flags: int) -> None:
     ends(talk, message(9, flags=flags))
 
 

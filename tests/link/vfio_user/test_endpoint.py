@@ -112,7 +112,7 @@ def test_bar_0_is_as_wide_as_a_processor_s_store_and_the_configuration_space_as_
         assert e.value.errno == errno.EINVAL
 
 
-def test_bar_0_reads_as_ones_and_hears_nothing_until_memory_space_is_on() -> None:
+def test_bar_0_reads_as_ones_and_ignores_writes_until_memory_space_is_on() -> None:
     rig = Rig().announced()
     assert rig.end.read(BAR, 4, 4) == b"\xff" * 4
     assert rig.end.read(CONFIG, 0, 4).hex() == "b3152110"
@@ -169,7 +169,7 @@ def test_firmware_in_a_fatal_state_executes_nothing() -> None:
     assert rig.wrong == []
 
 
-def test_firmware_in_a_fatal_state_hears_of_a_store_only_the_words_that_it_listens_to() -> None:
+def test_firmware_in_a_fatal_state_accepts_only_some_words_of_a_store() -> None:
     rig = Rig().on().announced()
     rig.end.trouble.report("syndrome 0x1")
     fields = {"type": 7, "input_length": 16, "input": Opcode.ENABLE_HCA << 112, "output_length": 16, "ownership": 1}
@@ -189,7 +189,7 @@ def test_a_software_reset_ends_a_fatal_state_and_waits_for_a_queue() -> None:
     assert rig.announced().enables()
 
 
-def test_a_lost_device_reads_as_ones_and_forgets_what_it_is_told() -> None:
+def test_a_lost_device_reads_as_ones_and_ignores_writes() -> None:
     rig = Rig().on()
     rig.end.lose()
     for region, at, n in ((BAR, 0, 8), (BAR, VECTORS, 16), (CONFIG, 0, 4)):

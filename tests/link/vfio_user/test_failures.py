@@ -55,7 +55,7 @@ def test_a_fatal_state_is_in_the_health_buffer_and_nowhere_else() -> None:
     assert (t.fatal, t.stopped, field(segment, "rfr")) == (False, False, 0)
 
 
-def test_firmware_in_a_fatal_state_hears_nothing_but_where_the_queue_is() -> None:
+def test_firmware_in_a_fatal_state_accepts_only_the_address_of_the_queue() -> None:
     segment, t = trouble()
     t.report("syndrome 0x1")
     assert heard(t, *ELSEWHERE, *QUEUE, *ELSEWHERE) == [False] * 4 + [True] * 2 + [False] * 4
@@ -80,7 +80,7 @@ def test_a_device_that_was_reset_behind_its_driver_waits_for_a_queue(word: int) 
     assert all(heard(t, *ELSEWHERE))
 
 
-def test_a_driver_that_has_reset_the_device_itself_is_heard_at_once() -> None:
+def test_writes_are_accepted_at_once_after_the_driver_s_own_reset() -> None:
     _, t = trouble()
     t.idle()
     t.clear()

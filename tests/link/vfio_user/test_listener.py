@@ -34,7 +34,7 @@ def call(path: Path) -> socket.socket:
 # -- listening --------------------------------------------------------------------------------------------------------
 
 
-def test_a_listener_has_its_socket_and_its_lock_as_long_as_it_lives(path: Path) -> None:
+def test_a_listener_has_its_socket_and_its_lock_until_it_is_closed(path: Path) -> None:
     with Listener(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert sorted(p.name for p in path.parent.iterdir()) == ["s", "s.lock"]
@@ -105,7 +105,7 @@ def test_a_name_has_at_most_107_bytes_whatever_its_letters(path: Path, letter: s
 # -- clients ----------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_is_waited_for(path: Path) -> None:
+def test_accept_does_not_wait(path: Path) -> None:
     with Listener(path) as listener:
         assert listener.accept() is None
         with call(path):

@@ -244,6 +244,6 @@ def test_the_answer_to_a_version_is_0_0_and_tells_every_bound_that_is_kept_to() 
     assert told == {"max_msg_fds": m.MAX_FDS, "max_data_xfer_size": m.MAX_DATA, "max_dma_maps": m.MAX_MAPS}
 
 
-def test_the_longest_access_fits_into_a_message_both_ways() -> None:
+def test_the_longest_access_fits_into_a_message_in_both_directions() -> None:
     assert len(region(Type.REGION_WRITE, 0, 0, m.MAX_DATA, bytes(m.MAX_DATA))) <= m.MAX_MESSAGE
     assert len(m.reply(ASKING, m.read_reply(RegionRead(0, 0, m.MAX_DATA), bytes(m.MAX_DATA)))) <= m.MAX_MESSAGE

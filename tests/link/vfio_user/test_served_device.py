@@ -79,7 +79,7 @@ def test_table_of_vectors_is_the_functions(driver: Driver) -> None:
     assert driver.read(BAR, 0xC000, 8) == bytes(8)
 
 
-def test_a_whole_life(bench: Bench, driver: Driver) -> None:
+def test_a_whole_session(bench: Bench, driver: Driver) -> None:
     own = driver.up()
     assert bench.firmware.held("self") == 6 + 4465
     bench.device.stir(Want("self", 10))

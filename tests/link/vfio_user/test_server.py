@@ -11,7 +11,7 @@ import pytest
 
 from fwpages.link.vfio_user.server import BURST, Server
 from tests.link.vfio_client import HELLO, Wire, dma_map, memfd, message, open_fds, region
-from tests.link.vfio_user.test_server_server import Shelf
+from tests.link.vfio_user.test_server_sockets import Shelf
 
 
 class Loop:
@@ -61,7 +61,7 @@ def test_one_that_knocks_as_the_other_goes_is_let_in_by_the_same_step(loop: Loop
     second.close()
 
 
-def test_nobody_waits_in_line(loop: Loop) -> None:
+def test_a_second_client_does_not_wait(loop: Loop) -> None:
     """Who is turned away is so at once, and who comes later finds the place free."""
     first, second = loop.joined(), Wire(loop.path)
     loop.server.step()
@@ -119,7 +119,7 @@ def test_a_refused_message_leaves_the_client_where_it_is(loop: Loop) -> None:
     client.close()
 
 
-def test_the_device_hears_why_a_connection_ended(loop: Loop) -> None:
+def test_the_device_gets_the_reason_for_the_end_of_a_connection(loop: Loop) -> None:
     client = loop.joined()
     client.send(message(9, size=3))
     loop.server.step()

@@ -180,7 +180,7 @@ def test_too_many_descriptors(wire: Wire, shelf: Shelf) -> None:
         os.close(fd)
 
 
-def test_answers_that_nobody_reads(wire: Wire, server: Server, shelf: Shelf) -> None:
+def test_replies_that_the_client_does_not_read(wire: Wire, server: Server, shelf: Shelf) -> None:
     """The server stops listening to that client, and serves on when it reads again."""
     shelf.board.regions[0] = bytearray(1 << 20)
     wire.socket.setblocking(False)

@@ -1,4 +1,4 @@
-"""Whole lives of a session, in both modes, driven by hand."""
+"""Whole sessions in both modes, driven by hand."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_start_without_init_pages(driver: Driver) -> None:
     driver.refused("pages-missing", Status.BAD_SYS_STATE, Command(Opcode.INIT_HCA))
 
 
-def test_own_appetite_begins_with_init(driver_class: type[Driver], small: Profile) -> None:
+def test_own_demand_begins_with_init(driver_class: type[Driver], small: Profile) -> None:
     own = FunctionSpec("pf", FunctionType.SELF, 0, 0, ec=False, vhca_id=0x2B, pages=20)
     d = driver_class(small, [own]).open()
     assert d.own == vhca_id(0x2B)
