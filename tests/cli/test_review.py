@@ -16,7 +16,7 @@ from fwpages.explore.review.questions import QUESTIONS, Question
 from fwpages.explore.review.report import mail, markdown, report
 from fwpages.host import Host
 from fwpages.host import page_answers as pageanswers
-from fwpages.host.page_path import pop
+from fwpages.host.page_queue import pop
 from fwpages.prm.opcodes import ManagePages
 from fwpages.scenario import Scenario
 from tests.explore.review.test_vport_kinds import TABLE

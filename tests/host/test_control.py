@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fwpages.host import Bounds, Host, Phase, Tick
-from fwpages.host.io import OperationKind
-from fwpages.host.session import Program, Refused, Step
+from fwpages.host import Bounds, Phase, Tick, control, fencing
+from fwpages.host.session import Program
+from fwpages.host.state import HostState
+from fwpages.host.steps import Refused, Step
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
@@ -29,20 +30,20 @@ class Log:
         """A step that sends this command (None: nothing) and notes everything that happens to it."""
         name = opcode.name if opcode is not None else "nothing"
 
-        def send(h: Host, subject: int) -> Command | None:
+        def send(h: HostState, subject: int) -> Command | None:
             self.told.append(f"send {name} {subject}")
             return None if opcode is None else Command(opcode)
 
-        def answered(h: Host, subject: int, a: Answer) -> None:
+        def answered(h: HostState, subject: int, a: Answer) -> None:
             self.told.append(f"answered {name} {subject} {a.status}")
 
-        def enter(h: Host, subject: int) -> None:
+        def enter(h: HostState, subject: int) -> None:
             self.told.append(f"enter {name} {subject}")
 
-        def denied(h: Host) -> None:
+        def denied(h: HostState) -> None:
             self.told.append(f"denied {name}")
 
-        def unanswered(h: Host, subject: int) -> None:
+        def unanswered(h: HostState, subject: int) -> None:
             self.told.append(f"unanswered {name} {subject}")
 
         plain = Step(name, send, answered, enter, denied=denied, unanswered=unanswered)
@@ -55,9 +56,16 @@ def opened() -> Fake:
     return f
 
 
-def begin(f: Fake, *steps: Step, kind: OperationKind = OperationKind.ENABLE) -> None:
+@pytest.fixture(autouse=True)
+def _tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables that a test replaces are its own."""
+    monkeypatch.setattr(control, "PROGRAMS", dict(control.PROGRAMS))
+
+
+def begin(f: Fake, *steps: Step, program: Program = Program.ENABLE) -> None:
     """Ask for an operation of these steps. A clone would call them too: the host alone is fed."""
-    f.host.session.queue = (*f.host.session.queue, (Program(kind, steps), SUBJECT))
+    control.PROGRAMS[program] = steps
+    f.host.session.queue = (*f.host.session.queue, (program, SUBJECT))
 
 
 def go(f: Fake, log: Log) -> list[str]:
@@ -107,15 +115,15 @@ def test_an_operation_without_steps_is_done() -> None:
 
 def test_one_operation_at_a_time_in_the_order_in_which_they_were_asked_for() -> None:
     f, log = opened(), Log()
-    begin(f, log.step(A), kind=OperationKind.OPEN)
-    begin(f, log.step(B), kind=OperationKind.CLOSE)
+    begin(f, log.step(A), program=Program.ENABLE)
+    begin(f, log.step(B), program=Program.DISABLE)
     quiet(f)
     assert [s.command.opcode for s in f.waiting] == [A]
     f.step()
     assert [s.command.opcode for s in f.waiting] == [B]
-    assert f.done[-1] == ("open", True)
+    assert f.done[-1] == ("enable vport 0x1", True)
     f.step()
-    assert f.done[-1] == ("close", True)
+    assert f.done[-1] == ("disable vport 0x1", True)
 
 
 def test_a_condition_holds_an_operation_and_nothing_else() -> None:
@@ -134,13 +142,13 @@ def test_a_step_is_repeated_until_it_does_not_apply_and_entered_once() -> None:
     f = opened()
     entered: list[int] = []
 
-    def send(h: Host, _: int) -> Command | None:
+    def send(h: HostState, _: int) -> Command | None:
         return Command(A) if len(h.session.notes) < 3 else None
 
-    def answered(h: Host, _: int, __: Answer) -> None:
+    def answered(h: HostState, _: int, __: Answer) -> None:
         h.note("again")
 
-    def enter(h: Host, _: int) -> None:
+    def enter(h: HostState, _: int) -> None:
         entered.append(h.next_id)
 
     begin(f, Step("again", send, answered, enter, again=True), Step("then", lambda h, _: Command(B)))
@@ -157,8 +165,8 @@ def test_a_step_is_repeated_until_it_does_not_apply_and_entered_once() -> None:
 def test_a_step_that_is_refused_fails_its_operation_and_the_next_one_goes_on() -> None:
     f, log = opened(), Log()
     f.script[A] = refusing(Status.BAD_PARAM)
-    begin(f, log.step(A), log.step(B), kind=OperationKind.OPEN)
-    begin(f, log.step(C), kind=OperationKind.CLOSE)
+    begin(f, log.step(A), log.step(B), program=Program.ENABLE)
+    begin(f, log.step(C), program=Program.DISABLE)
     assert go(f, log) == [
         "enter QUERY_ADAPTER 1",
         "send QUERY_ADAPTER 1",
@@ -167,9 +175,11 @@ def test_a_step_that_is_refused_fails_its_operation_and_the_next_one_goes_on() -
         "send ALLOC_UAR 1",
         "answered ALLOC_UAR 1 0",
     ]
-    assert f.done[-2:] == [("open", False), ("close", True)]
+    assert f.done[-2:] == [("enable vport 0x1", False), ("disable vport 0x1", True)]
     assert f.phase == Phase.OPEN
-    assert f.finding("command-refused").detail.startswith("open, QUERY_ADAPTER: QUERY_ADAPTER -> bad parameter")
+    assert f.finding("command-refused").detail.startswith(
+        "enable vport 0x1, QUERY_ADAPTER: QUERY_ADAPTER -> bad parameter"
+    )
 
 
 def test_a_refusal_can_be_gone_on_from_as_if_it_were_done() -> None:
@@ -203,8 +213,8 @@ def test_a_refusal_can_be_worth_a_fence() -> None:
 def test_a_step_that_is_not_answered_fails_its_operation_and_says_so_first() -> None:
     f, log = opened(), Log()
     f.script[A] = silent
-    begin(f, log.step(A), log.step(B), kind=OperationKind.OPEN)
-    begin(f, log.step(C), kind=OperationKind.CLOSE)
+    begin(f, log.step(A), log.step(B), program=Program.ENABLE)
+    begin(f, log.step(C), program=Program.DISABLE)
     go(f, log)
     assert f.host.deadline == 5.0
     f.tick()
@@ -215,7 +225,7 @@ def test_a_step_that_is_not_answered_fails_its_operation_and_says_so_first() -> 
         "send ALLOC_UAR 1",
         "answered ALLOC_UAR 1 0",
     ]
-    assert f.done[-2:] == [("open", False), ("close", True)]
+    assert f.done[-2:] == [("enable vport 0x1", False), ("disable vport 0x1", True)]
     assert (f.phase, f.findings) == (Phase.OPEN, ["command-unanswered"])
 
 
@@ -242,7 +252,7 @@ def test_an_answer_that_comes_when_the_device_is_being_fenced_goes_to_no_step() 
     begin(f, log.step(A))
     quiet(f)
     (send,) = f.waiting
-    f.host.fence("a test", "reset")
+    fencing.ask(f.host, "a test", "reset")
     f.answer(ok(send.command), send)
     assert once(log) == ["enter QUERY_ADAPTER 1", "send QUERY_ADAPTER 1"]
     assert (f.phase, f.host.flights) == (Phase.FENCING, {})

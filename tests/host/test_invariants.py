@@ -5,7 +5,7 @@ import pytest
 
 from fwpages.custody.ledger import State
 from fwpages.host import CustodyError, DisableVport
-from fwpages.host.page_path import Origin, Request
+from fwpages.host.page_queue import Origin, Request
 from fwpages.prm.identity import vhca_id
 from tests.host.fake import SF0, SPF0, VF0, VF1, Fake
 

@@ -5,7 +5,8 @@ import pytest
 
 from fwpages.custody.ledger import State
 from fwpages.host import Blame, Bounds, Close, Fenced, Mapped, Open, PageRequest, Phase, Proof, Send, Tick, Unmap
-from fwpages.host.page_path import Origin, enqueue
+from fwpages.host.page_path import enqueue
+from fwpages.host.page_queue import Origin
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, vhca_id
 from fwpages.prm.message import Answer, Command

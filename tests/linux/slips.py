@@ -9,9 +9,10 @@ import pytest
 
 from fwpages.custody.ledger import Ledger
 from fwpages.custody.records import Record, Records
-from fwpages.host import Host, vports
+from fwpages.host import Host, page_answers, vports
 from fwpages.host import page_path as pagepath
-from fwpages.host.page_path import Origin
+from fwpages.host.page_queue import Origin
+from fwpages.host.state import HostState
 from fwpages.pages.space import Indices
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier
@@ -72,7 +73,7 @@ def cannot_give_not_sent(patch: Patch) -> None:
     """Firmware is not told that nothing comes."""
     real = pagepath.cannot_give
 
-    def silent(h: Host, why: str) -> None:
+    def silent(h: HostState, why: str) -> None:
         real(h, why)
         h.path.cannot.clear()
 
@@ -126,7 +127,7 @@ def release_all_of_another(patch: Patch) -> None:
     """Another function's pages are taken for released."""
     real = pagepath.release_all
 
-    def wrong(h: Host, who: Identity) -> None:
+    def wrong(h: HostState, who: Identity) -> None:
         others = [r.identity for r in h.records if r.outstanding and r.identity not in (who, h.session.own)]
         real(h, others[0] if others else who)
 
@@ -137,7 +138,7 @@ def requests_out_of_order(patch: Patch) -> None:
     """A function's requests are served last come, first served."""
     real = pagepath.enqueue
 
-    def front(h: Host, who: Identity, pages: int, origin: Origin) -> None:
+    def front(h: HostState, who: Identity, pages: int, origin: Origin) -> None:
         real(h, who, pages, origin)
         queue = h.path.queues.get(who, ())
         if h.path.op is None or h.path.op.identity != who:
@@ -152,7 +153,7 @@ def request_back_ignored(patch: Patch) -> None:
     """What firmware wants to have taken back stays where it is."""
     real = pagepath.page_request
 
-    def deaf(h: Host, event: PageRequestEvent) -> None:
+    def deaf(h: HostState, event: PageRequestEvent) -> None:
         if event.num_pages >= 0:
             real(h, event)
 
@@ -183,10 +184,10 @@ def refused_pages_kept(patch: Patch) -> None:
 
 def close_asks_once(patch: Patch) -> None:
     """The close sends each function one TAKE, and is done with it."""
-    patch.setattr(Host, "reclaimed", lambda self, who, *_, **__: _forget(self, who))
+    patch.setattr(page_answers, "reclaimed", lambda h, who, *_, **__: _forget(h, who))
 
 
-def _forget(h: Host, who: Identity) -> None:
+def _forget(h: HostState, who: Identity) -> None:
     h.session.stubborn = (*h.session.stubborn, who)
     h.session.reclaim = None
 
@@ -195,7 +196,7 @@ def failures_not_counted(patch: Patch) -> None:
     """fw_pages_alloc_failed stays 0."""
     real = pagepath.cannot_give
 
-    def uncounted(h: Host, why: str) -> None:
+    def uncounted(h: HostState, why: str) -> None:
         before = h.session.alloc_failed
         real(h, why)
         h.session.alloc_failed = before

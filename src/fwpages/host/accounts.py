@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fwpages.custody.findings import Finding
-from fwpages.custody.ledger import State
+from fwpages.custody.ledger import Ledger, State
+from fwpages.custody.records import Records
 from fwpages.host.io import End
+from fwpages.host.session import Session
 from fwpages.prm.identity import FunctionType, Identity, Mode
-
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,15 @@ class Books:
         return not self.findings and (self.end == "open" or not self.outstanding)
 
 
-def books(h: Host) -> Books:
+class Accountable(Protocol):
+    """Whatever has a session, its records and their ledger: a host."""
+
+    session: Session
+    records: Records
+    ledger: Ledger
+
+
+def books(h: Accountable) -> Books:
     """The accounts of the session that is open or was last."""
     s, counts = h.session, h.ledger.counts()
     return Books(

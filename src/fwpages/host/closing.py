@@ -5,51 +5,50 @@ Whatever refuses or does not answer on the way leads to the fence, which is the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fwpages.custody.findings import Cause
+from fwpages.host import fencing
 from fwpages.host.io import Operation, OperationKind
-from fwpages.host.page_path import Origin, enqueue
-from fwpages.host.session import Program, Reclaim, Refused, Step
+from fwpages.host.page_path import enqueue
+from fwpages.host.page_queue import Origin
+from fwpages.host.session import Reclaim
+from fwpages.host.state import HostState
+from fwpages.host.steps import Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, Teardown
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
-
-def _note_types(h: Host, _: int) -> None:
+def _note_types(h: HostState, _: int) -> None:
     s = h.session
     s.closing_types = frozenset(h.vports[n].type for n in s.vports)
 
 
-def _disable_next(h: Host, _: int) -> Command | None:
+def _disable_next(h: HostState, _: int) -> Command | None:
     enabled = h.session.vports
     return disable(h, max(enabled)) if enabled else None
 
 
-def _disabled(h: Host, _: int, answer: Answer) -> None:
+def _disabled(h: HostState, _: int, answer: Answer) -> None:
     disabled(h, max(h.session.vports), answer)
 
 
-def _wait_for_types(h: Host, _: int) -> None:
+def _wait_for_types(h: HostState, _: int) -> None:
     if h.session.closing_types:
         start_wait(h, Operation(OperationKind.WAIT), h.session.closing_types)
 
 
-def _waited(h: Host, _: int) -> bool:
+def _waited(h: HostState, _: int) -> bool:
     return not h.session.waits
 
 
 def _destroy_eq(name: str) -> Step:
-    def send(h: Host, _: int) -> Command | None:
+    def send(h: HostState, _: int) -> Command | None:
         number = dict(h.session.eqs).get(name)
         return None if number is None else Command(Opcode.DESTROY_EQ, fields={"eq_number": number})
 
-    def answered(h: Host, _: int, __: Answer) -> None:
+    def answered(h: HostState, _: int, __: Answer) -> None:
         h.session.eqs = tuple(eq for eq in h.session.eqs if eq[0] != name)
         h.pool.put(h.session.eq_memory.pop(name))
 
@@ -57,15 +56,15 @@ def _destroy_eq(name: str) -> Step:
     return Step(f"destroy {name} event queue", send, answered, refused=Refused.FENCE)
 
 
-def _dealloc_uar(h: Host, _: int) -> Command | None:
+def _dealloc_uar(h: HostState, _: int) -> Command | None:
     uar = h.session.uar
     return None if uar is None else Command(Opcode.DEALLOC_UAR, fields={"uar": uar})
 
 
-def _drained(h: Host, _: int) -> bool:
+def _drained(h: HostState, _: int) -> bool:
     op = h.path.op
     if op is not None and h.flights[op.flight].overdue:
-        h.fence("a page command was never answered: the page path does not drain", "forced")
+        fencing.ask(h, "a page command was never answered: the page path does not drain", "forced")
     return h.path.idle
 
 
@@ -73,7 +72,7 @@ def _drained(h: Host, _: int) -> bool:
 _NEEDS = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
 
 
-def _teardown(h: Host, profile: int) -> Command | None:
+def _teardown(h: HostState, profile: int) -> Command | None:
     """The profile asked for, or where the device does not have it the other one that fences; else none at all."""
     s = h.session
     if not s.initialized:
@@ -88,13 +87,13 @@ def _teardown(h: Host, profile: int) -> Command | None:
     return None
 
 
-def _torn_down(h: Host, profile: int, answer: Answer) -> None:
+def _torn_down(h: HostState, profile: int, answer: Answer) -> None:
     h.session.initialized = False
     if profile != Teardown.GRACEFUL and answer["state"]:
         h.find(Cause.TEARDOWN_STATE, detail=f"TEARDOWN_HCA(profile {profile}) answered state 1: not done")
 
 
-def _reclaimed_all(h: Host, _: int) -> bool:
+def _reclaimed_all(h: HostState, _: int) -> bool:
     """Ask the next function that owes pages for them; true once none is left that has not been given up."""
     s = h.session
     if not h.path.idle:
@@ -117,7 +116,7 @@ def _reclaimed_all(h: Host, _: int) -> bool:
     return False
 
 
-def give_up(h: Host, who: Identity) -> None:
+def give_up(h: HostState, who: Identity) -> None:
     """This function does not return its pages: say so and go on with the others; the fence gets these back."""
     s, left = h.session, h.records.outstanding(who)
     s.stubborn = (*s.stubborn, who)
@@ -130,27 +129,24 @@ def give_up(h: Host, who: Identity) -> None:
     )
 
 
-def _disable_hca(h: Host, _: int) -> Command | None:
+def _disable_hca(h: HostState, _: int) -> Command | None:
     if not h.session.enabled:
         return None
     return Command(Opcode.DISABLE_HCA, fields={"embedded_cpu_function": int(h.config.supplier.ecpf)})
 
 
-CLOSE = Program(
-    OperationKind.CLOSE,
-    (
-        Step("disable functions", _disable_next, _disabled, _note_types, refused=Refused.GO_ON, again=True),
-        Step("wait for their pages", enter=_wait_for_types, until=_waited),
-        _destroy_eq("pages"),
-        Step("drain the page path", until=_drained),
-        _destroy_eq("async"),
-        _destroy_eq("commands"),
-        Step("free uar", _dealloc_uar, refused=Refused.GO_ON),
-        Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),
-        Step("take pages back", until=_reclaimed_all),
-        Step("disable", _disable_hca, refused=Refused.GO_ON),
-    ),
+CLOSE = (
+    Step("disable functions", _disable_next, _disabled, _note_types, refused=Refused.GO_ON, again=True),
+    Step("wait for their pages", enter=_wait_for_types, until=_waited),
+    _destroy_eq("pages"),
+    Step("drain the page path", until=_drained),
+    _destroy_eq("async"),
+    _destroy_eq("commands"),
+    Step("free uar", _dealloc_uar, refused=Refused.GO_ON),
+    Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),
+    Step("take pages back", until=_reclaimed_all),
+    Step("disable", _disable_hca, refused=Refused.GO_ON),
 )
 
 #: subject: the TEARDOWN_HCA profile; pages are fenced, not taken
-FAST_CLOSE = Program(OperationKind.CLOSE, (Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),))
+FAST_CLOSE = (Step("tear down", _teardown, _torn_down, refused=Refused.FENCE),)

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import refused
 from fwpages.host import fencing, vports
 from fwpages.host import page_path as pagepath
 from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.io import OPEN
-from fwpages.host.session import Phase, Progress, Refused
+from fwpages.host.session import Phase, Program, Progress
 from fwpages.host.startup import STARTUP
+from fwpages.host.state import HostState
+from fwpages.host.steps import Refused, Step
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Teardown
 from fwpages.prm.status import status_words
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
+PROGRAMS: dict[Program, tuple[Step, ...]] = {
+    Program.OPEN: STARTUP,
+    Program.CLOSE: CLOSE,
+    Program.FAST_CLOSE: FAST_CLOSE,
+    Program.ENABLE: vports.ENABLE,
+    Program.DISABLE: vports.DISABLE,
+}
 
 
-def answered(h: Host, answer: Answer) -> None:
+def step_of(p: Progress) -> Step:
+    """The step that an operation is at."""
+    return PROGRAMS[p.program][p.index]
+
+
+def answered(h: HostState, answer: Answer) -> None:
     """The command that the operation under way waits for was answered."""
     s = h.session
     p = s.progress
     if p is None or s.phase is Phase.FENCING:
         return
-    step = p.step
+    step = step_of(p)
     if not answer.ok:
         h.find(
             refused(answer.opcode, 0, valid=True),
@@ -35,7 +46,7 @@ def answered(h: Host, answer: Answer) -> None:
         if step.denied is not None:
             step.denied(h)
         if step.refused is Refused.FENCE:
-            h.fence(f"{step.name} was refused", "forced")
+            fencing.ask(h, f"{step.name} was refused", "forced")
             return
         if step.refused is Refused.FAIL:
             failed(h, f"{step.name} was refused: {status_words(answer.status)}")
@@ -48,7 +59,7 @@ def answered(h: Host, answer: Answer) -> None:
             s.progress = replace(s.progress, entered=False)
 
 
-def failed(h: Host, why: str) -> None:
+def failed(h: HostState, why: str) -> None:
     """The operation under way cannot go on."""
     s = h.session
     if s.phase is Phase.OPENING:
@@ -58,7 +69,7 @@ def failed(h: Host, why: str) -> None:
         h.done(operation, ok=False, detail=why)
 
 
-def advance(h: Host) -> None:
+def advance(h: HostState) -> None:
     """Go on with whatever can go on: the operation, the waits, the page path; at the end memory goes back."""
     while _once(h):
         pass
@@ -66,7 +77,7 @@ def advance(h: Host) -> None:
         h.unmap()
 
 
-def _once(h: Host) -> bool:
+def _once(h: HostState) -> bool:
     """One round; True when there may be more to do."""
     s = h.session
     if s.phase in (Phase.ENDED, Phase.FENCING):
@@ -85,15 +96,15 @@ def _once(h: Host) -> bool:
     return bool(s.failure) and s.phase is Phase.OPENING
 
 
-def _step(h: Host, p: Progress) -> bool:
+def _step(h: HostState, p: Progress) -> bool:
     """One step of the operation; False when it has to wait."""
     s = h.session
     if p.flight is not None:
         return False
-    if p.index == len(p.program.steps):
+    if p.index == len(PROGRAMS[p.program]):
         _finished(h, p)
         return True
-    step = p.step
+    step = step_of(p)
     if not p.entered:
         s.progress = p = replace(p, entered=True)
         if step.enter is not None:
@@ -110,38 +121,38 @@ def _step(h: Host, p: Progress) -> bool:
     return True
 
 
-def _finished(h: Host, p: Progress) -> None:
+def _finished(h: HostState, p: Progress) -> None:
     s = h.session
     s.progress = None
-    if p.program is STARTUP:
+    if p.program is Program.OPEN:
         s.phase = Phase.OPEN
         h.done(OPEN, ok=True)
-    elif p.program is FAST_CLOSE:
-        h.fence("the pages of a fast or forced close are fenced, not taken", "forced")
-    elif p.program is CLOSE:
+    elif p.program is Program.FAST_CLOSE:
+        fencing.ask(h, "the pages of a fast or forced close are fenced, not taken", "forced")
+    elif p.program is Program.CLOSE:
         if h.dirty:
-            h.fence("the device did not let go of everything", "forced")
+            fencing.ask(h, "the device did not let go of everything", "forced")
         else:
             fencing.ended(h, ok=not s.failure)
     else:
         _vport_done(h, p)
 
 
-def _vport_done(h: Host, p: Progress) -> None:
+def _vport_done(h: HostState, p: Progress) -> None:
     """Enabled; or disabled, and then the last of a type is done when the type's pages are back."""
     s, info = h.session, h.vports[p.subject]
-    if p.program is vports.DISABLE and all(h.vports[n].type is not info.type for n in s.vports):
+    if p.program is Program.DISABLE and all(h.vports[n].type is not info.type for n in s.vports):
         vports.start_wait(h, p.operation, frozenset({info.type}))
     else:
         h.done(p.operation, ok=True)
 
 
-def _unwind(h: Host) -> None:
+def _unwind(h: HostState) -> None:
     s = h.session
     s.progress = None
     h.path.queues.clear()
     if s.mode is None:
-        h.fence(s.failure, "reset")
+        fencing.ask(h, s.failure, "reset")
         return
     s.phase, s.end = Phase.CLOSING, "closed"
-    s.progress = Progress(CLOSE, int(Teardown.GRACEFUL))
+    s.progress = Progress(Program.CLOSE, int(Teardown.GRACEFUL))

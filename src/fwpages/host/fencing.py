@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Cause
 from fwpages.host import page_answers as pageanswers
-from fwpages.host import vports
 from fwpages.host.io import CLOSE, OPEN, End, Fenced, HealthFatal, LinkLost, Reset, Scope
-from fwpages.host.page_path import PagePath
-from fwpages.host.session import Phase
+from fwpages.host.page_queue import PagePath
+from fwpages.host.session import Phase, Program
+from fwpages.host.state import HostState
 from fwpages.pages.words import many
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
-
-def happened(h: Host, x: HealthFatal | LinkLost | Fenced) -> None:
+def happened(h: HostState, x: HealthFatal | LinkLost | Fenced) -> None:
     """The device is in trouble, or out of reach, or proven to be cut off."""
     if isinstance(x, Fenced):
         _fenced(h, x)
@@ -32,7 +28,7 @@ def happened(h: Host, x: HealthFatal | LinkLost | Fenced) -> None:
         ask(h, f"the link is lost: {x.reason}", "lost")
 
 
-def ask(h: Host, why: str, end: End) -> None:
+def ask(h: HostState, why: str, end: End) -> None:
     """Ask for a fence. What is out has no answer any more that could be waited for: it is doubtful from here on."""
     s = h.session
     pageanswers.doubt(h)
@@ -42,20 +38,20 @@ def ask(h: Host, why: str, end: End) -> None:
     h.emit(Reset(s.number, why))
 
 
-def _abandon(h: Host, why: str) -> None:
+def _abandon(h: HostState, why: str) -> None:
     """Whatever was asked for ends here and is not done; of the open and the close the end of the session tells."""
     s = h.session
     h.drop_queue(why)
     for w in s.waits:
         h.done(w.operation, ok=False, detail=why)
-    if s.progress is not None and s.progress.program in (vports.ENABLE, vports.DISABLE):
+    if s.progress is not None and s.progress.program in (Program.ENABLE, Program.DISABLE):
         h.done(s.progress.operation, ok=False, detail=why)
     if s.phase is Phase.OPENING and not s.failure:
         s.failure = why
     s.progress, s.waits, s.reclaim = None, (), None
 
 
-def _fenced(h: Host, x: Fenced) -> None:
+def _fenced(h: HostState, x: Fenced) -> None:
     if x.scope is not Scope.SUPPLIER:
         h.note("another function was reset: that fences nothing of this supplier's pages")
         return
@@ -78,7 +74,7 @@ def _fenced(h: Host, x: Fenced) -> None:
         h.begin(again)
 
 
-def not_fenced(h: Host) -> None:
+def not_fenced(h: HostState) -> None:
     """No proof came in time: the session is over, and what it left stays out of reach."""
     s, left = h.session, h.left()
     s.fence = None
@@ -94,7 +90,7 @@ def not_fenced(h: Host) -> None:
         ended(h, ok=False)
 
 
-def ended(h: Host, *, ok: bool) -> None:
+def ended(h: HostState, *, ok: bool) -> None:
     """The session is over."""
     s = h.session
     s.phase = Phase.ENDED

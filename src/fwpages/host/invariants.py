@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fwpages.custody.ledger import CustodyError, State
 from fwpages.custody.records import Record
 from fwpages.host.session import Flight, Session
-
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
+from fwpages.host.state import HostState
 
 
-def state_key(h: Host) -> bytes:
+def state_key(h: HostState) -> bytes:
     """Equal keys, equal futures.
 
     Left out: session and command numbers (only their order counts), cumulative counts, findings and notes. Times are
@@ -50,7 +47,7 @@ def state_key(h: Host) -> bytes:
     return digest.digest()
 
 
-def check_host(h: Host) -> None:
+def check_host(h: HostState) -> None:
     """Every invariant that a host can see by itself; raises CustodyError."""
     h.ledger.check()
     op = h.path.op
@@ -75,25 +72,25 @@ def check_host(h: Host) -> None:
         raise CustodyError(f"{h.path.waiting} page requests wait, the bound is {h.config.bounds.queue}")
 
 
-def _live(h: Host, row: Record) -> bool:
+def _live(h: HostState, row: Record) -> bool:
     return h.records.current.get(row.identity) == row.number
 
 
-def _record(h: Host, r: Record) -> object:
+def _record(h: HostState, r: Record) -> object:
     return r.session == h.session.number, r.identity, r.type, r.outstanding, _live(h, r), r.announced
 
 
-def _named(h: Host, row: Record) -> bool:
+def _named(h: HostState, row: Record) -> bool:
     return h.path.op is not None and h.path.op.record == row.number
 
 
-def _flight(h: Host, f: Flight) -> object:
+def _flight(h: HostState, f: Flight) -> object:
     c = f.command
     left = None if f.overdue else round(f.deadline - h.now, 6)
     return f.slot, c.opcode, c.op_mod, sorted(c.fields.items()), c.pas.tobytes(), c.data, left
 
 
-def _session(h: Host, s: Session) -> object:
+def _session(h: HostState, s: Session) -> object:
     def left(t: float | None) -> float | None:
         return None if t is None else round(t - h.now, 6)
 
@@ -101,8 +98,8 @@ def _session(h: Host, s: Session) -> object:
     return (
         (s.wanted, s.own, s.phase, s.mode, s.boot, s.issi, s.uar, s.eqs, s.enabled, s.initialized, s.release_all),
         (sorted(s.caps.items()), sorted(s.max_caps.items()), s.cap_page),
-        p and (p.program.kind, p.subject, p.index, p.entered, p.flight is not None),
-        [(program.kind, subject) for program, subject in s.queue],
+        p and (p.program, p.subject, p.index, p.entered, p.flight is not None),
+        s.queue,
         sorted(s.vports.items()),
         [(w.operation, sorted(w.types), w.left, left(w.progress), left(w.overall)) for w in s.waits],
         r and (r.identity, left(r.progress), left(r.next_try)),

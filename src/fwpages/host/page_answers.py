@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Cause, unanswered
-from fwpages.host.page_path import Origin, PageOp, pop, served
+from fwpages.host.page_queue import Origin, PageOp, pop, served
 from fwpages.host.session import Flight
+from fwpages.host.state import HostState
 from fwpages.pages.words import many
+from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
 from fwpages.prm.status import status_words
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
-
-def answered(h: Host, flight: Flight, answer: Answer) -> None:
+def answered(h: HostState, flight: Flight, answer: Answer) -> None:
     """The page command that is out was answered, in time or late."""
     op = h.path.op
     if op is None or op.flight != flight.id:
@@ -31,7 +29,7 @@ def answered(h: Host, flight: Flight, answer: Answer) -> None:
         h.find(Cause.COMMAND_REFUSED, op.identity, detail=f"CANT_GIVE: {status_words(answer.status)}")
 
 
-def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
+def _gave(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
     record = h.records.rows[op.record]
     if answer.ok:
         if late:
@@ -69,7 +67,7 @@ def _gave(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
         h.fail(f"the device refused {op.asked} start-up pages: {status_words(answer.status)}")
 
 
-def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
+def _took(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
     if not answer.ok:
         h.session.reclaim_discard += op.asked
         h.find(
@@ -87,7 +85,7 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
         return
     if op.origin is Origin.CLOSE:
         pop(h.path, op.identity)
-        h.reclaimed(op.identity, good, refused=not answer.ok)
+        reclaimed(h, op.identity, good, refused=not answer.ok)
         return
     named = answer["output_num_entries"] if answer.ok else op.asked
     if named < op.asked and not op.crossed:
@@ -104,7 +102,7 @@ def _took(h: Host, op: PageOp, answer: Answer, *, late: bool) -> None:
         pop(h.path, op.identity)
 
 
-def _taken(h: Host, op: PageOp, answer: Answer) -> int:
+def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
     """Take back what the answer names and is ours to take; returns how many pages came back."""
     count = answer["output_num_entries"]
     if count > min(op.asked, answer.pas.size):
@@ -136,7 +134,20 @@ def _taken(h: Host, op: PageOp, answer: Answer) -> int:
     return int(returned.good.size)
 
 
-def doubt(h: Host) -> int | None:
+def reclaimed(h: HostState, who: Identity, pages: int, *, refused: bool) -> None:
+    """A TAKE of the close is done: progress, or another try a little later."""
+    s, b = h.session, h.config.bounds
+    if s.reclaim is None or s.reclaim.identity != who:
+        return
+    if pages:
+        s.reclaim = replace(s.reclaim, progress=h.now + b.reclaim_progress, next_try=h.now)
+    elif refused:
+        s.reclaim = replace(s.reclaim, progress=h.now)
+    else:
+        s.reclaim = replace(s.reclaim, next_try=h.now + b.reclaim_retry)
+
+
+def doubt(h: HostState) -> int | None:
     """Nobody knows what became of the page command that is out: what it named, or could have named, is doubtful.
 
     Returns how many pages that is, None where it is about none. The command keeps its slot.
@@ -154,7 +165,7 @@ def doubt(h: Host) -> int | None:
     return int(index.size)
 
 
-def overdue(h: Host, why: str, *, by_link: bool) -> None:
+def overdue(h: HostState, why: str, *, by_link: bool) -> None:
     """The page command that is out was not answered in time, or the link gave it up."""
     op = h.path.op
     if op is None:

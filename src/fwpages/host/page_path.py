@@ -5,94 +5,20 @@ It reads the session's mode and the published records, and nothing else of the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING
-
-import numpy as np
+from dataclasses import replace
 
 from fwpages.custody.findings import Cause
+from fwpages.host.page_queue import NO_BLOCKS, Origin, PageOp, Request, pop
 from fwpages.host.session import Phase
-from fwpages.pages.space import Indices
+from fwpages.host.state import HostState
 from fwpages.pages.words import many
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
-_NONE: Indices = np.zeros(0, np.int64)
-
-
-class Origin(StrEnum):
-    """Who asked: firmware by event, the start-up, or the close."""
-
-    EVENT = "event"
-    STARTUP = "start-up"
-    CLOSE = "close"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Pages to give (positive) or to take back (negative), cut into commands as it is served."""
-
-    pages: int
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PageOp:
-    """The MANAGE_PAGES command that is out: whose, what it names (indices), what it asks.
-
-    ``crossed``: a release_all of the same function came while it was out, so its answer no longer says who has what.
-    """
-
-    flight: int
-    kind: ManagePages
-    identity: Identity
-    origin: Origin
-    asked: int
-    record: int = -1
-    index: Indices = field(default_factory=lambda: _NONE)
-    crossed: bool = False
-
-
-class PagePath:
-    """What waits, what is out, and whom firmware must be told that nothing comes."""
-
-    __slots__ = ("cannot", "op", "queues")
-
-    def __init__(self) -> None:
-        #: requests by function, in the order in which functions take turns
-        self.queues: dict[Identity, tuple[Request, ...]] = {}
-        #: functions to send CANT_GIVE for, in order; at most one for each
-        self.cannot: dict[Identity, None] = {}
-        self.op: PageOp | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Requests that are not finished and have no command out."""
-        return sum(map(len, self.queues.values()))
-
-    def gives(self, who: Identity) -> bool:
-        """A request for pages of this function waits."""
-        return any(r.pages > 0 for r in self.queues.get(who, ()))
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is out and nothing waits."""
-        return self.op is None and not self.queues and not self.cannot
-
-    def copy(self) -> PagePath:
-        """A path of its own."""
-        new = PagePath()
-        new.queues, new.cannot, new.op = dict(self.queues), dict(self.cannot), self.op
-        return new
-
-
-def page_request(h: Host, event: PageRequestEvent) -> None:
+def page_request(h: HostState, event: PageRequestEvent) -> None:
     """A page-request event of the open session."""
     s = h.session
     if not s.events or s.mode is None:
@@ -121,7 +47,7 @@ def page_request(h: Host, event: PageRequestEvent) -> None:
         take_back(h, who, -event.num_pages, "a page request")
 
 
-def take_back(h: Host, who: Identity, pages: int, what: str) -> None:
+def take_back(h: HostState, who: Identity, pages: int, what: str) -> None:
     """Firmware wants to be rid of ``pages``, says ``what``: as many are asked for as it can have.
 
     A GIVE that is out counts: firmware may have carried it out, and the request be seen before the answer.
@@ -137,7 +63,7 @@ def take_back(h: Host, who: Identity, pages: int, what: str) -> None:
         enqueue(h, who, -back, Origin.EVENT)
 
 
-def enqueue(h: Host, who: Identity, pages: int, origin: Origin) -> None:
+def enqueue(h: HostState, who: Identity, pages: int, origin: Origin) -> None:
     """Let ``pages`` wait for their turn. A full queue refuses, and firmware is told."""
     path, bound = h.path, h.config.bounds.queue
     if origin is Origin.EVENT and path.waiting >= bound:
@@ -154,7 +80,7 @@ def enqueue(h: Host, who: Identity, pages: int, origin: Origin) -> None:
     path.queues[who] = (*path.queues.get(who, ()), Request(pages, origin))
 
 
-def release_all(h: Host, who: Identity) -> None:
+def release_all(h: HostState, who: Identity) -> None:
     """Firmware says that it let go of everything that ``who`` had: no command follows."""
     s = h.session
     if not s.release_all or who == s.own:
@@ -167,15 +93,15 @@ def release_all(h: Host, who: Identity) -> None:
             else "release_all although the capability release_all_pages was not set",
         )
         return
-    op, unsure = h.path.op, _NONE
+    op, unsure = h.path.op, NO_BLOCKS
     if op is not None and op.identity == who:
         h.path.op = replace(op, crossed=True)
-        unsure = op.index if op.kind is ManagePages.GIVE else _NONE
+        unsure = op.index if op.kind is ManagePages.GIVE else NO_BLOCKS
     h.pool.put(h.ledger.release_all(who, unsure))
     _forget_takes(h, who)
 
 
-def _forget_takes(h: Host, who: Identity) -> None:
+def _forget_takes(h: HostState, who: Identity) -> None:
     """Nothing is left for the TAKEs that still wait; one whose command is out keeps its place until it is answered."""
     op, waiting, busy = h.path.op, h.path.queues.get(who, ()), 0
     if op is not None and op.identity == who and op.kind is not ManagePages.CANT_GIVE:
@@ -187,7 +113,7 @@ def _forget_takes(h: Host, who: Identity) -> None:
         h.path.queues.pop(who, None)
 
 
-def pump(h: Host) -> None:
+def pump(h: HostState) -> None:
     """Send the next page command if none is out: CANT_GIVE first, then the function whose turn it is.
 
     CANT_GIVE names no count, and firmware may take it to be about all that it asked for: what the function still
@@ -213,7 +139,7 @@ def pump(h: Host) -> None:
             return
 
 
-def _give(h: Host, who: Identity, request: Request, pages: int) -> bool:
+def _give(h: HostState, who: Identity, request: Request, pages: int) -> bool:
     """Offer ``pages``; False while memory has to be mapped first."""
     short = h.pool.shortfall(pages)
     if short:
@@ -229,12 +155,12 @@ def _give(h: Host, who: Identity, request: Request, pages: int) -> bool:
     return True
 
 
-def type_of(h: Host, who: Identity) -> FunctionType:
+def type_of(h: HostState, who: Identity) -> FunctionType:
     """What a function is that the e-switch has not announced: itself, what its number tells, or not known."""
     return FunctionType.SELF if who == h.session.own else h.config.supplier.type_by_number(who)
 
 
-def _send(h: Host, op: PageOp) -> None:
+def _send(h: HostState, op: PageOp) -> None:
     h.path.op = op
     fields = op.identity.fields
     if op.kind is not ManagePages.CANT_GIVE:
@@ -243,7 +169,7 @@ def _send(h: Host, op: PageOp) -> None:
     h.send(Command(Opcode.MANAGE_PAGES, op.kind, fields, pas), PAGE_SLOT)
 
 
-def cannot_give(h: Host, why: str) -> None:
+def cannot_give(h: HostState, why: str) -> None:
     """The first request of the function whose turn it is cannot be served: it is dropped and firmware told."""
     path = h.path
     who = next(iter(path.queues))
@@ -254,20 +180,3 @@ def cannot_give(h: Host, why: str) -> None:
         h.fail(f"{request.pages} start-up pages cannot be given: {why}")
     else:
         path.cannot[who] = None
-
-
-def pop(path: PagePath, who: Identity) -> Request:
-    """The first request of ``who``; what else it waits for goes to the end of the turn."""
-    first, *rest = path.queues.pop(who)
-    if rest:
-        path.queues[who] = tuple(rest)
-    return first
-
-
-def served(path: PagePath, who: Identity, pages: int) -> None:
-    """So many pages of the first request are done (all of it, where firmware has no more): the next one's turn."""
-    request = pop(path, who)
-    left = abs(request.pages) - pages
-    if left > 0:
-        rest = replace(request, pages=left if request.pages > 0 else -left)
-        path.queues[who] = (rest, *path.queues.get(who, ()))

@@ -1,20 +1,15 @@
-"""One open of a device: what is known of it, what is under way, what went wrong. State, no behaviour."""
+"""One open of a device: what is known of it, its operations, its findings. Data, no behaviour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from fwpages.custody.findings import Finding
-from fwpages.host.io import End, Operation, OperationKind, WantedMode
+from fwpages.host.io import CLOSE, OPEN, End, Operation, OperationKind, WantedMode
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import FunctionType, Identity, Mode
-from fwpages.prm.message import Answer, Command
-
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
+from fwpages.prm.message import Command
 
 
 class Phase(StrEnum):
@@ -32,47 +27,25 @@ def not_open(s: Session) -> str:
     return f"session {s.number} is {s.phase}, not open" if s.number else "the device was not opened before"
 
 
-class Refused(StrEnum):
-    """What a step does when the device answers with a status other than OK."""
+class Program(StrEnum):
+    """The operations of the control plane; ``control.PROGRAMS`` has the table of steps of each."""
 
-    FAIL = "the operation fails"
-    FENCE = "the device is fenced off"
-    GO_ON = "a finding, and on as if it were done"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One row of an operation's table: a command and what its answer means, or a condition to wait for.
-
-    ``send`` may return None: the step does not apply. With ``again`` the step is repeated until it does. The number
-    that the functions get is the operation's subject: a vport, a teardown profile. ``denied`` undoes what ``send``
-    assumed when the device refuses; ``unanswered`` notes what it may have done where it does not answer.
-    """
-
-    name: str
-    send: Callable[[Host, int], Command | None] | None = None
-    answered: Callable[[Host, int, Answer], None] | None = None
-    enter: Callable[[Host, int], None] | None = None
-    until: Callable[[Host, int], bool] | None = None
-    denied: Callable[[Host], None] | None = None
-    unanswered: Callable[[Host, int], None] | None = None
-    refused: Refused = Refused.FAIL
-    again: bool = False
-
-
-_OF_A_VPORT = (OperationKind.ENABLE, OperationKind.DISABLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """An operation as a table of steps."""
-
-    kind: OperationKind
-    steps: tuple[Step, ...]
+    OPEN = "open"
+    CLOSE = "close"
+    #: tears down fast or by force: pages are fenced, not taken
+    FAST_CLOSE = "fast close"
+    ENABLE = "enable"
+    DISABLE = "disable"
 
     def operation(self, subject: int) -> Operation:
-        """The operation that it carries out on its subject: of a vport's, the subject is the vport."""
-        return Operation(self.kind, subject if self.kind in _OF_A_VPORT else None)
+        """The operation that the caller asked for; of a vport's, the subject is the vport."""
+        match self:
+            case Program.ENABLE | Program.DISABLE:
+                return Operation(OperationKind(self.value), subject)
+            case Program.OPEN:
+                return OPEN
+            case Program.CLOSE | Program.FAST_CLOSE:
+                return CLOSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +57,6 @@ class Progress:
     index: int = 0
     entered: bool = False
     flight: int | None = None
-
-    @property
-    def step(self) -> Step:
-        """The step that is under way."""
-        return self.program.steps[self.index]
 
     @property
     def operation(self) -> Operation:

@@ -5,12 +5,11 @@ One step is ours: the capabilities are read back after SET_HCA_CAP, because only
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fwpages.custody.findings import Cause
-from fwpages.host.io import OperationKind
-from fwpages.host.page_path import Origin, enqueue, take_back, type_of
-from fwpages.host.session import Program, Refused, Step
+from fwpages.host.page_path import enqueue, take_back, type_of
+from fwpages.host.page_queue import Origin
+from fwpages.host.state import HostState
+from fwpages.host.steps import Refused, Step
 from fwpages.pages import PAGE_SIZE
 from fwpages.pages.words import many
 from fwpages.prm.capability import GENERAL, read_general
@@ -19,9 +18,6 @@ from fwpages.prm.identity import FunctionType, Mode, named, vhca_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, HOST_ENDIANNESS, CapType, Opcode, QueryPages
-
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
 _MODE = "icm_mng_function_id_mode"
 
@@ -33,32 +29,32 @@ _EQS = (
 )
 
 
-def _enable(h: Host, _: int) -> Command:
+def _enable(h: HostState, _: int) -> Command:
     return Command(Opcode.ENABLE_HCA, fields={"embedded_cpu_function": int(h.config.supplier.ecpf)})
 
 
-def _enabled(h: Host, _: int, __: Answer) -> None:
+def _enabled(h: HostState, _: int, __: Answer) -> None:
     h.session.enabled = True
 
 
-def _issi(h: Host, _: int, answer: Answer) -> None:
+def _issi(h: HostState, _: int, answer: Answer) -> None:
     h.session.issi = 1 if answer["supported_issi_dw0"] & 2 else 0
 
 
-def _set_issi(h: Host, _: int) -> Command | None:
+def _set_issi(h: HostState, _: int) -> Command | None:
     return Command(Opcode.SET_ISSI, fields={"current_issi": 1}) if h.session.issi else None
 
 
 def _query_pages(which: QueryPages) -> Step:
-    def send(h: Host, _: int) -> Command:
+    def send(h: HostState, _: int) -> Command:
         s = h.session
         # only the ec bit names the supplier itself in FUNC_ID mode, only the number in VHCA_ID mode
         return Command(Opcode.QUERY_PAGES, which, s.own.fields)
 
-    def answered(h: Host, _: int, answer: Answer) -> None:
+    def answered(h: HostState, _: int, answer: Answer) -> None:
         _startup_pages(h, which, answer)
 
-    def denied(h: Host) -> None:
+    def denied(h: HostState) -> None:
         """Refused under the name of the new mode: firmware is in the other one, whatever its capabilities say."""
         s = h.session
         if s.mode is Mode.VHCA_ID:
@@ -70,7 +66,7 @@ def _query_pages(which: QueryPages) -> Step:
     return Step(f"query {which.name.lower()} pages", send, answered, denied=denied, refused=refused)
 
 
-def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
+def _startup_pages(h: HostState, which: QueryPages, answer: Answer) -> None:
     """Give what the device asked for to whom it named, whether or not that is who it should have named."""
     s, pages = h.session, answer["num_pages"]
     assert s.mode is not None
@@ -100,11 +96,11 @@ def _startup_pages(h: Host, which: QueryPages, answer: Answer) -> None:
         enqueue(h, who, pages, Origin.STARTUP)
 
 
-def _settled(h: Host, _: int) -> bool:
+def _settled(h: HostState, _: int) -> bool:
     return h.path.idle
 
 
-def _host_endianness(h: Host, _: int) -> Command | None:
+def _host_endianness(h: HostState, _: int) -> Command | None:
     if h.config.supplier.ecpf:
         return None  # a PF's alone (Linux: set_hca_ctrl)
     return Command(Opcode.ACCESS_REG, fields={"register_id": HOST_ENDIANNESS}, data=bytes(16))
@@ -114,7 +110,7 @@ def _query_cap(current: int) -> Command:
     return Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1 | current)
 
 
-def _caps_in(h: Host, answer: Answer) -> dict[str, int] | None:
+def _caps_in(h: HostState, answer: Answer) -> dict[str, int] | None:
     try:
         return read_general(answer.data)
     except LayoutError as e:
@@ -123,12 +119,12 @@ def _caps_in(h: Host, answer: Answer) -> dict[str, int] | None:
         return None
 
 
-def _current(h: Host, _: int, answer: Answer) -> None:
+def _current(h: HostState, _: int, answer: Answer) -> None:
     h.session.cap_page = answer.data
     h.session.caps = _caps_in(h, answer) or {}
 
 
-def _max(h: Host, _: int, answer: Answer) -> None:
+def _max(h: HostState, _: int, answer: Answer) -> None:
     s = h.session
     caps = _caps_in(h, answer)
     if caps is None:
@@ -138,7 +134,7 @@ def _max(h: Host, _: int, answer: Answer) -> None:
         h.fail(f"VHCA_ID mode was asked for, and the device does not offer it ({_MODE} is 0 in its maximum)")
 
 
-def _set_cap(h: Host, _: int) -> Command:
+def _set_cap(h: HostState, _: int) -> Command:
     s = h.session
     want = {
         "release_all_pages": s.max_caps["release_all_pages"],
@@ -151,11 +147,11 @@ def _set_cap(h: Host, _: int) -> Command:
     return Command(Opcode.SET_HCA_CAP, CapType.GENERAL << 1, data=GENERAL.patch(s.cap_page, want))
 
 
-def _not_set(h: Host) -> None:
+def _not_set(h: HostState) -> None:
     h.session.mode = Mode.FUNC_ID  # the device said no: nothing changed
 
 
-def _confirm(h: Host, _: int, answer: Answer) -> None:
+def _confirm(h: HostState, _: int, answer: Answer) -> None:
     """The mode is VHCA_ID if we set the bit, the device said OK, and its current value says so too."""
     s = h.session
     now = _caps_in(h, answer)
@@ -178,15 +174,15 @@ def _confirm(h: Host, _: int, answer: Answer) -> None:
             )
 
 
-def _init(h: Host, _: int, __: Answer) -> None:
+def _init(h: HostState, _: int, __: Answer) -> None:
     h.session.initialized = True
 
 
-def _driver_version(h: Host, _: int) -> Command:
+def _driver_version(h: HostState, _: int) -> Command:
     return Command(Opcode.SET_DRIVER_VERSION, data=b"\0" * 4 + h.config.driver_version.encode()[:59].ljust(60, b"\0"))
 
 
-def _uar(h: Host, _: int, answer: Answer) -> None:
+def _uar(h: HostState, _: int, answer: Answer) -> None:
     h.session.uar = answer["uar"]
 
 
@@ -194,7 +190,7 @@ def _eq_pages(log_size: int) -> int:
     return max(1, (EQE_SIZE << log_size) // PAGE_SIZE)
 
 
-def _memory_for_eqs(h: Host, _: int) -> bool:
+def _memory_for_eqs(h: HostState, _: int) -> bool:
     """Memory for the queues is mapped before the first is made, so that no CREATE_EQ waits for it."""
     short = h.pool.shortfall(sum(_eq_pages(log_size) for _, log_size, _ in _EQS))
     if short and h.pool.asked is None:
@@ -203,41 +199,38 @@ def _memory_for_eqs(h: Host, _: int) -> bool:
 
 
 def _create_eq(name: str, log_size: int, events: int) -> Step:
-    def send(h: Host, _: int) -> Command:
+    def send(h: HostState, _: int) -> Command:
         index = h.pool.take(_eq_pages(log_size))
         h.session.eq_memory[name] = index
         fields = {"log_eq_size": log_size, "uar_page": h.session.uar or 0, "event_bitmask_0": events}
         return Command(Opcode.CREATE_EQ, fields=fields, pas=h.pool.space.address(index))
 
-    def answered(h: Host, _: int, answer: Answer) -> None:
+    def answered(h: HostState, _: int, answer: Answer) -> None:
         h.session.eqs = (*h.session.eqs, (name, answer["eq_number"]))
 
-    def denied(h: Host) -> None:
+    def denied(h: HostState) -> None:
         h.pool.put(h.session.eq_memory.pop(name))
 
     return Step(f"create {name} event queue", send, answered, denied=denied)
 
 
-STARTUP = Program(
-    OperationKind.OPEN,
-    (
-        Step("enable", _enable, _enabled),
-        Step("query issi", lambda h, _: Command(Opcode.QUERY_ISSI), _issi),
-        Step("set issi", _set_issi),
-        _query_pages(QueryPages.BOOT),
-        Step("give boot pages", until=_settled),
-        Step("host endianness", _host_endianness),
-        Step("current capabilities", lambda h, _: _query_cap(CAP_CURRENT), _current),
-        Step("maximal capabilities", lambda h, _: _query_cap(0), _max),
-        Step("set capabilities", _set_cap, denied=_not_set),
-        Step("capabilities as set", lambda h, _: _query_cap(CAP_CURRENT), _confirm, refused=Refused.FENCE),
-        _query_pages(QueryPages.INIT),
-        Step("give init pages", until=_settled),
-        Step("init", lambda h, _: Command(Opcode.INIT_HCA, data=bytes(16)), _init),
-        Step("driver version", _driver_version, refused=Refused.GO_ON),
-        Step("query adapter", lambda h, _: Command(Opcode.QUERY_ADAPTER), refused=Refused.GO_ON),
-        Step("allocate uar", lambda h, _: Command(Opcode.ALLOC_UAR), _uar),
-        Step("memory for event queues", until=_memory_for_eqs),
-        *(_create_eq(*eq) for eq in _EQS),
-    ),
+STARTUP = (
+    Step("enable", _enable, _enabled),
+    Step("query issi", lambda h, _: Command(Opcode.QUERY_ISSI), _issi),
+    Step("set issi", _set_issi),
+    _query_pages(QueryPages.BOOT),
+    Step("give boot pages", until=_settled),
+    Step("host endianness", _host_endianness),
+    Step("current capabilities", lambda h, _: _query_cap(CAP_CURRENT), _current),
+    Step("maximal capabilities", lambda h, _: _query_cap(0), _max),
+    Step("set capabilities", _set_cap, denied=_not_set),
+    Step("capabilities as set", lambda h, _: _query_cap(CAP_CURRENT), _confirm, refused=Refused.FENCE),
+    _query_pages(QueryPages.INIT),
+    Step("give init pages", until=_settled),
+    Step("init", lambda h, _: Command(Opcode.INIT_HCA, data=bytes(16)), _init),
+    Step("driver version", _driver_version, refused=Refused.GO_ON),
+    Step("query adapter", lambda h, _: Command(Opcode.QUERY_ADAPTER), refused=Refused.GO_ON),
+    Step("allocate uar", lambda h, _: Command(Opcode.ALLOC_UAR), _uar),
+    Step("memory for event queues", until=_memory_for_eqs),
+    *(_create_eq(*eq) for eq in _EQS),
 )

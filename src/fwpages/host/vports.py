@@ -5,12 +5,12 @@ Nothing here is waited for by the page path: it reads the mapping that is publis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fwpages.custody.findings import Cause
 from fwpages.custody.records import Record
-from fwpages.host.io import Misuse, Operation, OperationKind, VportInfo
-from fwpages.host.session import Phase, Program, Refused, Session, Step, VportState, Wait, not_open
+from fwpages.host.io import Misuse, Operation, VportInfo
+from fwpages.host.session import Phase, Program, Session, VportState, Wait, not_open
+from fwpages.host.state import HostState
+from fwpages.host.steps import Refused, Step
 from fwpages.pages.words import many
 from fwpages.prm.capability import read_general
 from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
@@ -18,11 +18,8 @@ from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode
 
-if TYPE_CHECKING:
-    from fwpages.host.host import Host
 
-
-def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:
+def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
     """These are the vports that there are now. Misuse where they contradict each other, or what is enabled."""
     known = {v.vport: v for v in infos}
     if len(known) != len(infos):
@@ -35,7 +32,7 @@ def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:
             raise Misuse(f"functions changed: vports {other:#x} and {v.vport:#x} are both function {who}")
         if who == h.config.supplier.own:
             raise Misuse(f"functions changed: vport {v.vport:#x} is the supplier itself")
-    named = {n for program, n in _asked(h.session) if program in (ENABLE, DISABLE)}
+    named = {n for program, n in _asked(h.session) if program in (Program.ENABLE, Program.DISABLE)}
     gone = [n for n in sorted({*h.session.vports, *named}) if known.get(n) != h.vports[n]]
     if gone:
         raise Misuse(
@@ -44,7 +41,7 @@ def changed(h: Host, infos: tuple[VportInfo, ...]) -> None:
     h.vports = known
 
 
-def ask(h: Host, program: Program, vport: int) -> None:
+def ask(h: HostState, program: Program, vport: int) -> None:
     """The caller wants a vport enabled or disabled: it waits for its turn. Misuse where that cannot be."""
     s, what = h.session, program.operation(vport)
     if s.phase is not Phase.OPEN:
@@ -54,9 +51,9 @@ def ask(h: Host, program: Program, vport: int) -> None:
         raise Misuse(f"{what}: there is no such vport; there are {', '.join(f'{n:#x}' for n in h.vports) or 'none'}")
     if info.vhca_id is not None and s.mode is Mode.FUNC_ID:
         raise Misuse(f"{what}: FUNC_ID mode has no name for a function of type {info.type}")
-    before = [p for p, n in _asked(s) if n == vport and p in (ENABLE, DISABLE)]
-    enabled = before[-1] is ENABLE if before else vport in s.vports
-    if enabled is (program is ENABLE):
+    before = [p for p, n in _asked(s) if n == vport and p in (Program.ENABLE, Program.DISABLE)]
+    enabled = before[-1] is Program.ENABLE if before else vport in s.vports
+    if enabled is (program is Program.ENABLE):
         raise Misuse(f"{what}: it is {'already ' if enabled else 'not '}enabled")
     s.queue = (*s.queue, (program, vport))
 
@@ -74,11 +71,11 @@ def _switch(on: Opcode, on_sf: Opcode, info: VportInfo) -> Command:
     return Command(on, fields=info.identity.fields)
 
 
-def _enable(h: Host, vport: int) -> Command:
+def _enable(h: HostState, vport: int) -> Command:
     return _switch(Opcode.ENABLE_HCA, Opcode.ALLOC_SF, h.vports[vport])
 
 
-def _enabled(h: Host, vport: int, _: Answer) -> None:
+def _enabled(h: HostState, vport: int, _: Answer) -> None:
     info, s = h.vports[vport], h.session
     if s.mode is Mode.FUNC_ID:
         publish(h, vport, info.identity)
@@ -88,12 +85,12 @@ def _enabled(h: Host, vport: int, _: Answer) -> None:
         maybe_enabled(h, vport)
 
 
-def maybe_enabled(h: Host, vport: int) -> None:
+def maybe_enabled(h: HostState, vport: int) -> None:
     """The function may ask for pages, under a vhca_id that is not known: to be disabled before the end."""
     h.session.vports = {**h.session.vports, vport: VportState(None)}
 
 
-def _query(h: Host, vport: int) -> Command | None:
+def _query(h: HostState, vport: int) -> Command | None:
     info = h.vports[vport]
     if h.session.mode is not Mode.VHCA_ID or info.vhca_id is not None:
         return None
@@ -102,7 +99,7 @@ def _query(h: Host, vport: int) -> Command | None:
     return Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1, {**fields, "function_id": info.function_id})
 
 
-def _learn(h: Host, vport: int, answer: Answer) -> None:
+def _learn(h: HostState, vport: int, answer: Answer) -> None:
     """The vport's vhca_id, as the device says."""
     if not answer.ok:
         return  # enabled, under a vhca_id that is not known
@@ -114,7 +111,7 @@ def _learn(h: Host, vport: int, answer: Answer) -> None:
     _claim(h, vport, who)
 
 
-def _claim(h: Host, vport: int, who: Identity) -> None:
+def _claim(h: HostState, vport: int, who: Identity) -> None:
     """The vport's vhca_id: published, unless another function of ours has it already."""
     s = h.session
     users = [f"vport {n:#x}" for n, v in s.vports.items() if v.identity == who and n != vport]
@@ -131,24 +128,24 @@ def _claim(h: Host, vport: int, who: Identity) -> None:
     publish(h, vport, who)
 
 
-def publish(h: Host, vport: int, who: Identity) -> None:
+def publish(h: HostState, vport: int, who: Identity) -> None:
     """From now on this identity is this vport: the record that it may have moves whole to the vport's type."""
     s = h.session
     h.records.announce(who, h.vports[vport].type)
     s.vports = {**s.vports, vport: VportState(who)}
 
 
-def disable(h: Host, vport: int) -> Command:
+def disable(h: HostState, vport: int) -> Command:
     """The command that takes this vport's function away."""
     return _switch(Opcode.DISABLE_HCA, Opcode.DEALLOC_SF, h.vports[vport])
 
 
-def _disable(h: Host, vport: int) -> Command | None:
+def _disable(h: HostState, vport: int) -> Command | None:
     """Nothing, where the enabling that was under way when this was asked for came to nothing."""
     return disable(h, vport) if vport in h.session.vports else None
 
 
-def disabled(h: Host, vport: int, _: Answer) -> None:
+def disabled(h: HostState, vport: int, _: Answer) -> None:
     """The function is gone: its record is retired, whatever is still out; what comes back credits that record."""
     s = h.session
     state = s.vports[vport]
@@ -157,7 +154,7 @@ def disabled(h: Host, vport: int, _: Answer) -> None:
     s.vports = {n: v for n, v in s.vports.items() if n != vport}
 
 
-def start_wait(h: Host, operation: Operation, types: frozenset[FunctionType]) -> None:
+def start_wait(h: HostState, operation: Operation, types: frozenset[FunctionType]) -> None:
     """Wait until no page of disabled functions of these types, nor of functions not known, is out."""
     b = h.config.bounds
     wait = Wait(operation, types, _left(h, types), h.now + b.wait_progress, h.now + b.wait_overall)
@@ -165,7 +162,7 @@ def start_wait(h: Host, operation: Operation, types: frozenset[FunctionType]) ->
     look_at_waits(h)  # there may be nothing to wait for
 
 
-def _awaited(h: Host, types: frozenset[FunctionType]) -> list[tuple[Record, int]]:
+def _awaited(h: HostState, types: frozenset[FunctionType]) -> list[tuple[Record, int]]:
     """Whose pages a wait for these types waits for, and how many: those in a GIVE that is out may be firmware's."""
     op = h.path.op
     offered = {op.record: op.index.size} if op is not None and not h.flights[op.flight].overdue else {}
@@ -173,11 +170,11 @@ def _awaited(h: Host, types: frozenset[FunctionType]) -> list[tuple[Record, int]
     return [(r, n) for r in rows if (n := r.outstanding + offered.get(r.number, 0))]
 
 
-def _left(h: Host, types: frozenset[FunctionType]) -> int:
+def _left(h: HostState, types: frozenset[FunctionType]) -> int:
     return sum(n for _, n in _awaited(h, types))
 
 
-def look_at_waits(h: Host) -> None:
+def look_at_waits(h: HostState) -> None:
     """Note progress, end what is over, give up what has run out of time."""
     s, still = h.session, []
     for w in s.waits:
@@ -192,7 +189,7 @@ def look_at_waits(h: Host) -> None:
     s.waits = tuple(still)
 
 
-def _give_up(h: Host, w: Wait, left: int) -> None:
+def _give_up(h: HostState, w: Wait, left: int) -> None:
     """One finding for each function whose pages are out: nobody else's are among them."""
     owed: dict[Identity, tuple[FunctionType, int]] = {}
     for row, n in _awaited(h, w.types):
@@ -207,12 +204,9 @@ def _give_up(h: Host, w: Wait, left: int) -> None:
     h.done(w.operation, ok=False, detail=f"{many(left)} still out")
 
 
-ENABLE = Program(
-    OperationKind.ENABLE,
-    (
-        Step("enable", _enable, _enabled, unanswered=maybe_enabled),
-        Step("learn vhca_id", _query, _learn, refused=Refused.GO_ON),
-    ),
+ENABLE = (
+    Step("enable", _enable, _enabled, unanswered=maybe_enabled),
+    Step("learn vhca_id", _query, _learn, refused=Refused.GO_ON),
 )
 
-DISABLE = Program(OperationKind.DISABLE, (Step("disable", _disable, disabled),))
+DISABLE = (Step("disable", _disable, disabled),)

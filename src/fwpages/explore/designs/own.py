@@ -6,12 +6,9 @@ from dataclasses import replace
 
 from fwpages.explore.model.driver import DriverConfig, Input, NotQueued, Run, View
 from fwpages.host import Config, Effect, FunctionsChanged, Host, Misuse
-from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.io import Operation, OperationKind
 from fwpages.host.page_path import type_of
 from fwpages.host.session import Phase
-from fwpages.host.startup import STARTUP
-from fwpages.host.vports import DISABLE, ENABLE
 from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.identity import FunctionType, Identity, Mode
@@ -66,9 +63,9 @@ class Own:
         return self.host.key()
 
     def constants(self) -> tuple[object, ...]:
-        """The configuration and the tables of steps, which hold functions."""
+        """The configuration."""
         c = self.host.config
-        return c, c.supplier, c.bounds, STARTUP, CLOSE, FAST_CLOSE, ENABLE, DISABLE
+        return c, c.supplier, c.bounds
 
     def check(self) -> None:
         """See ``Host.check``."""

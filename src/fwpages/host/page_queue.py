@@ -1,0 +1,97 @@
+"""The data of the page path: requests that wait, by function, and the page command that is pending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from fwpages.pages.space import Indices
+from fwpages.prm.identity import Identity
+from fwpages.prm.opcodes import ManagePages
+
+NO_BLOCKS: Indices = np.zeros(0, np.int64)
+
+
+class Origin(StrEnum):
+    """Who asked: firmware by event, the start-up, or the close."""
+
+    EVENT = "event"
+    STARTUP = "start-up"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Pages to give (positive) or to take back (negative), cut into commands as it is served."""
+
+    pages: int
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageOp:
+    """The MANAGE_PAGES command that is out: whose, what it names (indices), what it asks.
+
+    ``crossed``: a release_all of the same function came while it was out, so its answer no longer says who has what.
+    """
+
+    flight: int
+    kind: ManagePages
+    identity: Identity
+    origin: Origin
+    asked: int
+    record: int = -1
+    index: Indices = field(default_factory=lambda: NO_BLOCKS)
+    crossed: bool = False
+
+
+class PagePath:
+    """What waits, what is out, and whom firmware must be told that nothing comes."""
+
+    __slots__ = ("cannot", "op", "queues")
+
+    def __init__(self) -> None:
+        #: requests by function, in the order in which functions take turns
+        self.queues: dict[Identity, tuple[Request, ...]] = {}
+        #: functions to send CANT_GIVE for, in order; at most one for each
+        self.cannot: dict[Identity, None] = {}
+        self.op: PageOp | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are not finished and have no command out."""
+        return sum(map(len, self.queues.values()))
+
+    def gives(self, who: Identity) -> bool:
+        """A request for pages of this function waits."""
+        return any(r.pages > 0 for r in self.queues.get(who, ()))
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is out and nothing waits."""
+        return self.op is None and not self.queues and not self.cannot
+
+    def copy(self) -> PagePath:
+        """A path of its own."""
+        new = PagePath()
+        new.queues, new.cannot, new.op = dict(self.queues), dict(self.cannot), self.op
+        return new
+
+
+def pop(path: PagePath, who: Identity) -> Request:
+    """The first request of ``who``; what else it waits for goes to the end of the turn."""
+    first, *rest = path.queues.pop(who)
+    if rest:
+        path.queues[who] = tuple(rest)
+    return first
+
+
+def served(path: PagePath, who: Identity, pages: int) -> None:
+    """So many pages of the first request are done (all of it, where firmware has no more): the next one's turn."""
+    request = pop(path, who)
+    left = abs(request.pages) - pages
+    if left > 0:
+        rest = replace(request, pages=left if request.pages > 0 else -left)
+        path.queues[who] = (rest, *path.queues.get(who, ()))
