@@ -71,7 +71,7 @@ def test_nothing_is_found_in_sources_that_are_not_broken(tree: Path) -> None:
     ("file", "right", "wrong", "what", "world", "seen"),
     [
         ("vports.py", SENT, FREED, "broken", "early-release", "custody: firmware has 1 page of vf0 that the driver"),
-        ("host.py", "return bool(self.records.out or", "return True or (", "broken", "migration", "needless-reset"),
+        ("state.py", "return bool(self.records.out or", "return True or (", "broken", "migration", "needless-reset"),
         ("session.py", "from enum import StrEnum", "from enum import NoEnum", "raised", "on import", "ImportError"),
         ("control.py", "    while _once(h):\n", "    while _once(h) or True:\n", "not ended", "migration", ""),
     ],

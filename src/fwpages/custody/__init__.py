@@ -1,1 +1,1 @@
-"""Who owns which page: the ledger, records, the findings, and accounts of what happened."""
+"""Custody of pages: the ledger, the records, the vocabulary of findings, and accounts of sessions."""

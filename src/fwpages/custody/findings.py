@@ -107,12 +107,12 @@ class Causes(Enum):
 
     @property
     def meaning(self) -> str:
-        """What is wrong, in words."""
+        """The meaning of the name here."""
         return self.value.meaning
 
     @property
     def remedy(self) -> str:
-        """What would resolve it: a request, a function's reset, the device's reset, a better log."""
+        """The remedy: a request, a function's reset, the device's reset, a better log."""
         return self.value.remedy
 
 
@@ -525,5 +525,5 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """What would resolve it."""
+        """The remedy."""
         return self.cause.remedy

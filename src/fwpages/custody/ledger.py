@@ -37,7 +37,7 @@ class Returned(NamedTuple):
 
     Arrays of shape (n,): ``good`` indices, the others addresses. ``foreign`` belong to another function, ``twice`` were
     named before in this answer or have come back already, ``unknown`` were never given. ``owner`` is the record that
-    holds all that is good, where one look told so.
+    holds all that is good, where one look shows it.
     """
 
     good: Indices
@@ -78,11 +78,11 @@ class Ledger:
         self.extend()
 
     def extend(self) -> None:
-        """The space grew: its new blocks are free, and nobody has owned them."""
+        """The space grew: its new blocks are free and have never been owned."""
         self._tags.reserve(self.space.size)
 
     def clear(self) -> None:
-        """The space was emptied: nobody has ever owned what it will hold."""
+        """The space was emptied: its future blocks have never been owned."""
         self._tags = TagMap()
 
     def owners(self, index: Indices) -> Tags:
@@ -90,7 +90,7 @@ class Ledger:
         return self._tags.get(index) >> np.uint32(2)
 
     def is_free(self, index: Indices) -> Mask:
-        """True for each block that nobody owns."""
+        """True for each free block."""
         free: Mask = (self._tags.get(index) & np.uint32(3)) == State.FREE
         return free
 

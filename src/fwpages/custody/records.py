@@ -30,7 +30,7 @@ class Record:
     released: int = 0
     discarded: int = 0
     peak: int = 0
-    #: the e-switch told of it, and then that it is gone
+    #: the e-switch announced it, and then that it is gone
     announced: bool = False
     retired: bool = False
 
@@ -50,8 +50,8 @@ class Record:
 class Records:
     """All records by number, and the live one of each identity of the session that is open.
 
-    ``current`` is replaced, never changed in place: whoever reads it sees one state of the e-switch's knowledge and
-    waits for nobody.
+    ``current`` is replaced, never changed in place: a reader sees one state of the e-switch's knowledge
+    and needs no lock.
     """
 
     __slots__ = ("_by_identity", "_generations", "by_type", "current", "out", "peak", "rows", "session")
@@ -186,8 +186,8 @@ class Records:
 
         ``offered`` is a record that a GIVE is out for: firmware may have those pages already.
 
-        A function that was enabled anew in the meantime is not waited for, whichever of its lives the pages are of:
-        firmware returns those that it likes.
+        A function that was enabled anew in the meantime is not waited for, whichever generation the pages are
+        of: firmware chooses which it returns.
         """
         wanted = {FunctionType.UNKNOWN, *types}
         mine = (r for r in self.rows if r.session == self.session and r.type in wanted)

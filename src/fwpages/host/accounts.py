@@ -1,4 +1,4 @@
-"""What a session's books say: a frozen view of its records, its counters and what went wrong."""
+"""A session's books: a frozen view of its records, counters and findings."""
 
 from __future__ import annotations
 

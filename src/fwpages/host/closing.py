@@ -1,6 +1,6 @@
-"""The close as a table: functions away, event queues away, TEARDOWN_HCA, every page taken back, DISABLE_HCA.
+"""The close as a table: functions disabled, event queues destroyed, TEARDOWN_HCA, every page taken back, DISABLE_HCA.
 
-Whatever refuses or does not answer on the way leads to the fence, which is the only other way for pages to come back.
+A step that is refused where it must not be, or not answered, leads to the fence: nothing else gets pages back then.
 """
 
 from __future__ import annotations

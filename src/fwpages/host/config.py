@@ -10,7 +10,7 @@ from fwpages.prm.identity import Supplier
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Who the supplier is and where its DMA memory starts (an I/O address, a positive multiple of 4 KiB)."""
+    """The supplier that is driven, and the I/O address where its DMA memory starts (a positive multiple of 4 KiB)."""
 
     supplier: Supplier = field(default_factory=Supplier)
     base: int = 1 << 32

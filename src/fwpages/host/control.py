@@ -32,7 +32,7 @@ def step_of(p: Progress) -> Step:
 
 
 def answered(h: HostState, answer: Answer) -> None:
-    """The command that the operation under way waits for was answered."""
+    """The command that the operation in progress waits for was answered."""
     s = h.session
     p = s.progress
     if p is None or s.phase is Phase.FENCING:
@@ -60,7 +60,7 @@ def answered(h: HostState, answer: Answer) -> None:
 
 
 def failed(h: HostState, why: str) -> None:
-    """The operation under way cannot go on."""
+    """Fail the operation in progress."""
     s = h.session
     if s.phase is Phase.OPENING:
         h.fail(why)

@@ -1,4 +1,12 @@
-"""The fence: what is asked for when nothing else gets pages back, what proves it, and what ends with it."""
+"""The fence: the reset that is asked for when nothing else gets pages back, its proof, and its end.
+
+Pages that firmware has, or may have, are never reused or unmapped on a guess. Where a close cannot get them back by
+commands (a refusal, no answer, a lost link, a fatal syndrome), the host asks for a reset of its own function. Only a
+proof that the device can no longer touch the memory (the reset completed, bus mastering off, the I/O mapping removed)
+makes the pages free: they are counted as discarded. A reset of another function proves nothing for these pages, and
+neither does a health syndrome. Without a proof in time the session ends as not fenced, and its memory stays out of
+reach; the next open asks for the fence again.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +22,7 @@ from fwpages.pages.words import many
 
 
 def happened(h: HostState, x: HealthFatal | LinkLost | Fenced) -> None:
-    """The device is in trouble, or out of reach, or proven to be cut off."""
+    """The device reports a fatal state, or is out of reach, or is proven to be fenced."""
     if isinstance(x, Fenced):
         _fenced(h, x)
     elif h.session.phase in (Phase.ENDED, Phase.FENCING):
@@ -29,7 +37,7 @@ def happened(h: HostState, x: HealthFatal | LinkLost | Fenced) -> None:
 
 
 def ask(h: HostState, why: str, end: End) -> None:
-    """Ask for a fence. What is out has no answer any more that could be waited for: it is doubtful from here on."""
+    """Ask for a fence. The pages of pending commands are doubtful from here on: no answer is waited for."""
     s = h.session
     pageanswers.doubt(h)
     h.flights = {n: replace(f, overdue=True) for n, f in h.flights.items()}
@@ -39,7 +47,7 @@ def ask(h: HostState, why: str, end: End) -> None:
 
 
 def _abandon(h: HostState, why: str) -> None:
-    """Whatever was asked for ends here and is not done; of the open and the close the end of the session tells."""
+    """End the operations that are asked for, as not done; the end of the session reports the open and the close."""
     s = h.session
     h.drop_queue(why)
     for w in s.waits:

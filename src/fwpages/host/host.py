@@ -216,7 +216,7 @@ class Host(HostState):
         check_host(self)
 
     def is_free(self, addresses: Addresses) -> Mask:
-        """True for each page that is lent to nobody, or is no page of ours at all."""
+        """True for each page that is not lent, or is no page of ours at all."""
         index = self.pool.space.index(addresses)
         return (index < 0) | self.ledger.is_free(index)
 

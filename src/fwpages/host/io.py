@@ -1,4 +1,4 @@
-"""What a host is fed and what it hands back. The runner around it performs the effects."""
+"""The inputs and effects of a host: frozen values. The runner around it performs the effects."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Misuse(ValueError):
 
 
 class Proof(StrEnum):
-    """What proves that a device can no longer touch the memory that it was given."""
+    """A proof that a device can no longer touch the memory that it was given."""
 
     FUNCTION_LEVEL_RESET = "function-level reset completed"
     BUS_MASTER_OFF = "bus mastering off, transactions drained"
@@ -56,7 +56,7 @@ class Proof(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a fence is about: this supplier's own function, or one of the functions it supplies."""
+    """The scope of a fence: this supplier's own function, or one of the functions it supplies."""
 
     SUPPLIER = "supplier"
     OTHER = "other function"
@@ -97,7 +97,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class FunctionsChanged:
-    """The vports that there are now (as QUERY_ESW_FUNCTIONS and SR-IOV tell): replaces what was known."""
+    """The vports that there are now (by QUERY_ESW_FUNCTIONS and SR-IOV): replaces what was known."""
 
     vports: tuple[VportInfo, ...]
 
@@ -172,7 +172,7 @@ class LinkLost:
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """What ``proof`` says has happened to the function in ``scope``."""
+    """The function in ``scope`` is fenced, by ``proof``."""
 
     proof: Proof
     scope: Scope = Scope.SUPPLIER

@@ -23,7 +23,7 @@ class Pool:
 
     def __init__(self, base: int) -> None:
         self.space = DenseSpace(base)
-        #: address and pages of the Map that is under way
+        #: address and pages of the pending Map
         self.asked: tuple[int, int] | None = None
         self._free: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._n = 0

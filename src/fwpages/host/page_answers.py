@@ -1,4 +1,14 @@
-"""What the answer to a page command means, and what its absence does: where each page is afterwards."""
+"""The consequences of a page command's answer, of its absence, and of a late one: where each page is afterwards.
+
+A GIVE answered OK makes its offered pages held; a refusal makes them free. A TAKE's answer names the pages that come
+back: those that are held by the function are free again, the others are refused and reported, and the rest still
+counts. A command that is not answered in time makes pages doubtful: of a GIVE those that it names, of a TAKE, which
+names none, all of its function's. A late answer settles them: OK makes a GIVE's pages held, a refusal makes them free.
+
+A release_all that comes while a GIVE is pending crosses it: which of the two firmware did first cannot be seen from
+outside. So the GIVE's pages are doubtful whatever its answer, and a TAKE that the release crossed may name pages that
+are free already without being wrong.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +46,7 @@ def _gave(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
             if not op.crossed:
                 h.ledger.settle(op.index)
         elif op.crossed:
-            # neither side did wrong: firmware let go of what it had, and the GIVE was out before the host heard of it
+            # neither side did wrong: the GIVE was sent before the host saw the release
             h.ledger.doubt(record, op.index)
             h.find(
                 Cause.GIVE_CROSSED_RELEASE,
@@ -122,7 +132,7 @@ def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
             (Cause.RETURNED_NEVER_GIVEN, "never given", returned.unknown),
         )
         for cause, words, pages in reasons:
-            # a release_all has freed what a TAKE under way names: firmware says the same thing twice
+            # a release_all has freed what a pending TAKE names: firmware reports the same pages twice
             if pages.size and not (cause is Cause.RETURNED_TWICE and op.crossed):
                 h.find(
                     cause,
@@ -148,7 +158,7 @@ def reclaimed(h: HostState, who: Identity, pages: int, *, refused: bool) -> None
 
 
 def doubt(h: HostState) -> int | None:
-    """Nobody knows what became of the page command that is out: what it named, or could have named, is doubtful.
+    """Make doubtful what the pending page command names, or could name: its outcome is not known.
 
     Returns how many pages that is, None where it is about none. The command keeps its slot.
     """

@@ -1,6 +1,17 @@
-"""The page path: page requests in, MANAGE_PAGES commands out, one at a time, functions in turn. It waits for nobody.
+"""The page path: page requests in, MANAGE_PAGES commands out, one at a time, functions in turn.
 
-It reads the session's mode and the published records, and nothing else of the control plane.
+A page request that asks for pages waits in its function's queue. ``pump`` takes the function whose turn it is and
+sends one command for the first of its requests, cut to what one command carries; the rest of the request goes on at
+the function's next turn. So one greedy function does not keep the others waiting. While a command is pending, no other
+is sent: the answer to a TAKE names pages, and only one command at a time says without doubt which function has what.
+A command that was not answered keeps its slot, and with it the path, until a fence.
+
+A request that the host cannot serve (no memory, a full queue, an absurd count) becomes a CANT_GIVE. It names no count,
+and firmware may take it to be about all that it asked for: so it is sent after what the function still waits for.
+
+Firmware may ask for pages at any time, from the boot pages to the last command of a close, and it answers nothing else
+until it has them. So the path never waits for the control plane: it reads the session's mode and the published map
+from identity to record, and nothing else of it.
 """
 
 from __future__ import annotations
@@ -37,7 +48,7 @@ def page_request(h: HostState, event: PageRequestEvent) -> None:
             who,
             event.num_pages,
             f"firmware asks for {many(event.num_pages)}, more than the {h.config.bounds.memory} that are lent in all; "
-            "it was told that they cannot be given",
+            "the host answers CANT_GIVE",
         )
         s.alloc_failed += event.num_pages
         h.path.cannot[who] = None
@@ -48,7 +59,7 @@ def page_request(h: HostState, event: PageRequestEvent) -> None:
 
 
 def take_back(h: HostState, who: Identity, pages: int, what: str) -> None:
-    """Firmware wants to be rid of ``pages``, says ``what``: as many are asked for as it can have.
+    """Firmware wants ``pages`` taken back, by ``what``: the host asks for as many as firmware can have.
 
     A GIVE that is out counts: firmware may have carried it out, and the request be seen before the answer.
     """
@@ -64,7 +75,7 @@ def take_back(h: HostState, who: Identity, pages: int, what: str) -> None:
 
 
 def enqueue(h: HostState, who: Identity, pages: int, origin: Origin) -> None:
-    """Let ``pages`` wait for their turn. A full queue refuses, and firmware is told."""
+    """Let ``pages`` wait for their turn. A full queue drops them, and CANT_GIVE follows."""
     path, bound = h.path, h.config.bounds.queue
     if origin is Origin.EVENT and path.waiting >= bound:
         h.find(
@@ -81,7 +92,7 @@ def enqueue(h: HostState, who: Identity, pages: int, origin: Origin) -> None:
 
 
 def release_all(h: HostState, who: Identity) -> None:
-    """Firmware says that it let go of everything that ``who`` had: no command follows."""
+    """Firmware released every page of ``who``: no command follows."""
     s = h.session
     if not s.release_all or who == s.own:
         h.find(
@@ -102,13 +113,13 @@ def release_all(h: HostState, who: Identity) -> None:
 
 
 def _forget_takes(h: HostState, who: Identity) -> None:
-    """Nothing is left for the TAKEs that still wait; one whose command is out keeps its place until it is answered."""
+    """Drop the TAKEs that wait; one whose command is pending keeps its place until its answer."""
     op, waiting, busy = h.path.op, h.path.queues.get(who, ()), 0
     if op is not None and op.identity == who and op.kind is not ManagePages.CANT_GIVE:
         busy = int(not h.flights[op.flight].overdue)  # what was given up has left the queue
     kept = waiting[:busy] + tuple(r for r in waiting[busy:] if r.pages > 0)
     if kept:
-        h.path.queues[who] = kept  # its turn stays what it was: memory may be on the way for it
+        h.path.queues[who] = kept  # its turn stays what it was: a Map for it may be pending
     else:
         h.path.queues.pop(who, None)
 
@@ -156,7 +167,7 @@ def _give(h: HostState, who: Identity, request: Request, pages: int) -> bool:
 
 
 def type_of(h: HostState, who: Identity) -> FunctionType:
-    """What a function is that the e-switch has not announced: itself, what its number tells, or not known."""
+    """The type of a function that the e-switch has not announced: own, by its number, or unknown."""
     return FunctionType.SELF if who == h.session.own else h.config.supplier.type_by_number(who)
 
 
@@ -170,7 +181,7 @@ def _send(h: HostState, op: PageOp) -> None:
 
 
 def cannot_give(h: HostState, why: str) -> None:
-    """The first request of the function whose turn it is cannot be served: it is dropped and firmware told."""
+    """The first request of the function whose turn it is cannot be served: it is dropped, and CANT_GIVE follows."""
     path = h.path
     who = next(iter(path.queues))
     request = pop(path, who)

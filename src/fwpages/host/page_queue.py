@@ -15,7 +15,7 @@ NO_BLOCKS: Indices = np.zeros(0, np.int64)
 
 
 class Origin(StrEnum):
-    """Who asked: firmware by event, the start-up, or the close."""
+    """The origin of a request: firmware by event, the start-up, or the close."""
 
     EVENT = "event"
     STARTUP = "start-up"
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageOp:
-    """The MANAGE_PAGES command that is out: whose, what it names (indices), what it asks.
+    """The pending MANAGE_PAGES command: its function, the blocks that it names (indices), the count that it asks for.
 
     ``crossed``: a release_all of the same function came while it was out, so its answer no longer says who has what.
     """
@@ -48,7 +48,7 @@ class PageOp:
 
 
 class PagePath:
-    """What waits, what is out, and whom firmware must be told that nothing comes."""
+    """The requests that wait, the pending command, and the functions still owed a CANT_GIVE."""
 
     __slots__ = ("cannot", "op", "queues")
 

@@ -13,7 +13,7 @@ from fwpages.prm.message import Command
 
 
 class Phase(StrEnum):
-    """Where a session is in its life."""
+    """The phase of a session."""
 
     OPENING = "opening"
     OPEN = "open"
@@ -122,7 +122,7 @@ class Session:
     phase: Phase = Phase.OPENING
     #: None while it is not known (SET_HCA_CAP was not answered): then no page command may follow
     mode: Mode | None = Mode.FUNC_ID
-    #: whom the boot pages were given to, by the device's own answer
+    #: the function that the boot pages were given to, by the device's own answer
     boot: Identity | None = None
     max_caps: dict[str, int] = field(default_factory=dict)
     caps: dict[str, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Start-up as a table: ENABLE_HCA to the event queues, in the order in which Linux 7.2 was seen to do it.
 
-One step is ours: the capabilities are read back after SET_HCA_CAP, because only that tells the mode.
+One step is ours: the capabilities are read back after SET_HCA_CAP, because only that shows the mode.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _query_pages(which: QueryPages) -> Step:
 
 
 def _startup_pages(h: HostState, which: QueryPages, answer: Answer) -> None:
-    """Give what the device asked for to whom it named, whether or not that is who it should have named."""
+    """Give what the device asked for to the function that it named, even if that is not the supplier."""
     s, pages = h.session, answer["num_pages"]
     assert s.mode is not None
     # the ec bit of the answer is not looked at, as in Linux: the supplier knows whether it is an ECPF

@@ -23,7 +23,7 @@ from fwpages.prm.opcodes import PAGE_SLOT
 
 
 class HostState:
-    """What a host knows and has. Times are seconds, pages 4 KiB."""
+    """The session, the records and the memory of one host. Times are seconds, pages 4 KiB."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
@@ -45,7 +45,7 @@ class HostState:
         self.out: list[Effect] = []
 
     def begin(self, x: Open) -> None:
-        """A new session: everything that belonged to the last one is behind us."""
+        """Begin a new session; nothing of the last one is pending."""
         number = self.session.number + 1
         self.before = books(self) if self.session.number else None
         self.session = Session(number, x.mode, self.config.supplier.own, Phase.OPENING)
@@ -54,12 +54,12 @@ class HostState:
         self.session.progress = Progress(Program.OPEN)
 
     def fail(self, why: str) -> None:
-        """The start-up cannot go on: what was done so far is undone."""
+        """Fail the start-up: what was done so far is undone."""
         if self.session.phase is Phase.OPENING and not self.session.failure:
             self.session.failure = why
 
     def drop_queue(self, why: str) -> None:
-        """What was asked for and not begun is not done; a close is, in whichever way the session ends."""
+        """End the operations that have not begun as not done; a close is done, however the session ends."""
         s = self.session
         for program, subject in s.queue:
             if program not in (Program.CLOSE, Program.FAST_CLOSE):
@@ -67,11 +67,11 @@ class HostState:
         s.queue = ()
 
     def emit(self, effect: Effect) -> None:
-        """Hand this effect back when the input is done."""
+        """Return this effect when the input is served."""
         self.out.append(effect)
 
     def map(self, pages: int) -> None:
-        """Have so many more pages mapped; one Map is under way at a time."""
+        """Ask for so many more pages to be mapped; one Map is pending at a time."""
         self.pool.asked = self.pool.next_iova, pages
         self.emit(Map(*self.pool.asked))
 
@@ -92,7 +92,7 @@ class HostState:
         return len({f.slot for f in self.flights.values()} - {PAGE_SLOT}) < PAGE_SLOT
 
     def done(self, operation: Operation, *, ok: bool, detail: str = "") -> None:
-        """Tell the caller that an operation has ended."""
+        """Report the end of an operation to the caller."""
         self.emit(Done(self.session.number, operation, ok, detail))
 
     def find(self, cause: Cause, function: Identity | None = None, pages: int | None = None, detail: str = "") -> None:
@@ -112,7 +112,7 @@ class HostState:
         s.findings[key] = replace(most, times=first.times + 1, at=first.at)
 
     def note(self, text: str) -> None:
-        """Record what is no fault but ought to be known."""
+        """Record a remark that is no finding; at most 100 for a session."""
         if len(self.session.notes) < 100:
             self.session.notes = (*self.session.notes, text)
 

@@ -1,6 +1,13 @@
-"""The e-switch's part: enable a vport, learn its vhca_id, publish what it is; and the way back.
+"""The e-switch: enable a vport, learn its vhca_id, publish its type; disable it and wait for its pages.
 
-Nothing here is waited for by the page path: it reads the mapping that is published when an answer is in.
+In FUNC_ID mode a vport's function has a name as soon as it is there. In VHCA_ID mode its name is read from its
+capabilities after ENABLE_HCA, while firmware may ask for pages under that vhca_id already. Such pages are counted
+under the type *unknown*; once the vhca_id is learned, the record moves whole to the vport's type.
+
+The page path waits for none of this: it reads the map that is published when an answer is in. A disabled function's
+record is retired, whatever is still out; what comes back later credits that record. After the last function of a type
+is disabled, the operation waits until the type's pages are back, with a limit that is renewed by progress and one that
+is not.
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from fwpages.prm.opcodes import CapType, Opcode
 
 
 def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
-    """These are the vports that there are now. Misuse where they contradict each other, or what is enabled."""
+    """Replace the known vports. Misuse where they contradict each other, or what is enabled."""
     known = {v.vport: v for v in infos}
     if len(known) != len(infos):
         raise Misuse("functions changed: a vport number is there twice")
@@ -42,7 +49,7 @@ def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
 
 
 def ask(h: HostState, program: Program, vport: int) -> None:
-    """The caller wants a vport enabled or disabled: it waits for its turn. Misuse where that cannot be."""
+    """Queue the enabling or disabling of a vport. Misuse where it cannot be."""
     s, what = h.session, program.operation(vport)
     if s.phase is not Phase.OPEN:
         raise Misuse(f"{what}: {not_open(s)}")
@@ -59,7 +66,7 @@ def ask(h: HostState, program: Program, vport: int) -> None:
 
 
 def _asked(s: Session) -> list[tuple[Program, int]]:
-    """The operation under way and those that wait, each with its subject."""
+    """The operation in progress and those that wait, each with its subject."""
     return [*([(s.progress.program, s.progress.subject)] if s.progress else []), *s.queue]
 
 
@@ -86,7 +93,7 @@ def _enabled(h: HostState, vport: int, _: Answer) -> None:
 
 
 def maybe_enabled(h: HostState, vport: int) -> None:
-    """The function may ask for pages, under a vhca_id that is not known: to be disabled before the end."""
+    """The function may be enabled, under a vhca_id that is not known: the close disables it."""
     h.session.vports = {**h.session.vports, vport: VportState(None)}
 
 
@@ -141,7 +148,7 @@ def disable(h: HostState, vport: int) -> Command:
 
 
 def _disable(h: HostState, vport: int) -> Command | None:
-    """Nothing, where the enabling that was under way when this was asked for came to nothing."""
+    """The command, or None where the enabling before it has failed."""
     return disable(h, vport) if vport in h.session.vports else None
 
 
@@ -163,7 +170,7 @@ def start_wait(h: HostState, operation: Operation, types: frozenset[FunctionType
 
 
 def _awaited(h: HostState, types: frozenset[FunctionType]) -> list[tuple[Record, int]]:
-    """Whose pages a wait for these types waits for, and how many: those in a GIVE that is out may be firmware's."""
+    """The records and pages that a wait for these types waits for; those of a pending GIVE may be firmware's."""
     op = h.path.op
     offered = {op.record: op.index.size} if op is not None and not h.flights[op.flight].overdue else {}
     rows = h.records.awaited(types, *offered)
@@ -175,7 +182,7 @@ def _left(h: HostState, types: frozenset[FunctionType]) -> int:
 
 
 def look_at_waits(h: HostState) -> None:
-    """Note progress, end what is over, give up what has run out of time."""
+    """Renew the limit where pages came back, end the waits that are over, give up those whose time is over."""
     s, still = h.session, []
     for w in s.waits:
         left = _left(h, w.types)
@@ -190,7 +197,7 @@ def look_at_waits(h: HostState) -> None:
 
 
 def _give_up(h: HostState, w: Wait, left: int) -> None:
-    """One finding for each function whose pages are out: nobody else's are among them."""
+    """One finding for each function whose pages are out."""
     owed: dict[Identity, tuple[FunctionType, int]] = {}
     for row, n in _awaited(h, w.types):
         owed[row.identity] = row.type, n + owed.get(row.identity, (row.type, 0))[1]

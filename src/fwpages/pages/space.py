@@ -26,7 +26,7 @@ _ADDRESS, _INDEX = np.dtype(np.uint64), np.dtype(np.int64)
 
 
 class Space(Protocol):
-    """What gives pages their index."""
+    """A space of pages: it gives each page an index."""
 
     @property
     def size(self) -> int:
@@ -104,7 +104,7 @@ class DenseSpace:
 
 
 class SparseSpace:
-    """Any page of a 64-bit address space: regions of ``REGION_PAGES`` pages, made when first told to cover one."""
+    """Any page of a 64-bit address space: regions of ``REGION_PAGES`` pages, made when first asked to cover one."""
 
     __slots__ = ("_order", "_regions", "_sorted")
 

@@ -1,4 +1,4 @@
-"""One ``uint32`` for each page of a space: who owns it, in which state. 0 says nobody."""
+"""One ``uint32`` for each page of a space: its owner and its state. 0 is never owned."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _joined(parts: list[Found]) -> Found:
 
 
 def _named(counts: npt.NDArray[np.int64]) -> dict[int, int]:
-    """By tag, without those that do not occur and without nobody's."""
+    """By tag, without those that do not occur, and without 0."""
     tags = np.flatnonzero(counts[1:]) + 1
     return dict(zip(tags.tolist(), counts[tags].tolist(), strict=True))
 
@@ -126,7 +126,7 @@ class TagMap:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def counts(self) -> dict[int, int]:
-        """How many pages carry each tag; those of nobody are left out."""
+        """How many pages carry each tag; those with tag 0 are left out."""
         counts = np.zeros(self._width(), np.int64)
         for _, part in self._parts():
             counts += np.bincount(part, minlength=counts.size)
@@ -142,7 +142,7 @@ class TagMap:
         return int(self._tags.max(initial=0)) + 1
 
     def only(self, index: Indices, tag: int) -> bool:
-        """Whether all of these carry ``tag`` and no index occurs twice. No index may be -1.
+        """True where all of these carry ``tag`` and no index occurs twice. No index may be -1.
 
         Each page's position is written into its tag and read back: who finds another's position is named twice.
         """

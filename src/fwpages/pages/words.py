@@ -1,4 +1,4 @@
-"""Counts in sentences: every room tells people of so many pages."""
+"""Counts in sentences, with the noun in singular or plural."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _WORDS = {
 
 
 def delivery_words(code: int) -> str:
-    """A delivery status in words with its number; numbers that nobody named are shown as such."""
+    """A delivery status in words with its number; numbers without a name are shown as such."""
     try:
         return f"{_WORDS[Delivery(code)]} ({code:#x})"
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who a page belongs to: the two ways of naming a function, and what kinds of function there are."""
+"""The function that a page belongs to: its name in either identity mode, and its type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Mode(StrEnum):
 
 
 class FunctionType(StrEnum):
-    """What a function is to its page supplier (Linux: ``enum mlx5_func_type``)."""
+    """The type of a function to its page supplier (Linux: ``enum mlx5_func_type``)."""
 
     SELF = "self"
     VF = "vf"
@@ -51,7 +51,7 @@ class Identity:
     ec: bool = False
 
     def __hash__(self) -> int:
-        # a device names its functions in one mode: the number tells them apart, at a quarter of the cost of all three
+        # a device names its functions in one mode: the number suffices as hash, at a quarter of the cost of all three
         return self.number
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ def named(mode: Mode, number: int, ec: int | bool) -> Identity:
 
 @dataclass(frozen=True, slots=True)
 class Supplier:
-    """What a page supplier knows of itself: enough to tell types by number in FUNC_ID mode.
+    """The supplier's own limits: enough to know a function's type by its number in FUNC_ID mode.
 
     ``max_vfs`` and ``max_ec_vfs`` are those of its SR-IOV capabilities (Linux: ``mlx5_core_max_vfs``).
     """
@@ -112,7 +112,7 @@ class Supplier:
         return func_id(0, ec=self.ecpf)
 
     def type_by_number(self, who: Identity) -> FunctionType:
-        """The type that a FUNC_ID number tells; UNKNOWN for a vhca_id, whose number tells nothing.
+        """The type by a FUNC_ID number; UNKNOWN for a vhca_id, whose number says nothing of it.
 
         Follows Linux's ``func_id_to_type``: 0 is the supplier, or on an ECPF without the ec bit the host PF; up to
         the larger of max_vfs and max_ec_vfs a VF or, with the ec bit, an EC VF; above that an SF.

@@ -96,7 +96,7 @@ class Layout:
         return out
 
     def pack(self, values: Mapping[str, int], size: int | None = None) -> bytes:
-        """``size`` bytes (the layout's own size unless told) with these fields set and the rest zero.
+        """``size`` bytes (by default the layout's own size) with these fields set and the rest zero.
 
         Raises LayoutError for an undeclared name, a value out of range, or a non-zero field beyond ``size``.
         """
@@ -126,7 +126,7 @@ class Layout:
         return word.to_bytes(len(buf), "big")
 
     def reserved(self, buf: bytes | memoryview) -> bytes:
-        """The first ``size`` bytes of ``buf`` with the declared fields cleared: what nobody has a name for."""
+        """The first ``size`` bytes of ``buf`` with the declared fields cleared: the bytes that no field covers."""
         head = bytes(buf[: self.size])
         kept = int.from_bytes(head, "big") & (self._reserved >> 8 * (self.size - len(head)))
         return kept.to_bytes(len(head), "big")

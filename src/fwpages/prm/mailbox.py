@@ -81,7 +81,7 @@ def sign(rows: Rows) -> None:
 
 
 def signed(rows: Rows) -> npt.NDArray[np.bool_]:
-    """Whether both signatures of each mailbox are right, shape (n,)."""
+    """True for each mailbox whose two signatures are right, shape (n,)."""
     control = _xor(rows, CONTROL, MAILBOX_SIZE)
     without_last = control ^ rows[:, MAILBOX_SIZE - 1]
     good: npt.NDArray[np.bool_] = (without_last == 0xFF) & (control ^ _xor(rows, 0, CONTROL) == 0xFF)

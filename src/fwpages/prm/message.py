@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,6 @@ PageArray: TypeAlias = npt.NDArray[np.uint64]
 
 NO_PAGES: PageArray = np.zeros(0, np.uint64)
 NO_PAGES.setflags(write=False)
-
-CommandId = NewType("CommandId", int)
 
 
 def _same(a: Command | Answer, b: Command | Answer) -> bool:
@@ -83,7 +81,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the device said: status, syndrome, declared fields, page addresses or raw data. Source: ``*_out_bits``.
+    """The device's answer: status, syndrome, declared fields, page addresses or raw data. Source: ``*_out_bits``.
 
     ``pas`` holds every entry of the buffer; how many of them count is the count field's to say.
     """
@@ -119,13 +117,13 @@ class Answer:
 
 
 def encode_command(cmd: Command, length: int | None = None) -> bytes:
-    """The command's bytes; padded with zeros to ``length`` where told. LayoutError where it does not fit."""
+    """The command's bytes; padded with zeros to ``length`` where it is set. LayoutError where it does not fit."""
     head = {"opcode": cmd.opcode, "uid": cmd.uid, "op_mod": cmd.op_mod}
     return _encode(form_of(cmd.opcode).request, {**head, **cmd.fields}, cmd.pas, cmd.data, length)
 
 
 def encode_answer(ans: Answer, length: int | None = None) -> bytes:
-    """The answer's bytes; padded with zeros to ``length`` where told. LayoutError where it does not fit."""
+    """The answer's bytes; padded with zeros to ``length`` where it is set. LayoutError where it does not fit."""
     head = {"status": ans.status, "syndrome": ans.syndrome}
     return _encode(form_of(ans.opcode).reply, {**head, **ans.fields}, ans.pas, ans.data, length)
 

@@ -1,4 +1,4 @@
-"""Status codes of commands, and delivery status of queue entries."""
+"""Status codes of commands; the delivery status of queue entries is in ``delivery``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """What a device says of a command that it received (Linux: ``MLX5_CMD_STAT_*``)."""
+    """The status of a command's answer (Linux: ``MLX5_CMD_STAT_*``)."""
 
     OK = 0x0
     INTERNAL_ERR = 0x1
@@ -49,7 +49,7 @@ _WORDS = {
 
 
 def status_words(status: int) -> str:
-    """A status in words with its number, as a log shows it; numbers that nobody named are shown as such."""
+    """A status in words with its number, as a log shows it; numbers without a name are shown as such."""
     try:
         return f"{_WORDS[Status(status)]} ({status:#x})"
     except ValueError:

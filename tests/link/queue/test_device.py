@@ -512,7 +512,7 @@ def test_no_bytes_break_it(seed: int, checksum: int) -> None:
         Command(Opcode.QUERY_HCA_CAP, 1),
         Command(Opcode.MANAGE_PAGES, ManagePages.TAKE, {"input_num_entries": 80}),
         Command(Opcode.CREATE_EQ, fields={"log_eq_size": 6, "event_bitmask_0": 1 << 10}, pas=rig.pages(1, 9).pas),
-        Command(draw.randrange(1 << 16), data=draw.randbytes(draw.randrange(2000))),
+        Command(draw.randrange(0x900, 1 << 16), data=draw.randbytes(draw.randrange(2000))),
     ]
     for slot in range(6):
         rig.send(draw.choice(commands), slot)
