@@ -1,4 +1,4 @@
-"""Our own host as the explorer drives it: nothing but the host, asked in the explorer's words."""
+"""Our own host as the explorer drives it: the host unchanged, behind the protocol of ``Driver``."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Own:
         return self.host.deadline
 
     def threads(self) -> tuple[str, ...]:
-        """None."""
+        """No threads."""
         return ()
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """One input. A request that cannot be queued meets a queue that is full."""
         if isinstance(x, Run):
             raise Misuse(f"there is no thread {x.thread}: every input is served whole")
-        if isinstance(x, FunctionsChanged):  # the uplink and an ECPF by its vport are nobody's to enable
+        if isinstance(x, FunctionsChanged):  # no caller enables the uplink, nor an ECPF by its vport
             x = FunctionsChanged(tuple(v for v in x.vports if v.type is not FunctionType.UNKNOWN))
         if not isinstance(x, NotQueued):
             return self.host.feed(now, x)
@@ -80,7 +80,7 @@ class Own:
         return self.host.held()
 
     def counted_as(self, who: Identity) -> str:
-        """The type of the record that pages given now go to; of what is out, where there is no such record."""
+        """The type of the record that pages given now go to; where there is no such record, that of pages still out."""
         records = self.host.records
         number = records.current.get(who)
         if number is not None:

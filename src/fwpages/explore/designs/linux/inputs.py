@@ -1,4 +1,4 @@
-"""What a Linux model does with each input, and which inputs a caller may not give now."""
+"""Each input of a Linux model: from the caller, who may be refused, or from the device, the link and time."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def dispatch(kernel: Kernel, now: float, x: Input) -> None:
 
 
 def _event(kernel: Kernel, x: Input) -> None:
-    """What the device, the link or time brings may come at any time."""
+    """An input of the device, the link or time, which may come at any time."""
     match x:
         case Answered():
             _answered(kernel, x)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+from collections.abc import Callable
+from operator import attrgetter
 
 from fwpages.explore.designs.linux.threads import ForLock, ForPageSlot, Kernel, Part, Thread
 from fwpages.host import CustodyError
@@ -62,18 +64,27 @@ def kernel_key(k: Kernel) -> bytes:
 def _thread(kernel: Kernel, thread: Thread) -> object:
     wait = thread.wait
     until = None if wait is None or wait.until is None else _left(kernel, wait.until)
-    return thread.operation and str(thread.operation), [_value(f) for f in thread.stack], wait and _value(wait), until
+    return thread.operation and str(thread.operation), [_part(f) for f in thread.stack], wait and _part(wait), until
 
 
-def _value(x: object) -> object:
+def _part(part: Part) -> object:
     """A frame or a wait as its class and fields, without times."""
-    match x:
-        case Part():
-            names = [name for name in type(x).__match_args__ if name != "deadline"]
-            return type(x).__name__, *(_value(getattr(x, name)) for name in names)
-        case Command():
-            return _command(x)
-    return x
+    return [
+        _part(x) if isinstance(x, Part) else _command(x) if isinstance(x, Command) else x
+        for x in _FIELDS[type(part)](part)
+    ]
+
+
+class _Fields(dict[type[Part], Callable[[Part], tuple[object, ...]]]):
+    """How the name of a part's class and its fields are got, by class."""
+
+    def __missing__(self, kind: type[Part]) -> Callable[[Part], tuple[object, ...]]:
+        # two names at least: of one alone there would be no tuple
+        fields = [name for name in kind.__match_args__ if name != "deadline"]
+        return self.setdefault(kind, attrgetter("__class__.__name__", "__module__", *fields))
+
+
+_FIELDS = _Fields()
 
 
 def _command(c: Command) -> object:

@@ -106,13 +106,13 @@ def _warn_counters(kernel: Kernel) -> None:
     """The WARNs of mlx5_reclaim_startup_pages."""
     total = kernel.fw_pages
     if total:
-        kernel.find(LinuxCause.WARN_PAGES_LEFT, None, total, f"fw_pages is {total} after the last TAKE")
+        kernel.find(LinuxCause.WARN_PAGES_LEFT, None, total, f"fw_pages is {total} after all was taken back")
     if kernel.choices.guard and kernel.vhca_mode and not kernel.eswitch:
         return
     for kind in _CHECKED:
         n = kernel.counters.get(kind, 0)
         if n:
-            detail = f"the counter of {kind} is {n} after the last TAKE"
+            detail = f"the counter of {kind} is {n} after all was taken back"
             kernel.find(LinuxCause.WARN_COUNTER_LEFT, None, n, detail)
 
 

@@ -19,7 +19,6 @@ Deadlines are in the waits, so that a state's key can count them from now; frame
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
@@ -63,7 +62,7 @@ class Flight:
     late: bool = False
 
 
-class Part(ABC):
+class Part:
     """A part of a thread: a frozen dataclass, which a state's key takes by its class and its fields."""
 
     __slots__ = ()
@@ -94,9 +93,9 @@ class Wait(Part):
         """The thread goes on after ``over``."""
         kernel.resume(name)
 
-    @abstractmethod
     def __str__(self) -> str:
         """For ``View.waiting``."""
+        raise NotImplementedError
 
 
 Outcome: TypeAlias = Wait | int
@@ -107,9 +106,9 @@ class Frame(Part):
 
     __slots__ = ()
 
-    @abstractmethod
     def resume(self, kernel: Kernel, result: int) -> Outcome:
         """Go on after the function called last returned ``result``, or after the wait ended with it."""
+        raise NotImplementedError
 
 
 class ReplyFrame(Part):
@@ -117,9 +116,9 @@ class ReplyFrame(Part):
 
     __slots__ = ()
 
-    @abstractmethod
     def resume(self, kernel: Kernel, reply: Reply) -> Outcome:
         """Go on with what mlx5_cmd_do returned."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
