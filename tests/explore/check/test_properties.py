@@ -73,7 +73,7 @@ def test_custody_looks_at_every_page_that_firmware_has() -> None:
     said = see("custody", but(rest(), is_free=all_free))
     assert said is not None
     assert said.startswith("firmware has ")
-    assert "that the driver let go of" in said
+    assert "that the driver has released" in said
 
 
 def test_custody_is_also_each_sides_own() -> None:
@@ -156,7 +156,7 @@ def test_requests_of_old_sessions() -> None:
 def test_ends() -> None:
     w = rest()
     closed = replace(w, log=[FromDriver(Done(1, CLOSE, True))], found=frozenset())
-    assert see("silent-leak", closed) == "closed without a word, firmware has 3 pages"
+    assert see("silent-leak", closed) == "closed without a finding, firmware has 3 pages"
     assert see("silent-leak", replace(closed, found=frozenset({"not-all-returned"}))) is None
     assert see("closed", closed) == "close"
     assert see("closed", replace(closed, log=[FromDriver(Done(1, CLOSE, False, "no"))])) is None

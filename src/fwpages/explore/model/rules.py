@@ -14,11 +14,12 @@ import msgspec
 from fwpages.device import DEVICE_FAULTS, CommandFault, DeviceFault, EventFault, FunctionSpec, PlannedFault, Profile
 from fwpages.device.faults.effects import Late
 from fwpages.explore.model.driver import DriverConfig
-from fwpages.explore.model.plan import Plan, plan
-from fwpages.host import VportInfo
+from fwpages.explore.model.plan import Deed, Plan, plan
+from fwpages.host import Close, VportInfo
 from fwpages.host.io import Operation
 from fwpages.link.faults.link_faults import LINK_FAULTS, AnswerFault, DeliveryFault, LinkFault, MapFault, ResetFault
 from fwpages.prm.identity import Identity, Mode
+from fwpages.prm.opcodes import Teardown
 from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.assumptions import assumed, under
 from fwpages.scenario.fault_syntax import known
@@ -96,6 +97,22 @@ class Rules:
     def specs(self) -> Mapping[str, FunctionSpec]:
         """The functions beside the supplier, by name."""
         return {spec.name: spec for spec, _ in self.pairs}
+
+    @cached_property
+    def sharing(self) -> frozenset[str]:
+        """The functions whose vhca_id is also that of another one, before or after them."""
+        specs = self.specs.values()
+        return frozenset(s.name for s in specs if any(o is not s and o.vhca_id == s.vhca_id for o in specs))
+
+    @cached_property
+    def deeds(self) -> tuple[Deed, ...]:
+        """The deeds of all users."""
+        return tuple(deed for deeds in self.plan.values() for deed in deeds)
+
+    @cached_property
+    def closes_fast(self) -> bool:
+        """Some close is a fast or a forced one."""
+        return any(isinstance(d.act, Close) and d.act.how is not Teardown.GRACEFUL for d in self.deeds)
 
     @cached_property
     def users(self) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""What mutants that survived made to be asked of every world: the questions themselves, by hand."""
+"""Two properties of a driver's behaviour that mutants survived: their tests by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from fwpages.device import Submitted
-from fwpages.explore.check.conduct import early_teardown, needless_reset
+from fwpages.explore.check.property_tests.behaviour import early_teardown, needless_reset
 from fwpages.explore.model.log import FromDriver, ToDevice, ToDriver
 from fwpages.explore.model.moves import UserActs, moves, take
 from fwpages.explore.model.world import World
