@@ -178,4 +178,4 @@ def test_a_host_that_frees_what_firmware_owns(
 
     monkeypatch.setattr(pageanswers, "doubt", frees)
     assert run("give-timeout", "--design", "fwpages") == 1
-    assert "firmware has 1 page of self that the driver let go of" in " ".join(capsys.readouterr().out.split())
+    assert "firmware has 1 page of self that the driver has released" in " ".join(capsys.readouterr().out.split())

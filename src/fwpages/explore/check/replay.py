@@ -1,4 +1,4 @@
-"""A way through a world as a short string, and the string walked again, step by step.
+"""A path through a world as a short string, and the walk along it, step by step.
 
 ``DESIGN:SWITCHES:CHECK:STEPS:MOVES``. SWITCHES are the assumptions that differ from the world's own, a letter each in
 the order of their table, upper case for on. CHECK is the world's fingerprint: a string made for another world, or for
@@ -23,14 +23,14 @@ from fwpages.scenario.format import Switch
 
 _DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 _GRAMMAR = re.compile(r"([a-z]+):([a-zA-Z]*):([0-9a-f]{8}):([0-9]{1,6}):([A-Za-z0-9_.~-]*)")
-#: a character that comes four to 63 times in a row is written once, with how often
+#: a character that comes four to 63 times in a row is written once, with the number
 _RUN = re.compile(r"(.)\1{3,62}")
 _LETTERS: Mapping[str, Switch] = dict(zip(string.ascii_lowercase, ASSUMPTIONS, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """A world before a step, the step as ``moves`` names it, and the world after it."""
+    """The world before a step, the move, and the world after it."""
 
     before: World
     move: Move
@@ -53,7 +53,7 @@ def encode(spec: Spec, path: Path) -> str:
 
 
 def decode(spec: Spec, text: str) -> tuple[Spec, Path]:
-    """The spec that the string was made for, and its path. ScenarioError where it does not fit this world."""
+    """The spec that the string was made for, and its path. Raises ScenarioError where it does not fit this world."""
     m = _GRAMMAR.fullmatch(text.strip())
     if m is None:
         raise ScenarioError(
@@ -118,7 +118,7 @@ def _go(w: World, n: int) -> World:
 
 
 def walk(spec: Spec, path: Path) -> Iterator[Walked]:
-    """The steps of a path. ScenarioError where one is not possible."""
+    """The steps of a path. Raises ScenarioError where one is not possible."""
     w = spec.build()
     for depth, n in enumerate(path):
         options = moves(w)

@@ -66,8 +66,8 @@ def offers(w: World, tests: Tests) -> list[tuple[int, Offer]]:
         after = take(w, act)
         if after is not None:
             names = tuple(name for name, _ in seen([*tests.points, *tests.bad_steps, *tests.bad_states], after))
-            said = _SESSION.sub("of an old session", move_words(w, act))
-            out.append((n, Offer(said, act.process, act.freedom(w), after.key(), names)))
+            text = _SESSION.sub("of an old session", move_words(w, act))
+            out.append((n, Offer(text, act.process, act.freedom(w), after.key(), names)))
     return out
 
 

@@ -19,7 +19,7 @@ _STANDS = {"on": True, "off": False}
 
 
 def bounded(spec: Spec, settings: Iterable[str]) -> Spec:
-    """The spec with these settings, each ``KEY=VALUE``; ScenarioError names the key of one that cannot be.
+    """The spec with these settings, each ``KEY=VALUE``; raises ScenarioError, which names the key, for a bad one.
 
     A key of ``[bounds]`` takes what it takes in a file, an assumption ``on`` or ``off``. Of two for one key the last
     counts.

@@ -1,4 +1,4 @@
-"""What the explorer needs of a driver: our own host, or a model of somebody else's.
+"""The interface of a driver for the explorer: our own host, or a model of another driver.
 
 A driver is a state machine with the host's inputs and effects. A model may have threads that can be interrupted
 between two places: such a thread takes its next step when it is fed ``Run``, and every order of them is tried.
@@ -37,7 +37,7 @@ Input: TypeAlias = HostInput | Run | NotQueued
 
 @dataclass(frozen=True, slots=True)
 class DriverConfig:
-    """What every driver is told: who it is, its bounds, where its DMA memory starts, and the size of a host page.
+    """The configuration of a driver: its identity, its bounds, the start of its DMA memory, the size of a host page.
 
     ``page_shift`` is 12 for host pages of 4 KiB, 16 for 64 KiB, of which firmware is given sixteenths.
     ``keeps_vhca_id``: a vport's vhca_id stays in the e-switch's table after it is disabled; None as the design does.
@@ -52,7 +52,7 @@ class DriverConfig:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a driver shows of itself.
+    """The state of a driver as the explorer sees it.
 
     ``mode`` is the one in which it would name a function now; ``open`` that a session is open (page requests are
     served); ``counters`` its page counters by name (``total``, and the values of FunctionType it counts; pages of
@@ -87,10 +87,10 @@ class Driver(Protocol):
         """The threads that can take a step by themselves now, by name; empty where every input is served whole."""
 
     def feed(self, now: float, x: Input) -> list[Effect]:
-        """One input; returns the effects in order. Misuse, and nothing changed, where it may not be asked now."""
+        """One input; returns the effects in order. Raises Misuse, and changes nothing, if it may not be asked."""
 
     def clone(self) -> Driver:
-        """A driver of its own in the same state."""
+        """An independent driver in the same state."""
 
     def key(self) -> bytes:
         """The state that decides what can happen from here: equal keys, equal futures. Times count from now."""
@@ -99,16 +99,16 @@ class Driver(Protocol):
         """Invariants that the driver can see by itself; raises CustodyError."""
 
     def is_free(self, addresses: Addresses) -> Mask:
-        """True for each page that the driver believes nobody else has: unmapped, freed, or free to be given again."""
+        """True for each page that the driver takes to be its own: unmapped, freed, or free to be given again."""
 
     def held(self) -> dict[Identity, Addresses] | None:
-        """The pages that each function has by the driver's books; None while it knows that it does not know."""
+        """The pages that each function has by the driver's books; None while the books are unknown."""
 
     def counted_as(self, who: Identity) -> str | None:
         """The counter in which pages of this function are now, or would be if they were given now; None: in none."""
 
     def view(self) -> View:
-        """What it shows of itself."""
+        """Its state as the explorer sees it."""
 
     def constants(self) -> tuple[object, ...]:
         """Objects in its state that never change: a driver of an equal configuration has equal ones, in this order."""

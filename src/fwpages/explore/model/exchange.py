@@ -109,7 +109,7 @@ def carry_out(w: World, effects: list[DeviceEffect], send: Send | None) -> bool:
 
 
 def _complete(w: World, send: Send, answer: Answer) -> None:
-    """An answer is on its way; one to a vport command may wait for the function's pages, as the world assumes."""
+    """An answer is pending; one to a vport command may wait for the function's pages, as the world assumes."""
     x = Answered(send.session, send.id, answer)
     c = send.command
     if w.rules.assume["vport_command_waits"] and c.opcode in _VPORT_COMMANDS:

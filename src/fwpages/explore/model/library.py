@@ -16,7 +16,7 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str, text: str | None = None) -> Scenario:
-    """A world of the package by name, or a file (anything with a dot or a slash in it); ScenarioError otherwise.
+    """A world of the package by name, or a file (anything with a dot or a slash in it); else raises ScenarioError.
 
     ``NAME:FUNCTION`` is a world of the package with only this one of its functions. ``text`` is the file's content
     where it was read already (from standard input).

@@ -1,4 +1,4 @@
-"""The moves of a world: everything that can come next, each kind as a frozen class that says what it does.
+"""The moves of a world: everything that can come next, each kind a frozen class with its own effect.
 
 Theory of operation. A move is one thing that one process does: a user, the device, the link, a thread of the driver,
 the clock. ``moves`` lists every move that may be possible now, in an order that never changes, since a path is written
@@ -44,7 +44,7 @@ class Freedom(IntEnum):
 
     #: it happens some time, if it stays possible
     OBLIGED = 0
-    #: a user may stop at any moment, unless users are said to act
+    #: a user may stop at any moment, unless a goal says that users act
     USER = 1
     #: a fault, or a time-out while something is pending
     OPTIONAL = 2
@@ -133,7 +133,7 @@ class LinkGivesUp:
         return Freedom.OPTIONAL
 
     def make(self, w: World) -> bool:
-        """The driver is told; the device sees the command only if the fault lets it."""
+        """The driver learns of it; the device sees the command only if the fault lets it."""
         _spend_fault(w, self.fault.name)
         send = _sent(w, self.id)
         fate = self.fault.row.fate
@@ -218,7 +218,7 @@ class LossArrives:
         return Freedom.OBLIGED
 
     def make(self, w: World) -> bool:
-        """The driver is told."""
+        """The driver learns of it."""
         w.inbox = tuple(x for x in w.inbox if not isinstance(x, LinkLost))
         return lose_link(w)
 

@@ -1,4 +1,4 @@
-"""What the users of a world do: the driver's caller, the e-switch's, and what happens inside the device."""
+"""The deeds of the users of a world: the driver's caller, the e-switch's caller, and each function's firmware."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan(scenario: Scenario, pairs: tuple[tuple[FunctionSpec, VportInfo], ...]) 
 
     Users: ``driver`` opens and closes, ``eswitch`` enables and disables vports, and each function is a user of its own
     (``vf0``). A user's next deed waits until the last one has ended, unless that says ``settle = false``; different
-    users wait for each other only where ``after`` says so. ScenarioError for what a world cannot have.
+    users wait for each other only where ``after`` says so. Raises ScenarioError for a scenario that no world can be.
     """
     lanes: dict[str, list[Deed]] = {"driver": [], "eswitch": []}
     vports = {spec.name: info.vport for spec, info in pairs}

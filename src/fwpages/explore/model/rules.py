@@ -126,7 +126,7 @@ class Rules:
 
     @cached_property
     def request_faults(self) -> tuple[Injected[EventFault | QueueFault], ...]:
-        """The faults of a page request on its way to the driver, in the order of their tables."""
+        """The faults of a page request in delivery, in the order of their tables."""
         rows = ((name, row) for name, row in _ROWS.items() if name in self.allowed)
         return tuple(Injected(name, row) for name, row in rows if isinstance(row, EventFault | QueueFault))
 
@@ -137,7 +137,7 @@ class Rules:
 
     @cached_property
     def answer_faults(self) -> tuple[Injected[AnswerFault], ...]:
-        """The faults of an answer on its way to the driver."""
+        """The faults of an answer in delivery."""
         return self._of(AnswerFault)
 
     @cached_property

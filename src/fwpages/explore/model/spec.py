@@ -1,4 +1,4 @@
-"""A world by what it is made from, small enough to be sent to another process, and built there."""
+"""A world by its parts, small enough to be sent to another process and built there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Spec:
     eager: bool = True
 
     def rules(self) -> Rules:
-        """Its rules. ScenarioError, with the key path, for what a world cannot have."""
+        """Its rules. Raises ScenarioError, with the key path, for a scenario that no world can be."""
         if self.design not in DESIGNS:
             raise ScenarioError(f"there is no design {self.design!r}; there are {', '.join(DESIGNS)}")
         expect = self.scenario.expect
@@ -45,7 +45,7 @@ class Spec:
         )
 
     def build(self) -> World:
-        """The world before anything happened."""
+        """The first state of the world."""
         its = self.rules()
         return world(its, DESIGNS[self.design](its.config))
 
@@ -59,12 +59,12 @@ def _known(where: str, names: tuple[str, ...], table: Mapping[str, object]) -> N
 class Packer:
     """Turns worlds into bytes and back.
 
-    What never changes (rules, profile, the functions, the configuration) is not written but named, so both ends must
-    have been made from equal specs.
+    Objects that never change (rules, profile, functions, configuration) are written as a number, so both ends must be
+    made from equal specs.
     """
 
     def __init__(self, root: World) -> None:
-        #: the first state, of which all that are packed must come: what is named is told by being the same object
+        #: the first state; all that are packed must come of it, as shared objects are known by identity
         self.root = root
         firmware = root.firmware
         self._shared = [root.rules, firmware.catalogue, *firmware.inner.constants, *root.driver.constants()]
@@ -122,9 +122,9 @@ def _array(data: bytes, kind: str, writeable: bool) -> npt.NDArray[Any]:  # call
     return found.copy() if writeable else found
 
 
-#: types that a pickler writes by itself, whatever its table says
+#: types that a pickler writes without its table
 _PLAIN: set[type] = {str, bytes, int, dict, list, tuple}
-#: the shared objects of the packer that is at work
+#: the shared objects of the packer that unpacks now
 _objects: list[object] = []
 
 

@@ -45,7 +45,7 @@ MANY_FRUITLESS = 9
 
 
 class Reach(Enum):
-    """Whether the driver's link can reach the device."""
+    """How far the driver's link can reach the device."""
 
     REACHABLE = 0
     UNTIL_RESET = 1

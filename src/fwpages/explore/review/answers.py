@@ -1,6 +1,6 @@
 """The review's questions settled: each in its world, for each design, with every assumption on and off.
 
-A world that an assumption changes nothing in is searched once, and its verdict given under both.
+A world in which an assumption changes nothing is searched once, and its verdict stands for both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fwpages.scenario import Scenario
 from fwpages.scenario.assumptions import ASSUMPTIONS, assumed
 from fwpages.scenario.format import Switch
 
-#: what our own host is held to in every world, beside what the question asks
+#: the properties that our own host has to hold in every world, beside those of the question
 STANDARD = (
     "custody",
     "agreement",
@@ -51,7 +51,7 @@ STANDARD = (
 )
 STANDARD_ENDS = ("operations-end", "agree-again")
 
-#: told of each search that is done: how many are, and of how many
+#: called after each search: how many are done, and of how many
 Watch = Callable[[int, int], None]
 
 
@@ -59,10 +59,10 @@ Watch = Callable[[int, int], None]
 class Verdict:
     """One design under one set of assumptions.
 
-    ``reachable``: what the question asks about can happen; ``broken`` (a property) and ``seen`` say what, ``steps`` and
-    ``replay`` how, by a shortest way. ``complete``: every order was tried within the world's bounds. ``missed``: points
-    that the world is about and never came to. ``moot``: it never does under this assumption, though it does without.
-    ``world``: where a replay is walked. ``changed``: the assumption that differs from the default.
+    ``reachable``: what the question asks about can happen; ``broken`` is the property and ``seen`` what was seen,
+    ``steps`` and ``replay`` are a shortest path to it. ``complete``: every order was tried within the world's bounds.
+    ``missed``: points that the world is about and never reached. ``moot``: it does not reach them under this
+    assumption, but does by default. ``world``: where a replay is walked. ``changed``: the assumption that differs.
     """
 
     design: str
@@ -82,16 +82,13 @@ class Verdict:
 
     @property
     def settled(self) -> bool:
-        """The question has an answer: a way there, or every order tried in a world that comes to its point."""
+        """The question has an answer: a path, or every order tried in a world that reaches its points."""
         return self.reachable or (self.complete and (self.moot or not self.missed))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A question, the verdicts of each design (the default assumptions first), and for the second the table of types.
-
-    ``story``: the steps of each design's first way there, for charts.
-    """
+    """A question, the verdicts of each design (those of the default first), and for the second the table of types."""
 
     question: Question
     verdicts: Mapping[str, tuple[Verdict, ...]]
@@ -106,31 +103,36 @@ def review(
     watch: Watch | None = None,
 ) -> list[Answer]:
     """Settle these questions for these designs. Equal searches are made once, on ``workers`` processes."""
-    sets = assumption_sets()
-    worlds = {
-        (q.id, d, s): [(spec, spec_key(spec)) for spec in specs_of(q, d, dict(s))]
+    cases = {
+        (q, d, changed): [(spec, spec_key(spec)) for spec in specs_of(q, d, dict(changed))]
         for q in questions
         for d in designs
-        for s in sets
+        for changed in assumption_sets()
     }
-    unique = {key: spec for many in worlds.values() for spec, key in many}
+    found = _searched({key: spec for specs in cases.values() for spec, key in specs}, workers, watch)
+    verdicts = {
+        (q, d, changed): _verdict(q, d, changed, [(spec, found[key]) for spec, key in specs])
+        for (q, d, changed), specs in cases.items()
+    }
+    answers = []
+    for q in questions:
+        of_design = {d: _moot([verdicts[q, d, changed] for changed in assumption_sets()]) for d in designs}
+        answers.append(Answer(q, of_design, kinds(designs) if q.id == "types" else ()))
+    return answers
+
+
+def _searched(unique: Mapping[str, Spec], workers: int, watch: Watch | None) -> dict[str, Outcome]:
+    """The outcome of each search, by its key."""
     found: dict[str, Outcome] = {}
     for n, (key, outcome) in enumerate(zip(unique, _outcomes(list(unique.values()), workers), strict=True), 1):
         found[key] = outcome
         if watch is not None:
             watch(n, len(unique))
-    answers = []
-    for q in questions:
-        verdicts = {
-            d: _moot([_verdict(q, d, s, [(spec, found[key]) for spec, key in worlds[q.id, d, s]]) for s in sets])
-            for d in designs
-        }
-        answers.append(Answer(q, verdicts, kinds(designs) if q.id == "types" else ()))
-    return answers
+    return found
 
 
 def assumption_sets() -> tuple[tuple[tuple[Switch, bool], ...], ...]:
-    """The defaults, then each switch turned; one that has no default turned both ways."""
+    """The defaults, then each switch turned; one that has no default turned on, then off."""
     out: list[tuple[tuple[Switch, bool], ...]] = [()]
     for name, a in ASSUMPTIONS.items():
         out += [((name, value),) for value in (True, False) if value is not a.default]
@@ -160,7 +162,7 @@ def _held_to_standard(scenario: Scenario) -> Scenario:
 
 
 def spec_key(spec: Spec) -> str:
-    """Equal for worlds that explore alike and are asked the same."""
+    """Equal for worlds that have the same moves and the same ``[expect]``."""
     return f"{spec.rules().fingerprint} {spec.scenario.expect}"
 
 
@@ -175,20 +177,20 @@ def _outcomes(specs: list[Spec], workers: int) -> Iterator[Outcome]:
 def _verdict(
     q: Question, design: str, changed: tuple[tuple[Switch, bool], ...], found: list[tuple[Spec, Outcome]]
 ) -> Verdict:
-    ways = [(spec, _first(o.broken.values())) for spec, o in found if o.broken]
+    paths = [(spec, _first(o.broken.values())) for spec, o in found if o.broken]
     verdict = Verdict(
         design,
         changed,
         assumed(load(q.id), dict(changed)),
-        bool(ways),
+        bool(paths),
         all(o.complete for _, o in found),
         sum(o.states for _, o in found),
         sum(o.transitions for _, o in found),
         missed=tuple(dict.fromkeys(name for _, o in found for name in o.missed)),
     )
-    if not ways:
+    if not paths:
         return verdict
-    spec, b = ways[0]
+    spec, b = paths[0]
     steps = tuple(f"{s.actor}: {s.words}" for s in story(spec, b))
     string = encode(spec, b.path + b.loop)
     return replace(verdict, broken=b.property, seen=b.seen, steps=steps, world=spec.name, replay=string)
@@ -199,7 +201,7 @@ def _first(broken: Iterable[Broken]) -> Broken:
 
 
 def story(spec: Spec, broken: Broken) -> list[Step]:
-    """The steps of a way there."""
+    """The steps of a path to what is broken."""
     return narrate(walk(spec, broken.path + broken.loop))
 
 

@@ -1,4 +1,4 @@
-"""Nineteen questions about a patch: what was argued or read, and the world in which each is settled.
+"""Nineteen questions about a patch: the argument or the reading, and the world in which each is settled.
 
 The patch is "net/mlx5: Add VHCA_ID page management mode support"; ten questions are from the thread of its review, with
 its author's answers, nine from reading what was merged.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question by number and id, which is also its world's name; ``fault``: what the world looks for, in words."""
+    """A question by number and id, which also names its world; ``fault``: what the world looks for, in words."""
 
     number: int
     id: str
@@ -63,7 +63,7 @@ QUESTIONS: tuple[Question, ...] = (
         "boot-identity",
         "boot identity",
         "The boot answer names a function other than 0, and the mode changes. The author: it is always 0.",
-        "boot pages that the two sides know under different names, or that nobody frees",
+        "boot pages that the two sides know under different names, or that are never freed",
     ),
     Question(
         7,
@@ -78,7 +78,7 @@ QUESTIONS: tuple[Question, ...] = (
         "offered, not enabled",
         "The driver goes by the max capability. The device offers the mode and it is not switched on, or a later step "
         "of capability setting fails.",
-        "a session in two modes, or pages moved for another function than was meant",
+        "a session in two modes, or pages moved for another function than the driver meant",
     ),
     Question(
         9,
@@ -92,7 +92,7 @@ QUESTIONS: tuple[Question, ...] = (
         "guard",
         "guard",
         "Teardown without an e-switch in VHCA_ID mode skips the checks by type. Do those that remain see a leak?",
-        "a close with pages left, and not a word",
+        "a close with pages left, and no finding",
     ),
     Question(
         11,
@@ -141,7 +141,7 @@ QUESTIONS: tuple[Question, ...] = (
         "release-all",
         "release_all against GIVE",
         "A release_all event and a GIVE of the same function cross.",
-        "a page freed that firmware has just accepted, or kept that it let go of",
+        "a page freed that firmware has just accepted, or kept that firmware has released",
     ),
     Question(
         18,

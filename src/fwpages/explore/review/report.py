@@ -1,4 +1,4 @@
-"""What a review came to: as JSON, and as text for a terminal, for Markdown and for a mail."""
+"""The report of a review: as JSON, and as text for a terminal, for Markdown and for a mail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAIL = 72
 
 
 class ReviewReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``review --json`` prints; ``docs/reference/review-json.md`` describes it."""
+    """The output of ``review --json``; ``docs/reference/review-json.md`` describes it."""
 
     schema_: str = "review/1"
     questions: list[dict[str, Any]]
@@ -92,7 +92,7 @@ def changed(v: Verdict) -> str:
 
 
 def exceptions(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts that an assumption turned over."""
+    """The verdicts that an assumption changed."""
     first = verdicts[0]
     return [v for v in verdicts[1:] if (v.reachable, v.settled) != (first.reachable, first.settled) and not v.moot]
 
@@ -144,8 +144,8 @@ def _types(types: Sequence[str], true: str) -> Text:
 
 
 _LEGEND = (
-    "yes: what the question asks about can happen, by a shortest way of so many steps; no: it cannot, every order was "
-    "tried. Below a verdict: the assumption that turns it over."
+    "yes: what the question asks about can happen, by a shortest path of this many steps; no: it cannot, every order "
+    "was tried. Below a verdict: the assumption that changes it."
 )
 
 
@@ -153,7 +153,7 @@ _LEGEND = (
 
 
 def markdown(answers: Sequence[Answer]) -> str:
-    """The whole review as Markdown: the table, then each question with its shortest ways."""
+    """The whole review as Markdown: the table, then each question with its shortest paths."""
     designs = list(answers[0].verdicts) if answers else []
     lines = [f"| # | question | {' | '.join(designs)} |", f"|---:|---|{'---|' * len(designs)}"]
     for a in answers:
@@ -179,7 +179,7 @@ def _markdown_cell(verdicts: Sequence[Verdict]) -> str:
 
 
 def shown(a: Answer) -> list[Verdict]:
-    """The ways worth telling: of each design the first; one that another design shares step for step only once."""
+    """The paths to show: the first of each design; one that another design shares step for step only once."""
     out: list[Verdict] = []
     for verdicts in a.verdicts.values():
         first = next((v for v in verdicts if v.reachable), None)
@@ -223,7 +223,7 @@ def _mailed(a: Answer) -> str:
         same = [d for d, vs in a.verdicts.items() if any(x.steps == v.steps for x in vs)]
         lines += ["", *_wrapped(f"How, for {' and '.join(same)}{_under(v)}:"), "", _chart(v, MAIL), ""]
         lines += ["To see it:", *(f"  {line}" for line in _typed(v))]
-    lines += ["", *_wrapped("Assumed, unless said otherwise:")]
+    lines += ["", *_wrapped("Assumed, unless stated otherwise:")]
     for name, a_ in ASSUMPTIONS.items():
         value = next(iter(a.verdicts.values()))[0].assumptions[name]
         says = "as each design does" if value is None else (a_.on if value else a_.off)

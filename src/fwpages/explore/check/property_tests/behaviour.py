@@ -15,7 +15,7 @@ from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import Opcode
 
-#: offences of a correct driver after a fault: what firmware said of pages or of the mode was not true
+#: offences of a correct driver after a fault: firmware's words about pages or the mode were not true
 _CAUSED = (
     OffenceName.PAGES_MISSING,
     OffenceName.DISABLED_WITH_PAGES,
