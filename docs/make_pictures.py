@@ -48,7 +48,7 @@ _FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
 def output(line: str) -> str:
-    """What the command line prints on a terminal with colours; RuntimeError where it does not exit with 0."""
+    """Run a command line and return its output on a terminal with colours; RuntimeError if it does not exit with 0."""
     terminal = {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     clear = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TTY_COMPATIBLE")}
     printed = io.StringIO()
@@ -64,7 +64,7 @@ def output(line: str) -> str:
 
 
 def _placed(m: re.Match[str]) -> str:
-    """The words of a text element, each run of them at its own place: not every viewer keeps blanks as they are."""
+    """Place each word group of a text element by itself: not every viewer keeps blanks."""
     plain = html.unescape(m["words"]).replace("\xa0", " ")
     parts = [
         f'<text class="{m["style"]}" x="{float(m["x"]) + w.start() * _CELL:.1f}" y="{m["y"]}" '
@@ -75,7 +75,7 @@ def _placed(m: re.Match[str]) -> str:
 
 
 def picture(shown: str, run: str) -> str:
-    """An SVG of a terminal in which ``shown`` was typed. It refers to no font or file outside itself."""
+    """Draw a terminal in which ``shown`` was typed, as an SVG that refers to no font or file outside itself."""
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {shown}", "bold"))
     console.print(Text.from_ansi(output(run or shown)))
@@ -86,7 +86,7 @@ def picture(shown: str, run: str) -> str:
 
 
 def counterexample(world: str, design: str, name: str) -> str:
-    """An SVG of the shortest way on which that property is broken; KeyError where it is not."""
+    """Draw a shortest path on which that property is broken, as an SVG; KeyError if no path breaks it."""
     spec = Spec(world, load(world), design)
     broken = search(spec).broken[name]
     return svg(narrate(walk(spec, broken.path)), f"{world}, driven by {design}: {broken.seen}")

@@ -1,6 +1,6 @@
-"""Make what the pages show of the whole review anew: ``python docs/make_review.py`` (a minute).
+"""Updates the output of the whole review in the pages: ``python docs/make_review.py`` (a minute).
 
-A test says when it has to be done. The words around it stay as they are.
+A test fails when an update is due. The text around the output is not changed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ DOCS = Path(__file__).parent
 
 
 def whole(text: str, answers: Sequence[Answer]) -> str:
-    """``review.md``: everything from the table of verdicts on."""
+    """Update ``review.md``: everything from the table of verdicts on."""
     return text.partition("| # | question |")[0] + markdown(answers)
 
 
 def table(text: str, answers: Sequence[Answer]) -> str:
-    """``howto/review.md``: the first block of text."""
+    """Update ``howto/review.md``: the first block of text."""
     stream = io.StringIO()
     show(answers, Console(file=stream, width=100))
     shown = "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
@@ -33,7 +33,7 @@ def table(text: str, answers: Sequence[Answer]) -> str:
 
 
 def assumptions(text: str, answers: Sequence[Answer]) -> str:
-    """``assumptions.md``: the row of each assumption that says which verdicts it turns over."""
+    """Update ``assumptions.md``: the row "turns over" of each assumption."""
     for name in ASSUMPTIONS:
         row = f"| turns over | {turns(answers, name)} |"
         pattern = rf"(^## `{name}`\n.*?)^\| turns over \|[^\n]*"
@@ -42,7 +42,7 @@ def assumptions(text: str, answers: Sequence[Answer]) -> str:
 
 
 def turns(answers: Sequence[Answer], name: str) -> str:
-    """The questions whose verdict is another one when this assumption is turned, and the designs."""
+    """Name the questions whose verdict changes when this assumption is turned, with the designs."""
     out = []
     for a in answers:
         designs = [d for d, vs in a.verdicts.items() if any(v.changed[0][0] == name for v in exceptions(vs))]
