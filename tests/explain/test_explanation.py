@@ -62,12 +62,12 @@ def test_an_answer_needs_its_opcode() -> None:
     assert _values(refused) == {"status": 3, "syndrome": 0x1234}
 
 
-def test_an_event_is_told_by_its_type_or_by_the_option() -> None:
+def test_an_event_is_recognised_by_its_type_or_by_the_option() -> None:
     raw = encode_page_request(PageRequestEvent(0x31, -10)).hex()
     for m in (_one(raw), _one(raw, is_event=True)):
         assert (m.kind, m.title) == ("event", "event 0x0b: PAGE_REQUEST")
         assert _values(m)["num_pages"] == -10
-        assert m.notes == ["firmware wants 10 pages of the function taken back"]
+        assert m.notes == ["firmware asks the host to take back 10 pages of the function"]
     release = encode_page_request(PageRequestEvent(0x31, 0, ec=True, release_all=True)).hex()
     assert "no command follows" in _one(release).notes[0]
     assert "asks for 7" in _one(encode_page_request(PageRequestEvent(1, 7)).hex()).notes[0]
@@ -100,14 +100,14 @@ def test_page_addresses_are_a_short_list_with_a_count() -> None:
     assert (m.pages.count, len(m.pages.runs), m.pages.more_runs) == (50, 12, 38)
 
 
-def test_what_is_wrong_with_the_addresses() -> None:
+def test_faulty_addresses_are_noted() -> None:
     pas = np.array([0, 0x1000, 0x1000, 0x2010], np.uint64)
     fields = {"function_id": 0x31, "input_num_entries": 5}
     m = _one(encode_command(Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, fields, pas)).hex())
     assert m.notes == [
-        "the count says 5 pages, here are 4 addresses",
-        "2 addresses are 0 or no multiple of 4096",
-        "1 addresses are named more than once",
+        "the count says 5 pages, here: 4 addresses",
+        "2 addresses 0 or no multiple of 4096",
+        "1 address named more than once",
     ]
 
 
@@ -134,10 +134,10 @@ def test_capabilities() -> None:
     assert caps["icm_mng_function_id_mode"] == (1, "VHCA_ID")
     assert _one("0000000000000000" + "00" * 8 + page.hex(), opcode=Opcode.QUERY_HCA_CAP).capabilities
     ether = _one(encode_command(Command(Opcode.SET_HCA_CAP, 2, data=page)).hex())
-    assert (ether.capabilities, ether.notes) == ([], ["4096 bytes of data"])
+    assert (ether.capabilities, ether.notes) == ([], ["4,096 bytes of data"])
 
 
-def test_what_is_not_known_or_cut_short() -> None:
+def test_unknown_commands_and_messages_cut_short_are_explained_as_far_as_they_go() -> None:
     m = _one("0999000000000000 01020304")
     assert (m.title, m.notes) == ("opcode 0x999", ["4 bytes of data"])
     m = _one("0107000000000002")
@@ -148,7 +148,7 @@ def test_what_is_not_known_or_cut_short() -> None:
     m = _one(QUERY + "0000")
     assert m.notes == ["2 bytes more than the layout has, all zero"]
     m = _one("0108000000000002 0000002a 00000003" + "00" * 8)
-    assert m.notes == ["1 addresses, which only a GIVE has"]
+    assert m.notes == ["1 address, which only a GIVE has"]
 
 
 def _dump(what: str, way: str, lines: list[str]) -> str:
@@ -182,7 +182,7 @@ def test_a_dump_with_a_line_missing() -> None:
     with pytest.raises(ExplainError, match="lines are missing"):
         explain_text("\n".join(lines[:3] + lines[4:]))
     entry, command = explain_text("\n".join(lines[:5]))
-    assert command.notes[0].startswith("only what the entry itself has")
+    assert command.notes[0].startswith("only the part that the entry itself has")
     assert entry.length == 64
 
 

@@ -90,11 +90,11 @@ def test_an_opcode_has_sixteen_bits() -> None:
         (ENTRY.hex()[:-2], ["command"]),
     ],
 )
-def test_bytes_are_told_by_how_they_begin_and_how_many_they_are(text: str, kinds: list[str]) -> None:
+def test_bytes_are_recognised_by_their_beginning_and_length(text: str, kinds: list[str]) -> None:
     assert _kinds(text) == kinds
 
 
-def test_what_the_reader_says_it_is_goes_before_what_it_looks_like() -> None:
+def test_the_options_go_before_the_appearance() -> None:
     assert _kinds(REQUEST.hex(), Opcode.QUERY_PAGES) == ["answer"]
     assert _kinds(ENTRY.hex(), is_event=True) == ["event"]
     headline = "dump command data QUERY_PAGES(0x107) INPUT\n"
@@ -114,7 +114,7 @@ def test_dumps_one_after_the_other_are_as_many_messages(sizes: list[int], headed
     assert {m.kind for m in shown} == {"answer" if headed else "command"}
 
 
-def test_a_headline_says_what_follows() -> None:
+def test_a_headline_gives_opcode_and_direction() -> None:
     name = "QUERY_PAGES(0x107)"
     assert _kinds(f"dump command data {name} INPUT\n000: {QUERY}") == ["command"]
     assert _kinds(f"cmd[3]: dump command data {name} OUTPUT\n000: {QUERY}") == ["answer"]

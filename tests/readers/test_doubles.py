@@ -30,7 +30,7 @@ def _second(lines: list[bytes]) -> list[int]:
 
 
 @given(st.integers(1, 60), st.integers(1, 80))
-def test_of_lines_in_a_log_twice_the_second_of_each_is_told(block: int, n: int) -> None:
+def test_of_lines_in_a_log_twice_the_second_of_each_is_a_double(block: int, n: int) -> None:
     """Line by line, and in blocks, as when two daemons write into one file."""
     lines = _lines(n)
     twice: list[bytes] = []
@@ -48,7 +48,7 @@ def test_another_daemons_words_in_front_do_not_hide_a_double() -> None:
     assert _second([b"Nov 21 09:02:53 host kernel: " + line, b"2026-11-21T09:02:53 host kernel " + line]) == [1]
 
 
-def test_the_same_words_at_another_microsecond_were_said_twice() -> None:
+def test_the_same_words_at_another_microsecond_were_printed_twice() -> None:
     assert _second([_stamped(5_000_001), _stamped(5_000_002), _stamped(5_000_002, "other words")]) == []
 
 

@@ -143,7 +143,7 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
         ("tear_down_hca failed, skip cleanup", TeardownSkipped, {}),
     ],
 )
-def test_a_line_gives_one_observation_with_what_it_says(
+def test_a_line_gives_one_observation_with_its_fields(
     message: str, kind: type[DriverMessage], content: dict[str, Any]
 ) -> None:
     v = _read(message)

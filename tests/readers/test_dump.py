@@ -44,7 +44,7 @@ def test_a_whole_dump_is_its_message(message: bytes, out: bool) -> None:
 
 @settings(max_examples=25)
 @given(messages, st.booleans(), st.data())
-def test_what_is_not_known_is_exactly_what_the_missing_lines_had(
+def test_the_unknown_bytes_are_exactly_those_of_the_missing_lines(
     message: bytes, out: bool, data: st.DataObject
 ) -> None:
     raw = full(message, out=out)

@@ -55,7 +55,7 @@ def test_dumps_of_different_slots_may_take_turns(turns: list[bool]) -> None:
     assert losses(log.seen) == []
 
 
-def test_lines_that_name_no_device_are_nobodys_unless_they_are_all_alike() -> None:
+def test_lines_that_several_dumps_wait_for_are_dropped_unless_they_are_all_alike() -> None:
     query, give = full(QUERY, out=False), full(GIVE[:16], out=False)
     for one, other, lost in ((query, query, 0), (query, give, 2), (give, query, 2)):
         log = Log()
@@ -81,7 +81,7 @@ def test_the_caller_of_printk_tells_them_apart() -> None:
     ("prefix", "caller"),
     [("[    3.9][  T100] ", "T100"), ("[    3.9][    C1] ", "C1"), ("[    3.9] ", None), ("[    3.9][  X100] ", None)],
 )
-def test_who_printed_a_line(prefix: str, caller: str | None) -> None:
+def test_the_thread_that_printed_a_line_is_in_its_prefix(prefix: str, caller: str | None) -> None:
     assert caller_of(prefix) == caller
 
 
@@ -107,7 +107,7 @@ def test_a_kernel_may_name_the_slot_in_one_line_and_not_in_the_other(start: int 
     assert losses(log.seen) == []
 
 
-def test_the_answer_to_a_command_that_could_not_be_told_apart_is_passed_over() -> None:
+def test_the_answer_to_an_ambiguous_command_is_passed_over() -> None:
     log = Log()
     for _ in zip(
         log.steps(full(QUERY, out=False), device="a"), log.steps(full(OTHER, out=False), device="b"), strict=True

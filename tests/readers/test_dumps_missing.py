@@ -70,7 +70,7 @@ def test_an_entry_that_is_still_the_devices_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("drop", range(4))
-def test_a_command_without_its_first_lines_is_lost_with_what_it_named(drop: int) -> None:
+def test_a_command_without_its_first_lines_is_lost_with_its_function(drop: int) -> None:
     log = Log()
     log.query()
     log.dump(full(GIVE, out=False), Opcode.MANAGE_PAGES, drop=(drop,))
@@ -92,7 +92,7 @@ def test_a_log_may_begin_in_the_middle_of_an_answer_and_end_in_that_of_a_command
     assert not any(isinstance(x, CommandSubmitted) for x in log.seen)
 
 
-def test_a_log_that_ends_in_the_middle_of_an_answer_tells_what_it_has_of_it() -> None:
+def test_a_log_that_ends_in_the_middle_of_an_answer_gives_the_part_that_it_has() -> None:
     back = encode_answer(Answer(Opcode.MANAGE_PAGES, fields={"output_num_entries": 80}, pas=pages(0x100, 80)))
     log = Log()
     log.dump(full(TAKE, out=False), Opcode.MANAGE_PAGES)
@@ -109,7 +109,7 @@ def test_a_log_that_ends_in_the_middle_of_an_answer_tells_what_it_has_of_it() ->
     assert [(name, harmless) for name, harmless, _ in losses(log.seen)] == [("log-truncated", True)]
 
 
-def test_lines_that_continue_no_dump_are_told_once_for_each_slot() -> None:
+def test_lines_that_continue_no_dump_are_reported_once_for_each_slot() -> None:
     log = Log()
     for slot in (0, 0, 7):
         log.seen += log.dumps.line(9, slot, 0x40, bytes(16), b"")

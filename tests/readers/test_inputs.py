@@ -81,7 +81,7 @@ def test_2_is_misuse(content: bytes, words: str, capsys: pytest.CaptureFixture[s
     assert "expected" in err or "unpack" in err or "reads up to" in err
 
 
-def test_2_is_also_for_what_is_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_exit_2_is_also_for_paths_that_are_no_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "is a directory" in _run(capsys, str(tmp_path))[2]
     assert "no such file" in _run(capsys, str(tmp_path / "missing"))[2]
     assert _run(capsys)[0] == 2
@@ -228,7 +228,7 @@ def test_a_check_sum_that_is_wrong_costs_nothing_of_the_text() -> None:
         (lambda data: data + b"rubbish", "the compressed file is damaged (what follows its end is no gzip)"),
     ],
 )
-def test_a_log_in_a_file_that_is_cut_or_damaged_blames_nobody(
+def test_a_log_in_a_file_that_is_cut_or_damaged_blames_no_party(
     damage: Callable[[bytes], bytes], words: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "log.gz"

@@ -55,7 +55,7 @@ def _same(session: SessionAccount) -> bool:
 
 
 @pytest.mark.parametrize("style", logs.PREFIXES)
-def test_every_way_of_printing_the_log_gives_the_same_accounts(style: str, tmp_path: Path) -> None:
+def test_every_style_of_printing_gives_the_same_accounts(style: str, tmp_path: Path) -> None:
     assert _same(only(audit_lines(tmp_path, logs.prefixed(dmesg(), style))))
 
 
@@ -113,7 +113,7 @@ def _renumbered(lines: Lines) -> Lines:
     return [line.replace("cmd[31]: ", "cmd[31]: ").replace(" 0360", " 0a60") for line in logs.other_device(lines)]
 
 
-def test_lines_of_two_devices_that_cannot_be_told_apart_are_not_mixed(tmp_path: Path) -> None:
+def test_ambiguous_lines_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
     both = [x for pair in zip(dmesg(), _renumbered(dmesg()), strict=True) for x in pair]
     report = audit_lines(tmp_path, both)
     assert len(report.sessions) == 2
@@ -167,7 +167,7 @@ def test_a_load_that_never_closed_is_followed_by_another(tmp_path: Path) -> None
     assert _same(second)
 
 
-def test_a_machine_started_anew_ends_what_was_open(tmp_path: Path) -> None:
+def test_a_restart_of_the_machine_ends_the_open_sessions(tmp_path: Path) -> None:
     cut = next(i for i, line in enumerate(dmesg()) if "TEARDOWN_HCA" in line) - 1
     boot = "[    0.000000] Linux version 7.2.13 (debian-kernel@lists.debian.org)"
     first, second = audit_lines(tmp_path, [*dmesg()[:cut], boot, *dmesg()]).sessions
@@ -175,7 +175,7 @@ def test_a_machine_started_anew_ends_what_was_open(tmp_path: Path) -> None:
     assert _same(second)
 
 
-def test_a_clock_that_starts_anew_tells_of_a_new_start_of_the_machine(tmp_path: Path) -> None:
+def test_a_clock_that_goes_back_is_a_restart_of_the_machine(tmp_path: Path) -> None:
     cut = next(i for i, line in enumerate(dmesg()) if "TEARDOWN_HCA" in line) - 1
     first, second = audit_lines(tmp_path, dmesg()[:cut] + dmesg()).sessions
     assert (first.end, first.findings) == ("open", [])

@@ -38,7 +38,7 @@ def _logs() -> list[Lines]:
     return [dmesg(), logs.without_dumps(dmesg())]
 
 
-def test_what_is_missing_without_a_notice_is_not_always_seen(tmp_path: Path) -> None:
+def test_lines_missing_without_a_notice_are_not_always_detected(tmp_path: Path) -> None:
     """So the next tests have something to tell: 100 pages come back that nobody gave, or were never there."""
     for lines in _logs():
         before, behind = _without_a_give(lines)
@@ -79,7 +79,7 @@ def test_a_notice_within_a_line_costs_the_same_and_not_the_line(form: str, tmp_p
         "net_ratelimit: 34 callbacks suppressed",
     ],
 )
-def test_what_other_programs_lose_costs_nothing(notice: str, tmp_path: Path) -> None:
+def test_losses_of_other_programs_cost_nothing(notice: str, tmp_path: Path) -> None:
     lines = dmesg()
     s = only(audit_lines(tmp_path, [*lines[:4000], f"[    4.500000] {notice}", *lines[4000:]]))
     assert (s.clean, s.functions) == (True, TRUTH.functions)

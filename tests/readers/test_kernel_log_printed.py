@@ -140,7 +140,9 @@ def test_dumps_that_are_there_twice_line_by_line_count_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("most", "daemons"), [(20, ("", "")), (200, ("", "")), (1, DAEMONS)])
-def test_dumps_that_are_there_twice_otherwise_blame_nobody(most: int, daemons: tuple[str, str], tmp_path: Path) -> None:
+def test_dumps_that_are_there_twice_otherwise_blame_no_party(
+    most: int, daemons: tuple[str, str], tmp_path: Path
+) -> None:
     """A dump's own lines have no time that could tell which are the second: less may be known, nothing else."""
     assert untrue(audit_lines(tmp_path, _twice(dmesg(), most, daemons)), TRUTH) == []
 
@@ -169,7 +171,7 @@ def _repeating(words: Callable[[str], list[str]]) -> Lines:
     ],
     ids=["written out", "rsyslog", "syslogd", "both", "again"],
 )
-def test_what_was_repeated_counts_as_often(words: Callable[[str], list[str]], tmp_path: Path) -> None:
+def test_a_repeated_line_counts_as_often_as_it_was_repeated(words: Callable[[str], list[str]], tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, _repeating(words)))
     assert {f.identity: f.given for f in s.functions} == GIVEN | {"vhca:0x31": 71 + 128}
 
@@ -183,7 +185,7 @@ def test_a_repetition_of_another_programs_line_is_none_of_ours(tmp_path: Path) -
 # -- a clock that falls
 
 
-def test_a_machine_started_anew_is_seen_in_lines_alone(tmp_path: Path) -> None:
+def test_a_restart_of_the_machine_is_detected_by_lines_alone(tmp_path: Path) -> None:
     lines = logs.without_dumps(dmesg())
     cut = next(i for i, line in enumerate(lines) if "page request for func 0x31, npages 7" in line)
     for change in (list, _raw()):

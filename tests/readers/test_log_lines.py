@@ -59,7 +59,7 @@ def test_colours_anywhere_in_a_line_are_no_part_of_it(put: list[tuple[int, str]]
 
 
 @pytest.mark.parametrize("end", ["", '"', "#015", '#015"', "  ", ' "', "\r", "#033[0m", '\x1b[0m"', "#015\x1b[0m "])
-def test_what_quoting_and_escaping_leave_at_the_end_of_a_line_is_taken_off(end: str) -> None:
+def test_remains_of_quoting_and_escaping_at_the_end_of_a_line_are_taken_off(end: str) -> None:
     assert bare((SAID + end).encode()) == SAID.encode()
 
 
@@ -93,7 +93,7 @@ def test_an_entry_without_a_message_says_nothing(message: object) -> None:
 
 
 @pytest.mark.parametrize("line", [b"no JSON", b'{"MESSAGE": "cut', b'{"MESSAGE": "\xff"}'])
-def test_what_is_no_entry_is_a_line_as_it_stands(line: bytes) -> None:
+def test_a_line_that_is_no_journal_entry_stays_as_it_is(line: bytes) -> None:
     assert journal(line) == line
     assert journal(b"[1, 2]") == b""
 
@@ -144,7 +144,7 @@ def test_every_notice_of_lost_lines_is_understood_in_its_words(line: str, words:
         SAID,
     ],
 )
-def test_what_others_lose_is_not_the_kernels(line: str) -> None:
+def test_losses_of_other_programs_are_no_losses_of_the_kernel(line: str) -> None:
     assert lost_lines(line) is None
 
 

@@ -78,7 +78,7 @@ def test_a_finding_shows_the_place_as_the_input_writes_it(time: float | str | No
     assert f.at == {"file": "log.txt", "line": 12, "time": time}
 
 
-def test_a_new_start_of_the_machine_is_every_devices() -> None:
+def test_a_restart_of_the_machine_concerns_every_device() -> None:
     others = [Note(place=AT, device=name, text="open") for name in ("a", "b")]
     audit = Audit(log=True)
     audit.feed([*others, MachineRestart(place=AT), *others])

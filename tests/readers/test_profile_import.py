@@ -39,7 +39,7 @@ def _profile(tmp: Path, life: Life) -> dict[str, object]:
     return tomllib.loads(profile_of(write_trace(tmp, life.lines), "mine"))
 
 
-def test_what_a_device_said_is_in_its_profile(tmp_path: Path) -> None:
+def test_a_profile_has_the_devices_answers(tmp_path: Path) -> None:
     p = parse(profile_of(write_trace(tmp_path, _started().lines), "mine"), "test")
     assert (p.name, p.boot_pages, p.init_pages, p.vhca_id, p.ecpf) == ("mine", 10, 20, OWN_VHCA, False)
     assert p.max == {"release_all_pages": 1, "icm_mng_function_id_mode": 1, "log_max_eq": 8}
@@ -94,7 +94,7 @@ def test_pages_to_take_back_are_none_to_start_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("supplier", [None, Supplier(ecpf=True)])
-def test_an_ecpf_is_told_by_its_boot_query(supplier: Supplier | None, tmp_path: Path) -> None:
+def test_an_ecpf_is_recognised_by_its_boot_query(supplier: Supplier | None, tmp_path: Path) -> None:
     assert _profile(tmp_path, _started(ecpf=True, supplier=supplier))["ecpf"] is True
     assert _profile(tmp_path, _started())["ecpf"] is False
 
@@ -162,7 +162,7 @@ def test_half_a_start_is_refused(missing: int, tmp_path: Path) -> None:
         profile_of(path, "mine")
 
 
-def test_a_refused_query_told_nothing(tmp_path: Path) -> None:
+def test_a_refused_query_adds_nothing(tmp_path: Path) -> None:
     life = Life().enable()
     life.plain(Opcode.QUERY_PAGES, 3, QueryPages.BOOT)
     life.caps(MOST, current=False)

@@ -34,7 +34,7 @@ def _read(text: str) -> list[object]:
     return list(TraceReader(Source("t.jsonl", io.BytesIO(text.encode()))).read())
 
 
-def test_what_is_written_is_read() -> None:
+def test_a_written_trace_is_read_back() -> None:
     out = io.StringIO()
     w = TraceWriter(out, device="connectx7", supplier=Supplier(ecpf=True, max_vfs=8, max_ec_vfs=2))
     fields = {"function_id": 0x2A, "input_num_entries": 3}

@@ -1,6 +1,13 @@
-"""One command, answer, event or queue entry explained field by field: what ``fwpages explain`` prints."""
+"""One command, answer, event or queue entry explained field by field, as ``fwpages explain`` prints it.
+
+The bytes are read by the layouts and forms of ``prm``, leniently: fields that lie within the bytes are shown even where
+the message is cut short or a count contradicts it, and a note says so. Page lists are shown as runs of consecutive
+pages of 4 KiB.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -21,11 +28,11 @@ MAX_RUNS = 12
 
 
 class ExplainError(ValueError):
-    """These bytes cannot be explained as what they are said to be."""
+    """The bytes cannot be explained as the kind of message that they are given as."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """A field: its place as the manual writes it (``0x50:16``), value, and what that means where it has words."""
+    """A field: its place as the manual writes it (``0x50:16``), its value, and the meaning of that in words."""
 
     name: str
     at: str
@@ -34,7 +41,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """``count`` pages one after the other, from ``first`` on."""
+    """``count`` consecutive pages, from the address ``first`` on."""
 
     first: str
     count: int
@@ -62,7 +69,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """What ``fwpages explain --json`` prints."""
+    """The JSON of ``fwpages explain``."""
 
     schema_: str = "decode/1"
     messages: list[Message]
@@ -129,36 +136,32 @@ def entry(buf: bytes) -> list[Message]:
 
 
 def _carried(kind: str, opcode: int, head: bytes, blocks: list[bytes]) -> Message:
-    """The message that an entry and its mailboxes carry, or what the entry alone has of it."""
+    """The message that an entry and its mailboxes carry, or the part of it that the entry has."""
     note = []
     try:
         buf = input_message(head, blocks) if kind == "command" else output_message(head, blocks)
     except LayoutError as e:
-        buf, note = head[16:32] if kind == "command" else head[32:48], [f"only what the entry itself has: {e}"]
+        buf, note = head[16:32] if kind == "command" else head[32:48], [f"only the part that the entry itself has: {e}"]
     message = command(buf) if kind == "command" else answer(opcode, buf)
     return msgspec.structs.replace(message, notes=[*note, *message.notes])
 
 
 def _message(kind: str, title: str, opcode: int, shape: Shape, buf: bytes) -> Message:
-    layout, notes = shape.fixed, []
+    layout = shape.fixed
+    fields, tail = _fields(layout, buf, opcode), buf[layout.size :]
+    notes = []
     if len(buf) < layout.least:
         notes.append(f"cut short: {layout.name} has {layout.size} bytes, here are {len(buf)}")
-    fields = _fields(layout, buf, opcode)
-    tail = buf[layout.size :]
     pages = None
     capabilities: list[Value] = []
     if shape.tail == "pas" and tail:
-        pas = np.frombuffer(tail[: len(tail) // 8 * 8], ">u8").astype(np.uint64)
-        count = next((f.value for f in fields if f.name.endswith("put_num_entries")), pas.size)
-        notes += _counted(kind, opcode, fields, count, pas)
-        if len(tail) % 8:
-            notes.append(f"{many(len(tail) % 8, 'byte')} left over at the end: an address has 8")
-        pages = _pages(pas[:count])
+        pages, about = _page_list(kind, opcode, fields, tail)
+        notes += about
     elif _is_general(opcode, kind, buf) and len(tail) >= GENERAL.least:
         capabilities = _fields(GENERAL, tail, 0)
     elif tail:
-        what = "of data" if shape.tail == "data" else "more than the layout has"
-        notes.append(f"{len(tail)} bytes {what}{'' if any(tail) else ', all zero'}")
+        kind_of = "of data" if shape.tail == "data" else "more than the layout has"
+        notes.append(f"{many(len(tail), 'byte')} {kind_of}{'' if any(tail) else ', all zero'}")
     return Message(
         kind=kind,
         title=title,
@@ -171,23 +174,33 @@ def _message(kind: str, title: str, opcode: int, shape: Shape, buf: bytes) -> Me
     )
 
 
-def _counted(kind: str, opcode: int, fields: list[Value], count: int, pas: PageArray) -> list[str]:
-    if opcode != Opcode.MANAGE_PAGES:
-        return []
+def _page_list(kind: str, opcode: int, fields: list[Value], tail: bytes) -> tuple[Pages, list[str]]:
+    """The addresses behind a message's fields, as many as its count says, and notes where the two do not agree."""
+    pas = np.frombuffer(tail[: len(tail) // 8 * 8], ">u8").astype(np.uint64)
+    count = next((f.value for f in fields if f.name.endswith("put_num_entries")), pas.size)
+    notes = _counted(kind, fields, count, pas) if opcode == Opcode.MANAGE_PAGES else []
+    if len(tail) % 8:
+        notes.append(f"{many(len(tail) % 8, 'byte')} left over at the end: an address has 8")
+    return _pages(pas[:count]), notes
+
+
+def _counted(kind: str, fields: list[Value], count: int, pas: PageArray) -> list[str]:
     op_mod = next((f.value for f in fields if f.name == "op_mod"), None)
-    notes = []
     if kind == "command" and op_mod != ManagePages.GIVE:
-        return [f"{pas.size} addresses, which only a GIVE has"] if pas.size else []
+        return [f"{_addresses(pas.size)}, which only a GIVE has"] if pas.size else []
+    notes = []
     if pas.size < count or (kind == "command" and pas.size > count):
-        notes.append(f"the count says {many(count)}, here are {pas.size} addresses")
+        notes.append(f"the count says {many(count)}, here: {_addresses(pas.size)}")
     named = pas[:count]
-    bad = int(np.count_nonzero((named == 0) | (named % np.uint64(PAGE_SIZE) != 0)))
-    if bad:
-        notes.append(f"{bad} addresses are 0 or no multiple of {PAGE_SIZE}")
-    again = int(named.size - np.unique(named).size)
-    if again:
-        notes.append(f"{again} addresses are named more than once")
+    if bad := int(np.count_nonzero((named == 0) | (named % np.uint64(PAGE_SIZE) != 0))):
+        notes.append(f"{_addresses(bad)} 0 or no multiple of {PAGE_SIZE}")
+    if again := int(named.size - np.unique(named).size):
+        notes.append(f"{_addresses(again)} named more than once")
     return notes
+
+
+def _addresses(n: int) -> str:
+    return f"{n:,} address{'' if n == 1 else 'es'}"
 
 
 def _is_general(opcode: int, kind: str, buf: bytes) -> bool:
@@ -226,29 +239,28 @@ def _fields(layout: Layout, buf: bytes, opcode: int) -> list[Value]:
     ]
 
 
+#: words for the values of fields that mean the same in every message
+_MEANINGS: dict[str, Callable[[int], str]] = {
+    "opcode": opcode_name,
+    "status": status_words,
+    "num_pages": lambda n: f"{n} to give" if n > 0 else f"{-n} to take back" if n else "none",
+    "function_id_type": lambda n: "function_id is a vhca_id" if n else "",
+    "icm_mng_function_id_mode": lambda n: "VHCA_ID" if n else "FUNC_ID",
+    "ownership": lambda n: "the device's" if n else "software's",
+}
+
+
 def _meaning(layout: Layout, f: Field, value: int, opcode: int) -> str:
-    match f.name:
-        case "opcode":
-            return opcode_name(value)
-        case "op_mod":
-            return op_mod_suffix(opcode, value).strip("()")
-        case "status":
-            return status_words(value)
-        case "num_pages":
-            return f"{value} to give" if value > 0 else f"{-value} to take back" if value else "none"
-        case "profile" if layout.name == "teardown_hca_in" and value in tuple(Teardown):
-            return Teardown(value).name.lower().replace("_", " ")
-        case "function_id_type":
-            return "function_id is a vhca_id" if value else ""
-        case "icm_mng_function_id_mode":
-            return "VHCA_ID" if value else "FUNC_ID"
-        case "ownership":
-            return "the device's" if value else "software's"
-    return ""
+    if f.name == "op_mod":
+        return op_mod_suffix(opcode, value).strip("()")
+    if f.name == "profile" and layout.name == "teardown_hca_in" and value in tuple(Teardown):
+        return Teardown(value).name.lower().replace("_", " ")
+    words = _MEANINGS.get(f.name)
+    return words(value) if words is not None else ""
 
 
 def _reserved(layout: Layout, buf: bytes) -> list[str]:
-    """Where bits are set that no field names, run by run."""
+    """The places of bits that are set and that no field names, run by run."""
     bits = np.unpackbits(np.frombuffer(layout.reserved(buf), np.uint8))
     at = np.flatnonzero(bits)
     if not at.size:
@@ -260,7 +272,7 @@ def _reserved(layout: Layout, buf: bytes) -> list[str]:
 def _request(pages: int, *, release_all: bool, ec: bool) -> str:
     side = " of the embedded CPU" if ec else ""
     if release_all:
-        return f"firmware has let go of everything that the function{side} held; no command follows"
+        return f"firmware has released all pages of the function{side}; no command follows"
     if pages < 0:
-        return f"firmware wants {many(-pages)} of the function{side} taken back"
+        return f"firmware asks the host to take back {many(-pages)} of the function{side}"
     return f"firmware asks for {many(pages)} for the function{side}"

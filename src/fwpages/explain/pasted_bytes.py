@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +22,7 @@ _NOISE = re.compile(r"0[xX]|[\s,:;_|-]+")
 
 
 def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False) -> list[Message]:
-    """Explain what was pasted. ``opcode``: it is an answer to this command; ``is_event``: an event queue entry.
+    """Explain a paste. ``opcode``: it is an answer to this command; ``is_event``: an event queue entry.
 
     Raises ExplainError where it is neither hex nor dump lines, or has too few bytes.
     """
@@ -42,7 +43,7 @@ def _each_a_command(lines: list[str]) -> bool:
 
 
 def to_bytes(text: str) -> bytes:
-    """Hex with blanks, line ends, commas, colons and 0x between or not; ExplainError for anything else."""
+    """The bytes of hex digits, blanks, line ends, commas, colons and 0x left out; ExplainError for other text."""
     digits = _NOISE.sub("", text.strip())
     if not digits:
         raise ExplainError("there are no bytes to explain; give them as hex")
@@ -57,7 +58,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def parse_opcode(text: str) -> int:
-    """A command by name or number; ExplainError for what is neither."""
+    """The opcode of a command by name or number; ExplainError for other text."""
     name = text.strip().upper()
     if name in Opcode.__members__:
         return int(Opcode[name])
@@ -91,33 +92,35 @@ def _is_entry(buf: bytes) -> bool:
     )
 
 
-_Headline = tuple[bool, int, bool] | None
+class _Headline(NamedTuple):
+    data_only: bool
+    opcode: int
+    is_answer: bool
 
 
-def _dumps(text: str) -> list[tuple[_Headline, bytes]]:
-    """The dumps in a paste: each with its headline (data only, opcode, is output), where one was pasted with it."""
-    found: list[tuple[_Headline, bytearray]] = []
-    headline: _Headline = None
+def _dumps(text: str) -> list[tuple[_Headline | None, bytes]]:
+    """The dumps in a paste: each with its headline, where one was pasted with it."""
+    found: list[tuple[_Headline | None, bytearray]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if h := _HEADLINE.search(line):
-            headline = (h[1] is not None, int(h[2], 16), h[3] == "OUTPUT")
-            found.append((headline, bytearray()))
+            found.append((_Headline(h[1] is not None, int(h[2], 16), h[3] == "OUTPUT"), bytearray()))
         elif m := _LINE.search(line):
-            offset, data = int(m[1], 16), bytes.fromhex(m[2])
+            offset = int(m[1], 16)
             if not found or (offset == 0 and found[-1][1]):
                 found.append((None, bytearray()))
-            if offset != len(found[-1][1]):
-                raise ExplainError(
-                    f"line {number} is at offset {offset:#x}, expected {len(found[-1][1]):#x}: lines are missing"
-                )
-            found[-1][1].extend(data)
+            _append(found[-1][1], number, offset, bytes.fromhex(m[2]))
     return [(h, bytes(buf)) for h, buf in found if buf]
 
 
-def _explain_dump(headline: _Headline, buf: bytes, *, opcode: int | None, is_event: bool) -> list[Message]:
+def _append(dump: bytearray, number: int, offset: int, data: bytes) -> None:
+    if offset != len(dump):
+        raise ExplainError(f"line {number} is at offset {offset:#x}, expected {len(dump):#x}: lines are missing")
+    dump += data
+
+
+def _explain_dump(headline: _Headline | None, buf: bytes, *, opcode: int | None, is_event: bool) -> list[Message]:
     if headline is None or is_event or opcode is not None:
         return _explain(buf, opcode, is_event=is_event)
-    data_only, code, output = headline
-    if not data_only:
+    if not headline.data_only:
         return explain.entry(buf)
-    return [explain.answer(code, buf) if output else explain.command(buf)]
+    return [explain.answer(headline.opcode, buf) if headline.is_answer else explain.command(buf)]
