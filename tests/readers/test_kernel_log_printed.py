@@ -140,9 +140,7 @@ def test_dumps_that_are_there_twice_line_by_line_count_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("most", "daemons"), [(20, ("", "")), (200, ("", "")), (1, DAEMONS)])
-def test_dumps_that_are_there_twice_otherwise_blame_no_party(
-    most: int, daemons: tuple[str, str], tmp_path: Path
-) -> None:
+def test_dumps_that_are_there_twice_otherwise_blame_none(most: int, daemons: tuple[str, str], tmp_path: Path) -> None:
     """A dump's own lines have no time that could tell which are the second: less may be known, nothing else."""
     assert untrue(audit_lines(tmp_path, _twice(dmesg(), most, daemons)), TRUTH) == []
 

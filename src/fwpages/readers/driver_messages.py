@@ -127,7 +127,7 @@ class Fields:
         }
 
 
-#: what a line of the driver's can be
+#: the observations that a line of the driver's can be
 DriverLine = DriverMessage | PagesRequested
 
 
@@ -231,7 +231,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row("npages 7, err 0", "npages", r"npages (?P<pages>\d+), err (?P<err>-?\d+)$", _gave_or_not),
     # kernels whose give_pages prints nothing but the error
     _row("err 0", "err ", r"err (?P<err>-?\d+)$", _gave_or_not, printed_by="give_pages"),
-    # -- what the page path cannot do
+    # -- failures of the page path
     _row(
         "VFs FW pages counter is 42 after reclaiming all pages",
         "FW pages counter",

@@ -119,7 +119,7 @@ class Dump:
         written = -(-max(0, length - ENTRY_SIZE) // MAILBOX_SIZE)
         return len(self.buf) == ENTRY_SIZE + MAILBOX_SIZE * written and written < mailboxes_for(length)
 
-    # -- what it carries
+    # -- the message in it
 
     def message(self) -> tuple[bytes, Holes]:
         """The message in a dump whose head is whole, and the ranges of its bytes that are not known."""

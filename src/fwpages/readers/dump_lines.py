@@ -30,7 +30,7 @@ class DumpLine(NamedTuple):
 
 
 def parse_dump_line(line: bytes) -> DumpLine | None:
-    """The line without what follows its words; None where it is no dump line."""
+    """The parts of a line; None where it is no dump line."""
     if line[-37:-35] != b": " or line[-9:-8] != b" ":
         return None
     head = line[:-37]
@@ -60,7 +60,7 @@ def _slot(head: bytes, end: int) -> int | None:
 
 @lru_cache(maxsize=256)
 def _marks(slot: int, page: int) -> list[bytes]:
-    """What stands before the words on the 256 lines of the dump from this multiple of 0x1000 on."""
+    """The marks before the words on the 256 lines of the dump from this multiple of 0x1000 on."""
     return [b"cmd[%d]: %03x: " % (slot, (page * _STRIDE + n) * BYTES) for n in range(_STRIDE)]
 
 

@@ -32,7 +32,7 @@ MAX_OPEN = 256
 
 
 class Dumps:
-    """Takes headlines and lines of a log; returns commands, answers, and what is missing."""
+    """Takes headlines and lines of a log; returns commands, answers and losses."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -124,7 +124,7 @@ class Dumps:
     def line(self, number: int, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterable[Observation]:
         """Sixteen bytes of some dump; ``number`` and ``prefix`` are those of the line in the file."""
         if len(self._open) == 1:
-            # nearly every line of an old kernel's log comes this way
+            # nearly every line of an old kernel's log takes this path
             dump = self._open[0]
             if slot in (dump.slot, None) and len(dump.buf) == offset and dump.total is not None:
                 dump.buf += data

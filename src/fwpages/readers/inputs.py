@@ -1,4 +1,4 @@
-"""Opening what an audit reads: files, gzip, standard input; and telling a trace from a kernel log."""
+"""Opening the inputs of an audit: files, gzip, standard input; and recognising a trace or a kernel log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 CHUNK = 1 << 20
 #: a line longer than this is no line of a trace or a log: a GIVE of 50,000 pages takes 0.8 MB in a trace
 MAX_LINE = 32 << 20
-#: bytes looked at to tell what a file is
+#: bytes by which the format of a file is recognised
 SAMPLE = 1 << 16
 
 EXPECTED = "expected a trace of fwpages (*.jsonl) or a kernel log with mlx5_core's messages"
@@ -85,7 +85,7 @@ class Unpacked:
 
 
 def _until_failure(member: zlib._Decompress, data: bytes) -> bytes:
-    """What a damaged piece holds before its damage."""
+    """The part of a damaged piece before its damage."""
     out = bytearray()
     with contextlib.suppress(zlib.error):
         for i in range(len(data)):
@@ -156,7 +156,7 @@ class Source:
         self.sample = self.peek().removeprefix(_BOM)
 
     def close(self) -> None:
-        """Close what was opened for it."""
+        """Close the files that were opened for it."""
         for f in self._owned:
             with contextlib.suppress(OSError):
                 f.close()
@@ -218,7 +218,7 @@ def is_trace(source: Source) -> bool:
     try:
         head = msgspec.json.decode(first)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # a first line longer than the sample, or cut: the reader of traces says what is wrong with it
+        # a first line longer than the sample, or cut: the reader of traces reports the error
         return first[:200].find(b'"kind"') >= 0 or _wrong(source.name)
     if isinstance(head, dict) and "MESSAGE" in head:
         return False

@@ -11,9 +11,9 @@ How it works. A line of a log takes one of five paths, tried in this order:
 - a *notice* of others: lines were lost, a line was repeated, the machine was restarted;
 - any other line is passed over.
 
-What surrounds a message (time stamps, host names, levels, colours, JSON of a journal) is taken off by ``log_lines``;
-``doubles`` recognises lines that two daemons wrote into one file. Nothing here knows how the driver words a message,
-nor what an observation means for pages.
+The surroundings of a message (time stamps, host names, levels, colours, JSON of a journal) are taken off by
+``log_lines``; ``doubles`` recognises lines that two daemons wrote into one file. Nothing here knows how the driver
+words a message, nor what an observation means for pages.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class KernelLog:
         return self._bare_line(number, line)
 
     def _bare_line(self, number: int, line: bytes) -> Iterable[Observation] | None:
-        """The same without what surrounds it."""
+        """The same without its surroundings."""
         if (found := self._dump_line(number, line)) is not None:
             return found
         if b"mlx5" in line or b"(pid " in line or b"FW pages counter" in line:
@@ -302,7 +302,7 @@ class KernelLog:
 
 
 class _UnnamedCounters:
-    """Page counters that a WARN printed without a device, and what tells the device."""
+    """Page counters that a WARN printed without a device, and the evidence for the device."""
 
     def __init__(self) -> None:
         #: place and text of each that is not attributed yet

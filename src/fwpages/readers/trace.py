@@ -4,7 +4,7 @@
 observations of the lines.
 
 How it works. A reader has to tell a trace that is whole from one of which something is lost, as a command without its
-answer is the device's fault in the first and nobody's in the second. In version 1 every line has a number, from the
+answer is the device's fault in the first and no fault in the second. In version 1 every line has a number, from the
 header on, and the last is of kind ``end``. A number that is passed over is a line that is lost, and a trace without its
 end was cut. In version 0, and in traces of other programs, lines have no numbers: there a line that repeats the one
 before in the same microsecond is taken for a copy. A line that cannot be read is reported with its reason, the first
@@ -106,7 +106,7 @@ _ONCE = frozenset({"command", "submit", "event"})
 
 
 class _Bad(ValueError):
-    """A line that is JSON but not what its kind calls for."""
+    """A line that is JSON but lacks the fields of its kind."""
 
 
 class TraceReader:
