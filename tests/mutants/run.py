@@ -26,7 +26,7 @@ WORKERS = 2
 #: bytes of address space: a mutant that loops for ever must not fill the machine's memory
 MEMORY = 8 << 30
 #: what a room is tested by besides its own tests, afterwards
-MORE = {"host": ["tests/scenario/test_life.py"]}
+MORE = {"host": ["tests/scenario/test_runner.py"]}
 
 T = TypeVar("T")
 
