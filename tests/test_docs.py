@@ -206,7 +206,8 @@ def test_every_key_of_a_scenario_is_described() -> None:
 
 def test_every_fault_is_described() -> None:
     text = reference("faults.md")
-    for name, (words, finders) in EVERY_FAULT.items():
+    for name, row in EVERY_FAULT.items():
+        words, finders = row.words, row.findings
         named = ", ".join(f"`{n}`" for n in finders) or "none"
         assert f"| `{name}` | {words} | {named} |" in text
 

@@ -124,7 +124,7 @@ def test_each_fault_alone(name: str) -> None:
         accounted(result)
         assert name in result.faults or (at, mode) != ALONE[0], "the fault never took effect"
         if name in result.faults:
-            words, finders = FAULTS[name]
+            words, finders = FAULTS[name].words, FAULTS[name].findings
             assert not finders or named(result) & set(finders), (words, at, named(result))
 
 

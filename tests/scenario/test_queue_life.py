@@ -88,7 +88,7 @@ def test_each_fault_of_the_wire(name: str) -> None:
         assert not result.mapped
         if name in result.faults:
             struck += 1
-            finders = EVERY_FAULT[name][1]
+            finders = EVERY_FAULT[name].findings
             assert not finders or named(result) & set(finders), (at, named(result))
     assert struck
 

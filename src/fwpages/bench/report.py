@@ -24,20 +24,25 @@ def table(results: Sequence[Result], rounds: int) -> Table:
     for r in results:
         rows.setdefault((r.case, r.part), []).append(r)
     before = ""
-    for (case, part), beside in rows.items():
-        r = beside[0]
+    for (case, _), beside in rows.items():
         if case != before:
             out.add_section()
-        low, high = (_short(x) for x in r.spread)
-        ratios = {x.peer: ratio(x.ratio) for x in beside if x.ratio is not None}
-        counts = [f"{n:,}" if n else "" for n in (r.pages, r.batch)]
-        out.add_row(case, part, *counts, figure(r), f"{low} to {high}", *(ratios.get(p, "") for p in peers))
+        out.add_row(*_row(beside, peers))
         before = case
     return out
 
 
+def _row(beside: list[Result], peers: list[str]) -> list[str]:
+    """The cells of one part of a case; its results differ in the peer alone."""
+    r = beside[0]
+    ratios = {x.peer: ratio(x.ratio) for x in beside if x.ratio is not None}
+    counts = [f"{n:,}" if n else "" for n in (r.pages, r.batch)]
+    spread = " to ".join(map(_short, r.spread))
+    return [r.case, r.part, *counts, figure(r), spread, *(ratios.get(p, "") for p in peers)]
+
+
 def figure(r: Result) -> str:
-    """What is shown of a result, with its unit."""
+    """The figure of a result, with its unit."""
     if r.ns_per_page is not None:
         return f"{_short(r.ns_per_page)} ns/page"
     if r.bytes_per_page is not None:

@@ -65,27 +65,25 @@ def timed(cases: Sequence[Case], rounds: int, peers: Sequence[Peer] = (), watch:
 
 
 def _case(case: Case, rounds: int, peers: Sequence[Peer], watch: Watch | None) -> Iterator[Result]:
-    ours: list[Round] = []
-    theirs: dict[str, list[Round]] = {}
-    for n in range(rounds + 1):
-        if watch is not None:
-            watch(case)
-        mine = case.run(case.shape)
-        others = {p.name: p.run(case) for p in peers}
-        if n:
-            ours.append(mine)
-            for name, other in others.items():
-                if other is not None:
-                    theirs.setdefault(name, []).append(other)
+    _round(case, peers, watch)  # it does not count: caches are filled, and memory is mapped
+    ours, by_peer = zip(*(_round(case, peers, watch) for _ in range(rounds)), strict=True)
+    theirs = {p.name: [r for r in (row[p.name] for row in by_peer) if r is not None] for p in peers}
     for part, order in case.parts.items():
-        compared = [(name, of) for name, of in theirs.items() if part in of[0]]
+        compared = [(name, of) for name, of in theirs.items() if of and part in of[0]]
         if not compared:
             yield _result(case, part, order, ours, None, [])
         for name, of in compared:
             yield _result(case, part, order, ours, name, of)
 
 
-def _result(case: Case, part: str, order: str, ours: list[Round], peer: str | None, theirs: list[Round]) -> Result:
+def _round(case: Case, peers: Sequence[Peer], watch: Watch | None) -> tuple[Round, dict[str, Round | None]]:
+    """One round of ours and one of each peer; None for a case that a peer does not have."""
+    if watch is not None:
+        watch(case)
+    return case.run(case.shape), {p.name: p.run(case) for p in peers}
+
+
+def _result(case: Case, part: str, order: str, ours: Sequence[Round], peer: str | None, theirs: list[Round]) -> Result:
     mine = [r[part] for r in ours]
     value, pages = statistics.median(mine), case.shape.pages
     scale = (1.0 if case.unit == "bytes" else 1e9) / pages if pages else 1.0

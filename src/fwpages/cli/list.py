@@ -55,7 +55,7 @@ def _faults() -> Rows:
     from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS  # noqa: PLC0415
 
     wire = {False: " (with --link queue)", True: ""}
-    return [(name, words + wire[name in FAULTS]) for name, (words, _) in EVERY_FAULT.items()]
+    return [(name, row.words + wire[name in FAULTS]) for name, row in EVERY_FAULT.items()]
 
 
 def _offences() -> Rows:

@@ -64,14 +64,14 @@ def show_run(report: RunReport, console: Console) -> None:
 
 
 def _lines(report: RunReport) -> list[str]:
-    """What the tables do not have: operations that failed, steps and faults that did not happen, and those that did."""
+    """The lines below the tables: failed operations, steps and faults that did not happen, and faults that did."""
     lines = [f"failed: {d['operation']}: {d['detail']}" for d in report.failed]
     for what in report.missed:
         name = what.removeprefix("fault ")
         lines.append(f"never happened: {what}" if name == what else f"fault never injected: {name}")
     lines += [f"could not be done: {step}" for step in report.skipped]
     return lines + [
-        f"fault: {name}: {EVERY_FAULT[name][0]} ({_times(n)})" for name, n in Counter(report.faults).items()
+        f"fault: {name}: {EVERY_FAULT[name].words} ({_times(n)})" for name, n in Counter(report.faults).items()
     ]
 
 

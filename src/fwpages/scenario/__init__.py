@@ -1,4 +1,4 @@
-"""Scenario files: who is there, who does what and when, within which bounds; and the runner of a life."""
+"""Scenario files: a device, its functions, the steps and faults of a run, its bounds; and the runner."""
 
 from fwpages.scenario.format import Scenario, ScenarioError, about, load, names
 from fwpages.scenario.runner import RunResult, ScenarioRun

@@ -1,4 +1,4 @@
-"""What a world assumes: switches that are on or off, and what is there only under one of them."""
+"""The assumptions of a world: switches that are on or off, and the parts of a scenario that are there under one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fwpages.scenario.format import Scenario, Switch
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A switch: what it says when it is on, what else when it is off, how it stands by default, and who says so.
+    """A switch: its meaning when on and when off, its default, and the source that says so.
 
-    ``default`` None leaves it as each design has it. ``source`` is ``unknown`` where nobody who can know has said it.
+    ``default`` None leaves it as each design has it. ``source`` is ``unknown`` where no document or code says it.
     """
 
     on: str
@@ -73,25 +73,19 @@ ASSUMPTIONS: Mapping[Switch, Assumption] = MappingProxyType(
 
 
 def assumed(scenario: Scenario, overrides: Mapping[Switch, bool] = MappingProxyType({})) -> dict[Switch, bool | None]:
-    """How every switch stands: by default, then as the scenario says, then as ``overrides`` say."""
+    """The position of every switch: ``overrides`` before the scenario's ``[assume]`` before the default."""
     defaults: dict[Switch, bool | None] = {name: a.default for name, a in ASSUMPTIONS.items()}
     return {**defaults, **scenario.assume, **overrides}
 
 
 def under(scenario: Scenario, overrides: Mapping[Switch, bool] = MappingProxyType({})) -> Scenario:
-    """The scenario with only what is there under these assumptions; nothing in it says ``when`` any more."""
+    """The scenario with only the parts that are there under these assumptions, without their ``when``."""
     stands = assumed(scenario, overrides)
-
-    def holds(when: str | None) -> bool:
-        if when is None:
-            return True
-        name = when.removeprefix("not ")
-        value = next(v for k, v in stands.items() if k == name)
-        return bool(value) is not when.startswith("not ")
-
+    # every ``when`` that holds, as the format lets it be written
+    true = {None} | {name if value else f"not {name}" for name, value in stands.items()}
     return msgspec.structs.replace(
         scenario,
-        function=tuple(msgspec.structs.replace(f, when=None) for f in scenario.function if holds(f.when)),
-        step=tuple(msgspec.structs.replace(s, when=None) for s in scenario.step if holds(s.when)),
-        fault=tuple(msgspec.structs.replace(f, when=None) for f in scenario.fault if holds(f.when)),
+        function=tuple(msgspec.structs.replace(f, when=None) for f in scenario.function if f.when in true),
+        step=tuple(msgspec.structs.replace(s, when=None) for s in scenario.step if s.when in true),
+        fault=tuple(msgspec.structs.replace(f, when=None) for f in scenario.fault if f.when in true),
     )

@@ -1,33 +1,31 @@
-"""Faults as a scenario and the command line name them: ``NAME[@N][xTIMES]``."""
+"""The names of faults in a scenario and on the command line: ``NAME[@N][xTIMES]``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 from fwpages.device import DEVICE_FAULTS, PlannedFault
+from fwpages.device.faults.injector import DeviceFault
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
-from fwpages.link.faults.link_faults import LINK_FAULTS
+from fwpages.link.faults.link_faults import LINK_FAULTS, LinkFault
 from fwpages.scenario.format import ScenarioError
 
-#: every fault: what goes wrong, and the findings that name it (none where it harms nobody)
-FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    **{name: (fault.words, fault.findings) for name, fault in DEVICE_FAULTS.items()},
-    **{name: (fault.words, fault.findings) for name, fault in LINK_FAULTS.items()},
-}
-#: those of bytes as well, which strike only where there is a wire (``link="queue"``)
-EVERY_FAULT: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    **FAULTS,
-    **{name: (fault.words, fault.findings) for name, fault in BYTE_FAULTS.items()},
-}
+#: a row of the tables of faults: its words, and the findings that name it (none where it harms neither side)
+Fault: TypeAlias = DeviceFault | LinkFault
+FAULTS: Mapping[str, Fault] = {**DEVICE_FAULTS, **LINK_FAULTS}
+#: with those of bytes, which are injected only where there are bytes (``link="queue"``)
+EVERY_FAULT: Mapping[str, Fault] = {**FAULTS, **BYTE_FAULTS}
 
 _GRAMMAR = re.compile(r"([a-z][a-z0-9-]*)(?:@([0-9]{1,9}))?(?:x([0-9]{1,9}|\*))?")
 
 
 def fault(text: str) -> PlannedFault:
-    """The fault that ``NAME[@N][xTIMES]`` names; ScenarioError for what is none.
+    """The fault that ``NAME[@N][xTIMES]`` names; ScenarioError for text of another form and for an unknown name.
 
-    N counts opportunities from 1 (the default); TIMES says at how many in a row it strikes, ``*`` at all that follow.
+    N counts opportunities from 1 (the default); TIMES is how many in a row the fault is injected at, ``*`` all that
+    follow.
     """
     m = _GRAMMAR.fullmatch(text)
     if m is None:
@@ -39,7 +37,7 @@ def fault(text: str) -> PlannedFault:
 
 
 def known(f: PlannedFault) -> PlannedFault:
-    """The fault itself; ScenarioError where there is none of its name."""
+    """Return the fault; ScenarioError if no fault has its name."""
     if f.name not in EVERY_FAULT:
         near = [n for n in EVERY_FAULT if f.name.split("-")[0] in n.split("-")]
         hint = f"near it: {', '.join(near)}" if near else "`fwpages list faults` shows what there is"
@@ -48,12 +46,12 @@ def known(f: PlannedFault) -> PlannedFault:
 
 
 def split(faults: Iterable[PlannedFault]) -> tuple[tuple[PlannedFault, ...], tuple[PlannedFault, ...]]:
-    """Those of the device, and those of the link."""
+    """Divide faults into those of the device and those of the link."""
     every = [known(f) for f in faults]
     return tuple(f for f in every if f.name in DEVICE_FAULTS), tuple(f for f in every if f.name not in DEVICE_FAULTS)
 
 
 def text(f: PlannedFault) -> str:
-    """The fault as ``fault`` reads it."""
+    """The fault in the form that ``fault`` reads."""
     times = "" if f.times == 1 else f"x{f.times or '*'}"
     return f"{f.name}@{f.at}{times}"

@@ -1,4 +1,8 @@
-"""The scenario file: TOML in, typed values out. An error names the key path and what was expected there."""
+"""The scenario file: TOML in, typed values out. An error names the key path and the values expected there.
+
+Each table of the file is a class here, and so is each kind of step: to add one, add a class and name it in ``Step``.
+``fwpages.scenario.interpreter`` carries the steps out.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,13 @@ from fwpages.scenario.format_errors import misfit
 
 Pages: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 SignedPages: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-#: up to some thirty years: nothing in a life lasts longer, and no time is infinite
+#: up to some thirty years: nothing in a run lasts longer, and no time is infinite
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Number16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
-#: any value of a capability field; ``topology`` knows how many bits each has
+#: any value of a capability field; ``topology`` checks it against the field's width
 Number32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 
-#: what a world assumes of firmware, of host pages and of the e-switch: a switch that is on or off
-#: (``fwpages.scenario.assumptions`` says what each means)
+#: an assumption about firmware, host pages or the e-switch, on or off; ``fwpages.scenario.assumptions`` explains each
 Switch: TypeAlias = Literal[
     "vport_command_waits",
     "another_ahead",
@@ -39,12 +42,12 @@ When: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(not )?(" + "|".join(get
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be used: unreadable, not TOML, or a value does not fit; names the key path."""
+    """A scenario cannot be used: it cannot be read, is not TOML, or a value in it does not fit; names the key path."""
 
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """Whatever does not fit in here is of the scenario of this name: the ScenarioError says so."""
+    """Put this name before the text of a ScenarioError raised inside."""
     try:
         yield
     except ScenarioError as e:
@@ -52,7 +55,7 @@ def about(name: str) -> Iterator[None]:
 
 
 class DeviceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[device]``: a profile by name, and what differs from it: start-up pages, general capabilities offered."""
+    """``[device]``: a profile by name, and the differences from it: start-up pages, general capabilities offered."""
 
     profile: str
     capabilities: dict[str, Number32] = {}
@@ -63,10 +66,10 @@ class DeviceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[[function]]``: one function beside the supplier itself.
 
-    ``index`` counts within its type from 0; ``pages`` is what its firmware wants once it is enabled (4 KiB pages).
+    ``index`` counts within its type from 0; ``pages`` (4 KiB each) are those that firmware wants once it is enabled.
     ``reuses``: another function, disabled before this one is enabled, whose vhca_id this one has.
-    ``adjacent_vf`` is a VF of another PF that this e-switch manages (VHCA_ID mode); nobody enables an ``uplink`` or an
-    ``ecpf`` by its vport, and firmware has no reason to ask for them: they are there to ask what if it does.
+    ``adjacent_vf`` is a VF of another PF that this e-switch manages (VHCA_ID mode). No driver enables an ``uplink`` or
+    an ``ecpf`` by its vport, and firmware has no reason to ask for them: they are there to see what happens if it does.
     ``when`` names an assumption (or ``not`` and one) under which the function is there.
     """
 
@@ -80,18 +83,18 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def kind(self) -> FunctionType:
-        """The type as the rest of the code names it."""
+        """The type as the rest of the code has it."""
         others = {"adjacent_vf": "vf", "uplink": "unknown", "ecpf": "unknown"}
         return FunctionType(others.get(self.type, self.type))
 
 
 class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", kw_only=True):
-    """What every ``[[step]]`` may say about when it happens.
+    """The keys of every ``[[step]]``: its trigger and its conditions.
 
-    Without any of these a step happens when the one before has come to rest. ``at``: at this time (seconds);
-    ``after``: when this has happened (``open``, ``enable vf0``, ``request vf0`` …); ``command``: as soon as this many
-    commands were submitted. ``settle = false``: the next step does not wait for this one to come to rest.
-    ``only``: not in a session of the other mode. ``when``: only under this assumption (or ``not`` and one).
+    Without a trigger a step is taken when nothing is pending from the one before. Triggers: ``at`` this time (seconds);
+    ``after`` this has happened (``open``, ``enable vf0``, ``request vf0`` …); ``command``: as soon as this many
+    commands were submitted. ``settle = false``: the next step does not wait for this one. ``only``: not in a session of
+    the other mode. ``when``: only under this assumption (or ``not`` and one).
     """
 
     at: Seconds | None = None
@@ -108,18 +111,18 @@ class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
     @property
     def triggered(self) -> bool:
-        """It happens out of the row, when its moment comes."""
+        """It has a trigger: it is taken out of the row, when that comes."""
         return self.at is not None or self.after is not None or self.command is not None
 
 
 class OpenStep(_Step, frozen=True, tag="open"):
-    """Open the device; ``mode`` counts unless the run asks for one."""
+    """Open the device; ``mode`` is asked for unless the run asks for one."""
 
     mode: WantedMode = "auto"
 
 
 class CloseStep(_Step, frozen=True, tag="close"):
-    """Close it: pages are taken back (graceful), or fenced off (fast: kexec; forced: firmware reset)."""
+    """Close the device: pages are taken back (graceful), or fenced off (fast: kexec; forced: firmware reset)."""
 
     how: Literal["graceful", "fast", "forced"] = "graceful"
 
@@ -137,9 +140,9 @@ class DisableStep(_Step, frozen=True, tag="disable"):
 
 
 class RequestStep(_Step, frozen=True, tag="request"):
-    """Firmware wants so many more pages for each of these functions, or gives so many back.
+    """Firmware wants so many more pages for each of these functions, or gives so many back if negative.
 
-    ``self`` is the supplier.
+    ``self`` is the supplier's own function.
     """
 
     function: str
@@ -147,25 +150,25 @@ class RequestStep(_Step, frozen=True, tag="request"):
 
 
 class ResetStep(_Step, frozen=True, tag="reset"):
-    """A function-level reset of these functions."""
+    """Reset these functions (function-level reset)."""
 
     function: str
 
 
 class HealthStep(_Step, frozen=True, tag="health"):
-    """The health buffer reports a fatal syndrome."""
+    """Let the health buffer report a fatal syndrome."""
 
     reason: str = "firmware internal error"
 
 
 class LoseStep(_Step, frozen=True, tag="lose-link"):
-    """The device stops answering."""
+    """Let the device stop answering."""
 
     reason: str = "all reads return ones"
 
 
 class WaitStep(_Step, frozen=True, tag="wait"):
-    """Nothing happens for so many seconds."""
+    """Let so many seconds pass."""
 
     seconds: Seconds
 
@@ -176,9 +179,9 @@ Step: TypeAlias = (
 
 
 class FaultTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[[fault]]``: what goes wrong, at its ``at``-th opportunity and ``times`` in a row (0: at all that follow).
+    """``[[fault]]``: a fault injected at its ``at``-th opportunity and ``times`` in a row (0: at all that follow).
 
-    In a world that is explored it may go wrong at any opportunity, and ``at`` does not count.
+    In a world that is explored it may be injected at any opportunity; ``at`` must be left out there.
     """
 
     name: str
@@ -190,8 +193,8 @@ class FaultTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BoundsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[bounds]``: the host's bounds where they differ from its own (``fwpages.host.Bounds``).
 
-    The last three are those of an exploration: how many faults may strike and how many time-outs may come while an
-    answer is on its way, in one life; and how many states are looked at before the search gives up.
+    The last three are those of an exploration: how many faults may be injected and how many time-outs may come while an
+    answer is pending, in one path; and how many states are visited before the search gives up.
     """
 
     pages_per_command: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] | None = None
@@ -209,16 +212,16 @@ class BoundsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     states: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
 
     def bounds(self) -> Bounds:
-        """The host's bounds with these in place."""
+        """The host's bounds with these values in place of its own."""
         mine = {f.name for f in dataclasses.fields(Bounds)}
         return Bounds(**{k: v for k, v in msgspec.structs.asdict(self).items() if k in mine and v is not None})
 
 
 class ExpectTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[expect]``: what an exploration is to show, properties by name (``fwpages list properties``).
+    """``[expect]``: the properties that an exploration is to show, by name (``fwpages list properties``).
 
-    ``always`` holds in every state, ``never`` happens, ``eventually`` comes about however things go once faults
-    stop, and ``sometimes`` is reached at least once: a world that never reaches its point shows nothing.
+    ``always`` ones hold in every state, ``never`` ones in none; ``eventually`` ones come true on every path once faults
+    stop; ``sometimes`` ones are reached at least once: a world that never reaches its point shows nothing.
     """
 
     always: tuple[str, ...] = ("custody",)
@@ -228,7 +231,7 @@ class ExpectTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A device, its functions, and what happens to them."""
+    """A device, its functions, the steps of a run, and its faults."""
 
     description: str = ""
     device: DeviceTable
@@ -242,21 +245,22 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Library:
-    """The files of a folder of the package, by name; ``what`` they are, for messages."""
+    """The files of a folder of the package, by name; ``what`` is the word for one of them in messages."""
 
     what: str
     package: str
     folder: str
 
     def names(self) -> list[str]:
-        """Those that come with the package."""
+        """The names of the files that come with the package."""
         folder = self._folder()
         return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")) if folder.is_dir() else []
 
     def load(self, name_or_path: str, text: str | None = None) -> Scenario:
-        """One of the package by name, or a file (anything with a dot or a slash in it); ScenarioError otherwise.
+        """Read a file of the package by name, or a file of one's own (anything with a dot or a slash in it).
 
-        ``text`` is the file's content where it was read already (from standard input).
+        ``text`` is the file's content where it was read already (from standard input). ScenarioError for a file that
+        is not there, cannot be read or does not fit.
         """
         if text is None:
             text = self._read(name_or_path)
@@ -286,7 +290,7 @@ class Library:
 
 
 def _parsed(text: str) -> dict[str, object]:
-    """TOML as it is, with or without a byte order mark; ScenarioError for what is none or beyond what can be read."""
+    """Parse TOML, with or without a byte order mark; ScenarioError for text that is not TOML, or too large a number."""
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as e:
@@ -302,10 +306,10 @@ _LIBRARY = Library("scenario", "fwpages.scenario", "library")
 
 
 def names() -> list[str]:
-    """The scenarios that come with the package."""
+    """The names of the scenarios that come with the package."""
     return _LIBRARY.names()
 
 
 def load(name_or_path: str, text: str | None = None) -> Scenario:
-    """A scenario of the package by name, or a file; see ``Library.load``."""
+    """Read a scenario of the package by name, or a file; ScenarioError as ``Library.load``."""
     return _LIBRARY.load(name_or_path, text)

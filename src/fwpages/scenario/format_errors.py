@@ -1,4 +1,8 @@
-"""What does not fit the format, told in the file's own words: the key path, what may stand there, and what does."""
+"""A value that does not fit the format, reported in the file's own terms: its key path, the values expected, the value.
+
+msgspec reports a path with its own type names, and for a table of many keys no path at all. ``misfit`` walks that path
+through the data and through the types side by side, and words what it finds there.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +22,28 @@ _SHOWN = 60
 
 def misfit(e: msgspec.ValidationError, data: object, kind: type) -> str:
     """The error that converting ``data`` to ``kind`` ended in, as ``step[0].do: expected 'open' or …, not 'opn'``."""
-    text = str(e)
-    place = _PLACE.search(text)
+    place = _PLACE.search(str(e))
     where, value, node = _walk(place[2] if place else "", data, inspect.type_info(kind))
-    key = _KEY.match(text)
     if place and place[1] and isinstance(node, inspect.DictType) and isinstance(value, dict):
         wrong = next((k for k in value if not _fits(k, node.key_type)), "")
-        said = f"there is no key {_shown(wrong)}; expected {_words(node.key_type)}"
-    elif key is None:
-        said = f"expected {_words(node)}, not {_shown(value)}"
-    elif key[1] == "missing required":
-        _, _, inner = _walk(f".{key[2]}", value, node)
-        said = f"the key {key[2]!r} is missing; expected {_words(inner)}"
+        words = f"there is no key {_shown(wrong)}; expected {_words(node.key_type)}"
     else:
-        said = f"there is no key {key[2]!r}; there are {', '.join(_keys(_table(node, value)))}"
-    return f"{where}: {said}" if where else said
+        words = _wrong(_KEY.match(str(e)), value, node)
+    return f"{where}: {words}" if where else words
 
 
-def _walk(path: str, value: Any, node: inspect.Type) -> tuple[str, Any, inspect.Type]:
-    """Follow msgspec's path through the data and its type: the path in the file's words, and what is there of both."""
+def _wrong(key: re.Match[str] | None, value: object, node: inspect.Type) -> str:
+    """The error in words; ``key`` is msgspec's text where a key is missing or is none of the table's."""
+    if key is None:
+        return f"expected {_words(node)}, not {_shown(value)}"
+    if key[1] == "missing required":
+        _, _, inner = _walk(f".{key[2]}", value, node)
+        return f"the key {key[2]!r} is missing; expected {_words(inner)}"
+    return f"there is no key {key[2]!r}; there are {', '.join(_keys(_table(node, value)))}"
+
+
+def _walk(path: str, value: Any, node: inspect.Type) -> tuple[str, Any, inspect.Type]:  # the data is of any shape
+    """Follow msgspec's path through the data and its type; returns the path as the file has it, and both places."""
     where = ""
     for name, index in _STEPS.findall(path):
         if name:
@@ -55,7 +62,7 @@ def _walk(path: str, value: Any, node: inspect.Type) -> tuple[str, Any, inspect.
 
 
 def _bare(node: inspect.Type) -> inspect.Type:
-    """The type without what msgspec was told about it, and without null, which TOML has not."""
+    """The type without its metadata, and without null, which TOML does not have."""
     while isinstance(node, inspect.Metadata):
         node = node.type
     if isinstance(node, inspect.UnionType):
@@ -65,7 +72,7 @@ def _bare(node: inspect.Type) -> inspect.Type:
 
 
 def _table(node: inspect.Type, value: object) -> inspect.StructType | None:
-    """The table that this is, by its tag where there are several."""
+    """The type of this table; where there are several, by its tag."""
     node = _bare(node)
     if isinstance(node, inspect.UnionType):
         tables = [t for t in node.types if isinstance(t, inspect.StructType)]
@@ -74,7 +81,7 @@ def _table(node: inspect.Type, value: object) -> inspect.StructType | None:
 
 
 def _tags(node: inspect.Type) -> inspect.Type:
-    """The words that tell the tables of a union apart."""
+    """The tags of the tables of a union."""
     node = _bare(node)
     types = node.types if isinstance(node, inspect.UnionType) else ()
     return inspect.LiteralType(tuple(t.tag for t in types if isinstance(t, inspect.StructType) and t.tag is not None))
@@ -91,7 +98,7 @@ def _keys(table: inspect.StructType | None) -> list[str]:
 
 
 def _fits(value: object, node: inspect.Type) -> bool:
-    """A key or a value of a table of plain values fits."""
+    """Tell whether a key or a value of a table of plain values fits."""
     match _bare(node):
         case inspect.LiteralType(values):
             return value in values
@@ -103,11 +110,10 @@ def _fits(value: object, node: inspect.Type) -> bool:
 
 
 def _words(node: inspect.Type) -> str:
-    """What may stand there."""
+    """The values that fit, in words."""
     match _bare(node):
         case inspect.LiteralType(values):
-            *most, last = [repr(v) for v in values]
-            return f"{', '.join(most)} or {last}" if most else last
+            return " or ".join([", ".join(map(repr, values[:-1])), repr(values[-1])]).removeprefix(" or ")
         case inspect.IntType(ge=ge, le=le):
             return f"a whole number{_range(ge, le)}"
         case inspect.FloatType(ge=ge, le=le):
@@ -115,11 +121,19 @@ def _words(node: inspect.Type) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.StrType(pattern=pattern):
-            return "text" if pattern is None else f"text of the form {pattern}"
-        case inspect.VarTupleType(item_type=item, min_length=least):
-            what = "a list" if isinstance(_bare(item), inspect.StrType) else "a list of tables"
-            return f"{what}{f', at least {least}' if least else ''}"
+            return "text" + _form(pattern)
+        case inspect.VarTupleType() as many:
+            return _list(many)
     return "a table"
+
+
+def _form(pattern: str | None) -> str:
+    return "" if pattern is None else f" of the form {pattern}"
+
+
+def _list(node: inspect.VarTupleType) -> str:
+    items = "a list" if isinstance(_bare(node.item_type), inspect.StrType) else "a list of tables"
+    return items + (f", at least {node.min_length}" if node.min_length else "")
 
 
 def _range(ge: float | None, le: float | None) -> str:

@@ -6,8 +6,8 @@ implements ``Actions``, one method for each kind of step, and returns from them 
 driver has followed; a move that may be made later).
 
 ``planned`` reads the steps of a scenario: it finds the functions that a pattern stands for and the ``Moment`` that
-``after`` names, and refuses what cannot be. ``PlannedStep.perform`` is the one place that tells the kinds of steps
-apart. To add a kind of step: a class in ``format``, a case in ``perform``, a method of ``Actions``; mypy then names
+``after`` names, and refuses what cannot be. ``PlannedStep.perform`` is the one place that distinguishes the kinds
+of steps. To add a kind of step: a class in ``format``, a case in ``perform``, a method of ``Actions``; mypy then names
 every back end that lacks it.
 
 ``Schedule`` holds the order where there is a clock: a row of steps, one after the other, and beside it the steps with
@@ -23,7 +23,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from itertools import takewhile
+from itertools import repeat, takewhile
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
@@ -165,13 +165,13 @@ class PlannedStep:
             case CloseStep(how=how):
                 return (actions.close(_TEARDOWNS[how]),)
             case EnableStep():
-                return tuple([actions.enable(f) for f in self.functions])
+                return tuple(map(actions.enable, self.functions))
             case DisableStep():
-                return tuple([actions.disable(f) for f in self.functions])
+                return tuple(map(actions.disable, self.functions))
             case RequestStep(pages=pages):
-                return tuple([actions.request(f, pages) for f in self.functions])
+                return tuple(map(actions.request, self.functions, repeat(pages)))
             case ResetStep():
-                return tuple([actions.reset(f) for f in self.functions])
+                return tuple(map(actions.reset, self.functions))
             case HealthStep(reason=reason):
                 return (actions.health(reason),)
             case LoseStep(reason=reason):

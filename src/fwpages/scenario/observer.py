@@ -1,4 +1,8 @@
-"""What a device that is served sees of its driver: sessions, with the pages of each function, and offences."""
+"""The observer of a served device: it keeps the sessions of the driver, the pages of each function, and the offences.
+
+It reads what passes the device's end of the queue, and what the firmware holds after it. It blames the driver only for
+what the driver did: an offence that an injected fault caused is kept apart.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ End: TypeAlias = Literal["open", "closed", "reset", "gone"]
 Trouble: TypeAlias = Literal["health", "lost"]
 #: offences that are kept, the first of them: more would only repeat themselves
 MOST_OFFENCES = 1000
-#: a function's life begins or ends with these commands: the moment, and what the driver does
+#: the commands that enable and disable a function: the moment that has come then, and the driver's act in words
 _SWITCHES: Mapping[int, tuple[MomentKind, str]] = MappingProxyType(
     {
         Opcode.ENABLE_HCA: (MomentKind.ENABLE, "enables"),
@@ -63,7 +67,7 @@ class ServedSession:
     functions: dict[str, FunctionPages] = field(default_factory=dict)
     #: when the driver had its queue for page requests (seconds since ``begun``)
     up: float | None = None
-    #: what the scenario let happen to the whole device: a reset is the right answer then
+    #: the step of the scenario that concerned the whole device: a reset is the right answer then
     trouble: Trouble | None = None
 
     def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
@@ -72,17 +76,17 @@ class ServedSession:
 
     @property
     def clean(self) -> bool:
-        """It was closed, and nothing was left behind; or a device in trouble was reset, and dropped what it had."""
+        """The driver closed it and left nothing; or it reset a device in trouble, which dropped its pages."""
         return self.dropped or (self.end == "closed" and not self.total("held"))
 
     @property
     def dropped(self) -> bool:
-        """What the functions held at the end went with the reset that trouble calls for."""
+        """The pages held at the end went with the reset that trouble calls for."""
         return self.trouble is not None and self.end == "reset"
 
 
 class Observer:
-    """Watches a device and keeps its books. ``moments`` have come so far."""
+    """The books of a served device. ``moments`` are those that have come since the client did."""
 
     def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
         self.firmware = firmware
@@ -94,9 +98,9 @@ class Observer:
         self.excused: list[tuple[int, Offence | WireOffence, str]] = []
         self.moments: set[Moment] = set()
         self.commands = 0
-        #: when the latest came
+        #: the time of the latest
         self.last_command = 0.0
-        self._flying: dict[int, tuple[int, Command, int]] = {}
+        self._in_flight: dict[int, tuple[int, Command, int]] = {}
 
     @property
     def inner(self) -> Firmware:
@@ -118,7 +122,7 @@ class Observer:
         self.lines.say(t, words, kind)
 
     def watch(self, t: float, x: DeviceEvent, slot: int = 0) -> None:
-        """What the device's end of the queue tells."""
+        """Note a report of the device's end of the queue."""
         match x:
             case Submitted():
                 self._submitted(t, x, slot)
@@ -145,7 +149,7 @@ class Observer:
         self.say(t, f"OFFENCE {x.name}: {x.detail}", x.name)
 
     def over(self, t: float, end: End, words: str) -> None:
-        """The open session, if there is one, ends otherwise than by DISABLE_HCA: the device dropped its pages."""
+        """End the open session, if there is one, otherwise than by DISABLE_HCA: the device dropped its pages."""
         s = self.session
         if s is None:
             return
@@ -155,7 +159,7 @@ class Observer:
         self.say(t, f"session {s.number} is over: {words}, {many(s.total('held'))} dropped")
 
     def troubled(self, t: float, what: Trouble, reason: str) -> None:
-        """The scenario lets this happen to the device of the open session."""
+        """Note a step of the scenario that concerns the whole device of the open session."""
         s = self.session
         if s is None:
             return
@@ -166,7 +170,7 @@ class Observer:
         self.say(t, f"{words} ({reason}); {self._held(s)}")
 
     def back(self, t: float) -> None:
-        """The link that was lost is there again."""
+        """Note that the lost link is there again."""
         if self.tap is not None and self.sessions:
             self.tap.link(t, self.sessions[-1].number, "back")
         self.say(t, "the link is back")
@@ -184,17 +188,17 @@ class Observer:
         number = self.sessions[-1].number if self.sessions else 0
         if self.session is not None:
             self.session.commands += 1
-        self._flying[x.id] = (number, x.command, x.reply_length)
+        self._in_flight[x.id] = (number, x.command, x.reply_length)
         if self.tap is not None:
             self.tap.submit(t, number, x.id, slot, x.command)
 
     def _begins(self, c: Command) -> bool:
-        """ENABLE_HCA for the device itself, while it is off."""
+        """Tell whether this is ENABLE_HCA for the device itself, while it is off."""
         off = self.inner.phase is Phase.OFF
         return off and c.opcode == Opcode.ENABLE_HCA and self.inner.eswitch_function(c) is self.inner.specs[0]
 
     def _completed(self, t: float, x: Completed) -> None:
-        number, c, reply_length = self._flying.pop(x.id, (0, None, 0))
+        number, c, reply_length = self._in_flight.pop(x.id, (0, None, 0))
         if c is None:
             return
         if self.tap is not None:
@@ -211,7 +215,7 @@ class Observer:
             s.refused += 1
 
     def _done(self, t: float, s: ServedSession, c: Command, a: Answer) -> None:
-        """The device did what the driver asked for."""
+        """Note a command that succeeded."""
         match c.opcode:
             case Opcode.MANAGE_PAGES:
                 self._pages(t, s, c, a["output_num_entries"])
@@ -230,9 +234,9 @@ class Observer:
                 self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
 
     def _switched(self, t: float, c: Command) -> None:
-        """The driver's e-switch let a function begin its life, or end it."""
+        """Note that the driver's e-switch has enabled or disabled a function."""
         spec = self.inner.eswitch_function(c)
-        assert spec is not None, "firmware has done it, so that it knows whom it was about"
+        assert spec is not None, "firmware carried the command out, so it knows the function"
         kind, words = _SWITCHES[c.opcode]
         self.moments.add(Moment(kind, spec.name))
         self.say(t, f"the driver {words} {spec.name}")
@@ -257,7 +261,7 @@ class Observer:
         self.say(t, f"{words}; {self._held(s)}", words)
 
     def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
-        """How many of the returned pages are of functions that had the vhca_id before, as what they hold now tells."""
+        """The number of returned pages that are of functions that had the vhca_id before, by what they hold now."""
         left = taken
         for spec in self.inner.known_as(c["function_id"], ec=bool(c["embedded_cpu_function"]))[:-1]:
             f = s.functions.get(spec.name)
@@ -268,13 +272,13 @@ class Observer:
         return taken - left
 
     def look(self, s: ServedSession) -> None:
-        """Set what each function holds by what the firmware has; what is neither held nor returned was released."""
+        """Set the pages of each function to what the firmware has; those neither held nor returned were released."""
         for spec in self.inner.specs:
             held = self.inner.held(spec.name)
             f = s.functions.get(spec.name)
             if f is not None:
                 f.held, f.peak = held, max(f.peak, held)
-                # firmware that lies about what it returns has not released anything
+                # firmware that reports a wrong number of returned pages has not released any
                 f.released = max(0, f.given - f.returned - held)
 
     def _raised(self, t: float, x: Raised) -> None:

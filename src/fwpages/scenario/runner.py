@@ -1,4 +1,9 @@
-"""A whole life of a device, as a scenario tells it: the steps in their order, the triggered ones at their moment."""
+"""A run of a scenario: our own host and firmware in one process, in virtual time.
+
+The steps of the row follow each other: the next one is taken when nothing is pending between host and firmware, unless
+the last one says ``settle = false``. Triggered steps are taken when they are due. Time moves only when
+nothing else can.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from fwpages.device import Firmware, Offence, PlannedFault, Raised, ResetFunction, Want, faulty
+from fwpages.device import Firmware, FunctionSpec, Offence, PlannedFault, Profile, Raised, ResetFunction, Want, faulty
 from fwpages.host import (
     Books,
     Close,
@@ -40,8 +45,8 @@ from fwpages.scenario.interpreter import OWN, Moment, MomentKind, PlannedStep, S
 from fwpages.scenario.topology import device_profile, functions
 
 MODE_BIT = "icm_mng_function_id_mode"
-#: steps of the link after which a device is called restless, and life goes on without waiting for it to come to rest:
-#: three times what a burst of as many page requests as the largest queue bound needs
+#: steps of the link after which a device is called restless, and the row goes on without waiting for it: three times
+#: what a burst of as many page requests as the largest queue bound needs
 RESTLESS = 50_000
 
 
@@ -55,12 +60,13 @@ class FailedOperation:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a life went: the books of each session, and what else went wrong.
+    """The result of a run: the books of each session, and what else went wrong.
 
-    ``offences`` are the driver's, as the firmware saw them, with the session; ``excused`` those that a fault, by its
-    name, made it commit, and that are none of its own; ``failed`` operations that did not succeed; ``missed`` steps
-    whose moment and faults whose opportunity never came; ``mapped`` pages of memory that are still lent at the end;
-    ``faults`` those that took effect; ``skipped`` steps that could not be taken because of them.
+    ``offences`` are the driver's, as the firmware saw them, with the session; ``excused`` those that an injected fault,
+    by its name, caused, and that are not blamed on the driver; ``failed`` operations that did not succeed; ``missed``
+    steps whose trigger and faults whose opportunity never came; ``commands`` the number of commands; ``seconds`` of
+    virtual time; ``mapped`` pages (4 KiB) of memory that are still lent at the end; ``faults`` those that took effect;
+    ``skipped`` steps that could not be taken because of them.
     """
 
     sessions: tuple[Books, ...]
@@ -76,17 +82,18 @@ class RunResult:
 
     @property
     def clean(self) -> bool:
-        """Nothing is wrong on either side, everything that was to happen did, and no memory is left mapped."""
-        quiet = not (self.offences or self.failed or self.missed or self.skipped)
+        """Nothing is wrong on either side, every step and fault happened, and no memory is left mapped."""
+        as_asked = not (self.offences or self.failed or self.missed or self.skipped)
         left_open = any(b.end == "open" for b in self.sessions)
-        return quiet and all(b.clean for b in self.sessions) and (left_open or not self.mapped)
+        return as_asked and all(b.clean for b in self.sessions) and (left_open or not self.mapped)
 
 
 class ScenarioRun:
     """One run of a scenario over the direct link, or over the command queue (``link``), where everything is bytes.
 
-    ``mode`` other than auto is asked for at every open; a mode that the device does not offer is a ScenarioError.
-    ``seed`` shuffles the order in which firmware returns pages. ``on_step`` is told which step is about to happen.
+    ``mode`` other than auto is asked for at every open. ``seed`` shuffles the order in which firmware returns pages.
+    ``checked`` checks every invariant after every input. ``on_step`` is called with each step before it is taken.
+    ScenarioError for a scenario that cannot be run, and for a mode that the device does not offer.
     """
 
     def __init__(
@@ -103,37 +110,30 @@ class ScenarioRun:
     ) -> None:
         scenario = under(scenario)
         profile = device_profile(scenario)
-        if mode == "vhca_id" and not profile.max.get(MODE_BIT):
-            raise ScenarioError(f"VHCA_ID mode was asked for, but {profile.name} does not offer it ({MODE_BIT} is 0)")
+        _check_modes(scenario, profile, mode)
         if seed is not None:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
         pairs = functions(scenario, profile)
         vports = {spec.name: info.vport for spec, info in pairs}
-        self._names = {vport: name for name, vport in vports.items()}
-        self._by_identity = {
-            who: spec.name for spec, _ in pairs for who in ((spec.function_id, spec.ec), (spec.vhca_id, False))
-        }
-        for n, step in enumerate(scenario.step):
-            if isinstance(step, OpenStep) and step.mode == "vhca_id" and not profile.max.get(MODE_BIT):
-                raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
+        self._by_vport = {vport: name for name, vport in vports.items()}
+        self._by_identity = _by_identity(spec for spec, _ in pairs)
         self._schedule = Schedule(planned(scenario, list(vports)), begun=0.0)
-        config = Config(profile.supplier, bounds=scenario.bounds.bounds())
         of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
         joined = InProcessQueue if link == "queue" else InProcess
         self.link = joined(
-            Host(config),
+            Host(Config(profile.supplier, bounds=scenario.bounds.bounds())),
             faulty(firmware, of_device) if of_device else firmware,
             faults=LinkInjector(of_link),
             tap=tap,
             checked=checked,
-            on_event=self._heard,
+            on_event=self._note_event,
         )
         self.link.feed(FunctionsChanged(tuple(info for _, info in pairs)))
         self._actions = _Actions(self.link, mode, vports, self._wait)
         self._on_step = on_step
         self._moments: set[Moment] = set()
-        # by session: an open that is refused for want of a fence ends in the session before it, which is told of once.
+        # by session: an open that is refused for want of a fence ends in the session before it, which is listed once.
         # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
         self._failed: list[FailedOperation] = []
@@ -150,24 +150,28 @@ class ScenarioRun:
         return self._result()
 
     def _settle(self, until: float | None = None) -> None:
-        """Until nothing is on its way and nothing is waited for; triggered steps at their moments.
+        """Go on until nothing is pending; triggered steps are taken when they are due.
 
-        Time passes for what the host or the device waits for, and where ``until`` is told, also for moments that
-        steps name, up to then.
+        Time passes for what the host or the device waits for. With ``until`` it also passes for the times that steps
+        name, up to then.
         """
         for _ in range(RESTLESS):
-            if self._fire() or self.link.step():
-                continue
-            due, at = self.link.deadline, self._next_time()
-            if due is None and until is None:
-                return
-            if until is not None and min((t for t in (due, at) if t is not None), default=math.inf) > until:
-                return
-            if at is not None and (due is None or at < due):
-                self.link.now = at
-            elif not self.link.wake():
+            if not (self._fire() or self.link.step() or self._pass_time(until)):
                 return
         self._skipped.append(f"coming to rest: still busy after {RESTLESS} steps at {self.link.now:.3f} s")
+
+    def _pass_time(self, until: float | None) -> bool:
+        """Move the clock to the next time at which something is due; False where there is none (by ``until``)."""
+        due, at = self.link.deadline, self._next_time()
+        if until is None:
+            if due is None:
+                return False
+        elif min((t for t in (due, at) if t is not None), default=math.inf) > until:
+            return False
+        if at is not None and (due is None or at < due):
+            self.link.now = at
+            return True
+        return self.link.wake()
 
     def _next_time(self) -> float | None:
         """The next time that a step names; a step whose time has come waits for something else."""
@@ -198,10 +202,10 @@ class ScenarioRun:
         self._settle(then)
         self.link.now = max(self.link.now, then)
 
-    def _heard(self, e: Done | Finding | Raised) -> None:
+    def _note_event(self, e: Done | Finding | Raised) -> None:
         if isinstance(e, Done):
             operation = e.operation
-            name = "" if operation.vport is None else self._names[operation.vport]
+            name = "" if operation.vport is None else self._by_vport[operation.vport]
             moment = moment_of(operation.kind, name)
             if moment is not None:
                 self._moments.add(moment)
@@ -234,6 +238,22 @@ class ScenarioRun:
             self.link.took,
             tuple(self._skipped),
         )
+
+
+def _check_modes(scenario: Scenario, profile: Profile, mode: WantedMode) -> None:
+    """ScenarioError where VHCA_ID mode is asked for and the device does not offer it."""
+    if profile.max.get(MODE_BIT):
+        return
+    if mode == "vhca_id":
+        raise ScenarioError(f"VHCA_ID mode was asked for, but {profile.name} does not offer it ({MODE_BIT} is 0)")
+    for n, step in enumerate(scenario.step):
+        if isinstance(step, OpenStep) and step.mode == "vhca_id":
+            raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
+
+
+def _by_identity(specs: Iterable[FunctionSpec]) -> dict[tuple[int, bool], str]:
+    """The functions' names by number and ec bit, in either mode."""
+    return {who: spec.name for spec in specs for who in ((spec.function_id, spec.ec), (spec.vhca_id, False))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
-"""A scenario lived with a driver of somebody else's: it opens and closes the device, the scenario does the rest.
+"""A run of a scenario with an unmodified driver: a device served to a virtual machine.
 
-The row of steps begins anew with each client. A step that only the driver can take is waited for: ``open`` until it
-takes page requests, ``close`` until it has closed the device. A function that a scenario enables begins its life by
-itself (it asks for its pages), and gives them back when it is disabled: the driver need not have an e-switch. ``at``
-counts seconds from the driver's first command.
+The row of steps begins anew with each client (``served_steps``). A step that only the driver can take is waited for:
+``open`` until it takes page requests, ``close`` until it has closed the device. A function that a scenario enables asks
+for its pages by itself, and gives them back when it is disabled: the driver need not have an e-switch. ``at`` counts
+seconds from the driver's first command.
 
 ``health`` lasts until the driver resets the device. ``lose-link`` lasts for the ``wait`` steps that follow it in the
-file, or ``LOST_FOR``; the device loses all that it has, so that it comes back as after a reset. While either lasts,
-nothing happens inside the device.
+file, or ``LOST_FOR``; the device loses its state, so that it comes back as after a reset. While either lasts, nothing
+happens inside the device.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from fwpages.scenario.topology import device_profile, functions
 
 
 class ServedRun:
-    """A served device that lives a scenario. Give it to ``fwpages.link.vfio_user.server.Server``.
+    """A served device that runs a scenario. Give it to ``fwpages.link.vfio_user.server.Server``.
 
-    ``on_event`` is told in words what happens, with the seconds since this was made. With ``sriov`` the driver finds
-    the scenario's VFs and may switch them on by itself. ScenarioError for what a served device cannot have.
+    ``on_event`` is called with each event in words, and the seconds since this was made. With ``sriov`` the driver
+    finds the scenario's VFs and may switch them on by itself. ScenarioError for a scenario that cannot be served.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class ServedRun:
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``tick`` (seconds of the clock)."""
+        """The time at which to call ``tick`` (seconds of the clock)."""
         if self._stirred:
             return self._clock()
         offset = self._clock() - self.device.now
@@ -105,18 +105,18 @@ class ServedRun:
         return min([*ahead, *([] if own is None else [own])], default=None)
 
     def connected(self) -> Connection:
-        """A client came: the scenario begins."""
+        """Begin the scenario: a client has connected."""
         self._with_client = self._begin()
         return self.device.connected()
 
     def disconnected(self, reason: str) -> None:
-        """It is gone."""
+        """End the open session: the client is gone."""
         self.observer.over(self.device.now, "gone", reason)
         self._with_client.disconnected()
         self.device.disconnected(reason)
 
     def tick(self) -> None:
-        """A deadline has come, or something happened that a step may have waited for."""
+        """Take the steps that are due: a deadline has come, or something happened that a step may wait for."""
         own = self.device.deadline
         if own is not None and own <= self._clock():
             self.device.tick()
@@ -143,7 +143,7 @@ class ServedRun:
 
 
 def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:
-    """VFs of the SR-IOV capability: up to the last that the scenario has."""
+    """The number of VFs for the SR-IOV capability: up to the last that the scenario has."""
     if p.ecpf:
         raise ScenarioError(f"{p.name} is an embedded CPU's: SR-IOV is served for a PF only")
     last = max((f.function_id for f in specs if f.type is FunctionType.VF), default=0)

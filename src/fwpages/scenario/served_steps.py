@@ -126,11 +126,10 @@ class ServedSteps:
 
     def _take(self, step: PlannedStep) -> bool:
         """Take this step; False where it has to wait for the driver."""
-        if not isinstance(step.step, OpenStep | CloseStep):
-            if not self._observer.open or (self._device.stopped and not isinstance(step.step, WaitStep)):
-                return False
-            if not step.applies(self._observer.inner.mode):
-                return True
+        if not self._ready(step):
+            return False
+        if not isinstance(step.step, OpenStep | CloseStep) and not step.applies(self._observer.inner.mode):
+            return True
         if isinstance(step.step, HealthStep | LoseStep) and not (step.step.triggered or self._quiet()):
             return False
         done = all(step.perform(self))
@@ -138,6 +137,16 @@ class ServedSteps:
             self._expected.clear()
             self._reset_until = None
         return done
+
+    def _ready(self, step: PlannedStep) -> bool:
+        """Tell whether the device is as the step needs it: open and not stopped, unless the driver alone takes it."""
+        match step.step:
+            case OpenStep() | CloseStep():
+                return True
+            case WaitStep():
+                return self._observer.open
+            case _:
+                return self._observer.open and not self._device.stopped
 
     def _quiet(self) -> bool:
         """Tell whether the driver has finished loading, or has had ``PATIENCE``; if not, wait for the time."""

@@ -1,13 +1,15 @@
-"""From a scenario's functions to those of the device and of the e-switch: numbers that follow from type and index."""
+"""The functions of a scenario as the device and the e-switch know them: numbers that follow from type and index."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 
 from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
 from fwpages.host import VportInfo
 from fwpages.prm.capability import GENERAL
-from fwpages.prm.identity import FunctionType, Vport
+from fwpages.prm.identity import Vport
 from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 
 #: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
@@ -17,21 +19,14 @@ ADJACENT_VPORTS = 0x3000
 
 
 def device_profile(scenario: Scenario) -> Profile:
-    """The scenario's profile with what the scenario changes; ScenarioError for what does not fit."""
+    """The scenario's profile with the scenario's changes; ScenarioError names the key path that does not fit."""
+    table = scenario.device
     try:
-        base = profile(scenario.device.profile)
+        base = profile(table.profile)
     except ProfileError as e:
         raise ScenarioError(f"device.profile: {e}") from None
-    for name, value in scenario.device.capabilities.items():
-        f = GENERAL.by_name.get(name)
-        if f is None:
-            have = ", ".join(f.name for f in GENERAL if f.name not in DERIVED)
-            raise ScenarioError(f"device.capabilities: there is no general capability {name!r}; there are {have}")
-        if name in DERIVED:
-            raise ScenarioError(f"device.capabilities.{name}: follows from the profile and cannot be set here")
-        if value > f.mask:
-            raise ScenarioError(f"device.capabilities.{name}: expected 0 to {f.mask}, not {value}")
-    table = scenario.device
+    for name, value in table.capabilities.items():
+        _check_capability(name, value)
     current = {name: min(value, table.capabilities.get(name, value)) for name, value in base.current.items()}
     return msgspec.structs.replace(
         base,
@@ -42,28 +37,31 @@ def device_profile(scenario: Scenario) -> Profile:
     )
 
 
+def _check_capability(name: str, value: int) -> None:
+    f = GENERAL.by_name.get(name)
+    if f is None:
+        have = ", ".join(f.name for f in GENERAL if f.name not in DERIVED)
+        raise ScenarioError(f"device.capabilities: there is no general capability {name!r}; there are {have}")
+    if name in DERIVED:
+        raise ScenarioError(f"device.capabilities.{name}: follows from the profile and cannot be set here")
+    if value > f.mask:
+        raise ScenarioError(f"device.capabilities.{name}: expected 0 to {f.mask}, not {value}")
+
+
 def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
-    """vport, function_id, ec bit, and how many of the type there may be."""
-    match f.type:
-        case "adjacent_vf":
-            return ADJACENT_VPORTS + f.index, ADJACENT_VPORTS + f.index, False, 1 << 8
-        case "uplink":
-            return Vport.UPLINK, Vport.UPLINK, False, 1
-        case "ecpf":
-            return Vport.ECPF, Vport.ECPF, False, 1 if p.ecpf else 0
-        case _:
-            pass
-    match f.kind:
-        case FunctionType.VF:
-            return Vport.FIRST_VF + f.index, 1 + f.index, False, p.max_vfs
-        case FunctionType.EC_VF:
-            return EC_VF_VPORTS + f.index, 1 + f.index, True, p.max_ec_vfs
-        case FunctionType.SF:
-            return p.sf_base_id + f.index, p.sf_base_id + f.index, p.ecpf, p.max_sf
-        case FunctionType.SPF:
-            return SPF_VPORTS + f.index, SPF_VPORTS + f.index, False, 16 if p.ecpf else 0
-        case _:
-            return Vport.HOST_PF, 0, False, 1 if p.ecpf else 0
+    """The vport, function_id and ec bit of a function, and how many of its type there may be."""
+    n = f.index
+    rows: Mapping[str, tuple[int, int, bool, int]] = {
+        "adjacent_vf": (ADJACENT_VPORTS + n, ADJACENT_VPORTS + n, False, 1 << 8),
+        "uplink": (Vport.UPLINK, Vport.UPLINK, False, 1),
+        "ecpf": (Vport.ECPF, Vport.ECPF, False, p.ecpf),
+        "vf": (Vport.FIRST_VF + n, 1 + n, False, p.max_vfs),
+        "ec_vf": (EC_VF_VPORTS + n, 1 + n, True, p.max_ec_vfs),
+        "sf": (p.sf_base_id + n, p.sf_base_id + n, p.ecpf, p.max_sf),
+        "spf": (SPF_VPORTS + n, SPF_VPORTS + n, False, 16 * p.ecpf),
+        "host_pf": (Vport.HOST_PF, 0, False, p.ecpf),
+    }
+    return rows[f.type]
 
 
 def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
