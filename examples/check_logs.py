@@ -9,7 +9,7 @@ from fwpages.auditor.audit import InputError
 
 
 def main(paths: list[str]) -> int:
-    """Returns 0 if nothing is wrong, 1 if something is, 2 where a file cannot be audited."""
+    """Return 0 if nothing is wrong, 1 on findings, 2 if a file cannot be audited."""
     code = 0
     for path in paths:
         try:
@@ -18,7 +18,7 @@ def main(paths: list[str]) -> int:
             print(f"{path}: {e}", file=sys.stderr)
             return 2
         for s in report.sessions:
-            # a count is None where the log does not tell
+            # a count is None where the log does not show it
             held = "an unknown number of" if s.totals.held is None else s.totals.held
             print(f"{path}: {s.device}, {s.mode} mode, {s.end}: {held} pages held, {len(s.findings)} findings")
             for f in s.findings:

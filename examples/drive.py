@@ -1,4 +1,4 @@
-"""Drive a device through a VF's life and print, step by step, who holds how much: ``python drive.py [PROFILE]``."""
+"""Enable, use and disable a VF, and print the pages held after each step: ``python drive.py [PROFILE]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import fwpages as fw
 
 
 def main(profile: str = "connectx7") -> int:
-    """Returns 0 if everything came back, 1 if not."""
+    """Return 0 if every page came back, 1 if not."""
     device = fw.Device(profile, each=2)
     with fw.open(device) as session:
 

@@ -1,6 +1,6 @@
 """fwpages: the host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it.
 
-``audit(path)`` reads what a real driver did; ``Device`` and ``open`` live a device's life on the embedded firmware.
+``audit(path)`` reads the logs of a real driver; ``Device`` and ``open`` run a device on the embedded firmware.
 """
 
 from __future__ import annotations

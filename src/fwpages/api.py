@@ -1,4 +1,4 @@
-"""The Python interface: a device on the embedded firmware, a session with it, and what happened."""
+"""The Python interface: a device on the embedded firmware, an open of it, and its accounts."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ MOST_PAGES = (1 << 31) - 1
 
 
 class OperationError(RuntimeError):
-    """An operation that was asked for did not succeed; says which, and why."""
+    """An operation did not succeed; the text names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionHandle:
-    """A function of a device, enabled through the e-switch; to be handed to ``Device.request_pages`` and the like."""
+    """A function enabled through the e-switch, as ``Device.request_pages`` and others take it.
+
+    ``name`` is the device's (``vf0``), ``vport`` its number in the e-switch, ``type`` its kind.
+    """
 
     name: str
     vport: int
@@ -51,8 +54,10 @@ class FunctionHandle:
 class Device:
     """An mlx5 device on the embedded firmware: a profile by name (``fwpages list profiles``).
 
-    It has up to ``each`` functions of every type that the profile allows: ``vf0``, ``vf1``, …, ``sf0``, … ValueError
-    for a profile that does not exist or a negative ``each``, TypeError for what is no name or no whole number.
+    It has up to ``each`` functions of every type that the profile allows: ``vf0``, ``vf1``, …, ``sf0``, …
+
+    Raises ValueError for a profile that does not exist or a negative ``each``, TypeError for a ``profile`` that is not
+    a name and an ``each`` that is not a whole number.
     """
 
     def __init__(self, profile: str, *, each: int = 16) -> None:
@@ -83,7 +88,7 @@ class Device:
         return tuple(spec for spec, _ in self._pairs)
 
     def _joined(self) -> InProcess:
-        """A host and this device's firmware, joined; the same for every session of this device."""
+        """Join a host to this device's firmware; every open of this device has the same two."""
         if self._link is None:
             host = Host(Config(self.profile.supplier))
             self._link = InProcess(host, Firmware(self.profile, self.functions))
@@ -91,10 +96,10 @@ class Device:
         return self._link
 
     def request_pages(self, function: FunctionHandle | str, pages: int) -> None:
-        """Firmware wants ``pages`` more 4 KiB pages for this function, or gives so many back if negative.
+        """Let firmware want ``pages`` more 4 KiB pages for this function, or give so many back if negative.
 
-        ``self`` names the supplier. ValueError for a function that is not there, or more pages than a page request can
-        name; TypeError for what is no function or no whole number.
+        ``"self"`` names the supplier's own function. Raises ValueError for a function that is not there and for more
+        pages than a page request can name, TypeError for an argument of another type.
         """
         name, pages = _name(function), _whole("pages", pages)
         if not -MOST_PAGES - 1 <= pages <= MOST_PAGES:
@@ -102,9 +107,10 @@ class Device:
         self._joined().stir(Want(name, pages))
 
     def reset_function(self, function: FunctionHandle | str) -> None:
-        """A function-level reset of one function: firmware lets go of what it had for it.
+        """Reset one function (function-level reset): firmware releases the pages that it had for it.
 
-        ValueError for a function that is not there, and for the supplier itself; TypeError for what is no function.
+        Raises ValueError for a function that is not there and for the supplier's own, TypeError for an argument of
+        another type.
         """
         name = _name(function)
         if name == "self":
@@ -122,7 +128,7 @@ def _name(function: FunctionHandle | str) -> str:
 
 
 def _whole(what: str, value: int) -> int:
-    """``value`` as a plain int, NumPy's too; TypeError for anything else. True and False are no counts."""
+    """``value`` as a plain int, NumPy's too; TypeError for anything else, True and False included."""
     if not isinstance(value, bool):
         try:
             return operator.index(value)
@@ -132,7 +138,7 @@ def _whole(what: str, value: int) -> int:
 
 
 class Eswitch:
-    """The e-switch of an open session: it enables and disables vports. ValueError once the session is closed."""
+    """The e-switch of an open device: it enables and disables vports. ValueError once the device is closed."""
 
     def __init__(self, session: OpenDevice, infos: dict[str, VportInfo]) -> None:
         self._session = session
@@ -141,7 +147,8 @@ class Eswitch:
     def enable(self, name: str) -> FunctionHandle:
         """Enable this function and learn its vhca_id.
 
-        ValueError if it is not there or enabled already, TypeError for what is no name, OperationError if it fails.
+        Raises ValueError if it is not there or enabled already, TypeError for an argument that is not a name,
+        OperationError if the device refuses.
         """
         if not isinstance(name, str):
             raise TypeError(f"function: expected a name, such as 'vf0', not {name!r}")
@@ -151,17 +158,18 @@ class Eswitch:
         return FunctionHandle(name, info.vport, info.type)
 
     def enable_vf(self, index: int) -> FunctionHandle:
-        """Enable VF ``index``, counted from 0."""
+        """Enable VF ``index``, counted from 0; raises as ``enable``."""
         return self.enable(f"vf{_whole('index', index)}")
 
     def enable_sf(self, index: int) -> FunctionHandle:
-        """Enable SF ``index``, counted from 0."""
+        """Enable SF ``index``, counted from 0; raises as ``enable``."""
         return self.enable(f"sf{_whole('index', index)}")
 
     def disable(self, function: FunctionHandle | str) -> None:
-        """Disable this function and let its pages come back.
+        """Disable this function and take its pages back.
 
-        ValueError if it is not there or not enabled, TypeError for what is no function, OperationError if it fails.
+        Raises ValueError if it is not there or not enabled, TypeError for an argument of another type, OperationError
+        if the device refuses or the pages do not come back.
         """
         name = _name(function)
         self._session._must_be_open(f"disable {name}")
@@ -174,7 +182,7 @@ class Eswitch:
 
 
 class OpenDevice:
-    """One open of a device. ``accounts`` at any time; ``result`` once it is over."""
+    """One open of a device, from ``open``: its e-switch, its accounts at any time, its ``result`` once it is closed."""
 
     def __init__(self, device: Device, mode: WantedMode) -> None:
         self._device = device
@@ -193,18 +201,18 @@ class OpenDevice:
                 raise OperationError(f"{e.operation}: {e.detail}")
 
     def _must_be_open(self, what: str) -> None:
-        """The device is shared by its sessions: one that is closed must not act on the next."""
+        """ValueError once it is closed: the device may be in its next session, which this one must not touch."""
         if self._result is not None:
             raise ValueError(f"{what}: session {self._number} of {self._device.name} is closed; open the device anew")
 
     def run_until_idle(self) -> None:
-        """Carry everything that is due, until neither side has anything to do. ValueError once it is closed."""
+        """Deliver everything that is pending, until neither side has anything to do. ValueError once it is closed."""
         self._must_be_open("run until idle")
         self._link.run_until_idle()
 
     @property
     def accounts(self) -> SessionReport:
-        """The session's accounts as they stand; once it is closed, as they were then."""
+        """The session's accounts as they stand; once it is closed, those of its end. Pages are 4 KiB."""
         return self._books() if self._result is None else self._result
 
     def _books(self) -> SessionReport:
@@ -222,7 +230,7 @@ class OpenDevice:
     def close(self) -> None:
         """Take every page back and close; does nothing when it is closed already.
 
-        OperationError if the close fails: the session is over then too, and ``result`` says what is left.
+        Raises OperationError if the close fails: the session is over then too, and ``result`` has the pages left.
         """
         if self._result is not None:
             return
@@ -235,11 +243,11 @@ class OpenDevice:
 
 
 def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[OpenDevice]:  # noqa: A001  # reads as fw.open(device)
-    """Open a device for a ``with`` block, which gives its ``OpenDevice``; it is closed when the block is left.
+    """Open a device for a ``with`` block, which gives an ``OpenDevice``; it is closed when the block is left.
 
-    ``mode``: how functions are named, ``func_id`` or ``vhca_id``; ``auto`` takes vhca_id where the device offers it.
-    TypeError for what is no Device, ValueError for another mode or a device that has a session already;
-    OperationError, when the block is entered, where the device cannot be opened.
+    ``mode`` is the identity mode, ``func_id`` or ``vhca_id``; ``auto`` takes vhca_id where the device offers it. Raises
+    TypeError for a ``device`` that is not a Device, ValueError for another mode; when the block is entered, ValueError
+    for a device that is open already, and OperationError where the device cannot be opened.
     """
     if not isinstance(device, Device):
         raise TypeError(f"device: expected a Device, such as Device('connectx7'), not {device!r}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.bench.sessions import life, page_path
+from fwpages.bench.sessions import page_path, whole_run
 from fwpages.bench.shape import Shape
 
 
@@ -14,4 +14,4 @@ def test_every_page_goes_through_the_page_path_and_back(batch: int) -> None:
 
 
 def test_a_life_has_the_pages_that_it_is_told() -> None:
-    assert life(Shape(10_000, 50_000))["life"] > 0
+    assert whole_run(Shape(10_000, 50_000))["life"] > 0

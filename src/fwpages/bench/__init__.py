@@ -1,5 +1,5 @@
-"""What a page costs: through the ledger, the page path, a whole life, and the wire; and what the program itself costs.
+"""The cost of a page: through the ledger, the page path, a whole run, and the wire; and the cost of the program itself.
 
-A case is timed in rounds, and where there are peers their rounds lie between its own, so that both have the machine in
-the same minutes. Absolute figures are those of one machine in one hour: compare within a run.
+A case is timed in rounds. The rounds of peers lie between its own, so that both have the machine in the same minutes.
+Absolute figures are those of one machine in one hour: compare within a run.
 """

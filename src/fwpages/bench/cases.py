@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fwpages.bench.custody import forced_close, give_and_take, release_all
 from fwpages.bench.processes import bare_import, memory, program_help
-from fwpages.bench.sessions import life, page_path
+from fwpages.bench.sessions import page_path, whole_run
 from fwpages.bench.shape import Case, Shape
 from fwpages.bench.wire import scattered, signed, wire
 
 MILLION = 1_000_000
-#: what Linux takes back with one command when it closes (optimal_reclaimed_pages)
+#: pages that Linux takes back with one command when it closes (optimal_reclaimed_pages)
 LINUX_BATCH = 768
 
 #: part of a round → the order of addresses
@@ -53,7 +53,13 @@ CASES: tuple[Case, ...] = (
     Case("path-768", "the same, 768 a command", Shape(MILLION, LINUX_BATCH), _PAIR, page_path),
     Case("path-16", "the same, 16 a command", Shape(100_000, 16), _TOGETHER, page_path),
     *(
-        Case(f"life-{n}m", f"a life of {n} million pages, both sides", Shape(n * MILLION, 50_000), {"life": ""}, life)
+        Case(
+            f"life-{n}m",
+            f"a run of {n} million pages, both sides",
+            Shape(n * MILLION, 50_000),
+            {"life": ""},
+            whole_run,
+        )
         for n in (1, 2, 4, 8)
     ),
     Case("wire", "a command of 50,000 pages over the wire, both ends", WIRE, _WIRE, wire),

@@ -1,4 +1,4 @@
-"""Cases timed in rounds, the peers' rounds between them; and what is said of it."""
+"""Cases timed in rounds, the peers' rounds between them, and their results."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LEAST_ROUNDS = 5
 
 
 class Peer(Protocol):
-    """Somebody else's way of doing what a case does."""
+    """Another implementation of a case."""
 
     @property
     def name(self) -> str:
-        """What it is called in the results."""
+        """Its name in the results."""
 
     def run(self, case: Case) -> Round | None:
-        """One round, in the case's unit; None where it has nothing of the kind."""
+        """One round, in the case's unit; None for a case that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What ``bench --json`` prints."""
+    """The result of ``bench --json``."""
 
     rounds: int
     results: list[Result]

@@ -1,4 +1,4 @@
-"""Rounds through more than the ledger: the host's page path, and whole lives of a device with host and firmware."""
+"""Rounds through more than the ledger: the host's page path, and whole runs of a scenario with host and firmware."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario import ScenarioRun, load
 from fwpages.scenario.format import RequestStep
 
-#: a function that nobody has announced
+#: a function that the e-switch has not announced
 NUMBER = 0x55
-LIFE = "connectx5-heavy"
+SCENARIO = "connectx5-heavy"
 
 
 def _opened() -> Host:
@@ -67,7 +67,7 @@ class _Firmware:
         return Answer(Opcode.MANAGE_PAGES, fields={"output_num_entries": pages.size}, pas=pages)
 
     def shuffle(self) -> None:
-        """From now on it returns what it holds."""
+        """Draw the order in which it returns its pages."""
         self.held = np.random.default_rng(1).permutation(np.concatenate(self.given))
 
 
@@ -90,9 +90,9 @@ def page_path(shape: Shape) -> Round:
     return {"give": give, "take": take, "both": give + take}
 
 
-def life(shape: Shape) -> Round:
-    """A whole life of the scenario ``connectx5-heavy``, both sides, with so many pages asked for and returned."""
-    scenario = load(LIFE)
+def whole_run(shape: Shape) -> Round:
+    """Time a whole run of the scenario ``connectx5-heavy``, both sides, with so many pages asked for and returned."""
+    scenario = load(SCENARIO)
     steps = tuple(
         msgspec.structs.replace(s, pages=shape.pages if s.pages > 0 else -shape.pages)
         if isinstance(s, RequestStep) and s.function == "self"
@@ -104,5 +104,5 @@ def life(shape: Shape) -> Round:
     result = whole.run()
     seconds = time.perf_counter() - start
     if not result.clean:
-        raise AssertionError(f"a life of {shape.pages} pages did not end clean")
+        raise AssertionError(f"a run with {shape.pages} pages did not end clean")
     return {"life": seconds}

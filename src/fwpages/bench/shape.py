@@ -1,4 +1,4 @@
-"""What is timed: so many pages, in commands of so many, of so many functions; and what one round of it took."""
+"""The shape of a case: so many pages, in commands of so many, of so many functions; and the figures of one round."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-#: what one round measured: part of the case (give, take, …) → seconds, or bytes where the case is about memory
+#: the figures of one round: part of the case (give, take, …) → seconds, or bytes where the case is about memory
 Round: TypeAlias = Mapping[str, float]
 
 

@@ -1,7 +1,7 @@
 """Rounds over the wire: one command encoded at one end and decoded at the other.
 
-A GIVE goes from the driver's arrays through queue entry and mailboxes to the device's arrays, the answer to a TAKE the
-other way; both ends are the real ones, with a firmware between them that only answers.
+A GIVE goes from the driver's arrays through queue entry and mailboxes to the device's arrays, the answer to a TAKE in
+the opposite direction; both ends are the real ones, with a firmware between them that only answers.
 """
 
 from __future__ import annotations

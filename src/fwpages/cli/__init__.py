@@ -95,8 +95,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the console script: what belongs to the process, around ``invoke``."""
-    # a file that is half written goes away as it does upon SIGINT; serve ends in an orderly way by itself
+    """Run the console script: set up signals and streams, then ``invoke``; exits with its code."""
+    # a half-written file is removed as upon SIGINT; serve handles the signal itself
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open to the end
@@ -108,10 +108,10 @@ def main() -> None:
 
 
 class _Outlet(io.FileIO):
-    """A stream whose reader may have seen enough: what nobody takes any more is dropped.
+    """A stream whose reader may stop reading: output after that is dropped.
 
-    The command goes on, so that the exit code is what it found. click and Rich end the process with 1 here, each by
-    itself, which is why nothing above this may see the error.
+    The command goes on, so that its exit code is still that of its result. click and Rich end the process with 1 on
+    this error, each by itself, so that it must not reach them.
     """
 
     def write(self, data: ReadableBuffer) -> int:
@@ -122,7 +122,7 @@ class _Outlet(io.FileIO):
 
 
 def _outlet(stream: TextIO) -> TextIO:
-    """The same stream over an ``_Outlet``; one without a file of its own is what it is."""
+    """Put an ``_Outlet`` under the stream; a stream without a file of its own stays as it is."""
     try:
         raw = _Outlet(stream.fileno(), "w", closefd=False)
     except OSError:
@@ -132,7 +132,7 @@ def _outlet(stream: TextIO) -> TextIO:
 
 
 def invoke(args: list[str]) -> int:
-    """Run the command line with these arguments; returns the exit code. Nothing raised inside leaves it."""
+    """Run the command line with these arguments; returns the exit code. It raises nothing."""
     try:
         result = cli.main(args, prog_name="fwpages", standalone_mode=False)
         sys.stdout.flush()
@@ -156,12 +156,12 @@ def invoke(args: list[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Nobody takes what is still to be printed: keep the interpreter from trying again at its exit."""
+    """Drop the output that is still buffered: it keeps the interpreter from trying again at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(e: Exception) -> int:
-    """Our own fault: say so without a traceback, and how to get one."""
+    """Report a bug of our own without a traceback, and how to get one."""
     if os.environ.get("FWPAGES_TRACEBACK"):
         traceback.print_exception(e)
     click.echo(

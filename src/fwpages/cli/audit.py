@@ -1,4 +1,4 @@
-"""``fwpages audit``: what a real driver did."""
+"""``fwpages audit``: the accounts of a real driver, from its traces and logs."""
 
 from __future__ import annotations
 

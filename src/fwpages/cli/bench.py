@@ -1,4 +1,4 @@
-"""``fwpages bench``: what a page costs on this machine."""
+"""``fwpages bench``: the cost of a page on this machine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(cases: tuple[str, ...], rounds: int, as_json: bool) -> int:
 
 
 def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: bool) -> list[Result]:
-    """Time the cases with a bar on a terminal, and print what came of it."""
+    """Time the cases with a bar on a terminal, and print the results."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -55,7 +55,7 @@ def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: b
     if as_json:
         click.echo(msgspec.json.encode(Report(rounds, results)).decode())
     else:
-        # a table cut off in a pipe is of no use
+        # a table in a pipe must not be cut off
         width = None if sys.stdout.isatty() else _WIDE if peers else _COLUMNS
         print_whole(table(results, rounds), Console(width=width))
     return results

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fwpages.cli.files import read_input, written
-from fwpages.explore.check.random_walks import random_walks
+from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
 from fwpages.explore.check.search import Outcome, search
 from fwpages.explore.check.workers import WorkerError, cluster, processes, sharded
@@ -50,17 +50,17 @@ MAX_WORKERS = 256
 )
 @click.option("--random", "walks", type=click.IntRange(1, 10**9), metavar="N", help="Walk N times at random instead.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="For --random: another seed than 0.")
-@click.option("--replay", metavar="S", help="Walk the way that this string stands for, and show it.")
+@click.option("--replay", metavar="S", help="Walk the path of this replay string, and show it.")
 @click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="For --replay: write the way as a trace for `fwpages audit`.",
+    help="For --replay: write the path as a trace for `fwpages audit`.",
 )
 @click.option(
     "--svg",
     "picture",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="For --replay: draw the way into this file.",
+    help="For --replay: draw the path into this file.",
 )
 @click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
 @click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
@@ -93,16 +93,14 @@ def command(
         text = read_input() if world == "-" else None
         spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
         with about(world):
-            spec.build()  # whatever a world cannot have is told of the file, before anything is done with it
+            spec.build()  # an error of the file is reported with its name, before anything is done with it
         if replay is not None:
             return _replay(spec, replay, design, trace, picture, whole=whole, as_json=as_json)
-        with _progress(as_json) as tell:
+        with _progress(as_json) as show_progress:
             if walks is None:
-                report = searched(_search(spec, workers, address, tell))
+                report = searched(_search(spec, workers, address, show_progress))
             else:
-                report = walked(
-                    random_walks(spec, walks, seed or 0, watch=lambda n, s: tell(f"{n:,} walks, {s:,} steps"))
-                )
+                report = walked(_walks(spec, walks, seed or 0, show_progress))
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
     except WorkerError as e:
@@ -114,20 +112,24 @@ def command(
     return 0 if report.fine else 1
 
 
-def _together(ways: Mapping[str, object], parts: Mapping[str, object]) -> None:
-    """Refuse options that have nothing to do with each other."""
-    ways = {name: value for name, value in ways.items() if value is not None}
-    if len(ways) > 1:
-        raise click.UsageError(f"{' and '.join(ways)} exclude each other")
+def _together(modes: Mapping[str, object], parts: Mapping[str, object]) -> None:
+    """Refuse options that cannot be combined: ``modes`` exclude each other, ``parts`` belong to one of them."""
+    modes = {name: value for name, value in modes.items() if value is not None}
+    if len(modes) > 1:
+        raise click.UsageError(f"{' and '.join(modes)} exclude each other")
     for name, value in parts.items():
         needs = "--random" if name == "--seed" else "--replay"
-        if value is not None and needs not in ways:
+        if value is not None and needs not in modes:
             raise click.UsageError(f"{name} goes with {needs}")
 
 
-def _search(spec: Spec, workers: int, address: str | None, tell: Callable[[str], None]) -> Outcome:
+def _walks(spec: Spec, walks: int, seed: int, show_progress: Callable[[str], None]) -> Walks:
+    return random_walks(spec, walks, seed, watch=lambda n, steps: show_progress(f"{n:,} walks, {steps:,} steps"))
+
+
+def _search(spec: Spec, workers: int, address: str | None, show_progress: Callable[[str], None]) -> Outcome:
     def watch(level: int, states: int, transitions: int, ahead: int) -> None:
-        tell(f"step {level - 1:,}: {states:,} states, {transitions:,} transitions, {ahead:,} to go on from")
+        show_progress(f"step {level - 1:,}: {states:,} states, {transitions:,} transitions, {ahead:,} to go on from")
 
     if address is None and workers == 1:
         return search(spec, watch=watch)
@@ -137,7 +139,7 @@ def _search(spec: Spec, workers: int, address: str | None, tell: Callable[[str],
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """How far it is, on a terminal only; and how far it came, if it is interrupted."""
+    """Show the progress on a terminal; if it is interrupted, also how far it came."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -158,13 +160,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 def _replay(
     spec: Spec, text: str, design: str | None, trace: Path | None, picture: Path | None, *, whole: bool, as_json: bool
 ) -> int:
-    """Walk a replay string, show it, and write what was asked for."""
+    """Walk a replay string, show it, and write the files that were asked for."""
     its, path = decode(spec, text)
-    if design not in (None, its.design):
-        raise ScenarioError(f"replay: the string was made for --design {its.design}, not {design}")
-    for name, value in spec.overrides.items():
-        if its.rules().assume[name] is not value:
-            raise ScenarioError(f"replay: the string was made with another {name}")
+    _check_replay(spec, its, design)
     report, steps = replayed(its, path), _steps(its, path)
     if trace is not None:
         with written("--trace", trace) as stream:
@@ -181,11 +179,20 @@ def _replay(
     return 0 if report.fine else 1
 
 
+def _check_replay(asked: Spec, made: Spec, design: str | None) -> None:
+    """ScenarioError where a replay string was made for another world than the options ask for."""
+    if design not in (None, made.design):
+        raise ScenarioError(f"replay: the string was made for --design {made.design}, not {design}")
+    for name, value in asked.overrides.items():
+        if made.rules().assume[name] is not value:
+            raise ScenarioError(f"replay: the string was made with another {name}")
+
+
 def _steps(spec: Spec, path: tuple[int, ...]) -> Sequence[Step]:
     return narrate(walk(spec, path))
 
 
 def _command(world: str, bounds: Sequence[str]) -> str:
-    """What to type for a replay; the design and the assumptions are in the string."""
+    """The command line of a replay, without the string; the design and the assumptions are in the string."""
     options = [f"--bound {shlex.quote(b)}" for b in bounds if b.partition("=")[0].strip() not in ASSUMPTIONS]
     return " ".join(["fwpages explore", shlex.quote(world), *options])

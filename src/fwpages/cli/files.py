@@ -1,4 +1,4 @@
-"""Files that a command writes beside what it prints, and what it reads from standard input."""
+"""Files that a command writes beside its output, and standard input."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _KEPT = 60
 
 @contextmanager
 def written(option: str, path: Path) -> Iterator[TextIO]:
-    """Where ``option`` writes to: a file gets its name when it is whole, a device or a pipe is written into as it is.
+    """Open the file that ``option`` names: it gets its name when it is whole; a device or a pipe is written directly.
 
-    What is called ``.gz`` is packed with gzip, as an audit reads it. What cannot be written is misuse of the option.
+    A file named ``.gz`` is packed with gzip, as an audit reads it. UsageError, which names the option, for a file that
+    cannot be written.
     """
     if str(path) == "-":
         raise click.UsageError(f"{option} -: expected a file: standard output has what the command prints")
@@ -55,7 +56,7 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _misuse(option: str, path: Path) -> Iterator[None]:
-    """What cannot be opened, written or named is misuse of the option; other errors of a command are not its."""
+    """Turn an error of opening, writing or naming the file into misuse of the option."""
     try:
         yield
     except (OSError, RuntimeError) as e:  # a loop of links is a RuntimeError
@@ -75,26 +76,26 @@ class _File(io.FileIO):
 
 
 def _part(target: Path) -> Path:
-    """What a file is called until it is whole."""
+    """The name of a file until it is whole."""
     name = target.name + ".part"
     return target.with_name(name if len(os.fsencode(name)) <= _MOST_NAME else target.name[:_KEPT] + ".part")
 
 
 def _apart_from_output(option: str, path: Path) -> None:
-    """A file that standard output goes to as well would lose one of the two."""
+    """Refuse a file that standard output goes to as well: one of the two would be lost."""
     if path.exists() and os.path.samestat(path.stat(), os.fstat(1)):
         raise click.UsageError(f"{option} {path}: standard output goes there too; one of the two needs another file")
 
 
 def standard_input() -> TextIO:
-    """Standard input; misuse where it is closed."""
+    """Return standard input; UsageError where it is closed."""
     if sys.stdin is None:
         raise click.UsageError("standard input (-) is closed: there is nothing to read")
     return sys.stdin
 
 
 def read_input() -> str:
-    """All of standard input as text; misuse where it is closed or no UTF-8."""
+    """Read all of standard input as text; UsageError where it is closed or not UTF-8."""
     try:
         text = standard_input().read()
         text.encode()  # in a locale without UTF-8 wrong bytes come as surrogates

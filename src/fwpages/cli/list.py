@@ -1,4 +1,4 @@
-"""``fwpages list``: what there is, a line each."""
+"""``fwpages list``: scenarios, profiles, findings and more, a line each."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def command(
         raise click.UsageError(f"--json and --format {form} exclude each other")
     form = "json" if as_json else form or "table"
     asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
-    answers = _watched(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
+    answers = _settled(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
     if output is None:
         _print(answers, form, readable(Console()))
     else:
@@ -66,8 +66,8 @@ def _asked(text: str) -> Question:
     return found
 
 
-def _watched(questions: tuple[Question, ...], designs: tuple[str, ...], workers: int) -> list[Answer]:
-    """Settle them with a bar on a terminal: a search is a step."""
+def _settled(questions: tuple[Question, ...], designs: tuple[str, ...], workers: int) -> list[Answer]:
+    """Settle the questions with a bar on a terminal; each search is a step."""
     with Progress(
         TextColumn("searching"),
         BarColumn(),

@@ -54,7 +54,7 @@ def command(
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
                 writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
-            serving = ServedRun(plan, seed=seed, faults=wrong, tap=writer, on_event=_teller(err=as_json), sriov=sriov)
+            serving = ServedRun(plan, seed=seed, faults=wrong, tap=writer, on_event=_printer(err=as_json), sriov=sriov)
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
                 writer.end()
@@ -67,7 +67,7 @@ def command(
     return 0 if report.clean else 1
 
 
-def _teller(*, err: bool) -> Callable[[float, str], None]:
+def _printer(*, err: bool) -> Callable[[float, str], None]:
     return lambda t, words: click.echo(f"{t:9.3f}  {words}", err=err)
 
 
@@ -82,9 +82,9 @@ def _serve(path: Path, serving: ServedRun, *, once: bool, err: bool) -> None:
 
 
 def qemu_options(path: Path, vfs: int = 0) -> list[str]:
-    """The options of QEMU (10.1 or newer) that give a machine this device: its memory has to be shareable.
+    """The options of QEMU (10.1 or newer) that give a machine this device; its memory has to be shareable.
 
-    Where a VF would be there has to be something with a configuration space (``fwpages.device.pci.sriov``).
+    At the place of each VF there has to be a device with a configuration space (``fwpages.device.pci.sriov``).
     """
     whole = os.path.abspath(path)
     name = whole if len(os.fsencode(whole)) <= MOST_PATH else str(path)
@@ -102,7 +102,7 @@ def qemu_options(path: Path, vfs: int = 0) -> list[str]:
 
 @contextmanager
 def _stopped_by_signals(path: Path, serving: ServedRun) -> Iterator[Server]:
-    """A server that SIGINT and SIGTERM end in an orderly way, from the moment on that its socket can be seen."""
+    """A server that SIGINT and SIGTERM stop, from the moment on that its socket is there."""
     server: Server | None = None
     asked = False
 

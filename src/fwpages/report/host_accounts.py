@@ -1,4 +1,4 @@
-"""From a host's books, and what the firmware saw, to the shape that runs and audits share."""
+"""The accounts of a run, from the host's books and the firmware's offences, in the shape that audits share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def report_of(
     offences: Iterable[tuple[int, Offence]] = (),
     excused: Iterable[tuple[int, Offence, str]] = (),
 ) -> Report:
-    """A life's sessions as a Report."""
+    """The sessions of a run as a Report."""
     seen, excused = list(offences), list(excused)
     return Report(
         sessions=[
