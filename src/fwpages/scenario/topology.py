@@ -54,12 +54,12 @@ def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
     rows: Mapping[str, tuple[int, int, bool, int]] = {
         "adjacent_vf": (ADJACENT_VPORTS + n, ADJACENT_VPORTS + n, False, 1 << 8),
         "uplink": (Vport.UPLINK, Vport.UPLINK, False, 1),
-        "ecpf": (Vport.ECPF, Vport.ECPF, False, p.ecpf),
+        "ecpf": (Vport.ECPF, Vport.ECPF, False, int(p.ecpf)),
         "vf": (Vport.FIRST_VF + n, 1 + n, False, p.max_vfs),
         "ec_vf": (EC_VF_VPORTS + n, 1 + n, True, p.max_ec_vfs),
         "sf": (p.sf_base_id + n, p.sf_base_id + n, p.ecpf, p.max_sf),
         "spf": (SPF_VPORTS + n, SPF_VPORTS + n, False, 16 * p.ecpf),
-        "host_pf": (Vport.HOST_PF, 0, False, p.ecpf),
+        "host_pf": (Vport.HOST_PF, 0, False, int(p.ecpf)),
     }
     return rows[f.type]
 
