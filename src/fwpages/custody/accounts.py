@@ -28,6 +28,39 @@ class End(StrEnum):
     RESET = "reset"
     #: the link was lost
     LOST = "lost"
+    #: the load did not succeed, whatever followed
+    FAILED = "failed"
+    #: the driver was unbound, or the function is gone, and the input does not tell of its pages
+    REMOVED = "removed"
+
+
+class Verdict(StrEnum):
+    """The judgement of a session, and of a report. Green is the rarest: an input proves it, or it is not said."""
+
+    #: the input proves that nothing is wrong and nothing is left
+    CLEAN = "clean"
+    #: something is wrong
+    FINDINGS = "findings"
+    #: the input cannot tell; ``missing`` says what would
+    NOT_KNOWN = "not known"
+    #: the session is open, and everything so far is as it should be
+    CONSISTENT = "consistent so far"
+
+    @property
+    def clean(self) -> bool | None:
+        """True for clean, False for findings, None where it is not known, or not yet."""
+        return _CLEAN.get(self)
+
+
+_CLEAN = {Verdict.CLEAN: True, Verdict.FINDINGS: False}
+#: the verdict of several is the first of these that one of them has
+_WORST_FIRST = (Verdict.FINDINGS, Verdict.NOT_KNOWN, Verdict.CONSISTENT, Verdict.CLEAN)
+
+
+def verdict_of(several: Iterable[Verdict]) -> Verdict:
+    """The verdict of several together: the worst. Of nothing, nothing is known."""
+    given = set(several)
+    return next((v for v in _WORST_FIRST if v in given), Verdict.NOT_KNOWN)
 
 
 Count = int | None
@@ -74,6 +107,13 @@ class FindingAccount(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     remedy: str = ""
     at: dict[str, Any] = {}
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that the input lacks, and the command that would provide it ("" where none would)."""
+
+    what: str
+    command: str = ""
 
 
 class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):

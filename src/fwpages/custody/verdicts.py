@@ -1,0 +1,111 @@
+"""Evidence before verdict: the facts of a session, and the one function that judges them.
+
+A session is *clean* where the input proves it: every page that was given is accounted for, page by page; or, by the
+driver's own lines, the input begins with the load, every function was asked for everything that it had, and nothing
+went wrong. An open session is never clean: it is *consistent so far*. Whatever the input cannot tell makes the verdict
+*not known*, and each lack says what would provide the evidence. Findings outrank all of it: something that is wrong is
+wrong, however little else is known.
+
+Whoever judges a session (an audit, a run) gathers its ``Facts``; nothing else decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from fwpages.custody.accounts import Count, End, Missing, Verdict
+
+#: the driver's messages of the page path, at a line each; and every command with its dump
+PAGE_LINES = "echo 'module mlx5_core file pagealloc.c +p' > /proc/dynamic_debug/control"
+DUMPS = "echo 'module mlx5_core +p' > /proc/dynamic_debug/control"
+WHOLE_LOG = "journalctl -k -b -o short-monotonic"
+TRACE = "fwpages serve --trace FILE"
+
+
+class Lack(Enum):
+    """Evidence that an input can lack: what would tell, and the command that provides it."""
+
+    PAGE_MESSAGES = "lines about pages, which mlx5_core prints at debug level alone", PAGE_LINES
+    PAGES = "a page: none was given, so that nothing is proven", ""
+    LOAD = "the log from the load of the driver on", WHOLE_LOG
+    BEGINNING = "the trace from the beginning of the session on", TRACE
+    LINES = "lines that the accounts need and that are not in the log", "dmesg --follow > dmesg.txt"
+    RECORDS = "records that the accounts need and that are not in the trace", TRACE
+    RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
+    FATE = "what became of the pages: the input does not tell", WHOLE_LOG
+    FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", WHOLE_LOG
+
+    @property
+    def missing(self) -> Missing:
+        """The lack as the report has it."""
+        what, command = self.value
+        return Missing(what=what, command=command)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that a verdict on a session depends on.
+
+    ``wrong``: there are findings; ``pages``: the input shows pages that were given; ``from_load``: it begins with the
+    load; ``left``: pages that firmware has or may have, None where that is not known; ``asked_for_all``: every function
+    was asked for everything that it had, and the driver complained of nothing; ``gaps``: something is missing without
+    which functions cannot be followed; ``log``: the input is a kernel's log, else a trace or a host's own books.
+    """
+
+    end: End
+    wrong: bool
+    pages: bool
+    from_load: bool = True
+    left: Count = 0
+    asked_for_all: bool = False
+    gaps: bool = False
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on a session, and for *not known* the reasons."""
+
+    verdict: Verdict
+    lacks: tuple[Lack, ...] = ()
+
+    @property
+    def missing(self) -> list[Missing]:
+        """The lacks as the report has them."""
+        return [lack.missing for lack in self.lacks]
+
+
+#: ends after which the accounts prove nothing, however complete they are
+_NEVER_CLEAN = (End.FAILED, End.LOST, End.REMOVED)
+
+
+def judge(f: Facts) -> Judgement:
+    """Judge a session by its facts."""
+    if f.wrong:
+        return Judgement(Verdict.FINDINGS)
+    lacks = tuple(_unseen(f)) or tuple(_unproven(f))
+    if lacks:
+        return Judgement(Verdict.NOT_KNOWN, lacks)
+    return Judgement(Verdict.CONSISTENT if f.end is End.OPEN else Verdict.CLEAN)
+
+
+def _unseen(f: Facts) -> Iterator[Lack]:
+    """Parts of the session that the input does not have."""
+    if f.gaps:
+        yield Lack.LINES if f.log else Lack.RECORDS
+    if not f.pages:
+        yield Lack.PAGE_MESSAGES if f.log else Lack.PAGES
+    if not f.from_load:
+        yield Lack.LOAD if f.log else Lack.BEGINNING
+
+
+def _unproven(f: Facts) -> Iterator[Lack]:
+    """Questions that a whole session leaves open."""
+    if f.end in _NEVER_CLEAN:
+        yield Lack.FATE
+    elif f.left is None and not f.asked_for_all:
+        yield Lack.RETURNS if f.log else Lack.RECORDS
+    elif f.left and f.end is not End.OPEN:
+        yield Lack.FENCE
