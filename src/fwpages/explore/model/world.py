@@ -173,8 +173,9 @@ class World:
             sorted(rank[n] for n in self.given_up),
             self.reach.value,
             self.next_deed,
-            self.awaited,
-            sorted(self.moments),
+            # which operation a user waits for follows from its last deed
+            [operation is not None for operation in self.awaited],
+            sorted([m.kind + m.function for m in self.moments]),
             self.faults_left,
             self.timeouts_left,
             self.lasting,
