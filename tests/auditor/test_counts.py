@@ -242,4 +242,4 @@ def test_boot_pages_that_nobody_can_name_break_the_count() -> None:
     t = Counted(Mode.VHCA_ID)
     t.give(A, 6)
     t.settle(t.naming)
-    assert t.broken == "whose the boot pages are, as a vhca_id, no line says"
+    assert t.broken == "no line says which vhca_id the boot pages belong to"

@@ -202,11 +202,10 @@ class Audit:
     # -- observations that begin no session
 
     def _of_session(self, v: CommandCompleted | PagesRequested | CommandUnanswered | LinkChange) -> None:
-        open_ = self._device(v.device).session
-        if open_ is not None and None not in (v.session, open_.number) and (v.session or 0) < (open_.number or 0):
-            open_.add(_stale(v))
-            return
         s = self._session(v)
+        if v.session is not None and s.number is not None and v.session < s.number:
+            s.add(_stale(v))
+            return
         match v:
             case CommandCompleted():
                 s.add(commands.completed(s, v))
@@ -220,15 +219,16 @@ class Audit:
                 s.add(fences.happened(s, v))
 
     def _missing(self, v: MissingInput) -> None:
-        if v.device:
-            s = self._session(v)
-            s.add(missing(s, v))
-            return
-        sessions = [d.session for d in self._devices.values() if d.session is not None]
-        for s in [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else []):
+        sessions = [self._session(v)] if v.device else self._that_may_miss(v)
+        for s in sessions:
             s.add(missing(s, v))
         if not sessions and v.harmless:
             self._of_no_session.append(Finding(v.cause, v.place, detail=v.detail))
+
+    def _that_may_miss(self, v: MissingInput) -> list[AuditedSession]:
+        """The sessions that input of no named device may be missing from: those that are not closed yet."""
+        sessions = [d.session for d in self._devices.values() if d.session is not None]
+        return [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else [])
 
     def _restarted(self, v: MachineRestart) -> None:
         for device in self._devices.values():

@@ -158,6 +158,13 @@ class Request:
     number: int
     pages: int
 
+    def served_by(self, number: int | None, pages: int | None, *, take: bool) -> bool:
+        """A GIVE or TAKE of these pages may serve it; None stands for what its line does not say."""
+        if (self.pages < 0) is not take or number not in (None, self.number):
+            return False
+        asked = abs(self.pages)
+        return pages in (None, asked) or (take and pages == MAX_TAKE <= asked)
+
 
 class Books:
     """The books of one session by the functions' present names, and what no single one of them can hold."""
@@ -213,13 +220,7 @@ class Books:
 
     def serve(self, number: int | None, pages: int | None, *, take: bool) -> Request | None:
         """The request that a GIVE or TAKE of these pages serves; None where none, or not one alone, fits."""
-        fits = [
-            r
-            for r in self._requests
-            if (r.pages < 0) is take
-            and (number is None or r.number == number)
-            and (pages is None or abs(r.pages) == pages or (take and pages == MAX_TAKE <= abs(r.pages)))
-        ]
+        fits = [r for r in self._requests if r.served_by(number, pages, take=take)]
         if not fits or (number is None and len(fits) > 1):
             return None
         self._requests.remove(fits[0])
@@ -248,19 +249,20 @@ class Books:
 
     def settle(self, naming: Naming) -> list[str]:
         """Mark the counts by lines that are not sure, now that nothing more comes; returns the reasons."""
-        reasons = [(r.number, _unserved(r)) for r in self._requests] + [
-            (n, f"firmware released all pages of function {n:#x}, no line says how many") for n in self.releasing
-        ]
-        counted = self.counted()
+        reasons = [(r.number, _unserved(r)) for r in self._requests]
+        reasons += [(n, _unsaid(n)) for n in self.releasing]
         for number, why in reasons:
             self._doubt(number, why)
-        if self.sweeping:
-            # the driver was taking everything back, function by function
-            for tally in [t for _, t in counted if t.out and not t.swept]:
-                tally.out = tally.returned = None
-        if naming.mode is Mode.VHCA_ID and any(book.identity.mode is Mode.FUNC_ID for book, _ in counted):
-            self.broken = self.broken or "whose the boot pages are, as a vhca_id, no line says"
+        self._doubt_unswept()
+        if naming.mode is Mode.VHCA_ID and any(book.identity.mode is Mode.FUNC_ID for book, _ in self.counted()):
+            self.broken = self.broken or "no line says which vhca_id the boot pages belong to"
         return [why for _, why in reasons]
+
+    def _doubt_unswept(self) -> None:
+        """A driver that was taking everything back, function by function, may have come to any of them."""
+        if self.sweeping:
+            for tally in [t for _, t in self.counted() if t.out and not t.swept]:
+                tally.out = tally.returned = None
 
     def _doubt(self, number: int, why: str) -> None:
         """The counts of the functions with this number are not sure; of all, where none has it."""
@@ -286,6 +288,10 @@ def numbers_of(book: Book) -> Tally:
 def _unserved(r: Request) -> str:
     wanted = f"firmware asked for {many(r.pages)}" if r.pages > 0 else f"firmware wanted {many(-r.pages)} taken back"
     return f"{wanted} for function {r.number:#x}, and no line says what came of it"
+
+
+def _unsaid(number: int) -> str:
+    return f"firmware released all pages of function {number:#x}, no line says how many"
 
 
 def _join(book: Book, other: Book) -> None:

@@ -66,9 +66,14 @@ def _end_by_reset(s: AuditedSession, place: Place) -> End | None:
         return End.LOST
     if s.closed and not (s.ledger.records.out or s.overdue or s.queues):
         return None
-    overdue = s.overdue or any(p.overdue_at(place) for p in s.pending.values())
-    failed = overdue or s.refusing or s.close is not Close.NOT_BEGUN
-    return End.RESET if Link.FATAL in s.link or not failed else End.FORCED
+    return End.RESET if Link.FATAL in s.link or not _had_to_reset(s, place) else End.FORCED
+
+
+def _had_to_reset(s: AuditedSession, place: Place) -> bool:
+    """A command had failed, or a close had begun that did not bring everything back."""
+    if s.overdue or s.refusing or s.close is not Close.NOT_BEGUN:
+        return True
+    return any(p.overdue_at(place) for p in s.pending.values())
 
 
 def _not_returned(s: AuditedSession, place: Place) -> Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fwpages.auditor.findings import Finding, Finds, Found
+from fwpages.auditor.naming import Naming
 from fwpages.auditor.session import AuditedSession, Negotiated, Suspect
 from fwpages.custody.findings import Blame, Cause
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
@@ -62,24 +63,33 @@ def learn_own(s: AuditedSession, vhca: int) -> None:
 
 def check_name(s: AuditedSession, number: int, ec: bool, place: Place, blame: Blame) -> Finds[bool]:
     """True where this name is none of the mode that holds; a name that later commands may explain waits for the end."""
-    naming = s.naming
-    if blame is Blame.HOST and (number, ec) in s.device_names:
+    by_host = blame is Blame.HOST
+    if by_host and (number, ec) in s.device_names:
         return False
-    if naming.mode is Mode.VHCA_ID:
-        if ec:
-            detail = f"{in_words(number, ec)} in VHCA_ID mode, which has no ec bit"
-            yield Finding(_MISMATCH[blame], place, s.books.of(vhca_id(number)), detail=detail)
-            return True
-        suspect = number == 0 and naming.vhca not in (None, 0)
-    elif ec and naming.ecpf is False:
-        detail = f"{in_words(number, ec)} on a supplier that is no embedded CPU's function"
-        yield Finding(_MISMATCH[blame], place, s.books.of(func_id(number, ec=True)), detail=detail)
+    why = _impossible(s.naming, ec)
+    if why:
+        detail = f"{in_words(number, ec)} {why}"
+        yield Finding(_MISMATCH[blame], place, s.book(number, ec), detail=detail)
         return True
-    else:
-        suspect = number != 0 and number == naming.vhca and not ec
-    if suspect and len(s.suspects) < MAX_SUSPECTS:
-        s.suspects.append(Suspect(place, blame is Blame.HOST, number))
+    if _of_other_mode(s.naming, number, ec) and len(s.suspects) < MAX_SUSPECTS:
+        s.suspects.append(Suspect(place, by_host, number))
     return False
+
+
+def _impossible(naming: Naming, ec: bool) -> str:
+    """The reason why no function of the present mode has such a name; empty where one may have it."""
+    if ec and naming.mode is Mode.VHCA_ID:
+        return "in VHCA_ID mode, which has no ec bit"
+    if ec and naming.ecpf is False:
+        return "on a supplier that is no embedded CPU's function"
+    return ""
+
+
+def _of_other_mode(naming: Naming, number: int, ec: bool) -> bool:
+    """It is the own function's name in the mode that does not hold."""
+    if naming.mode is Mode.VHCA_ID:
+        return number == 0 and naming.vhca not in (None, 0)
+    return number != 0 and number == naming.vhca and not ec
 
 
 def doubtful_name(s: AuditedSession, number: int, ec: bool, place: Place) -> Finds[bool]:

@@ -16,15 +16,15 @@ def missing(s: AuditedSession, v: MissingInput) -> Found:
     s.last = v.place
     book = None if v.number is None else s.book(v.number, v.ec)
     yield Finding(v.cause, v.place, book, detail=v.detail)
-    p = s.pending.pop(v.key, None) if v.key is not None else None
+    p = s.pending.pop(v.key, None)
+    about_pages = v.opcode in (None, Opcode.MANAGE_PAGES)
     if v.opcode == Opcode.SET_HCA_CAP:
         s.evidence.mode_unknown = True
-    about_pages = v.opcode in (None, Opcode.MANAGE_PAGES)
-    if v.cause is Cause.LOG_AMBIGUOUS and about_pages:
+    if about_pages and v.cause is Cause.LOG_AMBIGUOUS:
         s.evidence.ambiguous = s.evidence.ambiguous or v.detail
     elif p is not None:
         outcome_unknown(s, p, v.detail)
-    elif not v.harmless and about_pages and not _over(s):
+    elif about_pages and not (v.harmless or _over(s)):
         s.lose(book, v.detail)
 
 

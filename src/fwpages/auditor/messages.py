@@ -82,19 +82,22 @@ def _wanted(s: AuditedSession, number: int, pages: int) -> None:
 
 
 def _gave(s: AuditedSession, v: PagesGiven) -> Found:
-    e = s.evidence
     if _repeats(s, v):
         return
     served = s.books.serve(v.number, v.pages, take=False)
-    if v.number == 0 and v.ec is not None and not (e.lines or e.page_commands):
-        # the boot pages are the supplier's own: their ec bit shows whether it is an ECPF
-        s.naming.ecpf = v.ec
+    _learn_ecpf(s, v)
     book, pages = (yield from function_of(s, v)), v.pages
     if book is None and served is not None:
         book, pages = s.book(served.number, ec=False), pages or served.pages
     _count_give(s, v, book, pages)
-    if e.follows_commands and v.number is not None and v.pages is not None:
+    if s.evidence.follows_commands and v.number is not None and v.pages is not None:
         yield from _confirm_give(s, v, v.number, v.pages)
+
+
+def _learn_ecpf(s: AuditedSession, v: PagesGiven) -> None:
+    """The boot pages are the supplier's own: their ec bit shows whether it is an ECPF."""
+    if v.number == 0 and v.ec is not None and not (s.evidence.lines or s.evidence.page_commands):
+        s.naming.ecpf = v.ec
 
 
 def _count_give(s: AuditedSession, v: PagesGiven, book: Book | None, pages: int | None) -> None:
@@ -157,13 +160,18 @@ def _taking(s: AuditedSession, v: TakeBegun) -> Found:
         return
     served = s.books.serve(v.number, v.pages, take=True)
     book = yield from function_of(s, v)
-    e.used = True
     if book is None and served is not None and v.number is None:
         book = s.book(served.number, ec=False)
+    _count_take(s, v, book, solicited=served is not None)
+
+
+def _count_take(s: AuditedSession, v: TakeBegun, book: Book | None, *, solicited: bool) -> None:
+    """Count it for the function that the line names; for each that it may mean where it names none for certain."""
+    s.evidence.used = True
     named = book is not None or v.number is not None
-    for each in [book] if book is not None else s.books.called(v.number):
-        e.lines = True
-        s.books.by_lines.take(lines_of(each), v.pages, solicited=served is not None and named)
+    for each in s.books.called(v.number) if book is None else [book]:
+        s.evidence.lines = True
+        s.books.by_lines.take(lines_of(each), v.pages, solicited=solicited and named)
 
 
 def _expected_not_dumped(s: AuditedSession) -> Found:

@@ -84,6 +84,10 @@ class Naming:
             return self._learned.get(who.number, FunctionType.UNKNOWN)
         if self.supplier is not None:
             return self.supplier.type_by_number(who)
+        return self._type_without_limits(who)
+
+    def _type_without_limits(self, who: Identity) -> FunctionType:
+        """The type of a FUNC_ID name where no trace's header tells how many functions of each type there are."""
         if who.number == 0:
             return FunctionType.HOST_PF if self.ecpf and not who.ec else FunctionType.SELF
         if who in self.enabled:

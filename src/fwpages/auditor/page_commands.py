@@ -48,9 +48,8 @@ def query_sent(s: AuditedSession, p: Pending, c: Command) -> Found:
     number, ec, e = c["function_id"], bool(c["embedded_cpu_function"]), s.evidence
     if c.op_mod == QueryPages.BOOT and not e.page_commands and not e.from_start:
         e.start = Start.SEEN
-    # where the negotiation itself was not seen, the name shows the mode
-    unseen = e.mode_unknown or not e.from_start or e.incomplete
-    if unseen and number and s.naming.mode is Mode.FUNC_ID:
+    if number and s.naming.mode is Mode.FUNC_ID and _negotiation_unseen(s):
+        # the name shows the mode
         switch_to_vhca_ids(s)
     if s.naming.mode is Mode.VHCA_ID:
         yield from _named_by_vhca_id(s, p, number, ec)
@@ -59,6 +58,11 @@ def query_sent(s: AuditedSession, p: Pending, c: Command) -> Found:
         s.naming.ecpf = True
     if number:
         yield _mismatch(s, p, number, ec, "the function itself is 0 in FUNC_ID mode")
+
+
+def _negotiation_unseen(s: AuditedSession) -> bool:
+    """The mode may have been negotiated in a part of the session that the input does not show."""
+    return s.evidence.mode_unknown or not s.evidence.from_start or s.evidence.incomplete
 
 
 def _named_by_vhca_id(s: AuditedSession, p: Pending, number: int, ec: bool) -> Found:
@@ -76,24 +80,39 @@ def _mismatch(s: AuditedSession, p: Pending, number: int, ec: bool, why: str) ->
 
 def query_answered(s: AuditedSession, p: Pending, c: Command, a: Answer, place: Place) -> Found:
     """The device says how many pages it wants, and under which name."""
-    number, naming = a["function_id"], s.naming
-    unset = s.negotiated is None and naming.mode is Mode.FUNC_ID
-    if unset and c.op_mod == QueryPages.INIT and number and number == c["function_id"] == naming.vhca:
-        # both sides go by vhca_ids, whatever was negotiated: that it was not is a finding already
-        switch_to_vhca_ids(s)
+    number, asked = a["function_id"], c["function_id"]
+    if c.op_mod == QueryPages.INIT and number == asked:
+        _agree_on_vhca_ids(s, number)
     book = s.book(number, c["embedded_cpu_function"])
-    wrong = number != c["function_id"] and not p.faulty
-    detail = f"{p} asked about {c['function_id']:#x}, the answer is about {number:#x}"
+    wrong = number != asked and not p.faulty
+    detail = f"{p} asked about {asked:#x}, the answer is about {number:#x}"
     if c.op_mod not in (QueryPages.BOOT, QueryPages.INIT):
-        if wrong and (naming.mode is Mode.VHCA_ID or number in (naming.vhca, 0)):
+        if wrong and _certainly_wrong(s, number):
             yield Finding(Cause.IDENTITY_MISMATCH_DEVICE, place, book, detail=detail)
         return
-    naming.boot_open = naming.mode is Mode.FUNC_ID and naming.boot is None
-    if naming.boot_open:
-        naming.boot = book.identity
+    _named_at_boot(s, book)
     if wrong:
         yield Finding(Cause.STARTUP_IDENTITY, place, book, a["num_pages"], detail)
     yield from requests.queried(s, p, book, a["num_pages"], place)
+
+
+def _agree_on_vhca_ids(s: AuditedSession, number: int) -> None:
+    """Both sides go by vhca_ids, whatever was negotiated: that it was not is a finding already."""
+    if number and number == s.naming.vhca and s.negotiated is None and s.naming.mode is Mode.FUNC_ID:
+        switch_to_vhca_ids(s)
+
+
+def _certainly_wrong(s: AuditedSession, number: int) -> bool:
+    """This name is not the one that was asked about, by whatever mode the device goes."""
+    return s.naming.mode is Mode.VHCA_ID or number in (s.naming.vhca, 0)
+
+
+def _named_at_boot(s: AuditedSession, book: Book) -> None:
+    """The name in the start-up's first answer is the function's own, until its first GIVE says otherwise."""
+    naming = s.naming
+    naming.boot_open = naming.mode is Mode.FUNC_ID and naming.boot is None
+    if naming.boot_open:
+        naming.boot = book.identity
 
 
 # -- MANAGE_PAGES is sent

@@ -218,18 +218,21 @@ def queried(s: AuditedSession, p: Pending, book: Book, pages: int, place: Place)
 
 def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -> Found:
     """Firmware wants to return so many pages: it can have those that are out, and those of a pending GIVE."""
-    given = [
-        p.offer for p in s.pending.values() if p.about(book.identity) and p.offer is not None and p.doubted is None
-    ]
-    out = s.out_of(book) + sum(int(offer.index.size) for offer in given) + int(s.contested.size)
     e = s.evidence
-    known = e.judges_pages and (e.page_commands or not e.log)
-    if known and pages > out:
-        detail = f"{asker} wants {many(pages)} of {book.identity} taken back, {out} are out"
-        yield Finding(Cause.ABSURD_TAKE_BACK, place, book, pages, detail)
-    pages = min(pages, out) if known else pages
+    if e.judges_pages and (e.page_commands or not e.log):
+        out = s.out_of(book) + _in_pending_gives(s, book) + int(s.contested.size)
+        if pages > out:
+            detail = f"{asker} wants {many(pages)} of {book.identity} taken back, {out} are out"
+            yield Finding(Cause.ABSURD_TAKE_BACK, place, book, pages, detail)
+        pages = min(pages, out)
     if pages and len(book.owed) < MAX_OWED:
         book.owed.append(pages)
+
+
+def _in_pending_gives(s: AuditedSession, book: Book) -> int:
+    """Pages of this function that GIVEs without an answer have offered."""
+    gives = [p.offer for p in s.pending.values() if p.about(book.identity) and p.doubted is None]
+    return sum(int(offer.index.size) for offer in gives if offer is not None)
 
 
 def _consume(wanted: list[int], pages: int) -> None:

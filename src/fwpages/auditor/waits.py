@@ -40,20 +40,24 @@ def _awaited(s: AuditedSession, kind: FunctionType) -> list[Record]:
 
 def look(s: AuditedSession, place: Place) -> Found:
     """Time has passed, or pages have come back: the waits that have taken too long are findings."""
-    if not s.waits or not isinstance(place.time, (int, float)):
+    if not isinstance(place.time, (int, float)):
         return
-    still: list[Wait] = []
-    over: list[FunctionType] = []
-    for w in s.waits:
-        left = _left(s, w.kind)
-        if left and place.time >= min(w.progress, w.overall) - _ROUNDED and left >= w.left:
-            over.append(w.kind)
-        elif left:
-            moved = place.time + BOUNDS.wait_progress if left < w.left else w.progress
-            still.append(replace(w, left=left, progress=moved))
-    s.waits = still
+    now = float(place.time)
+    open_ = [(w, left) for w in s.waits if (left := _left(s, w.kind))]
+    s.waits = [_goes_on(w, left, now) for w, left in open_ if not _too_long(w, left, now)]
+    over = [w.kind for w, left in open_ if _too_long(w, left, now)]
     if over and not s.evidence.lossy:
         yield from _give_up(s, over, place)
+
+
+def _too_long(w: Wait, left: int, now: float) -> bool:
+    """Its time is up, and no page has come back at the last moment."""
+    return left >= w.left and now >= min(w.progress, w.overall) - _ROUNDED
+
+
+def _goes_on(w: Wait, left: int, now: float) -> Wait:
+    """The wait with so many pages left: each page that comes back gives it more time."""
+    return replace(w, left=left, progress=now + BOUNDS.wait_progress if left < w.left else w.progress)
 
 
 def _give_up(s: AuditedSession, kinds: list[FunctionType], place: Place) -> Found:

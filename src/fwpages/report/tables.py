@@ -167,19 +167,23 @@ def show_messages(messages: list[Message], console: Console) -> None:
         if i:
             console.print()
         console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}, {m.length} bytes)"))
-        rows = [*m.fields, *(c for c in m.capabilities if c.value)]
-        table = _table("field", "bits", "value")
-        table.add_column("meaning")
-        for f in rows:
-            shown = f"{f.value:#x}" if f.value > 9 else str(f.value)
-            table.add_row(f.name, f.at, shown, f.meaning or (f"{f.value:,}" if f.value > 9 else ""))
-        print_whole(table, console, 2)
+        print_whole(_fields(m), console, 2)
         if m.pages is not None:
             console.print(Text(f"  {_page_list(m.pages)}"))
         if m.reserved:
             console.print(Text(f"  set, though no field names them: {', '.join(m.reserved)}", "yellow"))
         for note in m.notes:
             console.print(Padding(Text(f"note: {note}"), (0, 0, 0, 2), expand=False))
+
+
+def _fields(m: Message) -> Table:
+    table = _table("field", "bits", "value")
+    table.add_column("meaning")
+    for f in (*m.fields, *(c for c in m.capabilities if c.value)):
+        small = f.value <= 9
+        shown = str(f.value) if small else f"{f.value:#x}"
+        table.add_row(f.name, f.at, shown, f.meaning or ("" if small else f"{f.value:,}"))
+    return table
 
 
 def _page_list(pages: Pages) -> str:
