@@ -92,3 +92,11 @@ def test_an_ecpf_that_is_opened_without_the_ec_bit_is_the_hosts_mistake() -> Non
         ("give-refused", "host"),
     ]
     assert not any("begins in the middle" in note for note in life.over().notes)
+
+
+def test_a_device_that_sets_an_ec_bit_on_a_plain_function_errs_in_a_session_that_begins_late_too() -> None:
+    """The mode is then not known: FUNC_ID is assumed, in which the ec bit is part of the name."""
+    life = Fed(Supplier(max_vfs=8), late=True)
+    life.event(3, 7, ec=True)
+    life.give(3, pages(0x500, 7), ec=1)
+    assert life.found == [("identity-mismatch", "device", "func:0x3/ec", None)]

@@ -243,3 +243,47 @@ def test_boot_pages_that_nobody_can_name_break_the_count() -> None:
     t.give(A, 6)
     t.settle(t.naming)
     assert t.broken == "no line says which vhca_id the boot pages belong to"
+
+
+def _joined(*, taken: bool = False, released: int = 0) -> Counted:
+    """One function that lines counted under two names, until one of them shows that they are one."""
+    t = Counted()
+    t.give(func_id(0), 6)
+    t.give(vhca_id(5), 20, doubtful=True)
+    t.give(vhca_id(5), 4)
+    if taken:
+        t.take(vhca_id(5), 3, solicited=True)
+    if released:
+        t.release(vhca_id(5), released)
+    t.rename(func_id(0), vhca_id(5))
+    return t
+
+
+def test_counts_under_two_names_are_added_when_the_names_are_one() -> None:
+    (f,) = _joined().functions()
+    # when each name had the most is not known, so neither is the most of both
+    assert (f.identity, f.given, f.doubtful, f.held, f.returned, f.peak) == ("vhca:0x5", 30, 20, 10, 0, None)
+    (f,) = _joined(taken=True).functions()
+    assert (f.given, f.held, f.returned, f.released) == (30, None, None, 0)
+    (f,) = _joined(taken=True, released=1).functions()
+    assert (f.given, f.held, f.returned, f.released) == (30, 6, 3, 1)
+
+
+def test_a_name_that_had_no_pages_leaves_the_peak_of_the_other() -> None:
+    t = Counted()
+    t.give(func_id(0), 6)
+    t.give(vhca_id(5), 0)
+    t.rename(func_id(0), vhca_id(5))
+    assert [(f.given, f.peak) for f in t.functions()] == [(6, 6)]
+
+
+@pytest.mark.parametrize("unsure", [func_id(0), vhca_id(5)])
+def test_counts_that_are_not_sure_under_one_name_are_not_sure_of_the_function(unsure: Identity) -> None:
+    t = Counted()
+    for who in (func_id(0), vhca_id(5)):
+        t.give(who, 6)
+    t.release(unsure, 9)
+    t.take(vhca_id(5), 768, solicited=False)
+    t.rename(func_id(0), vhca_id(5))
+    assert (t.doubted, t.sweeping) == (True, True)
+    assert [f.given for f in t.functions()] == [None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.auditor.books import Book
+from fwpages.auditor.books import Book, Books
 from fwpages.auditor.findings import MAX_ALIKE, MAX_NAMED, Finding, Findings, account
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.prm.identity import func_id, vhca_id
@@ -97,6 +97,16 @@ def test_beyond_the_bound_of_a_name_other_functions_are_told_together() -> None:
     assert gathered.drop_inferred() == MAX_NAMED
     gathered.add(_fault(book=A, pages=1))
     assert [r.detail for r in gathered.rows()] == [""]
+
+
+def test_findings_under_two_names_of_one_function_are_counted_in_its_last_one() -> None:
+    books = Books()
+    old, new = books.of(func_id(0)), books.of(vhca_id(5))
+    gathered = _filled(*[_fault(book=book, pages=1) for book in (old, new) for _ in range(MAX_ALIKE + 2)])
+    books.rename(func_id(0), vhca_id(5))
+    rows = gathered.rows()
+    assert {r.function for r in rows} == {"vhca:0x5"}
+    assert rows[-1].detail == " (and 2 more like it, 2 pages) (and 2 more like it, 2 pages)"
 
 
 def test_a_finding_shows_the_name_that_its_function_has_at_last() -> None:

@@ -141,6 +141,35 @@ def test_a_device_that_refuses_a_wrong_name_is_right(what: str, status: Status) 
     ]
 
 
+@pytest.mark.parametrize("who", [0x31, 0x32])
+def test_a_release_all_after_a_mistaken_name_is_no_second_finding(who: int) -> None:
+    life = _opened(vhca=True)
+    life.event(0x32, 5)
+    life.give(0x32, pages(0x400, 5))
+    life.event(0x31, 7)
+    life.give(0x32, pages(0x500, 7))
+    life.event(who, 0, release_all=True)
+    # the pages are free on one side or the other; they are given again, and they come back
+    life.event(0x31, 7)
+    life.give(0x31, pages(0x600, 7))
+    life.event(0x31, -7)
+    life.take(0x31, pages(0x500, 7))
+    assert life.found == [("identity-mismatch", "host", "vhca:0x32", 7)]
+
+
+@pytest.mark.parametrize("first", [0x31, 0x32])
+def test_a_page_given_twice_may_come_back_from_both_functions(first: int) -> None:
+    life = _opened(vhca=True)
+    for who in (0x31, 0x32):
+        life.event(who, 2)
+        life.give(who, pages(0x500, 2))
+    for who in (first, 0x31 + 0x32 - first):
+        life.event(who, -2)
+        life.take(who, pages(0x500, 2))
+    assert life.names[:1] == ["given-twice"]
+    assert {blame for _, blame, _, _ in life.found} == {"host"}
+
+
 def test_after_a_mistake_neither_of_the_two_functions_is_followed() -> None:
     life = _opened(vhca=True)
     life.event(0x31, 7)

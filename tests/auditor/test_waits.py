@@ -6,8 +6,9 @@ import pytest
 
 from fwpages.auditor.waits import BOUNDS
 from fwpages.prm.identity import Supplier
+from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import Opcode
-from fwpages.readers.observations import Note
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, Note, Place
 from tests.auditor.fed import DEVICE, Fed
 from tests.auditor.lives import pages
 
@@ -61,6 +62,22 @@ def test_progress_is_not_waited_for_without_end() -> None:
         n += 1
     assert _look(life, step + 1) == ["wait-timeout"]
     assert life.found[0][3] == 100 - n
+
+
+@pytest.mark.parametrize("time", ["Nov 21 09:02:53", None])
+def test_an_input_without_seconds_shows_no_wait_that_was_too_long(time: str | None) -> None:
+    life = _gone()
+    life.see(Note(place=Place("input", 99, time), device=DEVICE, text="time has passed"))
+    assert life.names == []
+    disabled = Fed(Supplier(max_vfs=1))
+    disabled.plain(Opcode.ENABLE_HCA, function_id=1)
+    disabled.give(1, pages(0x100, 4))
+    sent = encode_command(Command(Opcode.DISABLE_HCA, fields={"function_id": 1}))
+    place = Place("input", 99, time)
+    disabled.see(CommandSubmitted(place=place, device=DEVICE, key=99, message=sent))
+    done = encode_answer(Answer(Opcode.DISABLE_HCA))
+    disabled.see(CommandCompleted(place=place, device=DEVICE, key=99, message=done))
+    assert _look(disabled, 10 * OVERALL) == []
 
 
 def test_functions_of_one_type_are_waited_for_together_and_told_of_one_by_one() -> None:

@@ -11,6 +11,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
+from fwpages.prm.opcodes import Opcode, Teardown
 from tests.auditor.lives import Life, pages
 from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
 
@@ -97,3 +98,12 @@ def test_an_input_that_cannot_be_used_silences_the_good_ones(
     assert invoke(["audit", *args, str(VHCA), str(bad)]) == 2
     out, err = capsys.readouterr()
     assert (out, f"{bad}: no such file" in err) == ("", True)
+
+
+def test_a_forced_close_that_leaves_pages_is_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Also in a trace without line numbers, where no line says that the pages were left on purpose."""
+    life = Life().opened()
+    life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
+    code, out = run(capsys, write_trace(tmp_path, life.lines))
+    assert code == 1
+    assert "forced: pages left" in out
