@@ -332,4 +332,4 @@ def test_where_ours_is_not_asked_is_said(answers: list[Answer]) -> None:
     for a in answers:
         for v in a.verdicts["fwpages"]:
             assert v.moot is (changed(v) == SWITCH)
-    assert "no session of ours opens" in text
+    assert "no session opens" in text
