@@ -1,4 +1,4 @@
-"""A session that the audit is fed with observation by observation, to look at it in the middle of it."""
+"""A session that is fed to the audit observation by observation, and can be inspected at any point."""
 
 from __future__ import annotations
 
@@ -193,5 +193,5 @@ class Fed(Life):
 
 
 def numbered(life: Life) -> list[dict[str, Any]]:
-    """The lines of a life as a trace that tells by numbers that none is missing."""
+    """The recorded lines as a trace whose line numbers show that none is missing."""
     return [{"n": n, **line} for n, line in enumerate([*life.lines, {"kind": "end"}])]

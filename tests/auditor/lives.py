@@ -1,4 +1,4 @@
-"""Short traces written line by line: a device's life with whatever went wrong in it."""
+"""Short traces written line by line: a session with whatever went wrong in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pages(first: int, n: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 
 class Life:
-    """A trace of version 1 being written; commands are answered OK unless told otherwise."""
+    """A trace of version 1 being written; commands are answered OK unless a status is given."""
 
     def __init__(self, supplier: Supplier | None = None, *, ecpf: bool = False) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ class Life:
     def link(self, what: str, detail: str = "", **rest: Any) -> None:
         self._put("link", what=what, detail=detail, **rest)
 
-    # -- a life
+    # -- a session
 
     def enable(self) -> Life:
         self.plain(Opcode.ENABLE_HCA, embedded_cpu_function=self.ec)

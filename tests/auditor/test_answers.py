@@ -79,7 +79,7 @@ def test_only_so_many_answered_commands_are_remembered(monkeypatch: pytest.Monke
     assert _settled(life) == ["answer-unasked", "late-answer", "late-answer"]
 
 
-def test_where_lines_are_missing_a_stray_answer_is_nobodys_fault() -> None:
+def test_where_lines_are_missing_a_stray_answer_is_no_finding() -> None:
     life = _fed(numbered=True)
     life.complete(999, OK)
     life.complete(life.id, OK)
@@ -100,7 +100,7 @@ def test_a_command_whose_slot_was_used_anew_was_answered_in_a_line_that_is_missi
     assert life.s.evidence.blind
 
 
-def test_a_trace_that_contradicts_itself_blames_nobody() -> None:
+def test_a_trace_that_contradicts_itself_blames_no_party() -> None:
     """Its numbers say that no line is missing, and yet an answer is: a line may have been changed."""
     life = _fed(numbered=True)
     life.take(0x31, pages(0x9000, 3))

@@ -164,14 +164,16 @@ def test_lines_that_are_lost_may_be_any_open_sessions() -> None:
     assert [s.totals.given for s in report.sessions] == [None, None]
 
 
-def test_before_the_first_session_nobody_has_lost_anything_that_counts() -> None:
+def test_a_loss_before_the_first_session_changes_no_account() -> None:
     assert _audited(_lost(harmless=False), _enable()).findings == []
     report = _audited(_lost(harmless=True))
     assert ([f.name for f in report.findings], report.sessions, report.clean) == (["log-lines-lost"], [], False)
 
 
 @pytest.mark.parametrize(("harmless", "found"), [(True, ["log-lines-lost"]), (False, [])])
-def test_after_a_close_only_the_inputs_own_end_is_told(harmless: bool, found: list[str], tmp_path: Path) -> None:
+def test_after_a_close_only_a_loss_at_the_inputs_end_is_reported(
+    harmless: bool, found: list[str], tmp_path: Path
+) -> None:
     engine = Audit(log=False)
     path = write_trace(tmp_path, Life().opened().closed().lines)
     source = open_source(path)
@@ -220,7 +222,7 @@ def test_pages_left_behind_are_not_given_again_until_a_fence(tmp_path: Path) -> 
     assert audit_trace(tmp_path, _then(_left(), (0x100, 10), (0x300, 20)).lines).sessions[1].clean
 
 
-def test_they_are_remembered_over_sessions_and_each_page_is_told_once(tmp_path: Path) -> None:
+def test_pages_left_are_remembered_over_sessions_and_each_is_reported_once(tmp_path: Path) -> None:
     life = _then(_then(_then(_left(), (0x900, 5)), (0x200, 4), (0x200, 4)), (0x202, 4))
     _, none, four, two = audit_trace(tmp_path, life.lines).sessions
     assert none.clean

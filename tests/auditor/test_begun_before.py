@@ -1,4 +1,4 @@
-"""Inputs that begin in the middle, or that two machines wrote: nobody is blamed for what was not seen."""
+"""Inputs that begin in the middle, or that two machines wrote: no party is blamed for what was not seen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_doubled_line_of_a_trace_without_numbers_is_passed_over(tmp_path: Path
 
 
 @pytest.mark.parametrize("lines", [dmesg(), without_dumps(dmesg())])
-def test_the_lines_of_two_hosts_are_told_apart_or_refused(lines: list[str], tmp_path: Path) -> None:
+def test_the_lines_of_two_hosts_are_separated_or_refused(lines: list[str], tmp_path: Path) -> None:
     here = [line for line in prefixed(lines, "syslog") if " kernel" in line]
     host = here[0].split(" kernel")[0].split()[-1]
     there = [line.replace(f" {host} kernel", " other kernel") for line in prefixed(later(lines, 0.0123), "syslog")]
@@ -74,7 +74,7 @@ def test_a_data_dump_that_lost_its_end_is_the_logs_fault(tmp_path: Path) -> None
         assert {f.blame for f in s.findings} <= {"log"}, (i, s.findings)
 
 
-def test_a_mode_that_both_sides_use_and_nobody_negotiated_is_one_finding(tmp_path: Path) -> None:
+def test_a_mode_that_both_sides_use_without_negotiation_is_one_finding(tmp_path: Path) -> None:
     lines = trace()
     n = next(i for i, x in enumerate(lines) if x.get("in", "").startswith("0109"))
     s = only(audit(write_trace(tmp_path, lines[:n] + lines[n + 1 :])))

@@ -56,14 +56,14 @@ def test_a_blind_session_counts_nothing() -> None:
     life = _opened()
     life.lose("5 lines are missing")
     s = life.over("next")
-    # nobody is blamed for what may have come back unseen
+    # no party is blamed for pages that may have come back unseen
     assert ({*_counts(s, OWN)}, {f.blame for f in s.findings}) == ({None}, {"log"})
     assert s.notes[0] == "no counts: 5 lines are missing"
     assert f"{OWN}: seen here: given 30, returned 0, released 0" in s.notes
 
 
 @pytest.mark.parametrize(("lost", "kept"), [(MAX_DAMAGE - 1, True), (MAX_DAMAGE, False)])
-def test_dumps_of_a_log_in_tatters_blame_nobody(lost: int, kept: bool) -> None:
+def test_dumps_of_a_log_with_many_losses_blame_no_party(lost: int, kept: bool) -> None:
     for log in (True, False):
         life = _opened(log=log)
         life.take(OWN_VHCA, pages(0x9000, 3))

@@ -170,7 +170,7 @@ def test_a_request_that_no_line_answers_leaves_its_function_unsure() -> None:
         "firmware wanted 4 pages taken back for function 0x3, and no line says what came of it"
     ]
     assert (_row(t, A).given, _row(t, B).given) == (5, None)
-    # of a function that has no line yet, nobody knows which it will be
+    # a function that has no line yet may be any
     t = Counted()
     t.give(A, 5)
     t.releasing.append(9)
@@ -238,7 +238,7 @@ def test_a_function_that_is_called_otherwise_stays_the_first_and_keeps_its_count
     assert t.broken == ""
 
 
-def test_boot_pages_that_nobody_can_name_break_the_count() -> None:
+def test_boot_pages_without_a_vhca_id_break_the_count() -> None:
     t = Counted(Mode.VHCA_ID)
     t.give(A, 6)
     t.settle(t.naming)

@@ -1,4 +1,4 @@
-"""Traces with lines missing, cut, doubled or changed: what is lost is said, and nobody is blamed for it."""
+"""Traces with lines missing, cut, doubled or changed: the loss is reported, and no party is blamed for it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_number_changed(kind: str, to: int, tmp_path: Path) -> None:
         assert _only_lost(audit_trace(tmp_path, [*lines[:i], other, *lines[i + 1 :]])), line
 
 
-def test_an_answer_that_nobody_asked_for(tmp_path: Path) -> None:
+def test_an_answer_to_no_command(tmp_path: Path) -> None:
     """Where lines are numbered and none is missing it is the device's; else a line may be missing."""
     life = lives.Life().opened()
     life.complete(900, Answer(Opcode.MANAGE_PAGES))
@@ -132,7 +132,7 @@ def test_an_answer_that_nobody_asked_for(tmp_path: Path) -> None:
 
 
 def test_one_removed_from_a_trace_without_numbers(tmp_path: Path) -> None:
-    """What is missing shows where half of a command is there: nobody gives up a command before its time."""
+    """What is missing shows where half of a command is there: no host gives up a command before its time."""
     lines = _unnumbered(_lines("vhca_id"))
     for i, line in enumerate(lines):
         if line["kind"] in ("submit", "complete") and i % 3 == 1:

@@ -1,4 +1,4 @@
-"""What a run says of a life with a fault, and what an audit of its trace says: the same, where the trace can tell."""
+"""A run with a fault and the audit of its trace report the same, where the trace shows it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MEMORY = _apart(
 _WAIT = "wait-timeout device"
 _GONE = _apart("the host takes a refused disabling for done while it closes, and waits", _WAIT, _WAIT)
 
-#: in every life: an offence is what the firmware wrote down for itself; the wire has the refusal, which is compared
+#: in every run: an offence is what the firmware wrote down for itself; the wire has the refusal, which is compared
 APART = {
     "map-fails": _MEMORY,
     "map-at-zero": _MEMORY,
@@ -59,7 +59,7 @@ def _said(s: SessionAccount, besides: frozenset[str]) -> tuple[str, set[str]]:
     return s.end, names - besides
 
 
-#: the opportunity at which a fault strikes, and the mode of that life
+#: the opportunity at which a fault is injected, and the mode of that run
 STRIKES: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (2, "func_id"), (4, "vhca_id"))
 
 

@@ -52,7 +52,7 @@ def test_no_finding_and_no_page_is_lost_to_the_bound(told: list[tuple[Cause, int
         assert all(r.detail == "d" for r in mine[:-1])
 
 
-def test_where_no_pages_are_told_none_are_summed() -> None:
+def test_findings_without_pages_have_no_sum_of_pages() -> None:
     rows = _filled(*[_lost()] * (MAX_ALIKE + 2)).rows()
     assert rows[-1].detail == " (and 2 more like it)"
 
@@ -69,7 +69,7 @@ def test_a_name_is_bounded_over_all_functions() -> None:
     assert many.rows()[MAX_NAMED - 1].detail.endswith("(and 3 more like it, 3 pages)")
 
 
-def test_it_tells_whether_there_is_one_about_a_function() -> None:
+def test_a_finding_can_be_asked_for_by_name_and_function() -> None:
     gathered = _filled(_fault(book=A))
     assert gathered.has(FindingName.RETURNED_TWICE)
     assert gathered.has(FindingName.RETURNED_TWICE, A.identity)
@@ -87,7 +87,7 @@ def test_what_was_inferred_can_be_forgotten_and_what_was_stated_or_lost_stays() 
     assert gathered.drop_inferred() == 0
 
 
-def test_beyond_the_bound_of_a_name_other_functions_are_told_together() -> None:
+def test_beyond_the_bound_of_a_name_other_functions_are_counted_together() -> None:
     listed = [_fault(book=BOOKS[n], pages=1) for n in range(MAX_NAMED)]
     gathered = _filled(*listed, *(_fault(book=BOOKS[n], pages=1) for n in (3, 3, 5000, 6000)))
     rows = gathered.rows()

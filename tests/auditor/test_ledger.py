@@ -77,7 +77,7 @@ def test_addresses_that_are_too_scattered_are_not_followed(monkeypatch: pytest.M
     assert (bad.bad.size, bad.index.size) == (2, 0)
 
 
-def test_owners_are_told_with_their_counts() -> None:
+def test_owners_are_named_with_their_counts() -> None:
     c = ObservedLedger()
     _held(c, func_id(0), pages(0x100, 37))
     _held(c, func_id(3), pages(0x200, 2))

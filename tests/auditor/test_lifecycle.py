@@ -121,7 +121,7 @@ def test_release_all_is_what_the_device_says_of_it_now(was_set: int, now: int) -
     )
     assert [f.detail for f in life.findings()] == details
     assert life.s.release_all_set is bool(now)
-    # it is told once
+    # it is reported once
     life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
     assert len(life.names) == (was_set != now)
 

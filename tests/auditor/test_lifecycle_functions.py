@@ -1,4 +1,4 @@
-"""Functions that the e-switch enables and disables: their types, their names, and what is another life of theirs."""
+"""Functions that the e-switch enables and disables: their types, their names, and their generations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
 def test_what_a_command_enables(
     opcode: Opcode, fields: dict[str, int], ecpf: bool, enabled: dict[str, str], answered: bool
 ) -> None:
-    """If nobody answered, the function may be there all the same; only a sub-function's type is certain."""
+    """If no answer came, the function may be there all the same; only a sub-function's type is certain."""
     life = Fed(ecpf=ecpf).booted()
     if answered:
         life.plain(opcode, **fields)
@@ -75,3 +75,12 @@ def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keep
     ]
     assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in life.findings()[0].detail
     assert (life.s.naming.type_of(vhca_id(0x31)), life.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")
+
+
+@pytest.mark.parametrize(("capable", "kind"), [(0, "unknown"), (1, "sf")])
+def test_there_are_no_sub_functions_without_their_capability(capable: int, kind: str) -> None:
+    life = Fed()
+    life.opened(vhca=False)
+    life.caps({"vhca_id": OWN_VHCA, "sf": capable, "sf_base_id": 0x80})
+    life.give(0x80, pages(0x900, 1))
+    assert [f.type for f in life.over().functions if f.identity == "func:0x80"] == [kind]

@@ -18,13 +18,13 @@ def _found(s: SessionAccount) -> list[tuple[str, str, str | None, int | None]]:
     return [(f.name, f.blame, f.function, f.pages) for f in s.findings]
 
 
-def test_pages_that_a_reload_left_are_told_by_lines_too(tmp_path: Path) -> None:
+def test_pages_that_a_reload_left_are_found_by_lines_too(tmp_path: Path) -> None:
     lines = without_dumps(dmesg())
     cut = next(i for i, line in enumerate(lines) if "npages -50" in line)
     first, second = audit_lines(tmp_path, lines[:cut] + later(lines, 100)).sessions
     assert (first.end, _found(first)) == ("reset", [("pages-left", "host", "vhca:0x5", 2595)])
     assert (second.end, second.clean) == ("closed", True)
-    # since a TAKE nobody knows how many they are, only how many at least
+    # since a TAKE their number is not known, only how many there are at least
     cut = next(i for i, line in enumerate(lines) if "page request for func 0x31, npages 64" in line)
     first, _ = audit_lines(tmp_path, lines[:cut] + later(lines, 100)).sessions
     assert _found(first) == [("pages-left", "host", "vhca:0x5", None)]
@@ -94,7 +94,7 @@ def test_a_function_that_was_asked_for_all_its_pages_has_left_none_for_certain(t
     assert _found(s) == [("device-error", "device", None, None), ("pages-left", "device", "func:0x0", 106)]
 
 
-# -- what is not told
+# -- facts that lines do not show
 
 
 @pytest.mark.parametrize("more", [(), ("mlx5_error_sw_reset:234:(pid 1): start",)])

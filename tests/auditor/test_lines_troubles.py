@@ -148,7 +148,7 @@ def test_the_ec_bit_of_the_boot_pages_tells_an_ecpf_and_its_host_pf_apart(tmp_pa
         ("func:0x0", "host_pf", 500, 500),
     ]
     assert s.clean
-    # a TAKE's line has no ec bit: from whom of the two the pages come is not told
+    # a TAKE's line has no ec bit: which of the two functions the pages come from is not known
     s = _audit(tmp_path, *told, asked, gave, "reclaim_pages:550:(pid 9): func 0x0, npages 50, outlen 416")
     assert [(f.given, f.returned, f.held) for f in s.functions] == [(106, None, None), (500, None, None)]
 
@@ -172,8 +172,8 @@ def test_a_line_that_goes_back_to_function_ids_is_the_drivers_fault(tmp_path: Pa
 # -- lines that contradict the dumps
 
 
-def test_dumps_that_are_missing_unseen_blame_nobody(tmp_path: Path) -> None:
-    """A release_all's line counts 54, the dumps 0, and 10 pages came back that nobody gave."""
+def test_dumps_that_are_missing_without_a_trace_blame_no_party(tmp_path: Path) -> None:
+    """A release_all's line counts 54, the dumps 0, and 10 pages came back that were never given."""
     for lines in (dmesg(), without_slots(dmesg())):
         asked = next(i for i, line in enumerate(lines) if "page request for func 0x31, npages 64" in line)
         gave = next(i for i, line in enumerate(lines) if "npages 64, ec_function 0" in line)

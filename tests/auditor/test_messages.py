@@ -15,7 +15,7 @@ OK = Answer(Opcode.MANAGE_PAGES)
 
 
 def _dumped(*, vhca: bool = True) -> Fed:
-    """A log whose dumps, and the lines that confirm them, have told the start."""
+    """A log whose dumps, and the lines that confirm them, have shown the start."""
     life = Fed(log=True)
     life.opened(vhca=vhca)
     own, mode = (OWN_VHCA, 1) if vhca else (0, 0)
@@ -110,14 +110,14 @@ def test_the_drivers_own_counter_is_compared_with_its_commands(words: list[str],
         "failed reclaiming pages: err -22",
     ],
 )
-def test_what_dumps_show_themselves_is_not_told_twice(line: str) -> None:
+def test_a_failure_that_dumps_show_is_not_reported_twice(line: str) -> None:
     life = _dumped()
     life.say(line)
     life.over()
     assert life.names == []
 
 
-def test_a_command_that_the_driver_stopped_waiting_for_is_told_once() -> None:
+def test_a_command_that_the_driver_stopped_waiting_for_is_reported_once() -> None:
     life = _dumped()
     life.submit(life.give_command(0x31, pages(0x500, 7)), slot=31)
     life.submit(Command(Opcode.QUERY_ADAPTER), slot=1)

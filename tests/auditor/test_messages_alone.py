@@ -38,7 +38,7 @@ def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could
         (-5, ("give-refused", "device", "func:0x3", 7), 0, 7),
     ],
 )
-def test_a_give_that_failed_is_told_by_its_error(
+def test_a_give_that_failed_is_named_by_its_error(
     err: int, found: tuple[str, str, str, int], doubtful: int, dropped: int
 ) -> None:
     life = _lines(f"func_id 0x3, npages 7, err {err}")
@@ -105,7 +105,7 @@ def test_a_take_that_failed_and_then_whose_pages_stay(err: int, name: str) -> No
         f"cmd[0]: {CMD} Async, recovered after timeout",
     ],
 )
-def test_what_a_driver_repeats_is_told_once(line: str) -> None:
+def test_a_line_that_a_driver_repeats_is_reported_once(line: str) -> None:
     life = _lines(line, line, line)
     assert len(life.names) == 1
 
@@ -132,7 +132,7 @@ def test_a_line_that_names_its_function_knows_better_than_the_request() -> None:
     assert life.found == [("give-refused", "device", "func:0x3/ec", 7)]
 
 
-def test_a_take_that_names_nobody_leaves_everybodys_count_open() -> None:
+def test_a_take_that_names_no_function_leaves_the_counts_of_all_unknown() -> None:
     life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
     assert [row.out for _, row in life.counted()] == [9, 9]
     life.say("npages 3, outlen 40")
@@ -185,7 +185,7 @@ def test_whether_the_driver_closed(lines: list[str], at_eof: bool, before_next: 
     assert ends == [at_eof, before_next]
 
 
-def test_what_a_driver_says_is_left_is_told_with_its_types() -> None:
+def test_pages_that_a_driver_says_are_left_are_reported_with_their_types() -> None:
     life = _lines(
         GIVEN,
         SWEPT,

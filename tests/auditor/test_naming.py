@@ -95,21 +95,20 @@ def test_a_supplier_tells_the_types_of_all_numbers(supplier: Supplier, number: i
         (vhca_id(0x80), "unknown", "unknown"),
     ],
 )
-def test_types_where_nobody_told_the_supplier(who: Identity, kind: str, enabled: str) -> None:
+def test_types_where_no_header_describes_the_supplier(who: Identity, kind: str, enabled: str) -> None:
     n = _naming()
-    n.sf, n.sf_base = True, 0x80
+    n.sf_base = 0x80
     assert n.type_of(who) == kind
     # a command that enabled it knows better than its number
     n.enable(who, FunctionType.VF)
     assert n.type_of(who) == enabled
 
 
-def test_there_are_no_sub_functions_without_their_capability() -> None:
+def test_sub_functions_begin_at_their_first_number() -> None:
     n = _naming()
-    n.sf_base = 0x80
     assert n.type_of(func_id(0x80)) == "unknown"
     for base, kind in ((0, "unknown"), (1, "sf"), (0x80, "sf"), (0x81, "unknown")):
-        n.sf, n.sf_base = True, base
+        n.sf_base = base
         assert n.type_of(func_id(0x80)) == kind
 
 
@@ -157,7 +156,7 @@ def test_a_vhca_id_is_one_functions_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_a_vport_that_is_gone_is_told_by_its_name_in_the_mode_that_holds(mode: Mode) -> None:
+def test_a_vport_that_is_gone_has_its_name_of_the_mode_that_holds(mode: Mode) -> None:
     for by_vhca in (False, True):
         n = _naming(mode)
         n.enable(func_id(3), FunctionType.VF)
@@ -169,7 +168,7 @@ def test_a_vport_that_is_gone_is_told_by_its_name_in_the_mode_that_holds(mode: M
         assert n.type_of(named) is FunctionType.UNKNOWN
 
 
-def test_a_vport_whose_vhca_id_nobody_told_goes_by_the_name_that_there_is() -> None:
+def test_a_vport_without_a_known_vhca_id_keeps_its_func_id_name() -> None:
     n = _naming(Mode.VHCA_ID)
     n.enable(func_id(3), FunctionType.VF)
     assert n.gone(func_id(3)) == func_id(3)
@@ -189,7 +188,7 @@ def test_only_an_ecpf_knows_that_what_it_enables_by_vhca_id_is_a_physical_functi
 
 
 @pytest.mark.parametrize("mode", [Mode.FUNC_ID, Mode.VHCA_ID])
-def test_what_is_gone_was_somebodys_name_and_is_nobodys_now(mode: Mode) -> None:
+def test_the_name_of_a_vport_that_is_gone_is_known_and_not_present(mode: Mode) -> None:
     n = _naming(mode, Supplier(max_vfs=8))
     vf, vhca = func_id(3), vhca_id(0x31)
     assert not n.knows(0x31)

@@ -58,7 +58,7 @@ def test_in_a_recorded_session(
     assert s.mode == "vhca_id"
 
 
-def test_page_requests_without_an_event_queue_are_told_once_and_followed(tmp_path: Path) -> None:
+def test_page_requests_without_an_event_queue_are_reported_once_and_followed(tmp_path: Path) -> None:
     lines = [x for x in trace() if not x.get("in", "").startswith("0301")]
     s = only(audit(write_trace(tmp_path, lines)))
     assert [(f.name, f.blame) for f in s.findings] == [("request-without-eq", "device")]

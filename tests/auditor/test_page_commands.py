@@ -1,4 +1,4 @@
-"""Page commands of a session where part of their bytes, or of the life before them, is not known.
+"""Page commands of a session where part of their bytes, or of what came before them, is not known.
 
 What is wrong with commands and answers that were seen whole is for ``test_findings*.py``.
 """
@@ -188,7 +188,7 @@ def test_pages_from_before_the_input_are_counted_apart() -> None:
     life.plain(Opcode.ENABLE_HCA, function_id=3)
     life.take(3, pages(0x600, 2))
     assert {str(book.identity): book.before for book in life.s.books if book.before} == {"func:0x31": 7, "func:0x3": 2}
-    # one that was enabled since may have had a life before, whose pages are still out
+    # one that was enabled since may have been enabled before, and its pages of then are still out
     assert life.found == []
 
 

@@ -54,7 +54,7 @@ def _said(*messages: str) -> Fed:
         ([_refused(2), "failed reclaiming pages: err -22"], ("take-refused", "device", None, None)),
         # Linux 3.11 does not tell the error where it says so first
         (["failed recliaming pages"], ("take-refused", "device", None, None)),
-        # what the driver was told late
+        # an answer that the driver got late
         (["Command completion arrived after timeout (entry idx = 31)."] * 3, ("late-answer", "device", None, None)),
     ],
 )
@@ -93,25 +93,25 @@ def test_the_same_trouble_again_is_another_finding(messages: list[str]) -> None:
         ("failed reclaiming pages: err -110", "reclaim_pages err (-110) func_id=0x3 ec_func=0x0"),
     ],
 )
-def test_a_reclaim_that_failed_is_told_once_and_then_whose_pages_stay(first: str, again: str) -> None:
+def test_a_reclaim_that_failed_is_reported_once_and_then_the_function_of_its_pages(first: str, again: str) -> None:
     life = _said(GAVE, first, again)
     whose = ("func:0x3", 9) if "func" in again else (None, None)
     assert life.found == [("take-unanswered", "device", None, None), ("pages-left", "device", *whose)]
     assert life.over().end == "closed"
 
 
-def test_a_line_that_only_repeats_the_error_is_the_first_word_where_nothing_told_of_it() -> None:
+def test_a_line_that_only_repeats_the_error_counts_where_no_line_came_before_it() -> None:
     assert _said("failed reclaiming pages (-22)").found == [("take-refused", "device", None, None)]
 
 
 def test_a_refusal_and_the_next_ones_story_are_not_mixed() -> None:
-    """A refused TAKE is told before the driver comes to speak of a GIVE."""
+    """A refused TAKE is reported before the driver prints a line about a GIVE."""
     life = _said(_refused(2), _refused(1), "func_id 0x3, npages 7, err -22")
     assert life.found == [("take-refused", "device", None, None), ("give-refused", "device", "func:0x3", 7)]
     assert [f.at["line"] for f in life.findings()] == [FIRST, FIRST + 2]
 
 
-def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_told_twice() -> None:
+def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_reported_twice() -> None:
     assert _said("failed to allocate page", "failed to allocate page", "give fail -12").names == ["alloc-failed"] * 2
     # and one give-up is not the next one's
     assert _said("failed to allocate page", "give fail -12", "give fail -12").names == ["alloc-failed"] * 2
@@ -136,7 +136,7 @@ def test_what_the_dumps_tell_the_lines_do_not(message: str) -> None:
 
 
 @pytest.mark.parametrize("message", [UNSENT, f"{CMD} canceled on out of queue timeout."])
-def test_a_command_that_was_not_sent_has_no_dump_and_is_told(message: str) -> None:
+def test_a_command_that_was_not_sent_has_no_dump_and_is_reported(message: str) -> None:
     life = _dumped(message)
     life.over()
     assert life.found == [("command-not-sent", "host", None, None)]

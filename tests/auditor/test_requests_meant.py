@@ -15,7 +15,7 @@ from fwpages.prm.status import Status
 from tests.auditor.fed import Fed
 from tests.auditor.lives import OWN_VHCA, pages
 
-#: whom firmware asks for, and the names that a host could take for it, with their ec bits
+#: the function that firmware asks for, and the names that a host could take for it, with their ec bits
 VHCA = (0x31, [(0, 0), (OWN_VHCA, 0), (0xFFFF, 0), (0x32, 0)])
 FUNC = (3, [(0, 0), (OWN_VHCA, 0), (0xFFFF, 0), (4, 0), (3, 1)])
 CASES = [(True, VHCA[0], *name) for name in VHCA[1]] + [(False, FUNC[0], *name) for name in FUNC[1]]
@@ -47,7 +47,7 @@ def test_a_give_in_another_name_is_one_finding_of_the_host(vhca: bool, who: int,
     life.event(who, 7)
     life.give(number, pages(0x500, 7), ec=ec)
     at = life.line - 1
-    # firmware knows for whom the pages were, and has no part in the mistake
+    # firmware knows which function the pages were for, and has no part in the mistake
     life.event(who, -7)
     life.take(who, pages(0x500, 7))
     named, wanted = _name(number, ec, vhca=vhca), _name(who, 0, vhca=vhca)
@@ -81,7 +81,7 @@ def test_a_take_in_another_name_is_one_too(vhca: bool, who: int, number: int, ec
 
 
 @MODES
-def test_a_device_that_gives_back_what_the_wrong_name_has_does_as_it_is_told(vhca: bool, who: int) -> None:
+def test_a_device_that_returns_the_pages_of_the_wrong_name_obeys(vhca: bool, who: int) -> None:
     life = _opened(vhca=vhca)
     own = OWN_VHCA if vhca else 0
     life.event(who, 7)

@@ -31,7 +31,7 @@ def _ask(life: Fed, *asked: tuple[int, int]) -> None:
 
 
 def test_boot_pages_that_are_given_under_the_name_that_they_get_are_those_that_were_asked_for() -> None:
-    """They were asked for under the other one; and where the device itself told a wrong name, the host is not bound."""
+    """They were asked for under the other one; and where the device itself used a wrong name, the host is not bound."""
     life = Fed(Supplier(max_vfs=8))
     life.enable()
     life.query(QueryPages.BOOT, 10)
@@ -58,7 +58,7 @@ def test_where_both_functions_have_asked_either_may_be_meant() -> None:
     assert life.out() == {}
 
 
-def test_where_two_others_have_asked_for_as_many_nobody_knows_which_was_meant() -> None:
+def test_where_two_functions_want_as_many_no_mistaken_name_is_reported() -> None:
     life = _opened()
     _ask(life, (0x31, 7), (0x32, 7))
     life.give(0x33, pages(0x500, 7))

@@ -75,7 +75,7 @@ def test_what_crosses_on_the_way_is_in_the_trace_as_the_host_took_it(
         assert {name: s["totals"][name] for name in counts} == counts
 
 
-def test_offences_of_one_kind_are_told_once_for_each_function() -> None:
+def test_offences_of_one_kind_are_reported_once_for_each_function() -> None:
     books = Books(1, Mode.VHCA_ID, "closed", (), 0, {}, (), (), 0, 0, 0)
 
     def offence(who: Identity | None, detail: str) -> Offence:

@@ -34,7 +34,7 @@ def _fed(*, vhca: bool = True, log: bool = False) -> Fed:
         ("09:02", 99.0, False),
     ],
 )
-def test_nobody_waits_for_a_command_beyond_its_time(
+def test_no_host_waits_for_a_command_beyond_its_time(
     sent: float | str | None, now: float | str | None, overdue: bool
 ) -> None:
     p = Pending(1, Place("t", 1, sent), Opcode.MANAGE_PAGES, ManagePages.TAKE, None)
@@ -132,7 +132,7 @@ def test_what_drivers_only_try_a_device_may_refuse(command: Command, status: int
     assert not life.s.refusing
 
 
-# -- nobody waits any longer
+# -- commands that the host has given up
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_command_that_is_given_up_is_named_by_what_it_was_to_do(command: Comma
     life = _fed()
     life.give_up(life.submit(command), by_link=by_link)
     assert life.found[-1][:2] == (name, "link" if by_link else "device")
-    # it is told once, whoever gives it up again
+    # it is reported once, whoever gives it up again
     told = len(life.found)
     life.give_up(life.id)
     assert len(life.found) == told
@@ -231,7 +231,7 @@ def test_the_first_reason_stands() -> None:
 # -- notes
 
 
-def test_notes_are_told_once_and_are_bounded() -> None:
+def test_notes_are_made_once_and_are_bounded() -> None:
     life = Fed()
     for n in range(MAX_NOTES + 9):
         life.s.note(f"note {n // 2}")

@@ -48,7 +48,7 @@ def test_every_page_that_comes_back_is_progress() -> None:
     assert _look(life, PROGRESS - 1) == []
     assert _look(life, 1) == ["wait-timeout"]
     assert life.found == [("wait-timeout", "device", "func:0x1", 7)]
-    # it is told once
+    # it is reported once
     assert _look(life, 10 * OVERALL) == ["wait-timeout"]
 
 
@@ -80,14 +80,14 @@ def test_an_input_without_seconds_shows_no_wait_that_was_too_long(time: str | No
     assert _look(disabled, 10 * OVERALL) == []
 
 
-def test_functions_of_one_type_are_waited_for_together_and_told_of_one_by_one() -> None:
+def test_functions_of_one_type_are_waited_for_together_and_reported_one_by_one() -> None:
     life = _gone(2, vfs=3)
     assert _look(life, PROGRESS) == ["wait-timeout"] * 3
     assert [(f.function, f.pages) for f in life.findings()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
     assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in life.findings())
 
 
-def test_while_one_function_of_the_type_is_enabled_nobody_waits() -> None:
+def test_while_one_function_of_the_type_is_enabled_no_wait_begins() -> None:
     life = Fed(Supplier(max_vfs=8))
     for vf in (1, 2):
         life.plain(Opcode.ENABLE_HCA, function_id=vf)
@@ -134,7 +134,7 @@ def test_where_lines_are_missing_the_pages_may_have_come_back_in_them() -> None:
 
 
 @pytest.mark.parametrize("gap", [0.0, PROGRESS / 2])
-def test_a_function_that_is_enabled_anew_keeps_its_pages_and_nobody_waits_for_them(gap: float) -> None:
+def test_a_function_that_is_enabled_anew_keeps_its_pages_and_ends_their_wait(gap: float) -> None:
     life = _gone()
     assert _look(life, gap) == []
     life.plain(Opcode.ENABLE_HCA, function_id=1)
@@ -158,8 +158,8 @@ def test_one_function_enabled_anew_does_not_hide_another_that_is_gone() -> None:
     assert {(who, n) for *_, who, n in life.found} == {("func:0x1", 1), ("func:0x9", 9)}
 
 
-def test_two_waits_for_the_very_same_pages_are_told_once() -> None:
-    """The last VF and the last SF are gone; whose the pages of a function of unknown type are, nobody knows."""
+def test_two_waits_for_the_very_same_pages_are_reported_once() -> None:
+    """The last VF and the last SF are gone; pages of a function of unknown type may be of either."""
     life = Fed(Supplier(max_vfs=8))
     life.opened(vhca=True)
     life.give(0x40, pages(0x900, 4))

@@ -31,7 +31,7 @@ class Evidence:
     """The input of one session. The first two never change; the others only ever grow.
 
     ``blind`` and ``ambiguous`` say why no function can be followed: lines are missing that any function may need, or
-    dumps cannot be told apart (the driver's one-line messages can still be counted then).
+    dumps cannot be separated (the driver's one-line messages can still be counted then).
     """
 
     #: a kernel log, else a trace
@@ -83,7 +83,7 @@ class Evidence:
 
     @property
     def follows_commands(self) -> bool:
-        """MANAGE_PAGES was seen, and its dumps can be told apart."""
+        """MANAGE_PAGES was seen, and its dumps can be separated."""
         return self.page_commands and not self.ambiguous
 
     @property

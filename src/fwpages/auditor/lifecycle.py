@@ -188,7 +188,7 @@ def _caps_read(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandC
     learn_own(s, caps["vhca_id"])
     if not c.op_mod & CAP_CURRENT:
         return
-    naming.sf, naming.sf_base, naming.mode_shown = bool(caps["sf"]), caps["sf_base_id"], True
+    naming.sf_base, naming.mode_shown = caps["sf_base_id"] if caps["sf"] else 0, True
     yield from _compare_release_all(s, p, v.place, now=bool(caps["release_all_pages"]))
     yield from _compare_mode(s, p, v.place, now=bool(caps["icm_mng_function_id_mode"]))
 

@@ -58,7 +58,7 @@ def enabled(s: AuditedSession) -> None:
 def doubt(s: AuditedSession, p: Pending) -> int | None:
     """A command was not answered: returns how many pages are now doubtful, None where it is about none."""
     if p.book is not None and p.book.unsure == CUT:
-        s.lose(p.book, f"{p}: no answer, and the dumps do not tell all of its pages")
+        s.lose(p.book, f"{p}: no answer, and the dumps do not show all of its pages")
     if p.offer is not None and p.doubted is None:
         s.ledger.doubt(p.offer)
         p.doubted = p.offer.index

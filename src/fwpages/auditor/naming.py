@@ -25,9 +25,9 @@ class Naming:
         self.boot: Identity | None = None
         #: a QUERY_PAGES for boot or init pages was answered: the first GIVE may still correct the name
         self.boot_open = False
+        #: the first number of a sub-function; 0 where there are none
         self.sf_base = 0
-        self.sf = False
-        #: vports that a command enabled, by the name that it used, with the type that it tells
+        #: vports that a command enabled, by the name that it used, with the type that it shows
         self.enabled: dict[Identity, FunctionType] = {}
         #: the same, and every vhca_id that was learned, whatever has become of the function
         self.met: set[Identity] = set()
@@ -87,14 +87,14 @@ class Naming:
         return self._type_without_limits(who)
 
     def _type_without_limits(self, who: Identity) -> FunctionType:
-        """The type of a FUNC_ID name where no trace's header tells how many functions of each type there are."""
+        """The type of a FUNC_ID name where no trace's header says how many functions of each type there are."""
         if who.number == 0:
             return FunctionType.HOST_PF if self.ecpf and not who.ec else FunctionType.SELF
         if who in self.enabled:
             return self.enabled[who]
         if who.ec:
             return FunctionType.EC_VF
-        if self.sf and 0 < self.sf_base <= who.number:
+        if 0 < self.sf_base <= who.number:
             return FunctionType.SF
         return FunctionType.UNKNOWN
 

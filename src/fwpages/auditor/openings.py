@@ -41,7 +41,7 @@ class Opening(Enum):
     HERE = "here"
     #: the next session begins with it
     NEXT = "next"
-    #: what follows will tell
+    #: what follows will show it
     PERHAPS = "perhaps"
 
 

@@ -1,4 +1,4 @@
-"""Commands that went wrong, as a kernel log's lines tell of them.
+"""Commands that went wrong, as the lines of a kernel log show them.
 
 Several lines are about one failure: the command code prints the status, the page code prints the function, the caller
 prints its own error. The first of them stays *open* until the next one completes it or shows that nothing more comes.
