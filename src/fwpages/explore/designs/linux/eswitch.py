@@ -152,7 +152,10 @@ def unloading(kernel: Kernel) -> list[Frame]:
     last to the first, and the wait), then ecpf.c:mlx5_ec_cleanup.
     """
     ecpf = kernel.config.supplier.ecpf
-    by = {k: [n for n, v in sorted(kernel.vports.items()) if v.info.type is k and (v.enabled or v.hca)] for k in _T}
+    by: dict[FunctionType, list[int]] = {kind: [] for kind in _T}
+    for n, vport in sorted(kernel.vports.items()):
+        if vport.enabled or vport.hca:
+            by[vport.info.type].append(n)
     frames: list[Frame] = []
     for n in by[_T.SF]:
         frames += [VportOff(n), HcaOff(n)]
@@ -164,9 +167,15 @@ def unloading(kernel: Kernel) -> list[Frame]:
     for n in (*by[_T.HOST_PF], *by[_T.UNKNOWN], *by[_T.SELF]):
         frames += [HcaOff(n), VportOff(n)]
     frames += map(HcaOff, reversed(by[_T.EC_VF if ecpf else _T.VF]))
-    cleaned = (_T.HOST_PF, _T.SPF, _T.VF) if kernel.choices.spf else (_T.HOST_PF, _T.VF)
-    frames += [WaitPages(str(kind)) for kind in (_T.EC_VF, *(cleaned if ecpf else (_T.VF,)))]
-    return frames
+    return [*frames, *_waits(kernel)]
+
+
+def _waits(kernel: Kernel) -> list[Frame]:
+    """mlx5_sriov_detach waits for the EC VFs, a PF also for its VFs; mlx5_ec_cleanup for the rest."""
+    kinds = [_T.EC_VF, _T.VF]
+    if kernel.config.supplier.ecpf:
+        kinds = [_T.EC_VF, _T.HOST_PF, _T.SPF, _T.VF] if kernel.choices.spf else [_T.EC_VF, _T.HOST_PF, _T.VF]
+    return [WaitPages(str(kind)) for kind in kinds]
 
 
 # -- one vport --------------------------------------------------------------------------------------------------------

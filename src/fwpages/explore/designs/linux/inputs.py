@@ -12,6 +12,7 @@ from fwpages.explore.designs.linux.findings import LinuxCause
 from fwpages.explore.designs.linux.page_commands import Work
 from fwpages.explore.designs.linux.recovery import FatalReport, Reload
 from fwpages.explore.designs.linux.startup import Load
+from fwpages.explore.designs.linux.state import Vport
 from fwpages.explore.designs.linux.threads import ForFence, ForMapping, Kernel, Reply
 from fwpages.explore.model.driver import Input, NotQueued, Run
 from fwpages.host import (
@@ -132,14 +133,7 @@ def _pending(kernel: Kernel) -> tuple[Operation, ...]:
 
 
 def _functions(kernel: Kernel, now: float, x: FunctionsChanged) -> None:
-    known = {v.vport: v for v in x.vports}
-    if len(known) != len(x.vports):
-        raise Misuse("functions changed: a vport number is there twice")
-    functions: dict[Identity, VportInfo] = {}
-    for v in x.vports:
-        who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
-        if functions.setdefault(who, v) is not v:
-            raise Misuse(f"functions changed: two vports are both function {who}")
+    known = _distinct(x.vports)
     busy = {o.vport for o in _pending(kernel)}
     busy |= {n for n, v in kernel.vports.items() if v.enabled or v.hca}
     gone = [n for n in sorted(kernel.vports) if n in busy and known.get(n) != kernel.vports[n].info]
@@ -147,6 +141,19 @@ def _functions(kernel: Kernel, now: float, x: FunctionsChanged) -> None:
         raise Misuse(f"functions changed: vport {gone[0]:#x} is enabled and would be gone, or another")
     kernel.now = now
     eswitch.changed(kernel, x.vports)
+
+
+def _distinct(vports: tuple[VportInfo, ...]) -> dict[int, VportInfo]:
+    """The vports by number; Misuse where two have one number or one function."""
+    known = {v.vport: v for v in vports}
+    if len(known) != len(vports):
+        raise Misuse("functions changed: a vport number is there twice")
+    functions: dict[Identity, VportInfo] = {}
+    for v in vports:
+        who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
+        if functions.setdefault(who, v) is not v:
+            raise Misuse(f"functions changed: two vports are both function {who}")
+    return known
 
 
 def _vport(kernel: Kernel, now: float, operation: Operation) -> None:
@@ -157,12 +164,17 @@ def _vport(kernel: Kernel, now: float, operation: Operation) -> None:
         raise Misuse(f"{operation}: there is no such vport")
     if vport.info.vhca_id is not None and not kernel.vhca_mode:
         raise Misuse(f"{operation}: FUNC_ID mode has no name for this function")
-    last = [o.kind for o in _pending(kernel) if o.vport == operation.vport]
-    enabled = last[-1] is OperationKind.ENABLE if last else vport.enabled or vport.hca
+    enabled = _will_be_enabled(kernel, operation.vport, vport)
     if enabled is (operation.kind is OperationKind.ENABLE):
         raise Misuse(f"{operation}: it is {'already ' if enabled else 'not '}enabled")
     kernel.now = now
     eswitch.ask(kernel, operation)
+
+
+def _will_be_enabled(kernel: Kernel, n: int | None, vport: Vport) -> bool:
+    """After the operations that have not ended."""
+    last = [o.kind for o in _pending(kernel) if o.vport == n]
+    return last[-1] is OperationKind.ENABLE if last else vport.enabled or vport.hca
 
 
 def _run(kernel: Kernel, now: float, x: Run) -> None:

@@ -12,7 +12,7 @@ import marshal
 from collections.abc import Callable
 from operator import attrgetter
 
-from fwpages.explore.designs.linux.threads import ForLock, ForPageSlot, Kernel, Part, Thread
+from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPageSlot, Kernel, Part, Thread
 from fwpages.host import CustodyError
 from fwpages.prm.message import Command
 
@@ -33,9 +33,7 @@ def check_kernel(kernel: Kernel) -> None:
 
 def kernel_key(k: Kernel) -> bytes:
     """Equal keys, equal futures."""
-    flights = [
-        (f.slot, f.thread, _command(f.command), None if f.late else _left(k, f.deadline)) for f in k.flights.values()
-    ]
+    flights = [_flight(k, flight) for flight in k.flights.values()]
     waiting = [n for n, t in k.running.items() if isinstance(t.wait, ForLock | ForPageSlot)]
     parts = (
         (k.wanted, k.vhca_mode, k.up, k.error, k.cmd_up, k.notifier, k.enabled, k.initialized, k.issi, k.uar, k.eqs),
@@ -50,15 +48,25 @@ def kernel_key(k: Kernel) -> bytes:
         (k.caps_tag, k.eswitch),
     )
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    digest.update(_memory(k))
+    return digest.digest()
+
+
+def _memory(kernel: Kernel) -> bytes:
+    """The page allocator's state."""
     memory = (
-        [tuple(k.pages[i]) for i in sorted(k.pages)],
-        [(key, sorted(k.roots[key])) for key in sorted(k.roots)],
-        sorted(k.mapped - k.pages.keys()),
-        k.free_list,
+        [tuple(kernel.pages[i]) for i in sorted(kernel.pages)],
+        [(key, sorted(kernel.roots[key])) for key in sorted(kernel.roots)],
+        sorted(kernel.mapped - kernel.pages.keys()),
+        kernel.free_list,
     )
     # version 2 has no references, so equal values have equal bytes
-    digest.update(marshal.dumps(memory, 2))
-    return digest.digest()
+    return marshal.dumps(memory, 2)
+
+
+def _flight(kernel: Kernel, flight: Flight) -> object:
+    left = None if flight.late else _left(kernel, flight.deadline)
+    return flight.slot, flight.thread, _command(flight.command), left
 
 
 def _thread(kernel: Kernel, thread: Thread) -> object:

@@ -5,7 +5,7 @@ three things only then, and not when the event came: the function's key, the mod
 
 give_pages collects blocks (``pages.alloc_4k``), maps a system page where none is free, and sends one GIVE however many
 pages it has. What follows depends on the error number alone. 0: firmware has the pages. -ENXIO, not delivered: the
-same, as cmd.c pretends that MANAGE_PAGES was carried out. Any other: the pages are freed, whatever firmware did;
+same, as cmd.c pretends that MANAGE_PAGES was carried out. All others: the pages are freed, whatever firmware did;
 and CANT_GIVE follows, except where firmware refused a GIVE that answered its own request.
 
 reclaim_pages sends one TAKE and frees each page that the answer names. Not delivered, it names pages from the

@@ -70,7 +70,7 @@ class Part:
 
 
 class Wait(Part):
-    """What a thread stands still at. A deadline is a field named ``deadline``."""
+    """A place at which a thread stands still, and what ends that. A deadline is a field named ``deadline``."""
 
     __slots__ = ()
     #: the result with which the thread goes on when the deadline has passed
