@@ -16,7 +16,7 @@ from fwpages.custody.accounts import Report
 from fwpages.host import WantedMode
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import ScenarioRun
 from fwpages.scenario.topology import device_profile
 from tests.auditor import lives

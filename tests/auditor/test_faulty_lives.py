@@ -12,7 +12,7 @@ from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import SessionAccount
 from fwpages.device import OffenceName, PlannedFault
 from fwpages.host import WantedMode
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.host_accounts import session_of
 from fwpages.scenario import ScenarioRun
 from fwpages.scenario.fault_syntax import FAULTS

@@ -12,7 +12,8 @@ import pytest
 
 from fwpages.device import ResetFunction as Flr
 from fwpages.device import Want
-from fwpages.explore.designs import MERGED, Linux
+from fwpages.explore.designs.linux.choices import MERGED
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.host import Answered, Close, DisableVport, EnableVport, FunctionsChanged, Open, PageRequest
 from fwpages.prm.event import PageRequestEvent

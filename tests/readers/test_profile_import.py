@@ -15,7 +15,7 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode, QueryPages
 from fwpages.readers.inputs import InputError
 from fwpages.readers.profile_import import profile_of
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import ScenarioRun as Played
 from fwpages.scenario import load
 from fwpages.scenario.topology import device_profile

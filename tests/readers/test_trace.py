@@ -25,7 +25,8 @@ from fwpages.readers.observations import (
     PagesRequested,
     TraceHeader,
 )
-from fwpages.readers.trace import TraceReader, TraceWriter
+from fwpages.readers.trace import TraceReader
+from fwpages.readers.trace_writer import TraceWriter
 from tests.auditor.lives import Life, pages
 from tests.auditor.logs import VHCA, accounts, audit_trace, only, trace, write
 

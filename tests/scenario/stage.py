@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import load
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile

@@ -16,7 +16,7 @@ from fwpages.link.queue.offences import WireOffence, WireOffenceName
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario.observer import MOST_OFFENCES, FunctionPages, Observer, ServedSession
 from tests.device.conftest import SF, SPF, VF, VF2, Driver
 

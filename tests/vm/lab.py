@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from fwpages.device import ResetFunction, Want
 from fwpages.link.vfio_user.server import Server
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import load
 from fwpages.scenario.observer import ServedSession
 from fwpages.scenario.served_runner import ServedRun

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fwpages.cli.files import read_input, written
 from fwpages.host import WantedMode
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.run import run_report, show_run
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
 from fwpages.scenario.fault_syntax import fault

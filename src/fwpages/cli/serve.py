@@ -14,7 +14,7 @@ import msgspec
 from fwpages.cli.files import read_input, written
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
 from fwpages.link.vfio_user.server import Server
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.serve import serve_report, served_lines
 from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.fault_syntax import fault

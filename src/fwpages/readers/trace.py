@@ -1,7 +1,6 @@
-"""The trace format: one JSON object a line, version 1 written and read, version 0 read.
+"""Traces are read: one JSON object a line, versions 0 and 1. ``TraceReader`` makes observations of the lines.
 
-``docs/reference/trace-format.md`` describes it. ``TraceWriter`` is a ``Tap`` of a link; ``TraceReader`` makes
-observations of the lines.
+``docs/reference/trace-format.md`` describes the format; ``trace_writer`` writes it.
 
 How it works. A reader has to tell a trace that is whole from one of which something is lost, as a command without its
 answer is the device's fault in the first and no fault in the second. In version 1 every line has a number, from the
@@ -15,17 +14,15 @@ counted and noted, so that a later program may add some.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from importlib.metadata import version
 from pathlib import PurePath
-from typing import TextIO, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from fwpages.custody.findings import Cause
-from fwpages.prm.event import PageRequestEvent, decode_page_request, encode_page_request
+from fwpages.prm.event import decode_page_request
 from fwpages.prm.identity import Supplier
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.readers.inputs import InputError, Source
 from fwpages.readers.observations import (
     CommandCompleted,
@@ -40,65 +37,13 @@ from fwpages.readers.observations import (
     Place,
     TraceHeader,
 )
-
-FORMAT = "fwpages-trace"
-VERSION = 1
+from fwpages.readers.trace_writer import FORMAT, VERSION
 
 #: broken lines that are reported one by one; the rest are counted
 MAX_BROKEN = 8
 
 
 Line: TypeAlias = dict[str, object]
-
-
-class TraceWriter:
-    """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one."""
-
-    def __init__(self, stream: TextIO, *, device: str, supplier: Supplier) -> None:
-        self._stream = stream
-        self._lines = 0
-        self._put(
-            kind="header",
-            format=FORMAT,
-            version=VERSION,
-            device=device,
-            fwpages=version("fwpages"),
-            supplier={
-                "ecpf": supplier.ecpf,
-                "max_vfs": supplier.max_vfs,
-                "max_ec_vfs": supplier.max_ec_vfs,
-            },
-        )
-
-    def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
-        """A command goes to the device; LayoutError where it cannot be encoded."""
-        data = encode_command(command).hex()
-        self._at(t, "submit", session, id=id, slot=slot, **{"in": data}, reply=command.reply_length)
-
-    def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None:  # noqa: A002
-        """Its answer, as the ``reply_length`` bytes set aside for it; as more where a device answers with more."""
-        data = encode_answer(answer)
-        self._at(t, "complete", session, id=id, out=data.ljust(reply_length, b"\0").hex())
-
-    def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None:
-        """A page request came in on event queue ``eqn``."""
-        self._at(t, "event", session, eqn=eqn, eqe=encode_page_request(event).hex())
-
-    def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """An event beside commands and page requests; ``what`` is a ``LinkEvent``, ``aborted`` or ``given-up``."""
-        more = {} if id is None else {"id": id}
-        self._at(t, "link", session, what=what, detail=detail, **more)
-
-    def end(self) -> None:
-        """The trace is whole: one without this line was cut."""
-        self._put(kind="end")
-
-    def _at(self, t: float, kind: str, session: int, **rest: object) -> None:
-        self._put(t=round(t, 6), kind=kind, session=session, **rest)
-
-    def _put(self, **line: object) -> None:
-        self._stream.write(msgspec.json.encode({"n": self._lines, **line}).decode() + "\n")
-        self._lines += 1
 
 
 #: kinds that do not come twice in the same microsecond; a second answer is the device's fault

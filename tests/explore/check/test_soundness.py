@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwpages.explore.check.soundness import compare, twice
-from fwpages.explore.designs import Linux
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.model.library import load, names
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World

@@ -16,7 +16,7 @@ from fwpages.explore.model.world import Reach, World
 from fwpages.host import Aborted, Answered, Fenced, HealthFatal, LinkLost, PageRequest, Reset, Send, Tick
 from fwpages.link.inprocess import LATENCY
 from fwpages.link.tap import Tap
-from fwpages.readers.trace import TraceWriter
+from fwpages.readers.trace_writer import TraceWriter
 
 #: the event queue before the device has named one; no request comes on it
 _NO_EQ = 0

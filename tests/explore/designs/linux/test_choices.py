@@ -8,7 +8,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from fwpages.explore.designs import DESIGN_WORDS, DESIGNS, MERGED, POSTED, Choices, Linux
+from fwpages.explore.designs import DESIGN_WORDS, DESIGNS
+from fwpages.explore.designs.linux.choices import MERGED, POSTED, Choices
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.host import Close, DisableVport, EnableVport, FunctionsChanged, Open, VportInfo
 from fwpages.prm.identity import Supplier, vhca_id

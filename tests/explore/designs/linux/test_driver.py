@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fwpages.device import Want
-from fwpages.explore.designs import MERGED, Linux
-from fwpages.explore.designs.linux.driver import COUNTED
+from fwpages.explore.designs.linux.choices import MERGED
+from fwpages.explore.designs.linux.driver import COUNTED, Linux
 from fwpages.explore.model.driver import DriverConfig, Run
 from fwpages.host import Answered, Close, EnableVport, Map, Mapped, Open, PageRequest, Send, Tick
 from fwpages.prm.event import decode_page_request

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fwpages.device import Reset, Want
-from fwpages.explore.designs import MERGED, POSTED, Linux
+from fwpages.explore.designs.linux.choices import MERGED, POSTED
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.model.driver import DriverConfig, Run
 from fwpages.host import Close, EnableVport, HealthFatal, LinkLost, Open
 from fwpages.prm.identity import Mode, Supplier, func_id, vhca_id

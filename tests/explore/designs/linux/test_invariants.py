@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fwpages.device import Want
-from fwpages.explore.designs import Linux
+from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.designs.linux.reclaim import Polled, WaitPages
 from fwpages.explore.designs.linux.state import FwPage, Vport
 from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPages, Frame, Thread
