@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
 from fwpages.prm.opcodes import Opcode, Teardown
 from tests.auditor.lives import Life, pages
-from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
+from tests.auditor.logs import DMESG, FUNC, VHCA, write_trace
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_a_finding_says_whose_fault_which_pages_and_what_would_help(
 
 
 def test_what_is_wrong_with_the_input_as_a_whole_is_1_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A log in which the kernel says that it kept complaints of the driver to itself, and no session."""
-    lines = ["mlx5_core 0000:01:00.0: enabling device", "mlx5_core: 7 callbacks suppressed"]
-    path = write(tmp_path, (f"[    1.00000{n}] {line}" for n, line in enumerate(lines)))
+    """A packed log that ends too early, and no session."""
+    path = tmp_path / "log.gz"
+    path.write_bytes(gzip.compress(b"[    1.000000] mlx5_core 0000:01:00.0: enabling device\n")[:-4])
     report = audit(path)
     assert report.findings
     assert not report.sessions

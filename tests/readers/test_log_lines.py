@@ -112,7 +112,6 @@ def test_a_notice_in_front_of_a_line_leaves_the_line_whole(stamp: str, mark: str
 
 LOST = {
     "printk: 34 messages suppressed": "34 messages suppressed",
-    "net_ratelimit: 34 callbacks suppressed": "34 callbacks suppressed",
     "** 200 printk messages dropped **": "200 printk messages dropped",
     "systemd-journald[300]: Missed 12 kernel messages": "Missed 12 kernel messages",
     "systemd-journald[300]: Forwarding to syslog missed 12 messages.": "Forwarding to syslog missed 12 messages",

@@ -24,9 +24,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from fwpages.custody.findings import Cause
 from fwpages.prm.opcodes import Opcode
 from fwpages.readers.doubles import LEEWAY, Doubles
+from fwpages.readers.driver_lines import driver_named, named_line
 from fwpages.readers.driver_messages import read_message
 from fwpages.readers.dump_lines import parse_dump_line
 from fwpages.readers.dumps import Dumps, caller_of
+from fwpages.readers.hosts import Hosts
 from fwpages.readers.inputs import EXPECTED, InputError, Source, looks_binary
 from fwpages.readers.log_lines import (
     bare,
@@ -51,23 +53,12 @@ from fwpages.readers.observations import (
     TakeFailed,
 )
 
-#: `mlx5_core 0000:03:00.0 ens1f0np0: give_pages:467:(pid 100): the message`, as dev_dbg, dev_warn and dev_info write it
-_NAMED = re.compile(
-    r"mlx5_core(?:\.\w+)? "
-    r"(?P<device>(?:[0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]|mlx5_core\.\w+\.\d+)"
-    r"(?: [^\s:]+)?(?: \(\w+\))?: (?P<rest>.*)"
-)
-#: the same from kernels that name the device themselves: `0000:03:00.0:give_pages:300:(pid 1): the message`
-_PCI = r"(?:[0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
-_BARE = re.compile(rf"(?P<device>{_PCI}):(?P<rest>\w+:\d+:\(pid \d+\): .*)")
-_ORIGIN = re.compile(rf"(?:{_PCI}:)?(?P<function>\w+):\d+:\(pid (?P<pid>\d+)\): ?")
 _DUMP = re.compile(
     r"(?:cmd\[(?P<slot>\d{1,4})\]: )?(?:(?P<edge>start|end) dump$|"
     r"dump command (?P<data>data )?.*?\((?P<opcode>0x[0-9a-fA-F]+)\) (?P<direction>INPUT|OUTPUT))"
 )
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
 
-_HOST = re.compile(r"\d\d:\d\d:\d\d\S* (?P<host>\S+) kernel(?:\[\d+\])?:")
 #: the process of a WARN: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
 #: times that a line is believed to have been repeated
@@ -86,8 +77,10 @@ class KernelLog:
         #: the last message and the number of its line
         self._last = (0, "")
         self._clock: float = 0
-        self._hosts: list[str] = []
+        self._hosts = Hosts(source.name)
         self._devices: set[str] = set()
+        #: drivers that the lines named before the first device
+        self._drivers: set[str] = set()
         self._counters = _UnnamedCounters()
 
     def read(self) -> Iterator[Observation]:
@@ -99,6 +92,7 @@ class KernelLog:
         yield from self._dumps.finish()
         yield from self._attribute(None)
         place = Place(source.name, source.lines)
+        self._refuse_other_drivers()
         if not self._devices:
             why = encoding or ("is no text" if binary else "says nothing of mlx5_core")
             raise InputError(f"{source.name} {why}{': ' + source.broken if source.broken else ''}; {EXPECTED}")
@@ -107,6 +101,12 @@ class KernelLog:
         if source.skipped:
             detail = f"{source.skipped} lines were too long to be read"
             yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
+
+    def _refuse_other_drivers(self) -> None:
+        """InputError for a log of other drivers alone: they do not print the messages that are read here."""
+        if self._drivers and not self._devices and "mlx5_core" not in self._drivers:
+            others = ", ".join(sorted(self._drivers))
+            raise InputError(f"{self._source.name} is a log of {others}, which is another driver; {EXPECTED}")
 
     def _batch(self, first: int, lines: Sequence[bytes]) -> Iterator[Observation]:
         """Lines one after the other; ``first`` is the number of the first."""
@@ -134,6 +134,8 @@ class KernelLog:
         """The same without its surroundings."""
         if (found := self._dump_line(number, line)) is not None:
             return found
+        if not self._devices and b"ml" in line and (driver := driver_named(line)) is not None:
+            self._drivers.add(driver)
         if b"mlx5" in line or b"(pid " in line or b"FW pages counter" in line:
             return self._message(number, line)
         if may_be_notice(line):
@@ -175,26 +177,24 @@ class KernelLog:
 
     def _double(self, number: int, text: str) -> Iterator[Observation]:
         """The first double of a log is noted."""
-        named = _device_in(text)
+        named = named_line(text)
         if named is not None and not self._doubles_noted:
             self._doubles_noted = True
             words = "lines are in this log twice, with the same microseconds: the second of them are passed over"
-            yield Note(place=Place(self._source.name, number), device=named["device"], text=words)
+            yield Note(place=Place(self._source.name, number), device=named.device, text=words)
 
     def _once(self, number: int, line: str) -> Iterator[Observation]:
         """A line of the driver's that is no double."""
-        m = _device_in(line)
-        if m is None:
+        named = named_line(line)
+        if named is None:
             yield from self._nameless(number, line)
             return
         yield from self._attribute(None)
-        device, prefix = m["device"], line[: m.start()]
+        prefix, device, function, pid, message = named
         self._devices.add(device)
         place = Place(self._source.name, number, clock(prefix))
-        yield from self._host(prefix, place)
-        origin = _ORIGIN.match(m["rest"])
-        message = (m["rest"][origin.end() :] if origin else m["rest"]).rstrip()
-        function, pid = (origin["function"], origin["pid"]) if origin else (None, None)
+        if (hosts := self._hosts.follows(prefix)) is not None:
+            yield MachineRestart(place=place, detail="lines of the host {} follow those of {}".format(*hosts))
         if function == "dump_command" or "dump" in message:
             yield from self._headline(place, device, message, line)
         else:
@@ -213,24 +213,6 @@ class KernelLog:
             begins = isinstance(found, FirmwareVersion) or (isinstance(found, StartupPagesRequested) and found.boot)
             yield from self._time(place, begins=begins)
         yield found
-
-    def _host(self, prefix: str, place: Place) -> Iterator[Observation]:
-        """Syslog puts the host's name in front; InputError where the lines of two are mixed.
-
-        While it starts, a machine has no name yet.
-        """
-        m = _HOST.search(prefix)
-        if m is None or m["host"] == (self._hosts[-1] if self._hosts else "") or m["host"].startswith("localhost"):
-            return
-        host = m["host"]
-        if host in self._hosts:
-            name, a, b = self._source.name, self._hosts[-1], host
-            raise InputError(
-                f"{name} has lines of the hosts {a} and {b} mixed: audit each by itself (grep ' {a} kernel')"
-            )
-        self._hosts.append(host)
-        if len(self._hosts) > 1:
-            yield MachineRestart(place=place, detail=f"lines of the host {host} follow those of {self._hosts[-2]}")
 
     def _time(self, place: Place, *, begins: bool) -> Iterator[Observation]:
         """Where a load begins at an earlier time than the line before, the machine was restarted in between."""
@@ -295,10 +277,7 @@ class KernelLog:
                 yield from self._once(number, text)
             self._last = (number, text)
         elif (detail := lost_lines(line)) is not None:
-            # the limit on callbacks is on the driver's warnings; dumps and debug lines have none
-            harmless = "callbacks suppressed" in line
-            if not harmless or "mlx5" in line:
-                yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail, harmless=harmless)
+            yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
 
 
 class _UnnamedCounters:
@@ -321,15 +300,6 @@ class _UnnamedCounters:
         """The device of a WARN in this process; the driver's name where nothing tells it."""
         only = next(iter(devices)) if len(devices) == 1 else None
         return self._by_process.get(pid or "") or self._last or only or "mlx5_core"
-
-
-def _device_in(line: str) -> re.Match[str] | None:
-    """The part of a line that names a device, and its message.
-
-    Dynamic debug may put `mlx5_core:function:` in front: the last name in the line is the device's.
-    """
-    named = list(_NAMED.finditer(line))
-    return named[-1] if named else _BARE.search(line)
 
 
 def _encoding(sample: bytes) -> str:

@@ -10,9 +10,10 @@ _COLOUR = re.compile(rb"(?:\x1b|#033)\[[0-9;]*[mK]")
 #: kernels before 4.13 report lost lines within the line that comes next
 _DROPPED = re.compile(rb"\*\* ?(\d+ printk messages dropped) ?\*\* ?")
 
-#: notices that lines of the kernel may be missing. imuxsock and journald's limit on services never lose these
+#: notices that lines of the kernel may be missing. imuxsock and journald's limit on services never lose these, and
+#: "callbacks suppressed" hides repetitions of one warning: dumps and the lines about pages have no such limit
 _LOST = re.compile(
-    r"(\d+) (?:callbacks|messages) suppressed|(\d+) (?:printk )?messages (?:dropped|lost)"
+    r"(\d+) messages suppressed|(\d+) (?:printk )?messages (?:dropped|lost)"
     r"|[Mm]issed (\d+) kernel messages|[Ff]orwarding to syslog missed (\d+) messages"
     r"|/dev/kmsg buffer overrun, some messages lost"
     r"|[Ss]uppressed (\d+) messages(?! from (?!/?$|kernel))"
