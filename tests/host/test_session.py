@@ -6,9 +6,9 @@ from dataclasses import fields
 import pytest
 
 from fwpages.host import Bounds, Close, Open, Phase
-from fwpages.host.io import End, Operation, OperationKind
-from fwpages.host.session import Program, Progress, Session, Wait
-from fwpages.prm.identity import FunctionType, func_id
+from fwpages.host.io import End
+from fwpages.host.session import Program, Progress, Session
+from fwpages.prm.identity import func_id
 from fwpages.prm.opcodes import Teardown
 from tests.host.fake import VF0, Fake, silent
 
@@ -65,12 +65,6 @@ def test_page_requests_can_come_while_their_queue_exists() -> None:
 def test_an_operation_is_called_by_its_subject() -> None:
     assert str(Progress(Program.ENABLE, 0x2000, 1).operation) == "enable vport 0x2000"
     assert str(Progress(Program.FAST_CLOSE, 2).operation) == "close"
-
-
-def test_a_wait_is_over_at_the_earlier_of_its_deadlines() -> None:
-    kinds = frozenset({FunctionType.VF})
-    assert Wait(Operation(OperationKind.WAIT), kinds, 1, progress=5.0, overall=9.0).deadline == 5.0
-    assert Wait(Operation(OperationKind.WAIT), kinds, 1, progress=5.0, overall=4.0).deadline == 4.0
 
 
 def test_a_session_begins_in_func_id_mode_and_knows_nothing() -> None:

@@ -10,7 +10,7 @@ from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 from tests.host.fake import OWN, VHCA, Fake, name_of, ok, refusing, silent
 
-#: PROTOCOL.md, "Life of a session", with the capabilities read back after they are set
+#: docs/guide/protocol.md, "A session", with the capabilities read back after they are set
 SEQUENCE = [
     "ENABLE_HCA",
     "QUERY_ISSI",

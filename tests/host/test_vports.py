@@ -407,7 +407,7 @@ def test_of_two_functions_that_are_gone_the_one_that_stays_away_is_waited_for() 
     disable(f, VF1)
     f.feed(EnableVport(1))
     f.run()
-    assert [w.left for w in f.host.session.waits] == [10]
+    assert [w.patience.left for w in f.host.session.waits] == [10]
     f.request(0x32, -10)
     f.run()
     assert ("disable vport 0x2", True) in f.done
@@ -426,7 +426,7 @@ def test_pages_that_come_too_late_for_a_function_are_waited_for_in_either_mode(m
     f.run()
     f.request(number, -10)
     f.run()
-    assert [w.left for w in f.host.session.waits] == [4]
+    assert [w.patience.left for w in f.host.session.waits] == [4]
     f.request(number, -4)
     f.run()
     assert f.done[-1] == ("disable vport 0x1", True)

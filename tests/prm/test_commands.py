@@ -1,4 +1,4 @@
-"""Bit positions are written here as PROTOCOL.md gives them, packed by hand, not taken from the tables under test."""
+"""Bit positions are those of the structs in mlx5_ifc.h, packed by hand, not taken from the tables under test."""
 
 from __future__ import annotations
 

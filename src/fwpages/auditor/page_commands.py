@@ -25,6 +25,7 @@ from fwpages.auditor.identities import check_name, in_words, learn_own, switch_t
 from fwpages.auditor.ledger import Offer
 from fwpages.auditor.session import AuditedSession, Counted, Pending
 from fwpages.custody.findings import Blame, Cause, FindingName, refused
+from fwpages.custody.judgements import count_fits, wrong_pages
 from fwpages.custody.ledger import Returned
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
@@ -327,7 +328,7 @@ def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comman
     if not v.holes:
         # room that was set aside for the answer and not written is zero, and 0 is no page
         pas = pas[: int(np.flatnonzero(pas[:n]).max(initial=-1)) + 1]
-    if n > p.asked or (n > pas.size and not v.holes):
+    if not count_fits(n, p.asked, n if v.holes else pas.size):
         detail = f"{p} of {many(p.asked)} answered with a count of {n} and {addresses(pas.size)}"
         yield Finding(Cause.COUNT_OVER_ASKED, v.place, book, n, detail)
     wanted = min(n, p.asked)
@@ -354,20 +355,18 @@ def _take_contested(s: AuditedSession, returned: Returned) -> tuple[Returned, in
 
 def _judge_return(s: AuditedSession, p: Pending, book: Book, returned: Returned, place: Place) -> Found:
     """Pages that firmware named and cannot have had to return."""
-    if returned.foreign.size:
-        words = "of another function"
-        yield from _wrong_return(s, p, book, Cause.RETURNED_FOREIGN, words, returned.foreign, place)
-    # a release_all has freed what a pending TAKE names: firmware says the same thing twice
-    if returned.twice.size and not p.crossed:
-        words = "that it does not have (they came back before, stand there twice, or their GIVE was refused)"
-        yield from _wrong_return(s, p, book, Cause.RETURNED_TWICE, words, returned.twice, place)
-    if returned.unknown.size:
-        yield from _wrong_return(s, p, book, Cause.RETURNED_NEVER_GIVEN, "never given", returned.unknown, place)
+    for cause, pages in wrong_pages(returned, crossed=p.crossed):
+        yield from _wrong_return(s, p, book, cause, pages, place)
 
 
-def _wrong_return(
-    s: AuditedSession, p: Pending, book: Book, cause: Cause, words: str, pages: Addresses, place: Place
-) -> Found:
+_WRONG = {
+    Cause.RETURNED_FOREIGN: "of another function",
+    Cause.RETURNED_TWICE: "that it does not have (they came back before, stand there twice, or their GIVE was refused)",
+    Cause.RETURNED_NEVER_GIVEN: "never given",
+}
+
+
+def _wrong_return(s: AuditedSession, p: Pending, book: Book, cause: Cause, pages: Addresses, place: Place) -> Found:
     n = int(pages.size)
     if s.evidence.lossy:
         s.counts[Counted.UNJUDGED] += n
@@ -377,7 +376,7 @@ def _wrong_return(
         book.fresh = False
     else:
         owners = f", given to {s.ledger.owners_of(pages)}" if cause is Cause.RETURNED_FOREIGN else ""
-        detail = f"{p} named {many(n)} {words}, the first {int(pages[0]):#x}{owners}"
+        detail = f"{p} named {many(n)} {_WRONG[cause]}, the first {int(pages[0]):#x}{owners}"
         yield Finding(cause, place, book, n, detail)
 
 

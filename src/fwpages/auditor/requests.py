@@ -18,6 +18,7 @@ from fwpages.auditor.identities import doubtful_name
 from fwpages.auditor.session import AuditedSession, Close, Pending
 from fwpages.auditor.waits import BOUNDS
 from fwpages.custody.findings import Cause, FindingName
+from fwpages.custody.judgements import more_than_lent, not_returned, wrong_release
 from fwpages.pages.words import many
 from fwpages.prm.event import EventType, PageRequestEvent
 from fwpages.prm.identity import Mode, func_id, vhca_id
@@ -99,7 +100,7 @@ def _by_number(s: AuditedSession, number: int) -> Book | None:
 
 
 def _asked(s: AuditedSession, book: Book, pages: int, place: Place) -> Found:
-    if pages > BOUNDS.memory:
+    if more_than_lent(pages, BOUNDS):
         book.absurd = True
         detail = f"firmware asks for {many(pages)}, more than the {BOUNDS.memory} that are lent in all"
         yield Finding(Cause.ABSURD_REQUEST, place, book, pages, detail)
@@ -148,9 +149,10 @@ def served(s: AuditedSession, p: Pending, book: Book, named: int, good: int, pla
     owed = book.owed
     if not owed or p.asked > owed[0]:
         return
-    if named < p.asked and not p.crossed and not s.evidence.lossy:
+    missing = not_returned(p.asked, named, crossed=p.crossed)
+    if missing and not s.evidence.lossy:
         detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
-        yield Finding(Cause.TAKE_SHORT, place, book, p.asked - named, detail)
+        yield Finding(Cause.TAKE_SHORT, place, book, missing, detail)
     if good != p.asked:
         book.muddled = True
     owed[0] = owed[0] - p.asked if good == p.asked else 0
@@ -178,14 +180,11 @@ def closing(s: AuditedSession) -> None:
 
 def _may_release(s: AuditedSession, book: Book, place: Place) -> Finds[bool]:
     """True where release_all was negotiated, and is not about the function that is open."""
-    own = book.identity == s.naming.own
-    if not own and s.release_all_set is not False:
-        return True
-    if not s.evidence.lossy:
-        cause = Cause.RELEASE_ALL_OWN if own else Cause.RELEASE_ALL_NOT_NEGOTIATED
-        detail = f"release_all for {book.identity}" + ("" if own else ", which SET_HCA_CAP did not set")
-        yield Finding(cause, place, book, s.out_of(book), detail)
-    return False
+    wrong = wrong_release(own=book.identity == s.naming.own, negotiated=s.release_all_set is not False)
+    if wrong is not None and not s.evidence.lossy:
+        unset = "" if wrong is Cause.RELEASE_ALL_OWN else ", which SET_HCA_CAP did not set"
+        yield Finding(wrong, place, book, s.out_of(book), f"release_all for {book.identity}{unset}")
+    return wrong is None
 
 
 def release(s: AuditedSession, book: Book) -> int:
@@ -207,7 +206,7 @@ def release(s: AuditedSession, book: Book) -> int:
 
 def queried(s: AuditedSession, p: Pending, book: Book, pages: int, place: Place) -> Found:
     """QUERY_PAGES of the start-up was answered: so many pages are wanted for this function."""
-    if pages > BOUNDS.memory:
+    if more_than_lent(pages, BOUNDS):
         detail = f"{p} wants {many(pages)}, {BOUNDS.memory} are lent in all"
         yield Finding(Cause.ABSURD_STARTUP, place, book, pages, detail)
     elif pages < 0:

@@ -25,6 +25,7 @@ from fwpages.auditor.naming import Naming
 from fwpages.auditor.openings import Phase
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
+from fwpages.custody.judgements import Patience
 from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Supplier
@@ -159,12 +160,10 @@ class DriverLines:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait for the pages of functions of one type: how many are left, and when that has been so for too long."""
+    """A wait for the pages of functions of one type."""
 
     kind: FunctionType
-    left: int
-    progress: float
-    overall: float
+    patience: Patience
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import AuditedSession, Wait
 from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Cause
+from fwpages.custody.judgements import patience
 from fwpages.custody.records import Record
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity
@@ -25,8 +26,7 @@ _ROUNDED = 1e-5
 def begin(s: AuditedSession, kind: FunctionType, place: Place) -> None:
     """The last function of a type is gone."""
     if isinstance(place.time, (int, float)) and not s.evidence.log:
-        t = place.time
-        s.waits.append(Wait(kind, _left(s, kind), t + BOUNDS.wait_progress, t + BOUNDS.wait_overall))
+        s.waits.append(Wait(kind, patience(_left(s, kind), place.time, BOUNDS)))
 
 
 def _left(s: AuditedSession, kind: FunctionType) -> int:
@@ -44,20 +44,14 @@ def look(s: AuditedSession, place: Place) -> Found:
         return
     now = float(place.time)
     open_ = [(w, left) for w in s.waits if (left := _left(s, w.kind))]
-    s.waits = [_goes_on(w, left, now) for w, left in open_ if not _too_long(w, left, now)]
-    over = [w.kind for w, left in open_ if _too_long(w, left, now)]
+    over = [w.kind for w, left in open_ if w.patience.exhausted(left, now + _ROUNDED)]
+    s.waits = [
+        replace(w, patience=w.patience.looked_at(left, now, BOUNDS))
+        for w, left in open_
+        if not w.patience.exhausted(left, now + _ROUNDED)
+    ]
     if over and not s.evidence.lossy:
         yield from _give_up(s, over, place)
-
-
-def _too_long(w: Wait, left: int, now: float) -> bool:
-    """Its time is up, and no page has come back at the last moment."""
-    return left >= w.left and now >= min(w.progress, w.overall) - _ROUNDED
-
-
-def _goes_on(w: Wait, left: int, now: float) -> Wait:
-    """The wait with so many pages left: each page that comes back gives it more time."""
-    return replace(w, left=left, progress=now + BOUNDS.wait_progress if left < w.left else w.progress)
 
 
 def _give_up(s: AuditedSession, kinds: list[FunctionType], place: Place) -> Found:

@@ -68,7 +68,7 @@ class Host(HostState):
         """When to feed a Tick if nothing comes; None when nothing is waited for."""
         s = self.session
         times = [f.deadline for f in self.flights.values() if not f.overdue]
-        times += [w.deadline for w in s.waits]
+        times += [w.patience.deadline for w in s.waits]
         if s.fence is not None:
             times.append(s.fence)
         if s.reclaim is not None and self.path.idle:

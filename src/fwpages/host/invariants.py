@@ -101,7 +101,7 @@ def _session(h: HostState, s: Session) -> object:
         p and (p.program, p.subject, p.index, p.entered, p.flight is not None),
         s.queue,
         sorted(s.vports.items()),
-        [(w.operation, sorted(w.types), w.left, left(w.progress), left(w.overall)) for w in s.waits],
+        [(w.operation, sorted(w.types), w.patience.left, *map(left, w.patience.limits)) for w in s.waits],
         r and (r.identity, left(r.progress), left(r.next_try)),
         (left(s.reclaim_until), sorted(s.stubborn), sorted(s.closing_types), s.failure, left(s.fence), s.end),
     )

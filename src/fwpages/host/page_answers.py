@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fwpages.custody.findings import Cause, unanswered
+from fwpages.custody.judgements import count_fits, not_returned, wrong_pages
 from fwpages.host.page_queue import Origin, PageOp, pop, served
 from fwpages.host.session import Flight
 from fwpages.host.state import HostState
@@ -98,11 +99,12 @@ def _took(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
         reclaimed(h, op.identity, good, refused=not answer.ok)
         return
     named = answer["output_num_entries"] if answer.ok else op.asked
-    if named < op.asked and not op.crossed:
+    missing = not_returned(op.asked, named, crossed=op.crossed)
+    if missing:
         h.find(
             Cause.TAKE_SHORT,
             op.identity,
-            op.asked - named,
+            missing,
             f"firmware wanted pages taken back, and returned {named} upon a TAKE of {many(op.asked)}",
         )
     if good == op.asked:
@@ -112,10 +114,17 @@ def _took(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
         pop(h.path, op.identity)
 
 
+_WRONG = {
+    Cause.RETURNED_FOREIGN: "of another function",
+    Cause.RETURNED_TWICE: "returned before",
+    Cause.RETURNED_NEVER_GIVEN: "never given",
+}
+
+
 def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
     """Take back what the answer names and is ours to take; returns how many pages came back."""
     count = answer["output_num_entries"]
-    if count > min(op.asked, answer.pas.size):
+    if not count_fits(count, op.asked, answer.pas.size):
         h.find(
             Cause.COUNT_OVER_ASKED,
             op.identity,
@@ -126,20 +135,9 @@ def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
     addresses = answer.pas[:count]
     returned = h.ledger.check_return(op.identity, addresses)
     if returned.refused:
-        reasons = (
-            (Cause.RETURNED_FOREIGN, "of another function", returned.foreign),
-            (Cause.RETURNED_TWICE, "returned before", returned.twice),
-            (Cause.RETURNED_NEVER_GIVEN, "never given", returned.unknown),
-        )
-        for cause, words, pages in reasons:
-            # a release_all has freed what a pending TAKE names: firmware reports the same pages twice
-            if pages.size and not (cause is Cause.RETURNED_TWICE and op.crossed):
-                h.find(
-                    cause,
-                    op.identity,
-                    pages.size,
-                    f"TAKE named {many(pages.size)} {words}, the first {int(pages[0]):#x}; refused, the rest counts",
-                )
+        for cause, pages in wrong_pages(returned, crossed=op.crossed):
+            detail = f"TAKE named {many(pages.size)} {_WRONG[cause]}, the first {int(pages[0]):#x}"
+            h.find(cause, op.identity, pages.size, f"{detail}; refused, the rest counts")
     h.pool.put(h.ledger.take(returned))
     return int(returned.good.size)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fwpages.custody.findings import Cause
+from fwpages.custody.judgements import more_than_lent, wrong_release
 from fwpages.host.page_queue import NO_BLOCKS, Origin, PageOp, Request, pop
 from fwpages.host.session import Phase
 from fwpages.host.state import HostState
@@ -42,7 +43,7 @@ def page_request(h: HostState, event: PageRequestEvent) -> None:
     who = event.function(s.mode)
     if event.release_all:
         release_all(h, who)
-    elif event.num_pages > h.config.bounds.memory:
+    elif more_than_lent(event.num_pages, h.config.bounds):
         h.find(
             Cause.ABSURD_REQUEST,
             who,
@@ -94,15 +95,14 @@ def enqueue(h: HostState, who: Identity, pages: int, origin: Origin) -> None:
 def release_all(h: HostState, who: Identity) -> None:
     """Firmware released every page of ``who``: no command follows."""
     s = h.session
-    if not s.release_all or who == s.own:
-        h.find(
-            Cause.RELEASE_ALL_OWN if s.release_all else Cause.RELEASE_ALL_NOT_NEGOTIATED,
-            who,
-            h.records.outstanding(who),
+    wrong = wrong_release(own=who == s.own, negotiated=s.release_all)
+    if wrong is not None:
+        why = (
             "release_all for the supplier's own function, which is open"
-            if s.release_all
-            else "release_all although the capability release_all_pages was not set",
+            if wrong is Cause.RELEASE_ALL_OWN
+            else "release_all although the capability release_all_pages was not set"
         )
+        h.find(wrong, who, h.records.outstanding(who), why)
         return
     op, unsure = h.path.op, NO_BLOCKS
     if op is not None and op.identity == who:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from fwpages.custody.findings import Finding
+from fwpages.custody.judgements import Patience
 from fwpages.host.io import CLOSE, OPEN, End, Operation, OperationKind, WantedMode
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import FunctionType, Identity, Mode
@@ -78,21 +79,11 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Waiting until no page of disabled functions of these types is out, with two deadlines.
-
-    ``progress`` is moved on whenever pages come back, ``overall`` never is.
-    """
+    """Waiting until no page of disabled functions of these types is out."""
 
     operation: Operation
     types: frozenset[FunctionType]
-    left: int
-    progress: float
-    overall: float
-
-    @property
-    def deadline(self) -> float:
-        """When it is given up unless pages come back."""
-        return min(self.progress, self.overall)
+    patience: Patience
 
 
 @dataclass(frozen=True, slots=True)

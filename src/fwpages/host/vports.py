@@ -12,7 +12,10 @@ is not.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fwpages.custody.findings import Cause
+from fwpages.custody.judgements import patience
 from fwpages.custody.records import Record
 from fwpages.host.io import Misuse, Operation, VportInfo
 from fwpages.host.session import Phase, Program, Session, VportState, Wait, not_open
@@ -163,9 +166,8 @@ def disabled(h: HostState, vport: int, _: Answer) -> None:
 
 def start_wait(h: HostState, operation: Operation, types: frozenset[FunctionType]) -> None:
     """Wait until no page of disabled functions of these types, nor of functions not known, is out."""
-    b = h.config.bounds
-    wait = Wait(operation, types, _left(h, types), h.now + b.wait_progress, h.now + b.wait_overall)
-    h.session.waits = (*h.session.waits, wait)
+    limits = patience(_left(h, types), h.now, h.config.bounds)
+    h.session.waits = (*h.session.waits, Wait(operation, types, limits))
     look_at_waits(h)  # there may be nothing to wait for
 
 
@@ -188,11 +190,10 @@ def look_at_waits(h: HostState) -> None:
         left = _left(h, w.types)
         if left == 0:
             h.done(w.operation, ok=True)
-        elif h.now >= w.deadline and left >= w.left:
+        elif w.patience.exhausted(left, h.now):
             _give_up(h, w, left)
         else:
-            progress = h.now + h.config.bounds.wait_progress if left < w.left else w.progress
-            still.append(Wait(w.operation, w.types, left, progress, w.overall))
+            still.append(replace(w, patience=w.patience.looked_at(left, h.now, h.config.bounds)))
     s.waits = tuple(still)
 
 

@@ -54,7 +54,7 @@ class PageRequestEvent:
     release_all: bool = False
 
     def function(self, mode: Mode) -> Identity:
-        """Whom the event names in ``mode``."""
+        """Return the function that the event names in ``mode``."""
         return named(mode, self.number, self.ec)
 
 
