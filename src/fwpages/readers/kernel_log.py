@@ -42,6 +42,7 @@ from fwpages.readers.log_lines import (
 )
 from fwpages.readers.observations import (
     FirmwareVersion,
+    LooksFolded,
     MachineRestart,
     MissingInput,
     Note,
@@ -52,6 +53,7 @@ from fwpages.readers.observations import (
     TakeBegun,
     TakeFailed,
 )
+from fwpages.readers.pasted import Layout, Mended, layout_of
 
 _DUMP = re.compile(
     r"(?:cmd\[(?P<slot>\d{1,4})\]: )?(?:(?P<edge>start|end) dump$|"
@@ -87,8 +89,7 @@ class KernelLog:
         """The observations of the log, in the order of its lines."""
         source = self._source
         encoding, binary = _encoding(source.peek()), looks_binary(source.peek())
-        for first, lines in source.batches():
-            yield from self._batch(first, lines)
+        yield from self._lines(Layout() if encoding or binary or self._json else layout_of(source.peek()))
         yield from self._dumps.finish()
         yield from self._attribute(None)
         place = Place(source.name, source.lines)
@@ -101,6 +102,19 @@ class KernelLog:
         if source.skipped:
             detail = f"{source.skipped} lines were too long to be read"
             yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
+
+    def _lines(self, layout: Layout) -> Iterator[Observation]:
+        """The lines of the log, joined again where it was folded."""
+        if layout.plain:
+            for first, lines in self._source.batches():
+                yield from self._batch(first, lines)
+            return
+        mended, noted = Mended(layout), False
+        for first, lines in mended.batches(self._source.batches()):
+            if mended.unsafe and not noted:
+                noted = True
+                yield LooksFolded(place=Place(self._source.name, mended.unsafe), device="")
+            yield from self._batch(first, lines)
 
     def _refuse_other_drivers(self) -> None:
         """InputError for a log of other drivers alone: they do not print the messages that are read here."""

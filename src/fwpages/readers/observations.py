@@ -302,6 +302,11 @@ class MissingInput(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LooksFolded(Observation):
+    """A log was folded, or cut at some column, and its lines cannot be joined safely: nothing is proven by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
     """Something that a report should mention, and no fault."""
 
