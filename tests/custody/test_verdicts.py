@@ -22,6 +22,7 @@ facts = st.builds(
     left=st.sampled_from([None, 0, 7]),
     asked_for_all=bools,
     gaps=bools,
+    folded=bools,
     log=bools,
 )
 
@@ -38,6 +39,7 @@ def test_a_verdict_is_clean_only_where_the_input_proves_it(f: Facts) -> None:
         assert f.pages
         assert f.from_load
         assert not f.gaps
+        assert not f.folded
         assert f.left == 0 or (f.left is None and f.asked_for_all)
     if judged.verdict is Verdict.CONSISTENT:
         assert f.end is End.OPEN
@@ -54,6 +56,7 @@ def test_a_verdict_is_clean_only_where_the_input_proves_it(f: Facts) -> None:
         (replace(CLOSED, pages=False, from_load=False), (Lack.PAGE_MESSAGES, Lack.LOAD)),
         (replace(CLOSED, from_load=False, log=False), (Lack.BEGINNING,)),
         (replace(CLOSED, gaps=True, left=None), (Lack.LINES,)),
+        (replace(CLOSED, folded=True), (Lack.WHOLE_LINES,)),
         (replace(CLOSED, left=None), (Lack.RETURNS,)),
         (replace(CLOSED, end=End.FORCED, left=7), (Lack.FENCE,)),
         (replace(CLOSED, end=End.REMOVED), (Lack.FATE,)),

@@ -16,6 +16,7 @@ from fwpages.readers.observations import (
     DriverMessage,
     LinkChange,
     LinkEvent,
+    LooksFolded,
     MachineRestart,
     MissingInput,
     Note,
@@ -38,6 +39,7 @@ KINDS: tuple[Observation, ...] = (
     MissingInput(place=AT, device="dut", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     MissingInput(place=AT, device="", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     Note(place=AT, device="dut", text="the log begins in the middle of a command"),
+    LooksFolded(place=AT),
     MachineRestart(place=AT),
 )
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from fwpages.auditor import commands, fences, messages, requests, waits
 from fwpages.auditor.closing import close
-from fwpages.auditor.evidence import Start
+from fwpages.auditor.evidence import FOLDED, Start
 from fwpages.auditor.findings import Finding, Found, account
 from fwpages.auditor.losses import missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
@@ -40,6 +40,7 @@ from fwpages.readers.observations import (
     DriverMessage,
     FirmwareVersion,
     LinkChange,
+    LooksFolded,
     MachineRestart,
     MissingInput,
     Note,
@@ -98,6 +99,7 @@ class Audit:
         self._devices: dict[str, _Device] = {}
         self._done: list[SessionAccount | None] = []
         self._of_no_session: list[Finding] = []
+        self._folded = False
 
     def feed(self, stream: Iterable[Observation]) -> None:
         """Take everything that a reader observes."""
@@ -140,6 +142,8 @@ class Audit:
                 s.add(messages.said(s, v))
             case MissingInput():
                 self._missing(v)
+            case LooksFolded():
+                self._looks_folded()
             case TraceHeader():
                 device = self._device(v.device)
                 device.supplier, device.numbered = v.supplier, v.numbered
@@ -160,6 +164,8 @@ class Audit:
         s = device.session = AuditedSession.begin(
             device.name, v.place, device.supplier, log=self.log, numbered=device.numbered, number=v.session
         )
+        if self._folded:
+            s.lose(None, FOLDED)
         if device.leftovers is not None:
             s.leftovers = device.leftovers
         return s
@@ -229,6 +235,13 @@ class Audit:
         """The sessions that input of no named device may be missing from: those that are not closed yet."""
         sessions = [d.session for d in self._devices.values() if d.session is not None]
         return [s for s in sessions if not s.closed] or (sessions[-1:] if v.harmless else [])
+
+    def _looks_folded(self) -> None:
+        """No session of this log is proven by its lines."""
+        self._folded = True
+        for device in self._devices.values():
+            if device.session is not None:
+                device.session.lose(None, FOLDED)
 
     def _restarted(self, v: MachineRestart) -> None:
         for device in self._devices.values():

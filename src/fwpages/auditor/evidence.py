@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+#: the reason for being blind where a log was folded or cut and cannot be joined safely
+FOLDED = "the log looks folded: lines of it may be incomplete"
+
 
 class Start(Enum):
     """How a session's beginning was seen."""

@@ -34,6 +34,7 @@ class Lack(Enum):
     LINES = "lines that the accounts need and that are not in the log", "dmesg --follow > dmesg.txt"
     RECORDS = "records that the accounts need and that are not in the trace", TRACE
     RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
+    WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
     FATE = "what became of the pages: the input does not tell", WHOLE_LOG
     FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", WHOLE_LOG
 
@@ -51,7 +52,8 @@ class Facts:
     ``wrong``: there are findings; ``pages``: the input shows pages that were given; ``from_load``: it begins with the
     load; ``left``: pages that firmware has or may have, None where that is not known; ``asked_for_all``: every function
     was asked for everything that it had, and the driver complained of nothing; ``gaps``: something is missing without
-    which functions cannot be followed; ``log``: the input is a kernel's log, else a trace or a host's own books.
+    which functions cannot be followed; ``folded``: its lines were folded or cut, and cannot be joined
+    safely; ``log``: the input is a kernel's log, else a trace or a host's own books.
     """
 
     end: End
@@ -61,6 +63,7 @@ class Facts:
     left: Count = 0
     asked_for_all: bool = False
     gaps: bool = False
+    folded: bool = False
     log: bool = False
 
 
@@ -93,6 +96,8 @@ def judge(f: Facts) -> Judgement:
 
 def _unseen(f: Facts) -> Iterator[Lack]:
     """Parts of the session that the input does not have."""
+    if f.folded:
+        yield Lack.WHOLE_LINES
     if f.gaps:
         yield Lack.LINES if f.log else Lack.RECORDS
     if not f.pages:

@@ -305,6 +305,8 @@ class MissingInput(Observation):
 class LooksFolded(Observation):
     """A log was folded, or cut at some column, and its lines cannot be joined safely: nothing is proven by it."""
 
+    device: str = field(default="")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
