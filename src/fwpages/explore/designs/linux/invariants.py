@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Callable
-from operator import attrgetter
 
-from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPageSlot, Kernel, Part, Thread
+from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPageSlot, Kernel, Thread
 from fwpages.host import CustodyError
-from fwpages.prm.message import Command
 
 
 def check_kernel(kernel: Kernel) -> None:
@@ -66,37 +63,12 @@ def _memory(kernel: Kernel) -> bytes:
 
 def _flight(kernel: Kernel, flight: Flight) -> object:
     left = None if flight.late else _left(kernel, flight.deadline)
-    return flight.slot, flight.thread, _command(flight.command), left
+    return flight.values, left
 
 
 def _thread(kernel: Kernel, thread: Thread) -> object:
-    wait = thread.wait
-    until = None if wait is None or wait.until is None else _left(kernel, wait.until)
-    return thread.operation and str(thread.operation), [_part(f) for f in thread.stack], wait and _part(wait), until
-
-
-def _part(part: Part) -> object:
-    """A frame or a wait as its class and fields, without times."""
-    return [
-        _part(x) if isinstance(x, Part) else _command(x) if isinstance(x, Command) else x
-        for x in _FIELDS[type(part)](part)
-    ]
-
-
-class _Fields(dict[type[Part], Callable[[Part], tuple[object, ...]]]):
-    """How the name of a part's class and its fields are got, by class."""
-
-    def __missing__(self, kind: type[Part]) -> Callable[[Part], tuple[object, ...]]:
-        # two names at least: of one alone there would be no tuple
-        fields = [name for name in kind.__match_args__ if name != "deadline"]
-        return self.setdefault(kind, attrgetter("__class__.__name__", "__module__", *fields))
-
-
-_FIELDS = _Fields()
-
-
-def _command(c: Command) -> object:
-    return c.opcode, c.op_mod, sorted(c.fields.items()), c.pas.tobytes(), c.data
+    until = None if thread.wait is None else thread.wait.until
+    return thread.values, None if until is None else _left(kernel, until)
 
 
 def _left(kernel: Kernel, time: float) -> float:

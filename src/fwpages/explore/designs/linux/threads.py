@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from fwpages.explore.designs.linux.choices import Choices
@@ -46,7 +47,7 @@ class Reply(NamedTuple):
     answer: Answer | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flight:
     """A command that has a slot. ``late``: given up after its time; only a real completion frees the slot then.
 
@@ -60,6 +61,11 @@ class Flight:
     command: Command
     deadline: float
     late: bool = False
+
+    @cached_property
+    def values(self) -> str:
+        """All of it but its number and times, for a state's key. Made once: a command is in many states."""
+        return repr((self.slot, self.thread, _command_values(self.command)))
 
 
 class Part:
@@ -121,13 +127,33 @@ class ReplyFrame(Part):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Thread:
     """A thread that is under way: the operation that it carries out, its frames, and what it stands still at."""
 
     operation: Operation | None
     stack: tuple[Frame, ...]
     wait: Wait | None
+
+    @cached_property
+    def values(self) -> str:
+        """All of it but times, for a state's key. Made once: a thread that stands still is in many states."""
+        return repr(
+            (self.operation and str(self.operation), [*map(_values, self.stack)], self.wait and _values(self.wait))
+        )
+
+
+def _values(part: Part) -> object:
+    """A frame or a wait as its class and fields, without times."""
+    values = [getattr(part, name) for name in part.__match_args__ if name != "deadline"]
+    return type(part).__name__, [
+        _values(x) if isinstance(x, Part) else _command_values(x) if isinstance(x, Command) else x for x in values
+    ]
+
+
+def _command_values(command: Command) -> object:
+    """A command for a state's key."""
+    return command.opcode, command.op_mod, sorted(command.fields.items()), command.pas.tobytes(), command.data
 
 
 class Kernel(State):
