@@ -188,6 +188,7 @@ def test_mode_by_what_the_device_says_now(peer: Peer) -> None:
 
     ours = Ours(plain(), faults=["mode-not-switched"])
     assert ours.open()
+    assert "mode-disagreement" in ours.findings
     assert out(ours) == {str(func_id(0)): (STARTUP, 0)}
     ours.close()
     assert ours.link.mapped == 0
