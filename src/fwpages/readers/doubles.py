@@ -33,12 +33,12 @@ class Doubles:
         """The same message was there a few lines before, or some more lines before but within a second."""
         at = line.find(b"[") + 1
         stamp = line[at : line.find(b"]", at)]
-        if not _is_stamp(stamp):
-            return False
-        self._fine = self._fine or stamp[-3:] != b"000"
-        return self._is_double(float(stamp), line[at:])
+        return _is_stamp(stamp) and self.again_at(stamp, line[at:])
 
-    def _is_double(self, t: float, message: bytes) -> bool:
+    def again_at(self, stamp: bytes, message: bytes) -> bool:
+        """The same for a message, which begins with its time."""
+        t = float(stamp)
+        self._fine = self._fine or stamp[-3:] != b"000"
         since = self._since(message) if self._fine else None
         back = t < self._latest - LEEWAY
         if since is not None and (since <= CLOSE or not back) and not (back and _begins(message)):

@@ -31,6 +31,7 @@ class Dump:
     buf: bytearray = field(default_factory=bytearray)
     holes: list[tuple[int, int]] = field(default_factory=list)
     total: int | None = None
+    _entry: dict[str, int] | None = None
 
     def add(self, offset: int, data: bytes) -> None:
         """Sixteen bytes at this offset; bytes that were passed over are a hole."""
@@ -52,9 +53,9 @@ class Dump:
 
     def entry(self) -> dict[str, int] | None:
         """The queue entry; None in a data dump, or where lines of it are missing."""
-        if self.data_only or not self.whole(0, ENTRY_SIZE):
-            return None
-        return CMDQ_ENTRY.unpack(bytes(self.buf[:ENTRY_SIZE]))
+        if self._entry is None and not self.data_only and self.whole(0, ENTRY_SIZE):
+            self._entry = CMDQ_ENTRY.unpack(bytes(self.buf[:ENTRY_SIZE]))
+        return self._entry
 
     def inline_command(self) -> bytes | None:
         """The first 16 bytes of the command as the queue entry repeats them; None where they are not there."""
@@ -123,11 +124,11 @@ class Dump:
 
     def message(self) -> tuple[bytes, Holes]:
         """The message in a dump whose head is whole, and the ranges of its bytes that are not known."""
-        buf = bytes(self.buf)
-        if self.data_only:
+        buf, entry = bytes(self.buf), self.entry()
+        if self.data_only or entry is None:
             end = [(len(buf), self.total)] if self.total is not None and len(buf) < self.total else []
             return buf, (*self.holes, *end)
-        length = min(self._message_length(CMDQ_ENTRY.unpack(buf[:ENTRY_SIZE])), MAX_MESSAGE)
+        length = min(self._message_length(entry), MAX_MESSAGE)
         parts, holes = [buf[32:48] if self.out else buf[16:32]], []
         for b in range(mailboxes_for(length)):
             part, missing = self._mailbox(buf, b)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.opcodes import opcode_name
+from fwpages.prm.queue import ENTRY_SIZE
 from fwpages.readers.command_pairs import CommandPairs
 from fwpages.readers.dump import MAX_MESSAGE, Dump
 from fwpages.readers.dump_lines import BYTES, run_of_lines
@@ -104,22 +105,26 @@ class Dumps:
 
     # -- lines
 
-    def run(self, lines: Sequence[bytes], start: int) -> int:
-        """Add the lines from ``start`` on that plainly continue the only dump under way: returns how many there were.
+    def run(self, lines: Sequence[bytes], start: int) -> tuple[int, Iterable[Observation]]:
+        """Add the lines from ``start`` on that plainly continue the only dump under way.
 
-        The last line of a dump is left to ``line``, which then has the whole dump.
+        Returns how many there were, and the observations where the dump is whole with them.
         """
         if len(self._open) != 1:
-            return 0
+            return 0, ()
         dump = self._open[0]
-        if dump.total is None or dump.slot is None:
-            return 0
-        most = (dump.total - len(dump.buf)) // BYTES - 1
-        if most <= 0:
-            return 0
+        headed = dump.opcode is not None and dump.data_only is False and not dump.holes
+        total = dump.total or (ENTRY_SIZE if headed else 0)
+        most = (total - len(dump.buf)) // BYTES
+        if dump.slot is None or most <= 0:
+            return 0, ()
         data = run_of_lines(lines, start, dump.slot, len(dump.buf), most)
         dump.buf += data
-        return len(data) // BYTES
+        if dump.total is None and len(dump.buf) == ENTRY_SIZE:
+            self._any_line = True
+            dump.total = dump.size(self._pairs.returned(dump))
+        whole = dump.total is not None and len(dump.buf) >= dump.total
+        return len(data) // BYTES, self._complete(dump) if whole else ()
 
     def line(self, number: int, slot: int | None, offset: int, data: bytes, prefix: bytes) -> Iterable[Observation]:
         """Sixteen bytes of some dump; ``number`` and ``prefix`` are those of the line in the file."""

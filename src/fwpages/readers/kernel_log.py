@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.opcodes import Opcode
@@ -59,10 +61,19 @@ _DUMP = re.compile(
     r"(?:cmd\[(?P<slot>\d{1,4})\]: )?(?:(?P<edge>start|end) dump$|"
     r"dump command (?P<data>data )?.*?\((?P<opcode>0x[0-9a-fA-F]+)\) (?P<direction>INPUT|OUTPUT))"
 )
+#: a line as dmesg prints it, of a kernel whose driver names its device; without marks that other programs leave
+_PLAIN = re.compile(
+    rb"\[ *(\d{1,9}\.\d{6})\] mlx5_core ([0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]): "
+    rb"(?:(?:[0-9a-fA-F:]{7}[0-9a-fA-F:]*\.[0-7]:)?(\w+):\d+:\(pid (\d+)\): )?([ !$-)+-~]*)\r?"
+).fullmatch
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
 
 #: the process of a WARN: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
+#: bytes of a line with a time that says something: a time alone, as the driver prints between two dumps, has fewer
+_SHORTEST = 20
+#: messages that are remembered as none of those that matter
+_MOST_BARREN = 4096
 #: times that a line is believed to have been repeated
 _MOST_REPEATED = 10_000
 
@@ -77,10 +88,14 @@ class KernelLog:
         self._doubles = Doubles()
         self._doubles_noted = False
         #: the last message and the number of its line
-        self._last = (0, "")
+        self._last = (0, b"")
         self._clock: float = 0
         self._hosts = Hosts(source.name)
         self._devices: set[str] = set()
+        #: the same, as lines of the plainest kind write them
+        self._names: dict[bytes, str] = {}
+        #: messages, and the driver's functions that printed them, of which nothing is to be learned
+        self._barren: set[tuple[bytes | None, bytes]] = set()
         #: drivers that the lines named before the first device
         self._drivers: set[str] = set()
         self._counters = _UnnamedCounters()
@@ -126,19 +141,25 @@ class KernelLog:
         """Lines one after the other; ``first`` is the number of the first."""
         at, end, dumps = 0, len(lines), self._dumps
         while at < end:
-            if not self._doubles.found and (taken := dumps.run(lines, at)):
-                at += taken
-                continue
-            found = self._line(first + at, lines[at])
+            taken, found = 0, None
+            if lines[at][-37:-35] == b": " and not self._doubles.found:
+                taken, found = dumps.run(lines, at)
+            if not taken:
+                taken, found = 1, self._line(first + at, lines[at])
             if found is not None:
                 yield from found
-            at += 1
+            at += taken
 
     def _line(self, number: int, raw: bytes) -> Iterable[Observation] | None:
         """The observations of one line."""
+        plain = _PLAIN(raw)
+        if plain is not None and not self._counters.waiting and b"mlx5_core" not in plain[5]:
+            return self._plain(number, raw, plain)
         line = raw.rstrip()
         if b"**" not in line and (found := self._dump_line(number, line)) is not None:
             return found
+        if len(line) < _SHORTEST and line[:1] in b"[":
+            return None
         line = bare(journal(line) if self._json else line)
         if b"messages dropped" in line:
             return self._after_dropped(number, line)
@@ -176,6 +197,34 @@ class KernelLog:
 
     # -- the driver's lines
 
+    def _plain(self, number: int, raw: bytes, plain: re.Match[bytes]) -> Iterable[Observation] | None:
+        """A line of the driver's as dmesg prints it: nearly every line of a debug log that is no dump line."""
+        stamp, name, function, pid, message = plain.groups()
+        if self._doubles.again_at(stamp, raw[1:]):
+            return self._double(number, raw.decode())
+        self._last = (number, raw)
+        device = self._names.get(name) or self._named(name)
+        kind = (function, message)
+        if kind in self._barren:
+            return None
+        place = Place(self._source.name, number, float(stamp))
+        text = message.decode().rstrip()
+        if function == b"dump_command" or b"dump" in message:
+            return self._headline(place, device, text, None)
+        found = read_message(place, device, function.decode() if function else None, text)
+        if found is not None:
+            return self._printed(found, pid.decode() if pid else None)
+        if len(self._barren) >= _MOST_BARREN:
+            self._barren.clear()
+        self._barren.add(kind)
+        return None
+
+    def _named(self, name: bytes) -> str:
+        """The device of this name, which is in the log for the first time."""
+        device = self._names[name] = name.decode()
+        self._devices.add(device)
+        return device
+
     def _message(self, number: int, line: bytes) -> Iterator[Observation]:
         """A line of the driver's, or of a daemon's that repeats one."""
         text = line.decode("utf-8", "replace")
@@ -187,7 +236,7 @@ class KernelLog:
             yield from self._double(number, text)
         else:
             yield from self._once(number, text)
-            self._last = (number, text)
+            self._last = (number, line)
 
     def _double(self, number: int, text: str) -> Iterator[Observation]:
         """The first double of a log is noted."""
@@ -210,22 +259,17 @@ class KernelLog:
         if (hosts := self._hosts.follows(prefix)) is not None:
             yield MachineRestart(place=place, detail="lines of the host {} follow those of {}".format(*hosts))
         if function == "dump_command" or "dump" in message:
-            yield from self._headline(place, device, message, line)
-        else:
-            yield from self._printed(place, device, function, pid, message)
+            yield from self._headline(place, device, message, caller_of(line))
+        elif (found := read_message(place, device, function, message)) is not None:
+            yield from self._printed(found, pid)
 
-    def _printed(
-        self, place: Place, device: str, function: str | None, pid: str | None, message: str
-    ) -> Iterator[Observation]:
+    def _printed(self, found: Observation, pid: str | None) -> Iterator[Observation]:
         """One message of the driver's is one observation."""
-        found = read_message(place, device, function, message)
-        if found is None:
-            return
         if isinstance(found, TakeBegun | TakeFailed | ReclaimAbandoned):
-            self._counters.reclaims(device, pid)
+            self._counters.reclaims(found.device, pid)
         if not isinstance(found, MissingInput):
             begins = isinstance(found, FirmwareVersion) or (isinstance(found, StartupPagesRequested) and found.boot)
-            yield from self._time(place, begins=begins)
+            yield from self._time(found.place, begins=begins)
         yield found
 
     def _time(self, place: Place, *, begins: bool) -> Iterator[Observation]:
@@ -237,22 +281,26 @@ class KernelLog:
             yield MachineRestart(place=place, detail=detail)
         self._clock = place.time
 
-    def _headline(self, place: Place, device: str, message: str, line: str) -> Iterator[Observation]:
+    def _headline(self, place: Place, device: str, message: str, caller: str | None) -> Iterator[Observation]:
         """``start dump``, ``dump command X INPUT``, or ``end dump``."""
-        m = _DUMP.match(message)
-        if m is None:
+        headline = _headline(message)
+        if headline is None:
             return
-        slot = None if m["slot"] is None else int(m["slot"])
-        opcode = int(m["opcode"] or "0", 16)
-        yield from self._time(place, begins=opcode == Opcode.ENABLE_HCA and m["direction"] == "INPUT")
-        if m["edge"] == "end":
-            yield from self._dumps.end(device, slot)
-        elif m["edge"] == "start":
-            yield from self._dumps.start(place, device, slot, caller_of(line))
+        begins = headline.opcode == Opcode.ENABLE_HCA and not headline.out
+        yield from self._time(place, begins=begins)
+        if headline.edge == "end":
+            yield from self._dumps.end(device, headline.slot)
+        elif headline.edge == "start":
+            yield from self._dumps.start(place, device, headline.slot, caller)
         else:
-            out, data_only = m["direction"] == "OUTPUT", m["data"] is not None
             yield from self._dumps.headline(
-                place, device, slot, opcode, out=out, data_only=data_only, caller=caller_of(line)
+                place,
+                device,
+                headline.slot,
+                headline.opcode,
+                out=headline.out,
+                data_only=headline.data_only,
+                caller=caller,
             )
 
     # -- lines that name no device
@@ -288,7 +336,7 @@ class KernelLog:
         elif (again := repeated(line)) is not None:
             before, text = self._last
             for _ in range(min(again[0], _MOST_REPEATED) if before == number - 1 else 0):
-                yield from self._once(number, text)
+                yield from self._once(number, text.decode("utf-8", "replace"))
             self._last = (number, text)
         elif (detail := lost_lines(line)) is not None:
             yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
@@ -314,6 +362,26 @@ class _UnnamedCounters:
         """The device of a WARN in this process; the driver's name where nothing tells it."""
         only = next(iter(devices)) if len(devices) == 1 else None
         return self._by_process.get(pid or "") or self._last or only or "mlx5_core"
+
+
+class _Headline(NamedTuple):
+    """A line of the driver's about a dump: ``start``, ``end``, or the command whose dump it is."""
+
+    edge: str | None
+    slot: int | None
+    opcode: int
+    out: bool
+    data_only: bool
+
+
+@lru_cache(maxsize=1024)
+def _headline(message: str) -> _Headline | None:
+    """The parts of a headline; None where it is none. A log has the same few very often."""
+    m = _DUMP.match(message)
+    if m is None:
+        return None
+    slot = None if m["slot"] is None else int(m["slot"])
+    return _Headline(m["edge"], slot, int(m["opcode"] or "0", 16), m["direction"] == "OUTPUT", m["data"] is not None)
 
 
 def _encoding(sample: bytes) -> str:
