@@ -11,9 +11,9 @@ class Sign(Enum):
     """Something that a driver does, or prints, when it loads."""
 
     ENABLE = "ENABLE_HCA of the function itself, which may be any function 0"
-    ENABLE_CERTAIN = "the same, certainly of the function itself"
+    ENABLE_CERTAIN = "ENABLE_HCA, certainly of the function itself"
     ENABLE_AS_PF = "the first command on an ECPF, and it names the host PF, which cannot be enabled yet"
-    ENABLE_ECPF = "the same, with the ec bit: certainly of an ECPF itself"
+    ENABLE_ECPF = "ENABLE_HCA with the ec bit: certainly of an ECPF itself"
     BOOT_QUERY = "QUERY_PAGES for boot pages"
     COMMAND = "any other command"
     VERSION_LINE = "the driver prints the firmware's version"

@@ -1,11 +1,16 @@
 """The state of one audited session, and nothing that acts on it.
 
-The parts of the audit (``commands``, ``page_commands``, ``requests``, ``driver_lines`` and so on) are functions of this
-state. Each reads and changes it and yields the findings that it comes to; whoever feeds the session adds them. No part
-knows another but those below it:
+The parts of the audit are the modules beside this one, functions of this state. Each reads and changes it and yields
+the findings that it comes to; ``audit`` adds them to the session. A part imports parts of earlier rows only:
 
-    identities, losses · requests · page_commands, lifecycle · answers · commands · link, refusals · driver_lines ·
-    closing · audit
+    identities, losses, waits
+    requests, answers, driver_names
+    page_commands, lifecycle
+    commands
+    fences, refusals
+    messages (the driver's lines)
+    closing, with balances and unknowns
+    audit
 """
 
 from __future__ import annotations

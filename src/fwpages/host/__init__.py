@@ -1,4 +1,7 @@
-"""The supplier's side: session, start-up and close, page path, ledger, function records, e-switch."""
+"""The driver's side, which supplies the pages: session, start-up and close, page path, vports, fences.
+
+``Host`` (``host.py``) is the whole of it; ``io.py`` has its inputs and effects.
+"""
 
 from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Blame, Finding

@@ -1,12 +1,15 @@
-"""Operations of the control plane: tables of steps, one operation at a time, each waiting for its own answers only."""
+"""Operations of the control plane: tables of steps, one operation at a time, each waiting for its own answers only.
+
+The host calls ``advance`` after each input: it goes on with the operation, the waits and the page path, whose
+``pump`` it calls.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from fwpages.custody.findings import refused
-from fwpages.host import fencing, vports
-from fwpages.host import page_path as pagepath
+from fwpages.host import fencing, page_path, vports
 from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.io import OPEN
 from fwpages.host.session import Phase, Program, Progress
@@ -92,7 +95,7 @@ def _once(h: HostState) -> bool:
     vports.look_at_waits(h)
     if s.progress is not None and _step(h, s.progress):
         return True
-    pagepath.pump(h)
+    page_path.pump(h)
     return bool(s.failure) and s.phase is Phase.OPENING
 
 

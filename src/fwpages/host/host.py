@@ -1,4 +1,9 @@
-"""The host: one funnel for all that happens to it. Inputs in, effects out; no clock, no I/O, no chance."""
+"""The host as a state machine: one input in, effects out; no clock, no I/O, no random numbers.
+
+``feed`` gives each input to the part that it concerns: ``control`` (operations), ``vports``, ``page_path`` (requests),
+``page_answers``, ``fencing``. Then ``control.advance`` goes on with everything that can go on; the commands that follow
+from an input are sent there.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,7 @@ import numpy as np
 
 from fwpages.custody.findings import Cause, unanswered
 from fwpages.custody.ledger import State
-from fwpages.host import control, fencing, vports
-from fwpages.host import page_answers as pageanswers
-from fwpages.host import page_path as pagepath
+from fwpages.host import control, fencing, page_answers, page_path, vports
 from fwpages.host.invariants import check_host, state_key
 from fwpages.host.io import (
     Aborted,
@@ -49,7 +52,7 @@ class Host(HostState):
     does not go back.
     """
 
-    # -- the funnel ---------------------------------------------------------------------------------------------------
+    # -- inputs -------------------------------------------------------------------------------------------------------
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """One input at time ``now``; returns the effects in order. Raises Misuse where the caller may not ask this."""
@@ -141,7 +144,7 @@ class Host(HostState):
             detail = f"{x.answer} came after its time; what it says is believed"
             self.find(Cause.LATE_ANSWER, who, detail=detail)
         if flight.slot == PAGE_SLOT:
-            pageanswers.answered(self, flight, x.answer)
+            page_answers.answered(self, flight, x.answer)
         elif not flight.overdue:
             control.answered(self, x.answer)
 
@@ -159,7 +162,7 @@ class Host(HostState):
             )
             return
         if self.session.phase is not Phase.FENCING:
-            pagepath.page_request(self, x.event)
+            page_path.page_request(self, x.event)
 
     def _mapped(self, x: Mapped) -> None:
         if (x.iova, x.pages) != self.pool.asked:
@@ -177,7 +180,7 @@ class Host(HostState):
             self.emit(Unmap(x.at, x.pages))
         why = "no memory or no mapping" if x.at is None else f"mapped at {x.at:#x} instead of {x.iova:#x}"
         if wanted and self.path.queues:
-            pagepath.cannot_give(self, why)
+            page_path.cannot_give(self, why)
         elif wanted and self.session.phase is Phase.OPENING:
             self.find(Cause.ALLOC_FAILED, pages=x.pages, detail=f"no memory for the event queues: {why}")
             self.fail(f"no memory for the event queues: {why}")
@@ -193,7 +196,7 @@ class Host(HostState):
 
     def _overdue(self, flight: Flight, why: str, *, by_link: bool) -> None:
         if flight.slot == PAGE_SLOT:
-            pageanswers.overdue(self, why, by_link=by_link)
+            page_answers.overdue(self, why, by_link=by_link)
             self.flights[flight.id] = replace(flight, overdue=True)
             if self.session.phase is not Phase.OPEN:
                 fencing.ask(self, "a page command of the start-up or the close was not answered", "forced")

@@ -1,8 +1,9 @@
 """The page path: page requests in, MANAGE_PAGES commands out, one at a time, functions in turn.
 
-A page request that asks for pages waits in its function's queue. ``pump`` takes the function whose turn it is and
-sends one command for the first of its requests, cut to what one command carries; the rest of the request goes on at
-the function's next turn. So one greedy function does not keep the others waiting. While a command is pending, no other
+``page_request`` takes an event and sends nothing: a page request that asks for pages waits in its function's queue.
+After every input of the host ``control.advance`` calls ``pump``. It takes the function whose turn it is and sends one
+command for the first of its requests, cut to what one command carries; the rest of the request goes on at the
+function's next turn. So one greedy function does not keep the others waiting. While a command is pending, no other
 is sent: the answer to a TAKE names pages, and only one command at a time says without doubt which function has what.
 A command that was not answered keeps its slot, and with it the path, until a fence.
 

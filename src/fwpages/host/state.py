@@ -1,7 +1,7 @@
 """The data of one host: its session, ledger, records, memory and pending effects, and what is done to them alike.
 
 Every part of the driver (start-up, page path, vports, close, fence) takes this and nothing above it. ``Host`` is this
-with the funnel of inputs.
+with ``feed``, which takes the inputs.
 """
 
 from __future__ import annotations

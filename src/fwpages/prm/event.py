@@ -43,7 +43,7 @@ COMMAND_EQE = Layout("eqe_cmd", EQE_SIZE, (*_HEAD, Field("vector", 32 * 8, 32), 
 
 @dataclass(frozen=True, slots=True)
 class PageRequestEvent:
-    """Firmware asks for pages (positive), wants some taken back (negative), or let go of all (``release_all``).
+    """Firmware asks for pages (positive), wants some taken back (negative), or has released all (``release_all``).
 
     ``number`` and ``ec`` are as they lie in the entry; what they name depends on the session's mode.
     """

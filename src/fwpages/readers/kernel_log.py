@@ -166,7 +166,7 @@ class KernelLog:
         return self._bare_line(number, line)
 
     def _bare_line(self, number: int, line: bytes) -> Iterable[Observation] | None:
-        """The same without its surroundings."""
+        """The observations of a line whose surroundings are taken off."""
         if (found := self._dump_line(number, line)) is not None:
             return found
         if not self._devices and b"ml" in line and (driver := driver_named(line)) is not None:

@@ -1,7 +1,7 @@
 """The scenario file: TOML in, typed values out. An error names the key path and the values expected there.
 
 Each table of the file is a class here, and so is each kind of step: to add one, add a class and name it in ``Step``.
-``fwpages.scenario.interpreter`` carries the steps out.
+``fwpages.scenario.interpreter`` says what else a new step needs, and carries the steps out.
 """
 
 from __future__ import annotations

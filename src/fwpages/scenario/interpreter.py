@@ -3,12 +3,12 @@
 Three back ends carry out a scenario: ``runner`` with our own host and firmware, ``served_runner`` with a driver in a
 virtual machine, and the explorer, which offers every step in every order. A back end knows actions, not steps: it
 implements ``Actions``, one method for each kind of step, and returns from them whatever it needs (nothing; whether the
-driver has followed; a move that may be made later).
+driver has followed; a value, for an action that may be made later).
 
 ``planned`` reads the steps of a scenario: it finds the functions that a pattern stands for and the ``Moment`` that
 ``after`` names, and refuses what cannot be. ``PlannedStep.perform`` is the one place that distinguishes the kinds
-of steps. To add a kind of step: a class in ``format``, a case in ``perform``, a method of ``Actions``; mypy then names
-every back end that lacks it.
+of steps. To add a kind of step: a class in ``format``, a case in ``perform`` and one in ``_functions``, a method of
+``Actions``; mypy then names every back end that lacks it.
 
 ``Schedule`` holds the order where there is a clock: a row of steps, one after the other, and beside it the steps with
 a trigger (``at``, ``after``, ``command``), each due when its trigger has come. The explorer has no clock and keeps no
@@ -198,7 +198,7 @@ def _functions(n: int, step: Step, names: Sequence[str]) -> tuple[str, ...]:
             return _fitting(n, pattern, [*names, OWN])
         case EnableStep(function=pattern) | DisableStep(function=pattern) | ResetStep(function=pattern):
             return _fitting(n, pattern, names)
-        case _:
+        case OpenStep() | CloseStep() | HealthStep() | LoseStep() | WaitStep():
             return ()
 
 

@@ -14,7 +14,8 @@ opportunity, without a choice.
 ``process`` and ``freedom`` are for liveness: a cycle in which a process could always move and never does is not fair,
 and users, faults and early time-outs are never obliged to move.
 
-To add a kind of move: a class with these four, a place in ``moves``, and its words in ``wording``.
+To add a kind of move: a class with ``process``, ``freedom`` and ``make``, a member of ``Move``, a place in ``moves``,
+and its words in ``wording``.
 """
 
 from __future__ import annotations

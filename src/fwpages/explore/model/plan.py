@@ -36,25 +36,25 @@ def plan(scenario: Scenario, pairs: tuple[tuple[FunctionSpec, VportInfo], ...]) 
     (``vf0``). A user's next deed waits until the last one has ended, unless that says ``settle = false``; different
     users wait for each other only where ``after`` says so. Raises ScenarioError for a scenario that no world can be.
     """
-    lanes: dict[str, list[Deed]] = {"driver": [], "eswitch": []}
+    deeds: dict[str, list[Deed]] = {"driver": [], "eswitch": []}
     vports = {spec.name: info.vport for spec, info in pairs}
     users = _Users(vports)
     for step in planned(scenario, list(vports)):
         if step.step.at is not None or step.step.command is not None:
             raise ScenarioError(f"step[{step.number}]: {_NO_CLOCK}")
         with about(f"step[{step.number}]"):
-            moves = step.perform(users)
-        for m in moves:
-            awaits = m.operation if step.step.settle else None
-            lanes.setdefault(m.user, []).append(Deed(step, m.words, m.act, awaits))
-    return {lane: tuple(deeds) for lane, deeds in lanes.items() if deeds}
+            acts = step.perform(users)
+        for a in acts:
+            awaits = a.operation if step.step.settle else None
+            deeds.setdefault(a.user, []).append(Deed(step, a.words, a.act, awaits))
+    return {user: tuple(row) for user, row in deeds.items() if row}
 
 
 _NO_CLOCK = "a world has no clock: say `after`, or leave the moment open"
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
+class _UserAction:
     """A user's action, in words and as an input; ``operation`` is the one that it begins."""
 
     user: str
@@ -65,37 +65,39 @@ class _Move:
 
 @dataclass(frozen=True, slots=True)
 class _Users:
-    """The steps' actions as moves of users: nothing happens yet. ``vports`` has the functions by name."""
+    """The steps' actions as values: a world's moves carry them out later. ``vports`` has the functions by name."""
 
     vports: Mapping[str, int]
 
-    def open(self, mode: WantedMode) -> _Move:
-        return _Move("driver", "open", Open(mode), OPEN)
+    def open(self, mode: WantedMode) -> _UserAction:
+        return _UserAction("driver", "open", Open(mode), OPEN)
 
-    def close(self, teardown: Teardown) -> _Move:
-        return _Move("driver", _CLOSES[teardown], Close(teardown), CLOSE)
+    def close(self, teardown: Teardown) -> _UserAction:
+        return _UserAction("driver", _CLOSES[teardown], Close(teardown), CLOSE)
 
-    def enable(self, function: str) -> _Move:
+    def enable(self, function: str) -> _UserAction:
         vport = self.vports[function]
-        return _Move("eswitch", f"enable {function}", EnableVport(vport), Operation(OperationKind.ENABLE, vport))
+        return _UserAction("eswitch", f"enable {function}", EnableVport(vport), Operation(OperationKind.ENABLE, vport))
 
-    def disable(self, function: str) -> _Move:
+    def disable(self, function: str) -> _UserAction:
         vport = self.vports[function]
-        return _Move("eswitch", f"disable {function}", DisableVport(vport), Operation(OperationKind.DISABLE, vport))
+        return _UserAction(
+            "eswitch", f"disable {function}", DisableVport(vport), Operation(OperationKind.DISABLE, vport)
+        )
 
-    def request(self, function: str, pages: int) -> _Move:
-        return _Move(function, wants(function, pages), Want(function, pages))
+    def request(self, function: str, pages: int) -> _UserAction:
+        return _UserAction(function, wants(function, pages), Want(function, pages))
 
-    def reset(self, function: str) -> _Move:
-        return _Move(function, f"reset of {function}", ResetFunction(function))
+    def reset(self, function: str) -> _UserAction:
+        return _UserAction(function, f"reset of {function}", ResetFunction(function))
 
-    def health(self, reason: str) -> _Move:
-        return _Move("driver", "fatal health", HealthFatal(reason))
+    def health(self, reason: str) -> _UserAction:
+        return _UserAction("driver", "fatal health", HealthFatal(reason))
 
-    def lose_link(self, reason: str, seconds: float) -> _Move:  # noqa: ARG002  # a world has no clock
-        return _Move("driver", "link lost", LinkLost(reason))
+    def lose_link(self, reason: str, seconds: float) -> _UserAction:  # noqa: ARG002  # a world has no clock
+        return _UserAction("driver", "link lost", LinkLost(reason))
 
-    def wait(self, seconds: float) -> _Move:  # noqa: ARG002  # a world has no clock
+    def wait(self, seconds: float) -> _UserAction:  # noqa: ARG002  # a world has no clock
         raise ScenarioError(_NO_CLOCK)
 
 
