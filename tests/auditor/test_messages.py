@@ -1,4 +1,4 @@
-"""What a driver's lines say beside command dumps; instead of them is ``test_complaints_alone.py``."""
+"""What a driver's lines say beside command dumps; instead of them is ``test_messages_alone.py``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Commands that went wrong, where several lines of a driver's tell of one and the same: one finding for one trouble.
 
-What becomes of the counts is in ``test_complaints_alone.py``; lines beside dumps are in ``test_complaints.py`` too.
+What becomes of the counts is in ``test_messages_alone.py``; lines beside dumps are in ``test_messages.py`` too.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class Fake:
         self.script: dict[str | int, Reply] = {}
         self.held: dict[Identity, list[int]] = {}
         self.eqs = 0
-        #: what the script holds is not what it told the host
+        #: what the script holds is not what it named to the host
         self.lying = False
         self.mapped: dict[int, int] = {}
 
@@ -289,14 +289,14 @@ class Fake:
     def mode(self) -> Mode:
         return Mode.VHCA_ID if self.current.get(VHCA) else Mode.FUNC_ID
 
-    def whom(self, c: Command) -> Identity:
+    def function_of(self, c: Command) -> Identity:
         return named(self.mode, c["function_id"], c["embedded_cpu_function"])
 
     def reply(self, c: Command) -> Answer:
         match c.opcode:
             case Opcode.QUERY_PAGES:
                 n = self.boot if c.op_mod == QueryPages.BOOT else self.init
-                return Answer(c.opcode, fields={**self.whom(c).fields, "num_pages": n})
+                return Answer(c.opcode, fields={**self.function_of(c).fields, "num_pages": n})
             case Opcode.MANAGE_PAGES:
                 return self.manage(c)
             case Opcode.QUERY_HCA_CAP:
@@ -317,7 +317,7 @@ class Fake:
         return Answer(c.opcode)
 
     def manage(self, c: Command) -> Answer:
-        mine = self.held.setdefault(self.whom(c), [])
+        mine = self.held.setdefault(self.function_of(c), [])
         if c.op_mod == ManagePages.GIVE:
             pages = c.pas.tolist()
             assert len(pages) == c["input_num_entries"] > 0

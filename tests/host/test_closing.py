@@ -16,7 +16,7 @@ FAST = Bounds(pages_per_command=100, command=5.0, reclaim_progress=1.0, reclaim_
 
 
 def busy() -> Fake:
-    """Open, a VF enabled with pages, and a function that nobody announced."""
+    """Open, a VF enabled with pages, and a function that was not announced."""
     f = Fake(bounds=FAST).open()
     f.enable(VF0)
     f.request(0x31, 20)
@@ -69,7 +69,7 @@ def test_functions_are_disabled_before_their_supplier() -> None:
     assert away == [(0x114, 0x8000), (0x105, 2), (0x105, 1), (0x105, 0)]
 
 
-def test_pages_of_functions_that_nobody_announced_are_seen_at_the_teardown() -> None:
+def test_pages_of_functions_that_were_not_announced_are_taken_back_too() -> None:
     f = Fake(bounds=FAST).open()
     f.request(0x66, 250)
     f.run()
@@ -80,7 +80,7 @@ def test_pages_of_functions_that_nobody_announced_are_seen_at_the_teardown() -> 
     assert f.page_commands()[-4:] == [("TAKE", OWN, 100)] + [("TAKE", 0x66, 100)] * 3
 
 
-def test_a_page_request_on_the_way_is_served_before_the_teardown() -> None:
+def test_a_page_request_in_a_close_is_served_before_the_teardown() -> None:
     f = Fake(bounds=FAST).open()
     f.feed(Close())
     f.request(0x66, 250)
@@ -90,7 +90,7 @@ def test_a_page_request_on_the_way_is_served_before_the_teardown() -> None:
     assert f.findings == []
 
 
-def test_what_was_asked_for_and_not_begun_is_told_off() -> None:
+def test_a_close_ends_operations_that_have_not_begun() -> None:
     f = Fake().open()
     f.vports(VF0, VF1)
     f.feed(EnableVport(1))
@@ -416,7 +416,7 @@ def test_all_commands_of_a_close_that_run_out_of_time_at_once_ask_for_one_reset(
     assert f.phase == Phase.FENCING
 
 
-def test_an_operation_under_way_is_told_off_when_the_device_is_lost_in_a_close() -> None:
+def test_an_operation_under_way_ends_when_the_device_is_lost_in_a_close() -> None:
     f = Fake(bounds=FAST).open()
     f.vports(VF0)
     f.script["ENABLE_HCA"] = silent

@@ -24,27 +24,27 @@ class Log:
     """What the steps of a table were called with."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def step(self, opcode: Opcode | None, **rest: object) -> Step:
         """A step that sends this command (None: nothing) and notes everything that happens to it."""
         name = opcode.name if opcode is not None else "nothing"
 
         def send(h: HostState, subject: int) -> Command | None:
-            self.told.append(f"send {name} {subject}")
+            self.calls.append(f"send {name} {subject}")
             return None if opcode is None else Command(opcode)
 
         def answered(h: HostState, subject: int, a: Answer) -> None:
-            self.told.append(f"answered {name} {subject} {a.status}")
+            self.calls.append(f"answered {name} {subject} {a.status}")
 
         def enter(h: HostState, subject: int) -> None:
-            self.told.append(f"enter {name} {subject}")
+            self.calls.append(f"enter {name} {subject}")
 
         def denied(h: HostState) -> None:
-            self.told.append(f"denied {name}")
+            self.calls.append(f"denied {name}")
 
         def unanswered(h: HostState, subject: int) -> None:
-            self.told.append(f"unanswered {name} {subject}")
+            self.calls.append(f"unanswered {name} {subject}")
 
         plain = Step(name, send, answered, enter, denied=denied, unanswered=unanswered)
         return replace(plain, **rest)  # type: ignore[arg-type]  # fields of a Step
@@ -69,7 +69,7 @@ def begin(f: Fake, *steps: Step, program: Program = Program.ENABLE) -> None:
 
 
 def go(f: Fake, log: Log) -> list[str]:
-    """Feed nothing, and answer by the script until nothing waits; returns what the steps were told."""
+    """Feed nothing, and answer by the script until nothing waits; returns the calls of the steps' functions."""
     quiet(f)
     while f.waiting:
         f.step()
@@ -83,7 +83,7 @@ def quiet(f: Fake) -> None:
 def once(log: Log) -> list[str]:
     """Each input is fed to a clone too, after the host: its calls are the same again."""
     out: list[str] = []
-    for words in log.told:
+    for words in log.calls:
         if words not in out:
             out.append(words)
     return out
@@ -241,7 +241,7 @@ def test_a_late_answer_gives_the_slot_back_and_goes_to_no_step() -> None:
     quiet(f)
     assert f.waiting[0].slot != send.slot
     f.answer(ok(send.command), send)
-    assert not any(words.startswith("answered") for words in log.told)
+    assert not any(words.startswith("answered") for words in log.calls)
     f.run()
     assert once(log)[-1] == "answered QUERY_ISSI 1 0"
     assert f.host.flights == {}

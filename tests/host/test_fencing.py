@@ -136,7 +136,7 @@ def test_trouble_while_closing_fencing_and_ended(trouble: HealthFatal | LinkLost
 
 
 @pytest.mark.parametrize("proof", list(Proof))
-def test_a_fence_that_nobody_asked_for_ends_the_session(proof: Proof) -> None:
+def test_a_fence_that_was_not_asked_for_ends_the_session(proof: Proof) -> None:
     f = busy()
     f.fenced(proof)
     assert (f.phase, f.host.session.end, f.resets) == (Phase.ENDED, "reset", 0)
@@ -148,7 +148,7 @@ def test_a_fence_that_nobody_asked_for_ends_the_session(proof: Proof) -> None:
 
 
 @pytest.mark.parametrize(("pages", "given"), [(5, 25), (-5, 20)])
-def test_a_fence_that_nobody_asked_for_discards_what_a_command_that_is_out_names(pages: int, given: int) -> None:
+def test_a_fence_that_was_not_asked_for_discards_what_a_command_that_is_out_names(pages: int, given: int) -> None:
     f = busy()
     f.request(0x31, pages)
     f.fenced()
@@ -156,7 +156,7 @@ def test_a_fence_that_nobody_asked_for_discards_what_a_command_that_is_out_names
     assert (row.given, row.discarded, row.outstanding) == (given, given, 0)
 
 
-def test_a_fence_that_nobody_asked_for_ends_what_is_under_way() -> None:
+def test_a_fence_that_was_not_asked_for_ends_what_is_under_way() -> None:
     f = busy()
     f.vports(VF0, VF1)
     f.feed(DisableVport(1))
@@ -167,7 +167,7 @@ def test_a_fence_that_nobody_asked_for_ends_what_is_under_way() -> None:
 
 
 @pytest.mark.parametrize("until", ["ENABLE_HCA", "MANAGE_PAGES(GIVE)", "SET_HCA_CAP(general)", "CREATE_EQ"])
-def test_a_fence_that_nobody_asked_for_fails_an_open(until: str) -> None:
+def test_a_fence_that_was_not_asked_for_fails_an_open(until: str) -> None:
     f = opening(until)
     f.fenced()
     assert f.done == [("open", False)]
@@ -176,7 +176,7 @@ def test_a_fence_that_nobody_asked_for_fails_an_open(until: str) -> None:
     f.open()
 
 
-def test_a_fence_that_nobody_asked_for_ends_a_close() -> None:
+def test_a_fence_that_was_not_asked_for_ends_a_close() -> None:
     f = busy()
     f.feed(Close())
     f.fenced()
@@ -294,7 +294,7 @@ def test_answers_of_a_session_that_is_over_change_nothing_in_the_next() -> None:
 
 
 @pytest.mark.parametrize("answered", ["before", "after", "in the next session"])
-def test_memory_that_nobody_ever_had_goes_back_without_a_fence(answered: str) -> None:
+def test_memory_that_was_never_given_goes_back_without_a_fence(answered: str) -> None:
     """A mapping is under way when the device is lost: there is nothing that a fence would have to prove."""
     f = Fake(bounds=QUICK)
     f.hold_maps = True

@@ -52,7 +52,7 @@ def test_misuse_is_refused_and_changes_nothing() -> None:
     assert f.host.session.number == 2
 
 
-def test_answers_that_nobody_asked_for() -> None:
+def test_answers_to_no_command() -> None:
     f = Fake().open()
     before = f.host.key()
     f.feed(Answered(1, 9999, Answer(Opcode.MANAGE_PAGES)))
@@ -197,7 +197,7 @@ def test_a_mapping_under_way_is_in_the_key() -> None:
     assert keys[0] != keys[1]
 
 
-def test_whom_nothing_can_be_given_is_in_the_key() -> None:
+def test_a_function_that_is_owed_a_cant_give_is_in_the_key() -> None:
     f = Fake().open()
     f.request(0x31, 5)
     f.request(0x31, 5)
@@ -219,7 +219,7 @@ def test_what_was_opened_and_closed_is_as_if_it_had_never_been() -> None:
     assert f.host.key() == before
 
 
-# -- random lives: whatever comes, the invariants hold, a clone does the same, and every operation ends ----------------
+# -- random sessions: whatever comes, the invariants hold, a clone does the same, and every operation ends -------------
 
 modes = st.sampled_from(["auto", "func_id", "vhca_id"])
 moves = st.lists(
@@ -239,8 +239,8 @@ moves = st.lists(
 NUMBERS = (0, OWN, 0x31, 0x32, 1, 2, 0x90, 0x66)
 
 
-class Life:
-    """One random life. Firmware's odd answers name pages of anybody, or none."""
+class RandomSession:
+    """One random session. Firmware's odd answers name pages of any function, or of none."""
 
     def __init__(self, *, ecpf: bool, mode: WantedMode) -> None:
         bounds = Bounds(pages_per_command=50, queue=6, memory=4096, command=5.0, reclaim_progress=1.0, fence=2.0)
@@ -347,15 +347,15 @@ class Life:
 @settings(max_examples=120)
 @given(st.booleans(), modes, moves)
 def test_whatever_comes_the_invariants_hold_and_every_operation_ends(
-    ecpf: bool, mode: WantedMode, told: list[tuple[str, int, int]]
+    ecpf: bool, mode: WantedMode, inputs: list[tuple[str, int, int]]
 ) -> None:
-    life = Life(ecpf=ecpf, mode=mode)
-    life.f.feed(Open(mode))
-    if told and told[0][1] % 4:
-        life.f.run()  # most lives get to work before anything happens to them
-    for what, n, pages in told:
-        life.move(what, n, pages)
-    life.end()
+    random = RandomSession(ecpf=ecpf, mode=mode)
+    random.f.feed(Open(mode))
+    if inputs and inputs[0][1] % 4:
+        random.f.run()  # most sessions get to work before anything happens to them
+    for what, n, pages in inputs:
+        random.move(what, n, pages)
+    random.end()
 
 
 def test_a_clone_is_independent() -> None:

@@ -27,7 +27,7 @@ def test_a_lent_block_among_the_free_ones_is_found() -> None:
         f.host.check()
 
 
-def test_a_block_that_nobody_has_is_found() -> None:
+def test_a_block_without_an_owner_is_found() -> None:
     f = working()
     f.host.pool.take(1)
     with pytest.raises(CustodyError, match=r"free, \d+ lent and"):
@@ -68,7 +68,7 @@ def test_a_queue_beyond_its_bound_is_found() -> None:
         f.host.check()
 
 
-def test_a_page_is_free_if_it_is_nobodys_or_none_of_ours() -> None:
+def test_a_page_is_free_if_it_is_not_lent_or_none_of_ours() -> None:
     f = working()
     lent = f.held[VF][0]
     base = f.host.config.base
@@ -76,7 +76,7 @@ def test_a_page_is_free_if_it_is_nobodys_or_none_of_ours() -> None:
     assert f.host.is_free(asked).tolist() == [False, True, True, True, True]
 
 
-def test_what_is_held_is_told_only_where_nothing_is_doubtful() -> None:
+def test_held_pages_are_named_only_where_none_is_doubtful() -> None:
     f = working()
     held = f.host.held()
     assert held is not None
@@ -86,7 +86,7 @@ def test_what_is_held_is_told_only_where_nothing_is_doubtful() -> None:
     assert f.host.held() is None
 
 
-def test_a_key_tells_a_page_that_has_come_back_from_one_that_nobody_ever_had() -> None:
+def test_a_key_distinguishes_a_page_that_has_come_back_from_one_never_given() -> None:
     """Named again in an answer, one was returned twice and the other never given."""
     f = working()
     last, free = f.host.pool.indices()[:2, None]
@@ -99,7 +99,7 @@ def test_a_key_tells_a_page_that_has_come_back_from_one_that_nobody_ever_had() -
         assert f.host.key() != before
 
 
-def test_a_key_tells_which_of_two_functions_that_are_gone_has_which_pages() -> None:
+def test_a_key_shows_which_of_two_functions_that_are_gone_has_which_pages() -> None:
     keys = []
     for numbers in ((0x31, 0x32), (0x32, 0x31)):
         f = Fake().open()
@@ -114,7 +114,7 @@ def test_a_key_tells_which_of_two_functions_that_are_gone_has_which_pages() -> N
     assert keys[0] != keys[1]
 
 
-def test_a_key_tells_whose_pages_are_whose_where_records_in_between_are_of_the_past() -> None:
+def test_a_key_shows_the_owner_of_each_page_where_records_in_between_are_of_the_past() -> None:
     keys = []
     for numbers in ((0x31, 0x32), (0x32, 0x31)):
         f = Fake().open()

@@ -148,7 +148,7 @@ def test_requests_of_one_function_keep_their_order() -> None:
     f.agree()
 
 
-def test_a_full_queue_drops_and_firmware_is_told() -> None:
+def test_a_full_queue_drops_a_request_and_cant_give_follows() -> None:
     f = opened(queue=2)
     f.request(0x43, 9)
     f.run()
@@ -188,7 +188,7 @@ def test_an_absurd_request_is_not_given(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [-1, -(2**31)])
-def test_pages_wanted_back_that_nobody_has(count: int) -> None:
+def test_pages_wanted_back_that_are_not_out(count: int) -> None:
     f = opened()
     f.request(0x31, count)
     f.run()
@@ -611,7 +611,7 @@ def test_a_release_all_that_crosses_a_give_leaves_its_pages_doubtful() -> None:
     f.answer(f.reply(send.command), send)
     assert states(f, VF) == {State.DOUBTFUL: 6}
     crossed = f.finding("give-crossed-release")
-    assert (crossed.pages, crossed.blame) == (6, Blame.LINK), "nobody did wrong: the two crossed on the way"
+    assert (crossed.pages, crossed.blame) == (6, Blame.LINK), "neither side did wrong: the two crossed on the link"
     f.request(0x31, -6)
     f.run()
     assert states(f, VF) == {}
@@ -789,7 +789,7 @@ def test_no_page_command_goes_out_while_the_mode_is_not_known() -> None:
 
 
 def test_a_release_all_does_not_change_whose_turn_it_is() -> None:
-    """A mapping that fails is told to the function that it was asked for, and to nobody else."""
+    """A mapping that fails is reported for the function that it was asked for, and for no other."""
     f = opened(pages_per_command=1000)
     f.request(0x31, 8)
     f.request(0x32, 8)
@@ -809,7 +809,7 @@ def test_a_release_all_does_not_change_whose_turn_it_is() -> None:
 
 
 def test_a_cant_give_goes_out_after_what_its_function_still_waits_for() -> None:
-    """Firmware takes it to be about all that it has asked for: a GIVE after it would be one that nobody asked for."""
+    """Firmware takes it to be about all that it has asked for: firmware would not have asked for a GIVE after it."""
     f = opened(queue=2)
     send = give_out(f, 5)
     for pages in (7, 9):  # the one that is out is among the two

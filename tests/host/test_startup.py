@@ -45,7 +45,7 @@ CLOSE_SEQUENCE = [
 
 @pytest.mark.parametrize(("offer", "mode"), [(True, Mode.VHCA_ID), (False, Mode.FUNC_ID)])
 @pytest.mark.parametrize("ecpf", [False, True])
-def test_a_whole_life_in_the_order_of_the_protocol(offer: bool, mode: Mode, ecpf: bool) -> None:
+def test_a_whole_session_in_the_order_of_the_protocol(offer: bool, mode: Mode, ecpf: bool) -> None:
     f = Fake(offer=offer, supplier=Supplier(ecpf=ecpf)).open()
     expected = [n for n in SEQUENCE if not (ecpf and n == "ACCESS_REG")]
     assert f.names == expected
@@ -122,7 +122,7 @@ def test_capabilities_are_set_as_they_were_read_but_for_what_is_wanted() -> None
 
 
 def test_boot_pages_for_another_function_than_the_supplier() -> None:
-    """What the boot pages were given under is renamed to the own vhca_id, whomever the device named."""
+    """What the boot pages were given under is renamed to the own vhca_id, whichever function the device named."""
     f = Fake()
     f.script["QUERY_PAGES(boot)"] = lambda c: Answer(c.opcode, fields={"function_id": 5, "num_pages": 4})
     f.feed(Open())
@@ -293,7 +293,7 @@ def test_a_mode_that_is_refused_is_undone_in_func_id_mode() -> None:
     assert f.resets == 0
 
 
-def test_a_mode_that_nobody_knows_ends_in_a_reset_and_no_page_command() -> None:
+def test_an_unknown_mode_ends_in_a_reset_and_no_page_command() -> None:
     f = Fake()
     f.script["SET_HCA_CAP(general)"] = silent
     f.feed(Open())

@@ -181,7 +181,7 @@ def test_a_vhca_id_that_another_has_stays_with_that(number: int) -> None:
     assert record(f, 0x31) == (T.VF, 10, False)
     assert record(f, OWN) == (T.SELF, 8, False)
     disable(f, VF1)
-    assert record(f, 0x31) == (T.VF, 10, False), "the vport that never had it takes it from nobody"
+    assert record(f, 0x31) == (T.VF, 10, False), "the vport that never had it takes it from no other"
     assert record(f, OWN)[2] is False
     f.request(0x31, -10)
     f.run()
@@ -415,7 +415,7 @@ def test_of_two_functions_that_are_gone_the_one_that_stays_away_is_waited_for() 
 
 @pytest.mark.parametrize("mode", ["func_id", "vhca_id"])
 def test_pages_that_come_too_late_for_a_function_are_waited_for_in_either_mode(mode: str) -> None:
-    """A request was on its way when its function was disabled: what it brings belongs to nobody that is announced."""
+    """A request was pending when its function was disabled: its pages belong to no announced function."""
     f = opened(mode)
     f.enable(VF0)
     number = 1 if mode == "func_id" else 0x31
@@ -526,7 +526,7 @@ def test_a_wait_for_many_pages_ends_too() -> None:
     assert f.done[-1] == ("disable vport 0x1", False)
 
 
-def test_pages_of_two_lives_that_are_waited_for_in_vain_are_one_functions() -> None:
+def test_pages_given_before_and_after_a_disable_are_one_functions() -> None:
     f = opened()
     f.enable(VF0)
     f.request(0x31, 3)

@@ -109,7 +109,7 @@ def joined(
     rows: Sequence[tuple[str, FunctionType, int, int, bool, int, int]] = ROWS,
     tap: Watch | None = None,
     bounds: Bounds | None = None,
-    heard: list[Done | Finding | Raised] | None = None,
+    reported: list[Done | Finding | Raised] | None = None,
 ) -> InProcess:
     specs = [
         FunctionSpec(name, kind, vport, number, ec, vhca, pages) for name, kind, vport, number, ec, vhca, pages in rows
@@ -119,7 +119,7 @@ def joined(
         for _, kind, vport, number, ec, vhca, _ in rows
     ]
     host = Host(Config(p.supplier, bounds=bounds or Bounds(pages_per_command=16)))
-    on_event = None if heard is None else heard.append
+    on_event = None if reported is None else reported.append
     link = InProcess(host, Firmware(p, specs), tap=tap, checked=True, on_event=on_event)
     link.feed(FunctionsChanged(tuple(infos)))
     return link
@@ -138,13 +138,13 @@ def settled(link: InProcess, *inputs: Open | Close | EnableVport | DisableVport)
     return link
 
 
-# -- one life -------------------------------------------------------------------------------------------------------
+# -- one session -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["func_id", "vhca_id"])
 def test_a_session(mode: WantedMode) -> None:
-    watch, heard = Watch(), list[Done | Finding | Raised]()
-    link = settled(joined(tap=watch, heard=heard), Open(mode), EnableVport(1))
+    watch, reported = Watch(), list[Done | Finding | Raised]()
+    link = settled(joined(tap=watch, reported=reported), Open(mode), EnableVport(1))
     assert link.host.session.mode == mode
     assert inside(link).held("vf0") == 20
     assert link.mapped > 0
@@ -156,7 +156,7 @@ def test_a_session(mode: WantedMode) -> None:
     settled(link, DisableVport(1), Close())
     assert inside(link).phase is Phase.OFF
     assert (link.mapped, link.offences, link.host.left()) == (0, [], 0)
-    assert link.events == [x for x in heard if not isinstance(x, Raised)]
+    assert link.events == [x for x in reported if not isinstance(x, Raised)]
     assert [str(e.operation) for e in link.events if isinstance(e, Done)] == [
         "open",
         "enable vport 0x1",
@@ -262,7 +262,7 @@ def test_a_request_of_the_session_before_is_ignored() -> None:
     link.agree()
 
 
-# -- random lives -----------------------------------------------------------------------------------------------------
+# -- random sessions --------------------------------------------------------------------------------------------------
 
 actions = st.lists(
     st.tuples(
@@ -339,7 +339,7 @@ def test_a_give_is_shown_before_a_release_that_the_host_had_not_seen() -> None:
     assert releases == [2]
 
 
-#: what may be found although nobody did anything wrong: a release_all and a GIVE crossed, a function was reset
+#: what may be found although no party did anything wrong: a release_all and a GIVE crossed, a function was reset
 #: between a request to take pages back and the TAKE
 HARMLESS = {"give-crossed-release", "take-short"}
 
@@ -347,14 +347,14 @@ HARMLESS = {"give-crossed-release", "take-short"}
 @settings(max_examples=60)
 @given(st.sampled_from(["pf", "ecpf"]), st.sampled_from(["auto", "func_id", "vhca_id"]), actions)
 def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
-    device: str, mode: WantedMode, told: list[tuple[str, int, int, int]]
+    device: str, mode: WantedMode, inputs: list[tuple[str, int, int, int]]
 ) -> None:
     watch = Watch()
     rows = ECPF_ROWS if device == "ecpf" else ROWS
     link = joined(SMALL_ECPF if device == "ecpf" else SMALL, rows, watch)
     names = {row[0]: row[2] for row in rows}
     settled(link, Open(mode))
-    for what, n, pages, steps in told:
+    for what, n, pages, steps in inputs:
         try:
             act(link, names, mode, what, n, pages)
         except Misuse:
@@ -368,12 +368,12 @@ def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
     assert link.host.session.phase is HostPhase.ENDED
     assert (link.host.left(), link.mapped, link.offences) == (0, 0, [])
     found = {e.name for e in link.events if isinstance(e, Finding)}
-    if any(what == "lose" for what, *_ in told):
+    if any(what == "lose" for what, *_ in inputs):
         found.discard("link-lost")
-    lives = [n % len(names) for what, n, *_ in told if what == "enable"]
-    if any(what == "early" for what, *_ in told) or len(lives) > len(set(lives)):
-        # for pages of a function that was never announced; or of a life whose pages were not back when the next one
-        # of the same function began, to which firmware left them
+    enabled = [n % len(names) for what, n, *_ in inputs if what == "enable"]
+    if any(what == "early" for what, *_ in inputs) or len(enabled) > len(set(enabled)):
+        # for pages of a function that was never announced; or of a function that was enabled again before its pages
+        # were back, so that firmware left them to it
         found.discard("wait-timeout")
     assert found <= HARMLESS
     assert not watch.slots
@@ -393,14 +393,14 @@ def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
 def test_the_tap_is_shown_events_of_the_link(fault: str, words: list[str]) -> None:
     from fwpages.scenario import ScenarioRun, load  # noqa: PLC0415
 
-    heard: list[str] = []
+    reported: list[str] = []
 
     class Ear:
         def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None: ...  # noqa: A002
         def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None: ...  # noqa: A002
         def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None: ...
         def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-            heard.append(what)
+            reported.append(what)
 
     ScenarioRun(load("early-give"), faults=[PlannedFault(fault)], tap=Ear()).run()
-    assert heard == words
+    assert reported == words

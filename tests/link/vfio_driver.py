@@ -167,7 +167,7 @@ class Driver:
         return own
 
     def down(self, own: int) -> None:
-        """The way back, everything taken from everybody whom the test knows of having pages."""
+        """Close the device: everything is taken back from each function that the test knows to have pages."""
         for eqn in self.eqns:
             self.ok(Opcode.DESTROY_EQ, eq_number=eqn)
         self.ok(Opcode.DEALLOC_UAR, uar=self.uar)

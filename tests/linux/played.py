@@ -1,9 +1,9 @@
-"""A way through a world of the model ``merged``, played again on Linux's compiled allocator.
+"""A path through a world of the model ``merged``, played again on Linux's compiled allocator.
 
-The compiled code is one thread: a call does not come back before its commands are answered. So the way becomes a list
+The compiled code is one thread: a call does not come back before its commands are answered. So the path becomes a list
 of what came to the allocator and what it did, in order; what the model did while a command was out happens inside the
 callback that stands for the device. The library's own firmware is not used, nor one of ours: the answers are those
-that the way's firmware gave, with the addresses that Linux has in the places of the model's.
+that the path's firmware gave, with the addresses that Linux has in the places of the model's.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Fate, Life
+from tests.explore.designs.joined import BOUNDS, Fate, Joined
 from tests.linux.both import GIVE, TAKE, manages
 from tests.linux.devices import Machine, machine, plain
 from tests.linux.linuxside import Linux as Real
@@ -44,7 +44,7 @@ class Pair:
         shift = 16 if library == LIBRARY_64K else 12
         bounds = replace(BOUNDS, pages_per_command=50_000)
         self.model = Linux(MERGED, DriverConfig(m.profile.supplier, bounds, page_shift=shift))
-        self.life = Life("merged", ecpf=m.profile.ecpf, driver=self.model)
+        self.life = Joined("merged", ecpf=m.profile.ecpf, driver=self.model)
         self.life.firmware = firmware(m)
         self.hook: Hook | None = None
         self._before = (0, 0, 0)

@@ -1,6 +1,7 @@
 """Dumps put together again: which command a line belongs to, and which answer.
 
-Where lines are missing is ``test_dump_missing.py``; whole logs in every kernel's spelling are ``test_klog.py``.
+Lines that are missing are in ``test_dumps_missing.py``, whole logs as other programs print them in
+``test_kernel_log_printed.py``.
 """
 
 from __future__ import annotations

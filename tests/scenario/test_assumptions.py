@@ -49,7 +49,7 @@ def test_every_switch_of_the_format_has_its_meaning_on_and_off() -> None:
 
 @settings(max_examples=30)
 @given(in_file=overrides, turned=overrides)
-def test_a_run_is_heard_before_the_file_and_the_file_before_the_default(
+def test_the_run_overrides_the_file_and_the_file_the_default(
     in_file: dict[Switch, bool], turned: dict[Switch, bool]
 ) -> None:
     stands = assumed(scenario(assume=in_file), turned)
@@ -83,7 +83,7 @@ def test_what_is_left_asks_nothing_more(turned: dict[Switch, bool]) -> None:
     assert (left.device, left.bounds, left.assume, left.expect) == (s.device, s.bounds, s.assume, s.expect)
 
 
-def test_a_switch_that_nobody_set_is_off() -> None:
+def test_a_switch_that_is_not_set_is_off() -> None:
     """It is left to each design; in a scenario that is lived there is none, and what asks for it is not there."""
     s = scenario(function("on", 1, "keeps_vhca_id"), function("off", 2, "not keeps_vhca_id"))
     assert assumed(s)["keeps_vhca_id"] is None

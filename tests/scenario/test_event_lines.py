@@ -23,7 +23,7 @@ def test_lines_that_keep_changing_are_all_passed_on() -> None:
     assert len(said) == 1000
 
 
-def test_nothing_is_kept_where_nobody_listens() -> None:
+def test_nothing_is_kept_without_a_reader() -> None:
     lines = EventLines(None)
     for _ in range(100):
         lines.say(0.0, "asks")

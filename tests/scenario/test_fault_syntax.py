@@ -99,7 +99,7 @@ def named(result: RunResult) -> set[str]:
 
 
 def accounted(result: RunResult) -> None:
-    """What a life leaves behind: for every record of every session, nothing but what its findings speak of.
+    """What a run leaves behind: for every record of every session, nothing but what its findings speak of.
 
     And no rule was broken by the host, but where a fault caused it.
     """
@@ -167,7 +167,7 @@ def test_pairs_of_faults(chunk: int) -> None:
         accounted(result)
 
 
-def test_a_fault_of_a_scenario_file_strikes() -> None:
+def test_a_fault_of_a_scenario_file_takes_effect() -> None:
     scenario = load(
         "small", text=SMALL.format(profile="connectx7", release_all=1) + '[[fault]]\nname = "give-refused"\nat = 3\n'
     )
@@ -177,7 +177,7 @@ def test_a_fault_of_a_scenario_file_strikes() -> None:
     assert not result.clean
 
 
-def test_a_fault_that_never_strikes_is_missed_and_the_life_not_clean() -> None:
+def test_a_fault_that_never_takes_effect_is_missed_and_the_run_not_clean() -> None:
     faults = [
         PlannedFault("give-late", 2),
         PlannedFault("give-late", 900),
@@ -189,7 +189,7 @@ def test_a_fault_that_never_strikes_is_missed_and_the_life_not_clean() -> None:
     assert result.missed == ("fault give-late@900", "fault take-nothing@800x*", "fault map-fails@700")
     assert not named(result)
     assert not result.clean
-    assert live(faults[:1], "vhca_id").clean, "a late answer harms nobody"
+    assert live(faults[:1], "vhca_id").clean, "a late answer does no harm"
 
 
 def test_faults_are_written_as_they_are_read() -> None:
@@ -210,7 +210,7 @@ def test_what_is_no_fault_is_refused(bad: str) -> None:
         fault(bad)
 
 
-def test_what_strikes_never_is_told_how_to_strike_always() -> None:
+def test_times_0_is_refused_with_the_words_for_all_that_follow() -> None:
     with pytest.raises(ScenarioError, match=r"'give-late@1x0': .* counted from 1; TIMES \* is all that follow"):
         fault("give-late@1x0")
 

@@ -1,4 +1,4 @@
-"""What does not fit the format is told by its key, with what fits; ``test_format`` has a case for each of its types."""
+"""An error names the key that does not fit, and what fits; ``test_format`` has a case for each type of error."""
 
 from __future__ import annotations
 

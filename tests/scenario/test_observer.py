@@ -117,9 +117,9 @@ def test_a_reset_is_right_in_trouble_and_wrong_without(d: Watched, trouble: str 
     assert d.now.clean is d.now.dropped is (trouble is not None)
     said = [words for _, words in d.said]
     assert "session 1 is over: the device is reset, 13 pages dropped" in said
-    told = {"health": "firmware reports a fatal state", "lost": "the link is lost"}.get(trouble or "")
+    line = {"health": "firmware reports a fatal state", "lost": "the link is lost"}.get(trouble or "")
     assert [w for w in said if "syndrome 0x8" in w] == (
-        [f"{told} (syndrome 0x8); 13 pages held (self 13)"] * bool(told)
+        [f"{line} (syndrome 0x8); 13 pages held (self 13)"] * bool(line)
     )
     d.feed(Reset())
     assert d.now.ended == d.t - 1.0, "what is over does not end again"
@@ -132,7 +132,7 @@ def test_trouble_is_no_excuse_for_a_close_that_leaves_pages(d: Watched) -> None:
     assert (d.now.end, d.now.dropped, d.now.clean) == ("closed", False, False)
 
 
-def test_without_a_session_nothing_is_over_and_nobody_is_in_trouble(small: Profile) -> None:
+def test_without_a_session_nothing_is_over_and_nothing_is_in_trouble(small: Profile) -> None:
     d = Watched(small)
     d.feed(Reset())
     d.observer.over(1.0, "gone", "the machine is gone")
@@ -170,7 +170,7 @@ def test_an_enable_hca_that_is_refused_begins_no_session(
     assert (d.observer.sessions, d.observer.session, d.observer.commands) == ([], None, 1)
     began = [words for _, words in d.said if "opens the device" in words]
     refused = [words for _, words in d.said if "did not begin" in words]
-    assert began == ["session 1: the driver opens the device"] * len(refused), "what was told is taken back"
+    assert began == ["session 1: the driver opens the device"] * len(refused), "what was reported is taken back"
     d.open()
     d.close()
     assert [(s.number, s.end, s.clean) for s in d.observer.sessions] == [(1, "closed", True)]
@@ -195,7 +195,7 @@ def test_every_page_is_booked_on_the_function_s_name(d: Watched) -> None:
     assert d.now.functions["vf1"] == FunctionPages(given=9, returned=2, released=3, held=4, peak=5)
 
 
-def test_what_happens_is_told_in_words(d: Watched) -> None:
+def test_each_event_has_its_words(d: Watched) -> None:
     d.said.clear()
     d.ok(Opcode.ENABLE_HCA, function_id=2)
     give_vf(d, 7, VF2)
@@ -229,7 +229,7 @@ def test_an_sf_comes_and_goes_as_a_moment_too(d: Watched) -> None:
     assert [w for _, w in d.said if w.endswith("s sf")] == ["the driver allocates sf", "the driver deallocates sf"]
 
 
-def test_an_spf_s_function_id_is_nobody_s_name(small: Profile) -> None:
+def test_an_spf_s_function_id_names_no_function(small: Profile) -> None:
     """It may be 0, as the supplier's own is: in FUNC_ID mode that means the supplier alone."""
     d = Watched(small, (SPF, VF))
     d.open(by_vhca_id=False)
@@ -244,8 +244,8 @@ def held(d: Watched) -> dict[str, int]:
     return {name: f.held for name, f in d.now.functions.items() if name != "self"}
 
 
-def test_pages_of_a_vhca_id_are_those_of_whom_it_belongs_to_now(small: Profile) -> None:
-    """Also where the scenario lets functions live that no driver enables: the first that wants pages begins a life."""
+def test_pages_of_a_vhca_id_are_those_of_its_present_function(small: Profile) -> None:
+    """Also where the scenario has functions that no driver enables: the first that wants pages begins its time."""
     d = Watched(small, (VF, HEIR))
     d.open()
     d.feed(Want("vf1", 5))
@@ -261,7 +261,7 @@ def test_pages_of_a_vhca_id_are_those_of_whom_it_belongs_to_now(small: Profile) 
 
 
 def test_pages_that_come_back_are_whose_they_were(small: Profile) -> None:
-    """A TAKE names the vhca_id: of what it gets, the pages of the life before are not the heir's."""
+    """A TAKE names the vhca_id: of what it gets, the pages of the function before it are not counted."""
     d = Watched(small, (VF, HEIR))
     d.open(release_all=False)
     d.ok(Opcode.ENABLE_HCA, function_id=VF.function_id)
@@ -312,7 +312,7 @@ def test_an_answer_to_nothing_is_passed_over(d: Watched) -> None:
 
 
 def test_offences_of_the_wire_are_kept_too_and_as_many_as_make_sense(small: Profile) -> None:
-    """Those before the first session are nobody's: session 0."""
+    """Those before the first session belong to session 0."""
     d = Watched(small)
     for n in range(MOST_OFFENCES + 3):
         d.observer.watch(float(n), WireOffence(WireOffenceName.NOT_OWNED, f"slot {n}", slot=n))

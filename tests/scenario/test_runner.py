@@ -44,7 +44,7 @@ def scenario(*steps: str) -> Scenario:
     return load("x.toml", BASE + "".join(f"[[step]]\n{s}\n" for s in steps))
 
 
-def lives() -> Iterator[tuple[str, WantedMode]]:
+def cases() -> Iterator[tuple[str, WantedMode]]:
     for name in names():
         s = load(name)
         if s.fault:
@@ -54,15 +54,15 @@ def lives() -> Iterator[tuple[str, WantedMode]]:
             yield name, "vhca_id"
 
 
-@pytest.mark.parametrize(("name", "mode"), list(lives()))
+@pytest.mark.parametrize(("name", "mode"), list(cases()))
 def test_every_packaged_scenario_ends_clean_in_every_mode_that_its_device_offers(name: str, mode: WantedMode) -> None:
     watch = Watch()
-    life = ScenarioRun(load(name), mode=mode, checked=name != HEAVY, tap=watch)
-    result = life.run()
+    run = ScenarioRun(load(name), mode=mode, checked=name != HEAVY, tap=watch)
+    result = run.run()
     assert result.clean, (result, [b.findings for b in result.sessions])
     assert (result.offences, result.failed, result.missed, result.mapped) == ((), (), (), 0)
     assert all(b.mode == mode for b in result.sessions)
-    assert life.link.host.left() == 0
+    assert run.link.host.left() == 0
     for b in result.sessions:
         assert b.peak >= max(f.peak for f in b.functions)
         for f in b.functions:
@@ -72,7 +72,7 @@ def test_every_packaged_scenario_ends_clean_in_every_mode_that_its_device_offers
     assert result.seconds < 5.0, "nothing is waited for in vain"
 
 
-def test_the_heavy_life_with_fewer_pages_is_clean_at_every_step() -> None:
+def test_the_heavy_scenario_with_fewer_pages_is_clean_at_every_step() -> None:
     text = (resources.files("fwpages.scenario") / "library" / f"{HEAVY}.toml").read_text("utf-8")
     assert text.count("8_000_000") == 2
     small = load("small.toml", text.replace("8_000_000", "800_000").replace("8192", "100"))
@@ -86,7 +86,7 @@ def test_a_mode_that_the_device_does_not_offer_is_refused_beforehand() -> None:
 
 
 def test_a_small_function_is_served_in_its_turn() -> None:
-    """In the heavy life the four pages of the VF come after at most two commands more for the supplier."""
+    """In the heavy scenario the four pages of the VF come after at most two commands more for the supplier."""
 
     class Gives(Watch):
         def __init__(self) -> None:
@@ -109,34 +109,36 @@ def test_a_small_function_is_served_in_its_turn() -> None:
 # -- when steps happen ------------------------------------------------------------------------------------------------
 
 
-def told(s: Scenario, mode: WantedMode = "auto") -> list[tuple[int, float, int]]:
+def steps_of(s: Scenario, mode: WantedMode = "auto") -> list[tuple[int, float, int]]:
     """Which step happened at what time, after how many commands."""
     seen: list[tuple[int, float, int]] = []
 
     def on_step(n: int, step: Step) -> None:
-        seen.append((n, life.link.now, life.link.submitted))
+        seen.append((n, run.link.now, run.link.submitted))
 
-    life = ScenarioRun(s, mode=mode, checked=True, on_step=on_step)
-    result = life.run()
+    run = ScenarioRun(s, mode=mode, checked=True, on_step=on_step)
+    result = run.run()
     assert result.missed == ()
     return seen
 
 
 def test_steps_follow_each_other_when_all_is_at_rest() -> None:
-    seen = told(scenario('do = "enable"\nfunction = "vf*"', 'do = "disable"\nfunction = "vf*"', 'do = "close"'))
+    seen = steps_of(scenario('do = "enable"\nfunction = "vf*"', 'do = "disable"\nfunction = "vf*"', 'do = "close"'))
     assert [n for n, _, _ in seen] == [0, 1, 2, 3]
     assert [c for _, _, c in seen] == sorted({c for _, _, c in seen}), "commands lie between all of them"
 
 
 def test_a_step_that_does_not_settle_lets_the_next_one_begin_at_once() -> None:
-    seen = told(
+    seen = steps_of(
         scenario('do = "enable"\nfunction = "vf*"\nsettle = false', 'do = "request"\nfunction = "self"\npages = 9')
     )
     assert seen[2][1] == seen[1][1]
 
 
 def test_a_step_at_a_time() -> None:
-    seen = told(scenario('do = "request"\nfunction = "self"\npages = 9\nat = 7.5', 'do = "enable"\nfunction = "vf0"'))
+    seen = steps_of(
+        scenario('do = "request"\nfunction = "self"\npages = 9\nat = 7.5', 'do = "enable"\nfunction = "vf0"')
+    )
     assert [n for n, _, _ in seen] == [0, 2, 1], "the row does not wait for a moment; after its end moments still come"
     (at,) = [t for n, t, _ in seen if n == 1]
     assert at == pytest.approx(7.5, abs=0.01)
@@ -144,11 +146,11 @@ def test_a_step_at_a_time() -> None:
 
 def test_after_what_never_happens() -> None:
     with pytest.raises(ScenarioError, match=r"step\[1\]\.after: 'opne' never happens; there are open, close"):
-        told(scenario('do = "enable"\nfunction = "vf0"\nafter = "opne"'))
+        steps_of(scenario('do = "enable"\nfunction = "vf0"\nafter = "opne"'))
 
 
 def test_a_step_at_a_time_within_a_wait() -> None:
-    seen = told(
+    seen = steps_of(
         scenario('do = "request"\nfunction = "self"\npages = 9\nat = 2', 'do = "wait"\nseconds = 10', 'do = "close"')
     )
     times = {n: t for n, t, _ in seen}
@@ -157,7 +159,7 @@ def test_a_step_at_a_time_within_a_wait() -> None:
 
 
 def test_a_step_after_a_moment() -> None:
-    seen = told(
+    seen = steps_of(
         scenario(
             'do = "disable"\nfunction = "vf0"\nafter = "request vf0"', 'do = "enable"\nfunction = "vf0"', 'do = "close"'
         )
@@ -167,7 +169,7 @@ def test_a_step_after_a_moment() -> None:
 
 
 def test_a_step_at_a_command() -> None:
-    seen = told(
+    seen = steps_of(
         scenario('do = "enable"\nfunction = "vf0"', 'do = "health"\ncommand = 22', 'do = "open"', 'do = "close"')
     )
     (count,) = [c for n, _, c in seen if n == 2]
@@ -175,7 +177,7 @@ def test_a_step_at_a_command() -> None:
 
 
 def test_a_step_with_two_conditions_waits_for_both() -> None:
-    seen = told(
+    seen = steps_of(
         scenario(
             'do = "request"\nfunction = "vf0"\npages = 5\nat = 0.001\nafter = "enable vf0"',
             'do = "wait"\nseconds = 3',
@@ -258,17 +260,17 @@ def test_a_link_that_is_lost_and_a_session_that_is_left_open() -> None:
     assert still.mapped > 0
 
 
-def test_a_session_is_told_of_once_however_often_the_next_one_cannot_begin() -> None:
+def test_a_session_is_reported_once_however_often_the_next_one_cannot_begin() -> None:
     again = 'do = "open"'
-    life = ScenarioRun(scenario('do = "enable"\nfunction = "vf0"', again, again), faults=(fault("link-lost-for-good"),))
-    result = life.run()
+    run = ScenarioRun(scenario('do = "enable"\nfunction = "vf0"', again, again), faults=(fault("link-lost-for-good"),))
+    result = run.run()
     assert [b.session for b in result.sessions] == [1]
     assert [f.name for f in result.sessions[0].findings] == ["link-lost", "not-fenced"]
 
 
 def test_pages_that_are_fenced_off_by_the_next_open_are_discarded_in_the_session_that_left_them() -> None:
-    life = ScenarioRun(load("health-recovery"), faults=(fault("not-fenced"),))
-    left, after = life.run().sessions
+    run = ScenarioRun(load("health-recovery"), faults=(fault("not-fenced"),))
+    left, after = run.run().sessions
     assert [f.name for f in left.findings] == ["not-fenced"]
     assert (left.outstanding, sum(f.discarded for f in left.functions)) == (0, 14953)
     assert left.notes[-1] == "14,953 pages discarded: function-level reset completed"

@@ -16,20 +16,20 @@ from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.scenario import RunResult, Scenario, ScenarioRun, load
 from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS
 from tests.scenario.test_fault_syntax import MODES, accounted, named, small
-from tests.scenario.test_runner import HEAVY, lives
+from tests.scenario.test_runner import HEAVY, cases
 
-#: requests that no event queue could carry: nobody hears of them
+#: requests that no event queue could carry: the host does not get them
 UNHEARD = ("request-before-eq", "request-after-eq")
 
 
 def both(
     scenario: Scenario, mode: WantedMode, faults: list[PlannedFault]
 ) -> tuple[RunResult, RunResult, InProcessQueue]:
-    """The life over either link; over the direct one ``test_faults.py`` and ``test_life.py`` look at the invariants."""
+    """The run over either link; ``test_fault_syntax.py`` and ``test_runner.py`` check the direct one's invariants."""
     direct = ScenarioRun(scenario, mode=mode, faults=faults).run()
-    life = ScenarioRun(scenario, mode=mode, checked=True, faults=faults, link="queue")
-    assert isinstance(life.link, InProcessQueue)
-    return direct, life.run(), life.link
+    run = ScenarioRun(scenario, mode=mode, checked=True, faults=faults, link="queue")
+    assert isinstance(run.link, InProcessQueue)
+    return direct, run.run(), run.link
 
 
 def reduced(name: str) -> Scenario:
@@ -39,7 +39,7 @@ def reduced(name: str) -> Scenario:
     return load("small.toml", text.replace("8_000_000", "800_000").replace("8192", "100"))
 
 
-@pytest.mark.parametrize(("name", "mode"), list(lives()))
+@pytest.mark.parametrize(("name", "mode"), list(cases()))
 def test_every_packaged_scenario(name: str, mode: WantedMode) -> None:
     direct, queued, link = both(reduced(name), mode, [])
     assert queued == direct
@@ -53,7 +53,7 @@ def _without_details(books: Books) -> Books:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_alone(name: str) -> None:
-    """At its first opportunity, in FUNC_ID mode where there is one; ``test_faults.py`` has others."""
+    """At its first opportunity, in FUNC_ID mode where there is one; ``test_fault_syntax.py`` has others."""
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
     extra = [PlannedFault("teardown-refused")] if name == "not-fenced" else []
     mode: WantedMode = "vhca_id" if name.startswith(("mode-not", "vhca-id")) else "func_id"
@@ -79,18 +79,18 @@ def test_faults_for_ever(name: str) -> None:
 
 @pytest.mark.parametrize("name", BYTE_FAULTS)
 def test_each_fault_of_the_wire(name: str) -> None:
-    struck = 0
+    effective = 0
     for at, times, mode in ((1, 1, MODES[0]), (4, 1, MODES[1]), (12, 1, MODES[0]), (1, 0, MODES[1])):
-        life = ScenarioRun(small(), mode=mode, checked=True, faults=[PlannedFault(name, at, times)], link="queue")
-        result = life.run()
+        run = ScenarioRun(small(), mode=mode, checked=True, faults=[PlannedFault(name, at, times)], link="queue")
+        result = run.run()
         accounted(result)
         assert all(b.end != "open" for b in result.sessions)
         assert not result.mapped
         if name in result.faults:
-            struck += 1
+            effective += 1
             finders = EVERY_FAULT[name].findings
             assert not finders or named(result) & set(finders), (at, named(result))
-    assert struck
+    assert effective
 
 
 #: what the wire cannot carry as the direct link does: see ``test_each_fault_alone``

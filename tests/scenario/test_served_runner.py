@@ -164,7 +164,7 @@ def test_driver_that_cannot_give(stages: list[Stage]) -> None:
     assert any("cannot give" in words for words in stage.said)
 
 
-def test_every_client_lives_it_anew(stages: list[Stage]) -> None:
+def test_every_client_begins_the_scenario_anew(stages: list[Stage]) -> None:
     stage = Stage(steps('do = "open"', 'do = "request"\nfunction = "vf0"\npages = 2'))
     for n in range(3):
         d = stage.driver()
@@ -179,7 +179,7 @@ def test_every_client_lives_it_anew(stages: list[Stage]) -> None:
 
 
 def test_driver_enables_a_function_itself(stages: list[Stage]) -> None:
-    """Its life begins with ENABLE_HCA and ends with DISABLE_HCA, and steps may come after that."""
+    """It begins with ENABLE_HCA and ends with DISABLE_HCA, and steps may come after that."""
     row = 'do = "request"\nfunction = "vf0"\npages = 3\nafter = "enable vf0"'
     stage = Stage(steps('do = "open"', row), sriov=True)
     stages.append(stage)

@@ -77,7 +77,7 @@ def test_numbers_follow_from_type_and_index() -> None:
     assert [t for t, v in known.items() if v is not None] == [FunctionType.SPF]
 
 
-def test_types_that_numbers_tell_are_those_of_the_functions() -> None:
+def test_types_that_numbers_show_are_those_of_the_functions() -> None:
     """In FUNC_ID mode firmware names a function by number alone, and the host must not take it for another type."""
     rows = [vf(f"f{n}", 0, 0x31 + n, kind) for n, kind in enumerate(("vf", "sf", "host_pf", "ec_vf"))]
     s = load("x.toml", text('profile = "bluefield3"', *rows, vf("last", 126, 0x70)))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fwpages.host import WantedMode
 from fwpages.scenario import Scenario, ScenarioError
-from tests.soak.lives import LifeError, live, scenario
+from tests.soak.random_scenarios import LifeError, live, scenario
 from tests.soak.shrink import shrink, toml
 
 

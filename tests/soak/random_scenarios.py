@@ -1,4 +1,4 @@
-"""A random scenario from a seed, and what has to hold when it is lived."""
+"""A random scenario from a seed, and what has to hold when it is run."""
 
 from __future__ import annotations
 

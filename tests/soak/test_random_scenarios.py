@@ -1,11 +1,11 @@
-"""Generated lives, with faults and without, every invariant looked at after every input; ``make soak`` has more."""
+"""Random scenarios, with faults and without, every invariant looked at after every input; ``make soak`` has more."""
 
 from __future__ import annotations
 
 import pytest
 
 from fwpages.scenario import Scenario, load
-from tests.soak.lives import live, scenario
+from tests.soak.random_scenarios import live, scenario
 from tests.soak.shrink import shrink, toml
 
 CHUNK = 25

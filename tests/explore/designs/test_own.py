@@ -9,11 +9,11 @@ from fwpages.explore.model.driver import NotQueued, Run
 from fwpages.host import Close, EnableVport, FunctionsChanged, HealthFatal, Misuse, Open
 from fwpages.prm.identity import vhca_id
 from fwpages.prm.opcodes import ManagePages
-from tests.explore.designs.life import Life
+from tests.explore.designs.joined import Joined
 
 
-def opened() -> Life:
-    life = Life("fwpages")
+def opened() -> Joined:
+    life = Joined("fwpages")
     life.do(Open())
     life.do(FunctionsChanged(life.vports))
     life.do(EnableVport(1))

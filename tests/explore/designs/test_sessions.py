@@ -1,4 +1,4 @@
-"""Every design lives a whole life with the real firmware, clean, in both modes, as PF and as ECPF."""
+"""Every design runs a whole session with the real firmware, clean, in both modes, as PF and as ECPF."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fwpages.device import ResetFunction, Want
 from fwpages.explore.designs import DESIGNS
 from fwpages.host import Close, DisableVport, EnableVport, FunctionsChanged, Open
 from fwpages.prm.identity import Mode
-from tests.explore.designs.life import Life, T
+from tests.explore.designs.joined import Joined, T
 
 #: the mode, whether as ECPF, the size of a page, and the seed by which what is on its way is shuffled, in one mode
 KINDS: list[tuple[str, bool, int, int | None]] = [
@@ -23,7 +23,7 @@ KINDS: list[tuple[str, bool, int, int | None]] = [
 @pytest.mark.parametrize(("mode", "ecpf", "shift", "seed"), KINDS)
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_whole_life(name: str, shift: int, ecpf: bool, mode: str, seed: int | None) -> None:
-    life = Life(name, ecpf=ecpf, offered=mode != "not offered", shift=shift, seed=seed)
+    life = Joined(name, ecpf=ecpf, offered=mode != "not offered", shift=shift, seed=seed)
     for _ in range(2):
         life.do(Open("func_id" if mode == "func_id" else "auto"))
         assert life.done == [("open", True)]
@@ -58,7 +58,7 @@ def test_whole_life(name: str, shift: int, ecpf: bool, mode: str, seed: int | No
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 @pytest.mark.parametrize("mode", ["func_id", "auto"])
 def test_counters_by_type(name: str, mode: str) -> None:
-    life = Life(name, ecpf=True)
+    life = Joined(name, ecpf=True)
     life.do(
         Open("func_id" if mode == "func_id" else "auto"),
     )
@@ -80,7 +80,7 @@ def test_counters_by_type(name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", ["posted", "merged"])
 def test_clone_and_pickle(name: str) -> None:
     """A copy goes its own way; one that went through bytes is in the same state."""
-    life = Life(name)
+    life = Joined(name)
     life.do(Open())
     d = life.driver
     before = d.key()

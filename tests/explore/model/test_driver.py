@@ -12,7 +12,7 @@ from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.driver import Driver, DriverConfig, Input, Run
 from fwpages.host import Close, DisableVport, Effect, EnableVport, FunctionsChanged, HealthFatal, Misuse, Open, Tick
 from fwpages.prm.identity import Mode, Supplier, vhca_id
-from tests.explore.designs.life import BOUNDS, Life
+from tests.explore.designs.joined import BOUNDS, Joined
 
 NAMES = pytest.mark.parametrize("name", sorted(DESIGNS))
 CONFIG = DriverConfig(Supplier(max_vfs=4), BOUNDS)
@@ -40,9 +40,9 @@ class Watched:
         return getattr(self._driver, name)
 
 
-def lived(name: str, *xs: object, at: float = 0.0, mode: str = "auto", watched: Watched | None = None) -> Life:
+def lived(name: str, *xs: object, at: float = 0.0, mode: str = "auto", watched: Watched | None = None) -> Joined:
     """A life that begins at this time, with a VF enabled."""
-    life = Life(name, driver=watched or DESIGNS[name](CONFIG))  # type: ignore[arg-type]  # it stands in for its driver
+    life = Joined(name, driver=watched or DESIGNS[name](CONFIG))  # type: ignore[arg-type]  # it stands in for its driver
     life.now = at
     life.do(Open("func_id" if mode == "func_id" else "auto"))
     life.do(FunctionsChanged(life.vports), EnableVport(1), *xs)
@@ -70,9 +70,9 @@ def test_keys_count_times_from_now(name: str) -> None:
     assert len(set(keys[0])) > len(keys[0]) / 2, "and they are told apart"
 
 
-def misused(name: str) -> Sequence[tuple[Life, Sequence[Input]]]:
+def misused(name: str) -> Sequence[tuple[Joined, Sequence[Input]]]:
     """Lives, and what may not be asked of their drivers now."""
-    fresh = Life(name, driver=DESIGNS[name](CONFIG))
+    fresh = Joined(name, driver=DESIGNS[name](CONFIG))
     opened = lived(name)
     closed = lived(name, Close())
     closing = lived(name)
@@ -114,7 +114,7 @@ def test_what_is_under_way_has_the_name_by_which_it_will_be_done(name: str) -> N
 @NAMES
 @pytest.mark.parametrize("mode", [Mode.VHCA_ID, Mode.FUNC_ID])
 def test_a_view_is_open_between_open_and_close_and_in_the_mode_that_was_agreed_on(name: str, mode: Mode) -> None:
-    life = Life(name, driver=DESIGNS[name](CONFIG))
+    life = Joined(name, driver=DESIGNS[name](CONFIG))
     seen = [life.driver.view().open]
     life.feed(Open("func_id" if mode is Mode.FUNC_ID else "auto"))
     seen.append(life.driver.view().open)

@@ -49,7 +49,7 @@ class Rig:
         return entry.tobytes(), self.slot.request.tobytes(), self.slot.reply.tobytes()
 
 
-def told(name: str) -> Command:
+def command_for(name: str) -> Command:
     """A command that has what the fault is about."""
     return TAKE if name.startswith("output") else GIVE
 
@@ -72,7 +72,7 @@ def fields(before: bytes, after: bytes) -> dict[str, tuple[int, int]]:
     ],
 )
 def test_a_field_of_the_entry_says_something_else_and_is_signed_for(name: str, field: str) -> None:
-    rig = Rig(told(name))
+    rig = Rig(command_for(name))
     spoil(name, rig.driver, rig.slot)
     entry, *mailboxes = rig.state()
     assert [*fields(rig.before[0], entry)] == [field]
@@ -104,7 +104,7 @@ def test_what_is_no_field_of_the_command_leaves_all_fields(name: str) -> None:
     ],
 )
 def test_a_mailbox_says_something_else(name: str, field: str, values: list[int], signatures: bool) -> None:
-    rig = Rig(told(name), signatures=signatures)
+    rig = Rig(command_for(name), signatures=signatures)
     rows = rig.slot.reply if name.startswith("output") else rig.slot.request
     old = rows.copy()
     spoil(name, rig.driver, rig.slot)
@@ -119,7 +119,7 @@ def test_a_mailbox_says_something_else(name: str, field: str, values: list[int],
     ("name", "leads"), [("input-loop", "back"), ("input-short", "nowhere"), ("output-short", "nowhere")]
 )
 def test_a_chain_leads_elsewhere_before_its_last_mailbox(name: str, leads: str) -> None:
-    rig = Rig(told(name))
+    rig = Rig(command_for(name))
     side = name.startswith("output")
     rows = rig.slot.reply if side else rig.slot.request
     first = CMDQ_ENTRY.unpack(rig.before[0])["output_mailbox" if side else "input_mailbox"]

@@ -34,7 +34,7 @@ LENT = 1 << 32
 
 
 class Rig:
-    """A device, memory, and a driver that can be told to do anything."""
+    """A device, memory, and a driver that can be made to do anything."""
 
     def __init__(self, *, checksum: int = 0, signatures: bool | None = None, init_pages: int = 100) -> None:
         p = profile("connectx7")
@@ -169,8 +169,8 @@ def test_a_page_request_is_handed_out_before_a_completion_that_came_after_it() -
     rig.driver.ring(0)
     rig.device.step(0.0)
     assert rig.interrupts[-2:] == [3, 2]
-    heard = rig.driver.interrupt(2)
-    assert [type(x) for x in heard] == [RaisedRequest, Completion]
+    events = rig.driver.interrupt(2)
+    assert [type(x) for x in events] == [RaisedRequest, Completion]
     assert rig.driver.interrupt(3) == [], "it was read already"
     assert any(isinstance(x, Raised) for x in rig.seen)
 

@@ -1,4 +1,4 @@
-"""Host and firmware over the command queue: every life is the one of the direct link, and every fault too."""
+"""Host and firmware over the command queue: every session is the one of the direct link, and every fault too."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def test_a_session_in_bytes() -> None:
 @settings(max_examples=40)
 @given(st.booleans(), st.sampled_from(["auto", "func_id", "vhca_id"]), actions)
 def test_random_sessions_are_those_of_the_direct_link(
-    ecpf: bool, mode: WantedMode, told: list[tuple[str, int, int, int]]
+    ecpf: bool, mode: WantedMode, inputs: list[tuple[str, int, int, int]]
 ) -> None:
     out = []
     for kind in (InProcess, InProcessQueue):
         watch = Watch()
         link = settled(joined(kind, ecpf=ecpf, tap=watch), Open(mode))
         names = {row[0]: row[2] for row in (ECPF_ROWS if ecpf else ROWS)}
-        for what, n, pages, steps in told:
+        for what, n, pages, steps in inputs:
             try:
                 act(link, names, mode, what, n, pages)
             except Misuse:
@@ -163,11 +163,11 @@ def test_an_event_queue_that_runs_full_costs_requests_and_no_page() -> None:
 
 def test_an_interrupt_that_comes_while_one_is_handled_is_next() -> None:
     link = settled(queued(), Open())
-    heard: list[Raised] = []
-    link._on_event = lambda e: heard.append(e) if isinstance(e, Raised) else None
+    reported: list[Raised] = []
+    link._on_event = lambda e: reported.append(e) if isinstance(e, Raised) else None
     for _ in range(300):
         link.stir(Want("self", 1))
-    assert len(heard) == 300, "300 requests through a queue of 256"
+    assert len(reported) == 300, "300 requests through a queue of 256"
     link.run_until_idle()
     settled(link, Close())
 

@@ -118,7 +118,7 @@ def test_bar_0_reads_as_ones_and_ignores_writes_until_memory_space_is_on() -> No
     assert rig.end.read(CONFIG, 0, 4).hex() == "b3152110"
     rig.on()
     assert rig.end.read(BAR, 4, 2) == b"\0\5"
-    assert rig.end.read(BAR, HIGH, 8) == bytes.fromhex("0000000000000056"), "what was written before was not heard"
+    assert rig.end.read(BAR, HIGH, 8) == bytes.fromhex("0000000000000056"), "what was written before was not accepted"
 
 
 def test_the_table_of_vectors_is_the_function_s_and_the_rest_of_bar_0_the_queue_s() -> None:
@@ -165,7 +165,7 @@ def test_firmware_in_a_fatal_state_executes_nothing() -> None:
     rig = Rig().on().announced()
     rig.end.trouble.report("syndrome 0x1")
     assert not rig.enables()
-    assert not rig.announced().enables(), "nor where it is told of its queue again"
+    assert not rig.announced().enables(), "nor where its queue is announced again"
     assert rig.wrong == []
 
 
@@ -185,7 +185,7 @@ def test_a_software_reset_ends_a_fatal_state_and_waits_for_a_queue() -> None:
     assert not rig.end.trouble.stopped
     assert rig.end.read(BAR, NIC, 1)[0] & 7 == 1
     assert not rig.enables()
-    assert rig.wrong == [], "what a driver rings that has not seen it yet is not heard"
+    assert rig.wrong == [], "what a driver rings that has not seen it yet is not accepted"
     assert rig.announced().enables()
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a device as a whole, seen from BAR 0: what a driver reads then, and what it is still heard by."""
+"""A device that is wrong as a whole, seen from BAR 0: what a driver reads then, and which writes are still accepted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def field(segment: Segment, name: str) -> int:
     return field_of(segment.word(name), name)
 
 
-def heard(t: Trouble, *offsets: int) -> list[bool]:
+def accepted(t: Trouble, *offsets: int) -> list[bool]:
     return [t.accepts(at) for at in offsets]
 
 
@@ -40,7 +40,7 @@ def test_a_text_that_names_none_is_firmware_s_internal_error(reason: str) -> Non
 def test_at_first_nothing_is_wrong() -> None:
     _, t = trouble()
     assert (t.lost, t.fatal, t.stopped) == (False, False, False)
-    assert heard(t, *QUEUE, *ELSEWHERE) == [True] * 6
+    assert accepted(t, *QUEUE, *ELSEWHERE) == [True] * 6
 
 
 def test_a_fatal_state_is_in_the_health_buffer_and_nowhere_else() -> None:
@@ -58,9 +58,9 @@ def test_a_fatal_state_is_in_the_health_buffer_and_nowhere_else() -> None:
 def test_firmware_in_a_fatal_state_accepts_only_the_address_of_the_queue() -> None:
     segment, t = trouble()
     t.report("syndrome 0x1")
-    assert heard(t, *ELSEWHERE, *QUEUE, *ELSEWHERE) == [False] * 4 + [True] * 2 + [False] * 4
+    assert accepted(t, *ELSEWHERE, *QUEUE, *ELSEWHERE) == [False] * 4 + [True] * 2 + [False] * 4
     segment.reset()
-    assert all(heard(t, *ELSEWHERE))
+    assert all(accepted(t, *ELSEWHERE))
 
 
 def test_a_lost_device_is_stopped_and_not_fatal() -> None:
@@ -75,16 +75,16 @@ def test_a_device_that_was_reset_behind_its_driver_waits_for_a_queue(word: int) 
     t.idle()
     assert field(segment, "nic_interface") == NicInterface.DISABLED
     assert not t.stopped
-    assert not any(heard(t, *ELSEWHERE))
+    assert not any(accepted(t, *ELSEWHERE))
     assert t.accepts(word)
-    assert all(heard(t, *ELSEWHERE))
+    assert all(accepted(t, *ELSEWHERE))
 
 
 def test_writes_are_accepted_at_once_after_the_driver_s_own_reset() -> None:
     _, t = trouble()
     t.idle()
     t.clear()
-    assert all(heard(t, *ELSEWHERE))
+    assert all(accepted(t, *ELSEWHERE))
 
 
 @given(st.integers(0, 0x2FFF), st.integers(1, 64), st.sampled_from([0x00, 0x80, 0xFF]))

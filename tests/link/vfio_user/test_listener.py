@@ -156,7 +156,7 @@ def test_at_most_as_many_bytes_as_are_asked_for(ends: tuple[socket.socket, socke
 def test_descriptors_come_with_their_bytes_up_to_as_many_as_a_message_has(
     ends: tuple[socket.socket, socket.socket], fds: int
 ) -> None:
-    """Those that the kernel dropped are told of: a message that lacks one is not that message."""
+    """Those that the kernel dropped are reported: a message that lacks one is not that message."""
     a, b = ends
     send(a, b"with", fds)
     a.send(b"without")

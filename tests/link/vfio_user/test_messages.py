@@ -236,12 +236,12 @@ def test_an_answer_byte_by_byte(body: bytes, text: str) -> None:
     assert body.hex() == text.replace(" ", "")
 
 
-def test_the_answer_to_a_version_is_0_0_and_tells_every_bound_that_is_kept_to() -> None:
+def test_the_answer_to_a_version_is_0_0_and_names_every_bound() -> None:
     """QEMU refuses a reply of 0.1."""
     body = m.version_reply()
     assert (body[:4], body[-1], body.count(0, 4)) == (bytes(4), 0, 1)
-    told = json.loads(body[4:-1])["capabilities"]
-    assert told == {"max_msg_fds": m.MAX_FDS, "max_data_xfer_size": m.MAX_DATA, "max_dma_maps": m.MAX_MAPS}
+    announced = json.loads(body[4:-1])["capabilities"]
+    assert announced == {"max_msg_fds": m.MAX_FDS, "max_data_xfer_size": m.MAX_DATA, "max_dma_maps": m.MAX_MAPS}
 
 
 def test_the_longest_access_fits_into_a_message_in_both_directions() -> None:

@@ -147,7 +147,7 @@ def test_fatal_state_until_the_driver_resets_firmware(bench: Bench, driver: Driv
     assert bench.firmware.held("self") == 0
     assert nic_interface(driver) == 1
     assert driver.read(BAR, 0x23C, 4) == bytes(4), "the reset clears the health buffer"
-    # what a driver still rings that is letting go of everything is not heard
+    # what a driver still rings that is letting go of everything is not accepted
     driver.write(BAR, 0x18, b"\0\0\0\1")
     assert bench.wrong == []
     queue_again(driver)
@@ -180,7 +180,7 @@ def test_lost_link(bench: Bench, driver: Driver) -> None:
     driver.write(CONFIG, 0x04, b"\0\0")
     bench.device.stir(Want("self", 10))
     assert len(bench.seen) == before
-    assert bench.firmware.held("self") == 6 + 4465, "nobody has proven anything"
+    assert bench.firmware.held("self") == 6 + 4465, "nothing was proven"
     bench.device.restore()
     assert bench.firmware.held("self") == 0
     assert driver.read(CONFIG, 0x04, 2) == b"\2\0", "the BAR answers, bus mastering is off"

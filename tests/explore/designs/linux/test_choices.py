@@ -17,16 +17,16 @@ from fwpages.prm.identity import Supplier, vhca_id
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Life, T
+from tests.explore.designs.joined import BOUNDS, Joined, T
 from tests.explore.designs.linux.test_pages import TAKE, manages
 
 PF, ECPF = Supplier(max_vfs=4), Supplier(True, 4, 4)
 
 
-def life(choices: Choices, *, ecpf: bool = False, removes: bool = False) -> Life:
+def life(choices: Choices, *, ecpf: bool = False, removes: bool = False) -> Joined:
     """An open device under a driver with these choices, that has been told of its vports."""
     driver = Linux(choices, DriverConfig(ECPF if ecpf else PF, BOUNDS), removes=removes)
-    made = Life("", ecpf=ecpf, driver=driver)
+    made = Joined("", ecpf=ecpf, driver=driver)
     made.do(Open())
     made.do(FunctionsChanged(made.vports))
     return made
@@ -69,7 +69,7 @@ def spf(c: Choices) -> object:
 def rename_first(c: Choices) -> object:
     """Whether the old key is there in the middle of the migration."""
     driver = Linux(c, DriverConfig(PF, BOUNDS))
-    a = Life("", driver=driver)
+    a = Joined("", driver=driver)
     a.stopped = {"driver"}
     a.do(Open())
     return 0 in driver.roots

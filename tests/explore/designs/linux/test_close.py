@@ -13,18 +13,18 @@ from fwpages.prm.identity import Supplier, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, Teardown
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Fate, Life, held
+from tests.explore.designs.joined import BOUNDS, Fate, Joined, held
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, TAKE, manages, opened
 
 UNKNOWN = np.array([1 << 50], np.uint64)
 
 
-def sent(life: Life) -> list[int]:
+def sent(life: Joined) -> list[int]:
     return [c.opcode for c in life.sent]
 
 
-def reclaims(life: Life) -> list[int]:
+def reclaims(life: Joined) -> list[int]:
     """Whose pages were asked for, in the order of the commands."""
     return [c["function_id"] for c in life.sent if manages(c, TAKE)]
 
@@ -68,7 +68,7 @@ def test_pages_are_taken_function_by_function_in_the_order_of_their_keys(name: s
 @BOTH
 @pytest.mark.parametrize(("most", "asked"), [(50, 50), (768, 768), (50_000, 768)])
 def test_a_take_at_the_end_asks_for_what_fills_twelve_mailboxes(name: str, most: int, asked: int) -> None:
-    life = Life(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4))))
+    life = Joined(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4))))
     linux(life).config = DriverConfig(Supplier(max_vfs=4), type(BOUNDS)(pages_per_command=most))
     life.do(Open(), Close())
     assert {c["input_num_entries"] for c in life.sent if manages(c, TAKE)} == {asked}
@@ -95,7 +95,7 @@ def test_a_function_that_returns_nothing_is_given_up_and_the_next_one_s_turn_com
 @BOTH
 def test_progress_begins_the_time_anew(name: str) -> None:
     """Any number in an answer is progress, whatever its pages are."""
-    life = Life(name)
+    life = Joined(name)
     life.do(Open())
     told = [0, 0, 1, 0, 0, 1, 0, 0]
 
@@ -118,7 +118,7 @@ def test_progress_begins_the_time_anew(name: str) -> None:
 # -- waiting for a type -----------------------------------------------------------------------------------------------
 
 
-def waiting(name: str) -> Life:
+def waiting(name: str) -> Joined:
     """The last VF is disabled, and the page worker stands still: its pages are not back."""
     life = opened(name)
     life.stopped = {"pages", "eswitch"}

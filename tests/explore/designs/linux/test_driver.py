@@ -18,14 +18,14 @@ from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import NO_PAGES, Answer, Command, PageArray, decode_answer, decode_command
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode
 from tests.conftest import Line
-from tests.explore.designs.life import BOUNDS, Life
+from tests.explore.designs.joined import BOUNDS, Joined
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened
 
 #: commands of Linux's that have no bearing on pages, and what stands for others in the model (designs.md)
 LEFT_OUT = {Opcode.QUERY_ADAPTER}
 
 
-def linux(life: Life) -> Linux:
+def linux(life: Joined) -> Linux:
     """The driver of a life that is a model of Linux."""
     assert isinstance(life.driver, Linux)
     return life.driver
@@ -151,7 +151,7 @@ def test_a_lock_that_was_waited_for_is_had_and_let_go_of(name: str) -> None:
 
 @BOTH
 def test_every_type_is_counted_from_nothing(name: str) -> None:
-    life = Life(name)
+    life = Joined(name)
     life.do(Open())
     assert life.driver.view().counters == dict.fromkeys(COUNTED, 0) | {"total": 5, "self": 5}
 
@@ -177,7 +177,7 @@ def test_a_thread_that_is_told_to_go_on_goes_on_alone(name: str) -> None:
 @pytest.mark.parametrize(("shift", "blocks"), [(12, 1), (16, 16)])
 def test_system_pages_are_mapped_one_by_one_from_the_lowest_address_up(name: str, shift: int, blocks: int) -> None:
     """alloc_system_page: of a page of 64 KiB firmware gets sixteenths, from the lowest free one up."""
-    life = Life(name, shift=shift)
+    life = Joined(name, shift=shift)
     life.do(Open())
     d = linux(life)
     # two boot pages, three init pages

@@ -14,7 +14,7 @@ from fwpages.prm.identity import Mode, Supplier, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Fate, Life, held
+from tests.explore.designs.joined import BOUNDS, Fate, Joined, held
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened
 
 
@@ -86,7 +86,7 @@ def test_give_aborted(name: str) -> None:
 @pytest.mark.parametrize("fate", [Answer(Opcode.TEARDOWN_HCA, Status.BAD_SYS_STATE), "lost"])
 def test_teardown_refused(name: str, mode: str, fate: Fate) -> None:
     """mlx5_function_teardown: no page is taken back, no DISABLE_HCA; the next load meets the trees of the last."""
-    life = Life(name)
+    life = Joined(name)
     life.do(Open("func_id" if mode == "func_id" else "auto"))
     before = held(life)
     life.fate = lambda c: fate if c.opcode == Opcode.TEARDOWN_HCA else None
@@ -114,7 +114,7 @@ def test_teardown_refused(name: str, mode: str, fate: Fate) -> None:
 @pytest.mark.parametrize("ecpf", [False, True])
 def test_boot_pages_of_another_function(name: str, ecpf: bool) -> None:
     """mlx5_pagealloc_migrate_pf_to_vhca_id: only the tree of function 0 moves."""
-    life = Life(name, ecpf=ecpf)
+    life = Joined(name, ecpf=ecpf)
 
     def fate(c: Command) -> Fate:
         if (c.opcode, c.op_mod) == (Opcode.QUERY_PAGES, QueryPages.BOOT):
@@ -143,7 +143,7 @@ def test_boot_pages_of_another_function(name: str, ecpf: bool) -> None:
 @BOTH
 def test_migration_can_be_interrupted(name: str) -> None:
     """posted: the old key goes before the pages are renamed; merged: after. Nothing else could run then."""
-    life = Life(name)
+    life = Joined(name)
     life.stopped = {"driver"}
     life.do(Open())
     d = life.driver
@@ -162,7 +162,7 @@ def test_migration_can_be_interrupted(name: str) -> None:
 @BOTH
 def test_mode_by_max_capability(name: str) -> None:
     """mlx5_satisfy_startup_pages reads *max*: what SET_HCA_CAP really did is not asked."""
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode) if c.opcode == Opcode.SET_HCA_CAP else None
     life.do(Open())
     assert life.firmware.mode is Mode.FUNC_ID
@@ -174,7 +174,7 @@ def test_mode_by_max_capability(name: str) -> None:
 @BOTH
 def test_later_step_of_capabilities_fails(name: str) -> None:
     """set_hca_cap: firmware has switched, the driver takes its boot pages back by their old name."""
-    life = Life(name)
+    life = Joined(name)
 
     life.fate = lambda c: (
         refusing(Opcode.QUERY_HCA_CAP) if c.opcode == Opcode.QUERY_HCA_CAP and c.op_mod >> 1 == CapType.ATOMIC else None
@@ -189,7 +189,7 @@ def test_later_step_of_capabilities_fails(name: str) -> None:
 @BOTH
 def test_open_fails_where_init_is_refused(name: str) -> None:
     """mlx5_function_setup: pages are taken back and the HCA is disabled."""
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: refusing(Opcode.INIT_HCA) if c.opcode == Opcode.INIT_HCA else None
     life.do(Open())
     assert life.done == [("open", False)]
@@ -204,7 +204,7 @@ def test_open_fails_where_init_is_refused(name: str) -> None:
 @pytest.mark.parametrize("opcode", [Opcode.ALLOC_UAR, Opcode.CREATE_EQ])
 def test_open_fails_in_load(name: str, opcode: Opcode) -> None:
     """mlx5_load_one: what was loaded is undone, and the function torn down."""
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: refusing(opcode) if c.opcode == opcode else None
     life.do(Open())
     assert life.done == [("open", False)]
@@ -215,7 +215,7 @@ def test_open_fails_in_load(name: str, opcode: Opcode) -> None:
 @BOTH
 def test_requests_after_the_queue_are_not_heard(name: str) -> None:
     """eq.c:cleanup_async_eq is deaf first; mlx5_pagealloc_stop then carries out what was queued."""
-    life = Life(name)
+    life = Joined(name)
     life.do(Open())
     life.stopped = {"pages"}
     life.do(Want("self", 2))

@@ -13,7 +13,7 @@ from fwpages.prm.identity import Mode, Supplier, Vport, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.life import Fate, Life, T
+from tests.explore.designs.joined import Fate, Joined, T
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened
 
 
@@ -21,7 +21,7 @@ def other_cap(c: Command) -> bool:
     return c.opcode == Opcode.QUERY_HCA_CAP and bool(c["other_function"])
 
 
-def held_back(name: str) -> tuple[Life, Answered]:
+def held_back(name: str) -> tuple[Joined, Answered]:
     """The e-switch waits for vf1's capabilities under its lock; the answer is there, and not delivered."""
     life = opened(name, 1)
     kept: list[Answered] = []
@@ -81,7 +81,7 @@ def test_deadlock_ends_with_the_command() -> None:
 @BOTH
 def test_early_give(name: str) -> None:
     """give_pages before the e-switch knows the function: posted counts the return only, merged neither."""
-    life = Life(name)
+    life = Joined(name)
     life.do(Open())
     life.do(FunctionsChanged(life.vports))
     life.fate = lambda c: Answer(c.opcode, Status.INTERNAL_ERR) if other_cap(c) else None
@@ -105,7 +105,7 @@ def test_early_give(name: str) -> None:
 
 def test_counter_below_zero() -> None:
     """posted, reclaim_pages: a function that is not known when pages come, and is when they go."""
-    life = Life("posted")
+    life = Joined("posted")
     life.do(Open())
     life.do(FunctionsChanged(life.vports))
     life.fate = lambda c: Answer(c.opcode, Status.INTERNAL_ERR) if other_cap(c) else None
@@ -124,7 +124,7 @@ def test_counter_below_zero() -> None:
 @pytest.mark.parametrize("keeps", [None, False])
 def test_late_return(name: str, keeps: bool | None) -> None:
     """Pages come back after mlx5_esw_vport_disable: merged remembers the type, posted finds the vport still there."""
-    life = Life(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4), keeps_vhca_id=keeps)))
+    life = Joined(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4), keeps_vhca_id=keeps)))
     life.do(Open())
     life.do(FunctionsChanged(life.vports))
     life.do(EnableVport(1))
@@ -171,7 +171,7 @@ def test_type_of_each_kind(vport: int, kind: T, posted: str, merged: str | None)
     into which only vports go that are enabled.
     """
     for name, expected in (("posted", posted), ("merged", merged)):
-        life = Life(name, ecpf=True)
+        life = Joined(name, ecpf=True)
         life.do(Open())
         life.do(FunctionsChanged((VportInfo(int(vport), kind, 0x60, vhca_id=0x66),)))
         if kind is not T.UNKNOWN:
@@ -225,7 +225,7 @@ def test_wait_at_the_last_vf(name: str) -> None:
 
 def test_wait_ends_early() -> None:
     """mlx5_wait_for_pages looks at the counter: pages that count for no type are not waited for (merged)."""
-    life = Life("merged")
+    life = Joined("merged")
     life.do(Open())
     life.do(FunctionsChanged(life.vports))
     assert life.driver.view().mode is Mode.VHCA_ID

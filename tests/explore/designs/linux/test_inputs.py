@@ -32,7 +32,7 @@ from fwpages.host import (
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode, Teardown
-from tests.explore.designs.life import BOUNDS, Life, T
+from tests.explore.designs.joined import BOUNDS, Joined, T
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_eswitch import other_cap
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages, opened
@@ -40,7 +40,7 @@ from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages, opened
 VF, SF = VportInfo(1, T.VF, 1), VportInfo(0x200, T.SF, 0x200)
 
 
-def refused(life: Life, x: Input, words: str) -> None:
+def refused(life: Joined, x: Input, words: str) -> None:
     """The input may not come now; nothing of the state changes, not even the time."""
     d = linux(life)
     before, now, view = d.key(), d.now, d.view()
@@ -54,7 +54,7 @@ def refused(life: Life, x: Input, words: str) -> None:
 
 @BOTH
 def test_a_device_is_opened_once_and_closed_once(name: str) -> None:
-    life = Life(name)
+    life = Joined(name)
     refused(life, Close(), "close: session 0 is not open")
     refused(life, EnableVport(1), "enable vport 0x1: session 0 is not open")
     life.feed(Open())
@@ -83,7 +83,7 @@ def test_a_vport_is_switched_to_what_it_is_not(name: str) -> None:
 
 
 def test_a_function_without_a_name_in_func_id_mode_cannot_be_enabled_there() -> None:
-    life = Life("merged", ecpf=True)
+    life = Joined("merged", ecpf=True)
     life.do(Open("func_id"), FunctionsChanged((VportInfo(0x2000, T.SPF, 9, vhca_id=0x36),)))
     refused(life, EnableVport(0x2000), "FUNC_ID mode has no name for this function")
 
@@ -148,7 +148,7 @@ def test_answers_that_nobody_waits_for_are_passed_over(name: str) -> None:
 
 @BOTH
 def test_page_requests_are_heard_between_their_queue_s_creation_and_its_end(name: str) -> None:
-    life = Life(name)
+    life = Joined(name)
     request, d = life.request(0x2A, 1), linux(life)
     told: list[tuple[bool, bool]] = []
 
@@ -193,7 +193,7 @@ def test_a_page_that_is_mapped_at_0_is_mapped_once_more(name: str) -> None:
 @pytest.mark.parametrize("x", [HealthFatal("synd"), LinkLost("gone")])
 def test_trouble_is_taken_notice_of_once_and_only_while_there_is_a_device(name: str, x: Input) -> None:
     """health.c:poll_health runs between mlx5_cmd_enable and mlx5_cmd_disable."""
-    life = Life(name)
+    life = Joined(name)
     life.feed(x)
     assert not linux(life).error
     life.do(Open())
@@ -236,7 +236,7 @@ inputs = st.sampled_from([*USERS, *VPORTS, *OTHERS])
 @settings(max_examples=30)
 @given(st.sampled_from(["posted", "merged"]), st.lists(st.tuples(inputs, st.integers(0, 12)), max_size=12))
 def test_whatever_comes_is_served_or_refused_and_the_state_holds(name: str, told: list[tuple[Input, int]]) -> None:
-    life = Life(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4), BOUNDS)))
+    life = Joined(name, driver=DESIGNS[name](DriverConfig(Supplier(max_vfs=4), BOUNDS)))
     for x, steps in told:
         before = linux(life).key()
         try:

@@ -17,7 +17,7 @@ from fwpages.host import Close, CustodyError, VportInfo
 from fwpages.host.io import Operation, OperationKind
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
-from tests.explore.designs.life import T
+from tests.explore.designs.joined import T
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages, opened
 

@@ -13,12 +13,12 @@ from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Fate, Life
+from tests.explore.designs.joined import BOUNDS, Fate, Joined
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, CANT_GIVE, GIVE, TAKE, VF0, kinds, manages, opened
 
 
-def totals(life: Life) -> tuple[int, int, int, int]:
+def totals(life: Joined) -> tuple[int, int, int, int]:
     """Pages out, and the three counters of debugfs for what went wrong."""
     d = linux(life)
     return d.fw_pages, d.alloc_failed, d.give_dropped, d.reclaim_discard
@@ -36,7 +36,7 @@ def by_answer(kind: int, answer: Fate) -> Callable[[Command], Fate]:
 @pytest.mark.parametrize(("mode", "bit"), [("auto", 0), ("func_id", 1)])
 def test_the_ec_bit_of_a_request_is_looked_at_in_func_id_mode_alone(name: str, mode: str, bit: int) -> None:
     """get_function_key, give_pages, reclaim_pages."""
-    life = Life(name, ecpf=True)
+    life = Joined(name, ecpf=True)
     life.do(Open("func_id" if mode == "func_id" else "auto"))
     life.sent.clear()
     life.fate = lambda c: Answer(c.opcode) if c.opcode == Opcode.MANAGE_PAGES else None
@@ -103,7 +103,7 @@ def test_pages_of_a_give_are_given_or_free_again(name: str, fate: Fate, given: b
 @BOTH
 def test_a_give_at_start_that_is_refused_is_told_and_ends_it(name: str) -> None:
     """Of an event nothing is said: firmware may not want them any more. Here it had just asked."""
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode, Status.LIM_ERR) if manages(c, GIVE) and c["function_id"] else None
     life.do(Open())
     assert life.done == [("open", False)]
@@ -146,7 +146,7 @@ def test_a_cant_give_that_fails_is_only_told(name: str, fate: Fate) -> None:
 # -- what becomes of pages that are taken -----------------------------------------------------------------------------
 
 
-def named(life: Life, n: int, claimed: int) -> Answer:
+def named(life: Joined, n: int, claimed: int) -> Answer:
     """An answer that names ``n`` of the VF's pages and says that there are ``claimed``."""
     pas = life.firmware.holds()[VF0][:n]
     return Answer(Opcode.MANAGE_PAGES, fields={"output_num_entries": claimed % (1 << 32)}, pas=pas)

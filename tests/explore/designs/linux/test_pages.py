@@ -14,7 +14,7 @@ from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
-from tests.explore.designs.life import BOUNDS, Fate, Life, held
+from tests.explore.designs.joined import BOUNDS, Fate, Joined, held
 
 BOTH = pytest.mark.parametrize("name", ["posted", "merged"])
 GIVE, TAKE, CANT_GIVE = ManagePages.GIVE, ManagePages.TAKE, ManagePages.CANT_GIVE
@@ -25,8 +25,8 @@ def manages(c: Command, kind: ManagePages) -> bool:
     return c.opcode == Opcode.MANAGE_PAGES and c.op_mod == kind
 
 
-def opened(name: str, *enable: int, **options: object) -> Life:
-    life = Life(name, **options)  # type: ignore[arg-type]
+def opened(name: str, *enable: int, **options: object) -> Joined:
+    life = Joined(name, **options)  # type: ignore[arg-type]
     life.do(Open(), FunctionsChanged(life.vports))
     life.do(FunctionsChanged(life.vports))
     for n in enable or (1,):
@@ -36,7 +36,7 @@ def opened(name: str, *enable: int, **options: object) -> Life:
     return life
 
 
-def kinds(life: Life) -> list[ManagePages]:
+def kinds(life: Joined) -> list[ManagePages]:
     return [ManagePages(c.op_mod) for c in life.sent if c.opcode == Opcode.MANAGE_PAGES]
 
 
@@ -74,7 +74,7 @@ def test_give_timed_out(name: str) -> None:
     assert "late-completion" in life.names()
 
 
-def again(life: Life, n: int) -> None:
+def again(life: Joined, n: int) -> None:
     """Firmware lets go of one page, and names it ``n`` times, once."""
     told = False
 
@@ -242,7 +242,7 @@ def test_large_take_is_cut(name: str) -> None:
 )
 def test_counts_of_query_pages(name: str, count: int, found: list[str], sent: list[int]) -> None:
     """give_pages: ``inlen`` is an int, what is written does not ask it; mlx5_satisfy_startup_pages passes any count."""
-    life = Life(name)
+    life = Joined(name)
 
     def fate(c: Command) -> Fate:
         if (c.opcode, c.op_mod) == (Opcode.QUERY_PAGES, QueryPages.INIT):

@@ -12,26 +12,26 @@ from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages
 from fwpages.prm.status import Status
-from tests.explore.designs.life import Fate, Life, held
+from tests.explore.designs.joined import Fate, Joined, held
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages
 
 GENERAL = CapType.GENERAL << 1
 
 
-def refused(name: str, which: tuple[int, int], *, ecpf: bool = False, status: int = Status.BAD_PARAM) -> Life:
+def refused(name: str, which: tuple[int, int], *, ecpf: bool = False, status: int = Status.BAD_PARAM) -> Joined:
     """An open in which the command with this opcode and op_mod is refused."""
-    life = Life(name, ecpf=ecpf)
+    life = Joined(name, ecpf=ecpf)
     life.fate = lambda c: Answer(c.opcode, status) if (c.opcode, c.op_mod) == which else None
     life.do(Open())
     return life
 
 
-def sent(life: Life) -> list[int]:
+def sent(life: Joined) -> list[int]:
     return [c.opcode for c in life.sent]
 
 
-def capabilities(life: Life, **fields: int) -> None:
+def capabilities(life: Joined, **fields: int) -> None:
     """Firmware says this of itself in max and in current, and that it takes whatever is set."""
 
     def fate(c: Command) -> Fate:
@@ -95,7 +95,7 @@ def test_the_error_is_told_with_the_command_and_its_answer(name: str) -> None:
 
 @BOTH
 def test_capabilities_that_cannot_be_read_end_the_start(name: str) -> None:
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode, data=b"short") if c.opcode == Opcode.QUERY_HCA_CAP else None
     life.do(Open())
     assert (life.done, held(life), life.mapped) == ([("open", False)], [], set())
@@ -106,7 +106,7 @@ def test_capabilities_that_cannot_be_read_end_the_start(name: str) -> None:
 
 @BOTH
 def test_a_device_without_issi_1_is_not_told_to_use_it(name: str) -> None:
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode, fields={"supported_issi_dw0": 1}) if c.opcode == Opcode.QUERY_ISSI else None
     life.do(Open())
     assert Opcode.SET_ISSI not in sent(life)
@@ -117,7 +117,7 @@ def test_a_device_without_issi_1_is_not_told_to_use_it(name: str) -> None:
 @pytest.mark.parametrize("ecpf", [False, True])
 def test_host_endianness_is_a_pf_s_to_write(name: str, ecpf: bool) -> None:
     """set_hca_ctrl; an ECPF names itself with the ec bit until it has a vhca_id to be named by."""
-    life = Life(name, ecpf=ecpf)
+    life = Joined(name, ecpf=ecpf)
     life.do(Open())
     assert (Opcode.ACCESS_REG in sent(life)) is not ecpf
     bits = [
@@ -132,7 +132,7 @@ def test_what_max_offers_of_the_mode_and_of_release_all_is_switched_on_and_nothi
     name: str, asked: str, offered: bool
 ) -> None:
     """handle_hca_cap: the current page with those two bits; signatures are switched off."""
-    life = Life(name, offered=offered)
+    life = Joined(name, offered=offered)
     pages: list[bytes] = []
 
     def fate(c: Command) -> Fate:
@@ -155,7 +155,7 @@ def test_what_max_offers_of_the_mode_and_of_release_all_is_switched_on_and_nothi
 @pytest.mark.parametrize("ecpf", [False, True])
 @pytest.mark.parametrize("asked", ["auto", "func_id"])
 def test_boot_pages_are_afterwards_the_own_function_s(name: str, ecpf: bool, asked: str) -> None:
-    life = Life(name, ecpf=ecpf)
+    life = Joined(name, ecpf=ecpf)
     life.do(Open("func_id" if asked == "func_id" else "auto"))
     mine = life.driver.held()
     assert mine is not None
@@ -171,7 +171,7 @@ def test_boot_pages_are_afterwards_the_own_function_s(name: str, ecpf: bool, ask
 )
 def test_no_pages_wanted_is_no_command(name: str, op_mod: QueryPages, after: Opcode) -> None:
     which = (Opcode.QUERY_PAGES, op_mod)
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode) if (c.opcode, c.op_mod) == which else None
     life.do(Open("func_id"))
     at = [(c.opcode, c.op_mod) for c in life.sent].index(which)
@@ -182,7 +182,7 @@ def test_no_pages_wanted_is_no_command(name: str, op_mod: QueryPages, after: Opc
 @pytest.mark.parametrize("disabled", [0, 1])
 def test_there_is_a_queue_for_page_requests_unless_firmware_makes_none(name: str, disabled: int) -> None:
     """eq.c:create_async_eqs; without it the driver is deaf to them."""
-    life = Life(name)
+    life = Joined(name)
     capabilities(life, page_request_disable=disabled)
     life.do(Open("func_id"))
     assert life.done == [("open", True)]
@@ -199,7 +199,7 @@ def test_an_e_switch_is_there_for_a_manager_of_it_or_of_a_vport_group(
     name: str, manager: int, group: int, there: bool
 ) -> None:
     """main.c:mlx5_init_once, mlx5_eswitch_init."""
-    life = Life(name)
+    life = Joined(name)
     capabilities(life, eswitch_manager=manager, vport_group_manager=group)
     life.do(Open("func_id"))
     assert linux(life).eswitch is there
@@ -208,7 +208,7 @@ def test_an_e_switch_is_there_for_a_manager_of_it_or_of_a_vport_group(
 @BOTH
 def test_a_load_begins_with_slots_that_are_as_new(name: str) -> None:
     """mlx5_cmd_enable: what was never answered keeps no slot over a load, nor does its late answer find anybody."""
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: "lost" if c.opcode == Opcode.QUERY_ISSI else None
     life.do(Open())
     assert life.names()[0] == "command-timeout"

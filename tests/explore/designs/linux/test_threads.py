@@ -19,7 +19,7 @@ from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode, Teardown
 from fwpages.prm.status import Status
 from tests.conftest import Line
-from tests.explore.designs.life import Life
+from tests.explore.designs.joined import Joined
 from tests.explore.designs.linux.test_pages import opened
 
 
@@ -63,7 +63,7 @@ def without_memory(name: str) -> None:
 
 
 def refused(name: str, opcode: Opcode) -> None:
-    life = Life(name)
+    life = Joined(name)
     life.fate = lambda c: Answer(c.opcode, Status.INTERNAL_ERR) if c.opcode == opcode else None
     life.do(Open())
 
