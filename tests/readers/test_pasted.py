@@ -143,6 +143,11 @@ def test_an_ordinary_log_is_plain() -> None:
         assert layout_of("\n".join(lines).encode()).plain
 
 
+def test_an_empty_message_is_no_fold() -> None:
+    """Some kernels print one before each dump."""
+    assert layout_of(b"[    1.1] mlx5_core 0000:03:00.0: dump_command:60:(pid 100): \n" + PAGES[0].encode()).plain
+
+
 def test_a_joined_line_has_a_bound() -> None:
     lines = [b"[    1.1] mlx5_core 0000:03:00.0: (", *[b"x" * 70] * 10_000]
     (_, out), *_ = Mended(Layout(width=72, timed=True)).batches([(1, lines)])

@@ -63,7 +63,8 @@ _UNFINISHED = re.compile(
     rb"(?:\(pid|:\(pid \d+\):|kernel:|[\w.]:\d+:|mlx5_core[\w.]*|mlx5_core[\w.]* [\w:.]+:|[\[,=(]|\[\s*\d+\.\d+\]"
     rb"|probe with driver|with error|error code|failed with|command resource of)\s*$"
 )
-_CUT = re.compile(rb"mlx5_core.*(?:\(pid(?: \d+)?|:\(pid \d+\):)\s*$")
+#: the same in a log cut off at a column; a message that is empty has a blank before it
+_CUT = re.compile(rb"mlx5_core.*(?:\(pid(?: \d+)?|:\(pid \d+\):)$")
 #: what follows a line without being part of it: /dev/kmsg's fields, a signature, a boot
 _APART = re.compile(rb"\s*$| [A-Z]+=|--")
 
