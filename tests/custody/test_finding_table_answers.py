@@ -269,12 +269,12 @@ def test_what_a_start_up_needs_may_not_be_refused(tmp_path: Path) -> None:
         assert one(audit_life(tmp_path, life), "command-refused").blame == "device"
 
 
-def test_an_open_that_is_refused_at_once_is_closed(tmp_path: Path) -> None:
+def test_an_open_that_is_refused_at_once_has_failed(tmp_path: Path) -> None:
     life = Life()
     life.plain(Opcode.ENABLE_HCA, Status.INTERNAL_ERR)
     life.session = 2
     first, second = audit_trace(tmp_path, life.opened().closed().lines).sessions
-    assert (first.end, [f.name for f in first.findings]) == ("closed", ["command-refused"])
+    assert (first.end, [f.name for f in first.findings]) == ("failed", ["command-refused"])
     assert (second.end, second.clean) == ("closed", True)
 
 

@@ -70,7 +70,8 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
 @pytest.mark.parametrize(
     ("message", "kind", "content"),
     [
-        ("firmware version: 28.39.1002", FirmwareVersion, {}),
+        ("firmware version: 28.39.1002", FirmwareVersion, {"all_ones": False}),
+        ("firmware version: 65535.65535.65535", FirmwareVersion, {"all_ones": True}),
         ("requested 6 boot pages for func_id 0x0", StartupPagesRequested, {"pages": 6, "number": 0, "boot": True}),
         (
             "requested -9 init pages for func_vhca_id 0x2a",

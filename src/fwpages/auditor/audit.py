@@ -175,7 +175,7 @@ class Audit:
         if s is None:
             return
         done = self._done[device.slot] = close(s, after)
-        if done.end is End.CLOSED and s.ledger.records.out and not s.evidence.lossy:
+        if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
             device.leftovers = np.union1d(s.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
         elif Link.FENCED in s.link:
             device.leftovers = None

@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fwpages.auditor import answers, commands, fences, identities, messages
+from fwpages.auditor import answers, commands, fences, identities, loads, messages
 from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.incidents import Health
 from fwpages.auditor.losses import doubt, outcome_unknown
-from fwpages.auditor.session import After, AuditedSession, Close, Health, Link, Pending
+from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending
 from fwpages.auditor.unknowns import Unknown, seen_all_the_same, unknowns
 from fwpages.custody.accounts import End, FindingAccount, SessionAccount
 from fwpages.custody.findings import Cause
@@ -76,6 +77,7 @@ def _settle(s: AuditedSession, after: After) -> Facts:
     s.add(answers.settle(s))
     s.add(identities.settle(s))
     s.add(messages.finish(s))
+    s.add(loads.finish(s))
     if s.evidence.by_lines:
         for unserved in s.books.settle(s.naming):
             s.note(unserved)
@@ -83,7 +85,7 @@ def _settle(s: AuditedSession, after: After) -> Facts:
     else:
         s.add(_left_by_ledger(s, end))
     _drop_untrusted(s)
-    return Facts(end, balance(s), s.findings.rows(), list(unknowns(s, end)))
+    return Facts(End.FAILED if _load_failed(s, end) else end, balance(s), s.findings.rows(), list(unknowns(s, end)))
 
 
 def _notes(s: AuditedSession, facts: Facts) -> Iterator[str]:
@@ -105,7 +107,7 @@ def _end(s: AuditedSession, after: After) -> End:
         return End.FORCED
     if s.ended_by_reset is not None:
         return s.ended_by_reset
-    if s.driver.health is Health.PAGES_FREED and not s.closed:
+    if s.health is Health.PAGES_FREED and not s.closed:
         return End.LOST
     if _closed(s, after):
         return End.CLOSED
@@ -113,6 +115,20 @@ def _end(s: AuditedSession, after: After) -> End:
         return End.LOST
     ended = Link.FENCED in s.link or after is After.NEXT_SESSION
     return End.RESET if ended else End.OPEN
+
+
+def _load_failed(s: AuditedSession, end: End) -> bool:
+    """The load did not succeed, whatever followed: by the driver's lines, or by commands that are all in the input."""
+    e, i = s.evidence, s.incident
+    if i is not None and i.load_failed:
+        return True
+    if end is End.OPEN or not e.dumps or e.incomplete or e.lossy:
+        return False
+    if e.log:
+        return e.start is Start.REFUSED
+    if e.start is Start.INITIALIZED:
+        return len(s.findings) > 0  # it had no event queue for page requests yet
+    return e.from_start and e.start is not Start.WORKING
 
 
 def _closed(s: AuditedSession, after: After) -> bool:
@@ -158,7 +174,7 @@ def _output_missing(s: AuditedSession, p: Pending) -> Found:
 def _left_by_ledger(s: AuditedSession, end: End) -> Found:
     """Pages that are out though the session is over, by function."""
     e = s.evidence
-    over = end in (End.CLOSED, End.RESET) or s.driver.health is Health.PAGES_FREED
+    over = end in (End.CLOSED, End.RESET) or s.health is Health.PAGES_FREED
     if s.close is Close.PERHAPS or not over or e.blind or e.ambiguous or s.reset_asked is not None:
         return
     for who, n in _left(s).items():
@@ -179,7 +195,7 @@ def _left(s: AuditedSession) -> dict[Identity, int]:
 
 def _left_by_lines(s: AuditedSession, end: End) -> Found:
     """The same where lines alone count: how many came back by a TAKE is then not known, at most what was asked."""
-    freed = s.driver.health is Health.PAGES_FREED
+    freed = s.health is Health.PAGES_FREED
     if s.evidence.blind or s.books.broken or not (freed or end is End.RESET):
         return
     for book, tally in s.books.counted():
@@ -193,7 +209,7 @@ def _left_by_lines(s: AuditedSession, end: End) -> Found:
 
 
 def _cause(s: AuditedSession, book: Book, end: End) -> tuple[Cause, str]:
-    if s.driver.health is Health.PAGES_FREED:
+    if s.health is Health.PAGES_FREED:
         why = "the device was in error, and the driver freed them without asking for them"
         return Cause.PAGES_LEFT_DEVICE_ERROR, why
     if end is End.RESET:

@@ -117,6 +117,8 @@ def _answered(s: AuditedSession, p: Pending, a: Answer, v: CommandCompleted, *, 
         yield from page_commands.answered(s, p, a, v, late=late)
     elif not a.ok:
         yield from _refused(s, p, a, v.place)
+    elif p.opcode == Opcode.INIT_HCA:
+        lifecycle.initialized(s)
     elif p.command is not None and p.opcode == Opcode.QUERY_PAGES:
         yield from page_commands.query_answered(s, p, p.command, a, v.place)
     elif p.command is not None:

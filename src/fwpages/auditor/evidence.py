@@ -22,11 +22,15 @@ class Start(Enum):
     REFUSED = "refused"
     #: ENABLE_HCA was answered OK, or its answer is missing and the driver went on
     ENABLED = "enabled"
+    #: INIT_HCA was answered OK
+    INITIALIZED = "initialized"
+    #: and an event queue for page requests was created
+    WORKING = "working"
 
     @property
     def seen(self) -> bool:
         """The session was seen from its beginning: what it holds is what the input says that it was given."""
-        return self in (Start.SEEN, Start.REFUSED, Start.ENABLED)
+        return self not in (Start.UNSEEN, Start.PERHAPS_NEXT)
 
 
 @dataclass(slots=True)

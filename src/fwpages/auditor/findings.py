@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -88,13 +88,21 @@ class Findings:
 
     def drop_inferred(self) -> int:
         """Forget what was inferred from commands about host, device or link; returns how much that was."""
-        kept = [f for f in self._rows if f.stated or f.blame is Blame.LOG]
-        dropped = len(self._rows) - len(kept)
+        dropped = len(self._rows)
+        self._keep([f for f in self._rows if f.stated or f.blame is Blame.LOG])
+        return dropped - len(self._rows)
+
+    def take(self, names: Collection[str]) -> list[Finding]:
+        """Forget those of these names; returns them: another finding says the same, and more."""
+        taken = [f for f in self._rows if f.name in names]
+        self._keep([f for f in self._rows if f.name not in names])
+        return taken
+
+    def _keep(self, kept: list[Finding]) -> None:
         self._rows = kept
         self._alike = Counter((f.name, f.book) for f in kept)
         self._named = Counter(f.name for f in kept)
         self._more = {key: more for key, more in self._more.items() if key[0] in self._named}
-        return dropped
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -77,6 +77,12 @@ def refused(s: AuditedSession, p: Pending) -> None:
         s.evidence.start = Start.REFUSED
 
 
+def initialized(s: AuditedSession) -> None:
+    """INIT_HCA was answered OK."""
+    if s.evidence.from_start:
+        s.evidence.start = Start.INITIALIZED
+
+
 # -- commands that were answered OK: functions that come and go
 
 
@@ -143,7 +149,9 @@ def _sf_gone(s: AuditedSession, _p: Pending, c: Command, _a: Answer, v: CommandC
 
 
 def _queue_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: CommandCompleted) -> Found:
-    s.queues[a["eq_number"]] = carries_page_requests(c)
+    s.queues[a["eq_number"]] = by_this = carries_page_requests(c)
+    if by_this and s.evidence.from_start:
+        s.evidence.start = Start.WORKING
     yield from ()
 
 

@@ -51,7 +51,7 @@ _OWN_HCA = frozenset({Opcode.ENABLE_HCA, Opcode.DISABLE_HCA})
 
 def enabled(s: AuditedSession) -> None:
     """ENABLE_HCA of the function itself was answered OK."""
-    if s.evidence.from_start:
+    if s.evidence.start in (Start.SEEN, Start.REFUSED):
         s.evidence.start = Start.ENABLED
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from fwpages.auditor import refusals, requests
+from fwpages.auditor import loads, refusals, requests
 from fwpages.auditor.books import Book, lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.findings import Finding, Found
-from fwpages.auditor.session import After, AuditedSession, Health, Repeats
+from fwpages.auditor.incidents import Health
+from fwpages.auditor.session import After, AuditedSession, Repeats
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.readers.observations import (
@@ -28,9 +29,13 @@ from fwpages.readers.observations import (
     CommandTimedOut,
     DeviceInError,
     DriverMessage,
+    FirmwareAwaited,
+    FirmwareVersion,
     FunctionMessage,
     GiveFailed,
     LateCompletion,
+    LoadFailed,
+    LoadStepFailed,
     PageRequestDropped,
     PagesGiven,
     PagesLeft,
@@ -155,8 +160,8 @@ def _taking(s: AuditedSession, v: TakeBegun) -> Found:
     if e.follows_commands:
         yield from _expected_not_dumped(s)
         driver.expected = v if v.number is not None else None
-    if driver.health is not Health.FINE and not e.page_commands:
-        driver.health = Health.PAGES_FREED
+    if s.health is not Health.FINE and not e.page_commands:
+        s.incident_at(v.place).health = Health.PAGES_FREED
         return
     served = s.books.serve(v.number, v.pages, take=True)
     book = yield from function_of(s, v)
@@ -179,9 +184,9 @@ def _expected_not_dumped(s: AuditedSession) -> Found:
     v, s.driver.expected = s.driver.expected, None
     if v is None:
         return
-    if s.driver.health is not Health.FINE:
+    if s.health is not Health.FINE:
         # the driver asks nothing of a device in error, and frees the pages as they are
-        s.driver.health = Health.PAGES_FREED
+        s.incident_at(v.place).health = Health.PAGES_FREED
         return
     book = yield from function_of(s, v)
     detail = f"{v.text}: no dump of that TAKE is in the log"
@@ -242,8 +247,8 @@ def _pages_pending(_s: AuditedSession, v: PagesPending) -> Found:
 
 
 def _device_error(s: AuditedSession, v: DeviceInError) -> Found:
-    if s.driver.health is Health.FINE:
-        s.driver.health = Health.IN_ERROR
+    if s.health is Health.FINE:
+        s.incident_at(v.place).health = Health.IN_ERROR
     if not s.findings.has(FindingName.DEVICE_ERROR):
         yield Finding(Cause.DEVICE_ERROR, v.place, detail=v.text, stated=True)
 
@@ -264,7 +269,7 @@ def _over_asked(s: AuditedSession, v: TooManyReturned) -> Found:
 def closed(s: AuditedSession, after: After) -> bool:
     """Lines alone show that the driver took everything back, or at least said what it could not."""
     driver = s.driver
-    if s.evidence.page_commands or s.evidence.blind or driver.health is Health.PAGES_FREED:
+    if s.evidence.page_commands or s.evidence.blind or s.health is Health.PAGES_FREED:
         return False
     if None in driver.left or (driver.gave_up is not None and not isinstance(driver.gave_up, TeardownSkipped)):
         return True
@@ -273,7 +278,7 @@ def closed(s: AuditedSession, after: After) -> bool:
 
 def settle(s: AuditedSession) -> Found:
     """Nothing more comes: what a TAKE's line announced did not."""
-    if s.closed or s.driver.health is not Health.FINE:
+    if s.closed or s.health is not Health.FINE:
         yield from _expected_not_dumped(s)
 
 
@@ -351,5 +356,9 @@ _HANDLERS: Mapping[type[DriverMessage], _Handler] = MappingProxyType(
         PageRequestDropped: _request_dropped,
         PagesPending: _pages_pending,
         DeviceInError: _device_error,
+        FirmwareVersion: loads.begins,
+        FirmwareAwaited: loads.begins,
+        LoadStepFailed: loads.step_failed,
+        LoadFailed: loads.failed,
     }
 )

@@ -25,6 +25,7 @@ import numpy as np
 from fwpages.auditor.books import CUT, Book, Books
 from fwpages.auditor.evidence import Evidence, Start
 from fwpages.auditor.findings import Finding, Findings, Found
+from fwpages.auditor.incidents import Health, Incident
 from fwpages.auditor.ledger import ObservedLedger, Offer
 from fwpages.auditor.naming import Naming
 from fwpages.auditor.openings import Phase
@@ -122,15 +123,6 @@ class Counted(Enum):
     UNJUDGED = "single pages that looked wrong while lines were missing"
 
 
-class Health(Enum):
-    """The device by the driver's own lines."""
-
-    FINE = "fine"
-    IN_ERROR = "in error"
-    #: and the driver has freed pages since, without asking for them
-    PAGES_FREED = "pages freed"
-
-
 class Repeats(Enum):
     """Linux 3.11 prints ``err 0`` twice for each GIVE; the first two such lines show whether this kernel does."""
 
@@ -146,7 +138,6 @@ class Repeats(Enum):
 class DriverLines:
     """Statements of the driver's own lines that later ones, or the end, complete."""
 
-    health: Health = Health.FINE
     #: a TAKE that a line announced and whose dump should follow
     expected: TakeBegun | None = None
     #: a line about a command that went wrong, which the next ones may say more about
@@ -241,6 +232,8 @@ class AuditedSession:
     ended_by_reset: End | None = None
     reset_asked: Place | None = None
     driver: DriverLines = field(default_factory=DriverLines)
+    #: a load that failed, or a device in error; None where nothing of the kind was seen
+    incident: Incident | None = None
 
     @classmethod
     def begin(
@@ -280,19 +273,30 @@ class AuditedSession:
         return self.close is Close.DONE
 
     @property
+    def health(self) -> Health:
+        """The device by the driver's own lines."""
+        return Health.FINE if self.incident is None else self.incident.health
+
+    def incident_at(self, place: Place) -> Incident:
+        """The session's incident, which begins here if there was none."""
+        if self.incident is None:
+            self.incident = Incident(place)
+        return self.incident
+
+    @property
     def phase(self) -> Phase:
         """The session as far as it was seen, for the table of openings."""
-        e = self.evidence
-        if self.closed:
+        e, i = self.evidence, self.incident
+        if self.closed or (i is not None and i.over):
             return Phase.CLOSED
         if not e.used:
-            return Phase.FRESH
+            return Phase.FRESH if i is None else Phase.MIDDLE
         if e.start is Start.PERHAPS_NEXT:
             return Phase.PERHAPS
         if e.start is Start.UNSEEN:
             return Phase.MIDDLE
         about_pages = e.page_commands or e.lines
-        return Phase.RUNNING if e.start is Start.ENABLED or about_pages else Phase.TRYING
+        return Phase.RUNNING if e.start not in (Start.SEEN, Start.REFUSED) or about_pages else Phase.TRYING
 
     @property
     def release_all_set(self) -> bool | None:

@@ -70,6 +70,7 @@ class FindingName(StrEnum):
     RELEASE_ALL_NOT_NEGOTIATED = "release-all-not-negotiated"
     RELEASE_ALL_OWN = "release-all-own"
     WAIT_TIMEOUT = "wait-timeout"
+    LOAD_FAILED = "load-failed"
     LINK_LOST = "link-lost"
     NOT_FENCED = "not-fenced"
     DEVICE_ERROR = "device-error"
@@ -124,6 +125,14 @@ _SLOT = "a function-level reset, which gives its slot back too"
 _REFUSE = "refuse the page, count the rest; a device reset if it comes again"
 _AGAIN = "see status and syndrome; the request can be made again"
 _RIGHT = "a driver that sends a valid command: another finding says what is wrong with this one"
+#: PCI stands for a function's address, as in 0000:03:00.0
+_LOAD_AGAIN = (
+    "load it again, with PCI for its address (echo PCI > /sys/bus/pci/drivers/mlx5_core/bind), which interrupts nothing"
+)
+_VENDOR = (
+    "a vendor's ticket with devlink health dump show pci/PCI reporter fw_fatal and devlink dev info, which interrupt "
+    "nothing"
+)
 _LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
 _READ_BACK = "a new open; a device reset if it comes again"
 
@@ -424,6 +433,62 @@ class Cause(Causes):
     )
     WAIT_TIMEOUT = Row(
         _N.WAIT_TIMEOUT, Blame.DEVICE, "pages of functions that are gone did not come back in time", _FENCE
+    )
+
+    # a load that does not succeed
+    LOAD_FAILED = Row(_N.LOAD_FAILED, Blame.UNKNOWN, "the driver could not load on the function", _LOAD_AGAIN)
+    LOAD_FAILED_LINK = Row(
+        _N.LOAD_FAILED,
+        Blame.LINK,
+        "the load failed as the device cannot be reached: what is read of it is all ones",
+        "the slot: seating, power, riser and cable, and in a virtual machine that the function is still attached; then "
+        + _LOAD_AGAIN,
+    )
+    LOAD_FAILED_NOT_READY = Row(
+        _N.LOAD_FAILED,
+        Blame.DEVICE,
+        "the load failed as firmware did not become ready: no command was sent",
+        "a power cycle of the machine, which interrupts all of it (a warm restart does not restart firmware); if it "
+        "comes again, firmware burned anew (flint), or " + _VENDOR,
+    )
+    LOAD_FAILED_PCI = Row(
+        _N.LOAD_FAILED,
+        Blame.UNKNOWN,
+        "the load failed as the kernel could not use the PCI function: no command was sent",
+        "the platform's lines about the function's BARs and DMA (dmesg, lspci -vv); " + _LOAD_AGAIN,
+    )
+    LOAD_FAILED_NO_PATH = Row(
+        _N.LOAD_FAILED,
+        Blame.UNKNOWN,
+        "the load failed as the first command got no answer: the path to and from the device was never proven",
+        "bus mastering (lspci -vv: BusMaster+), ARI forwarding in the bridge above (ARIFwd+), IOMMU group and faults "
+        "(DMAR, AMD-Vi), the function's routing; a reset helps none of these",
+    )
+    LOAD_FAILED_UNANSWERED = Row(
+        _N.LOAD_FAILED,
+        Blame.DEVICE,
+        "the load failed as the device stopped answering commands",
+        _LOAD_AGAIN + "; if it comes again, " + _VENDOR,
+    )
+    LOAD_FAILED_REFUSED = Row(
+        _N.LOAD_FAILED,
+        Blame.DEVICE,
+        "the load failed as the device refused a command for a reason of its own",
+        _LOAD_AGAIN + "; if it comes again, " + _VENDOR,
+    )
+    LOAD_FAILED_STATE = Row(
+        _N.LOAD_FAILED,
+        Blame.UNKNOWN,
+        "the load failed as the device refused a command that it took for wrong, or for sent at the wrong time: the "
+        "driver's doing or firmware's",
+        "driver and firmware of one release, and no function of the card left half open by a load before; "
+        + _LOAD_AGAIN,
+    )
+    LOAD_FAILED_NO_MEMORY = Row(
+        _N.LOAD_FAILED,
+        Blame.HOST,
+        "the load failed as the host had no memory that the device can use",
+        "free memory (for DMA: IOMMU group, DMA mask, swiotlb); firmware does not ask again: " + _LOAD_AGAIN,
     )
 
     # link and device

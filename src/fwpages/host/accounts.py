@@ -69,13 +69,20 @@ class Accountable(Protocol):
     ledger: Ledger
 
 
+def _end(s: Session) -> End:
+    """The session's end; an open that did not succeed has failed, whatever followed."""
+    if s.phase != "ended":
+        return "open"
+    return "failed" if s.failure else s.end
+
+
 def books(h: Accountable) -> Books:
     """The accounts of the session that is open or was last."""
     s, counts = h.session, h.ledger.counts()
     return Books(
         s.number,
         s.mode or Mode.FUNC_ID,
-        s.end if s.phase == "ended" else "open",
+        _end(s),
         tuple(
             Account(
                 r.identity,

@@ -14,7 +14,7 @@ from fwpages.prm.opcodes import Teardown
 
 WantedMode: TypeAlias = Literal["auto", "func_id", "vhca_id"]
 #: how a session ended, or that it has not
-End: TypeAlias = Literal["closed", "forced", "open", "reset", "lost"]
+End: TypeAlias = Literal["closed", "forced", "open", "reset", "lost", "failed"]
 
 
 class OperationKind(StrEnum):

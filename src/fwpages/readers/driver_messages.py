@@ -31,9 +31,13 @@ from fwpages.readers.observations import (
     CommandTimedOut,
     DeviceInError,
     DriverMessage,
+    FirmwareAwaited,
     FirmwareVersion,
     GiveFailed,
     LateCompletion,
+    LoadFailed,
+    LoadStep,
+    LoadStepFailed,
     MissingInput,
     PageRequestDropped,
     PagesGiven,
@@ -50,6 +54,8 @@ from fwpages.readers.observations import (
     UnknownPageReturned,
 )
 
+#: a number of 16 bits read from a device that is not there
+ALL_ONES_16: Final = "65535"
 #: characters of one line of the kernel's, at most
 MAX_MESSAGE: Final = 1024
 
@@ -140,6 +146,8 @@ class Wording:
     pattern: re.Pattern[str]
     build: Callable[[Fields], DriverLine]
     printed_by: str = ""
+    #: the line says by itself that something went wrong: a log with it is never clean
+    trouble: bool = False
 
 
 def _gave_or_not(f: Fields) -> PagesGiven | GiveFailed:
@@ -174,10 +182,27 @@ def _in_error(f: Fields) -> DeviceInError:
     return DeviceInError(**f.where)
 
 
+def _step(step: LoadStep, example: str) -> Wording:
+    """A step of a load that failed; an errno at the end, or after ``err``, may be any."""
+    text, found, _ = example.partition("-12")
+    pattern = re.escape(text) + (r"(?P<err>-?\d+)" if found else "")
+
+    def build(f: Fields) -> LoadStepFailed:
+        return LoadStepFailed(**f.where, step=step, err=f.number("err"))
+
+    return Wording(example, text, re.compile(pattern), build, trouble=True)
+
+
 def _row(
-    example: str, needle: str, pattern: str, build: Callable[[Fields], DriverLine], printed_by: str = ""
+    example: str,
+    needle: str,
+    pattern: str,
+    build: Callable[[Fields], DriverLine],
+    printed_by: str = "",
+    *,
+    trouble: bool = False,
 ) -> Wording:
-    return Wording(example, needle, re.compile(pattern), build, printed_by)
+    return Wording(example, needle, re.compile(pattern), build, printed_by, trouble)
 
 
 WORDINGS: Final[tuple[Wording, ...]] = (
@@ -185,8 +210,8 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row(
         "firmware version: 28.39.1002",
         "firmware version:",
-        r"firmware version: \d",
-        lambda f: FirmwareVersion(**f.where),
+        r"firmware version: (?P<major>\d+)",
+        lambda f: FirmwareVersion(**f.where, all_ones=f.text("major") == ALL_ONES_16),
     ),
     _row(
         "requested 6 boot pages for func_vhca_id 0x0",
@@ -375,6 +400,101 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "skip cleanup",
         r"tear_down_hca failed, skip cleanup",
         lambda f: TeardownSkipped(**f.where),
+    ),
+    # -- a load that fails, step by step
+    _row(
+        "Waiting for FW initialization, timeout abort in 100s (0xffffffff)",
+        "Waiting for FW",
+        r"Waiting for FW .*, timeout abort in \d+s(?: \((?P<read>0x[0-9a-f]+)\))?",
+        lambda f: FirmwareAwaited(**f.where, all_ones=f.text("read") == "0xffffffff"),
+    ),
+    _row(
+        "Firmware over 120000 MS in pre-initializing state, aborting",
+        "Firmware over",
+        r"Firmware over \d+ MS in .*state, aborting",
+        lambda f: LoadStepFailed(**f.where, step=LoadStep.FIRMWARE),
+        trouble=True,
+    ),
+    _row(
+        "Driver cmdif rev(5) differs from firmware's(65535)",
+        "Driver cmdif rev",
+        r"Driver cmdif rev\(\d+\) differs from firmware's\((?P<read>\d+)\)",
+        lambda f: LoadStepFailed(**f.where, step=LoadStep.COMMANDS, all_ones=f.text("read") == ALL_ONES_16),
+        trouble=True,
+    ),
+    _step(LoadStep.PCI, "Cannot enable PCI device, aborting"),
+    _step(LoadStep.PCI, "Missing registers BAR, aborting"),
+    _step(LoadStep.PCI, "error requesting BARs, aborting"),
+    _step(LoadStep.PCI, "Failed setting DMA capabilities mask, aborting"),
+    _step(LoadStep.PCI, "Can't set PCI DMA mask, aborting"),
+    _step(LoadStep.PCI, "Can't set consistent PCI DMA mask, aborting"),
+    _step(LoadStep.PCI, "Couldn't get PCI resources, aborting"),
+    _step(LoadStep.PCI, "Failed mapping initialization segment, aborting"),
+    _step(LoadStep.PCI, "mlx5_pci_init failed with error code -12"),
+    _step(LoadStep.PCI, "PCI interface is down, giving up"),
+    _step(LoadStep.FIRMWARE, "Failed initializing timeouts, aborting"),
+    _step(LoadStep.FIRMWARE, "failed to read dtor"),
+    _step(LoadStep.FIRMWARE, "Device in internal error state, giving up"),
+    _step(LoadStep.COMMANDS, "Failed initializing command interface, aborting"),
+    _step(LoadStep.COMMANDS, "Failed initializing cmdif SW structs, aborting"),
+    _step(LoadStep.COMMANDS, "firmware reports too many outstanding commands"),
+    _step(LoadStep.COMMANDS, "command queue size overflow"),
+    _step(LoadStep.COMMANDS, "invalid command queue address"),
+    _step(LoadStep.ENABLE, "enable hca failed"),
+    _step(LoadStep.ENABLE, "mlx5_function_enable err=-12"),
+    _step(LoadStep.ISSI, "failed to set issi"),
+    _step(LoadStep.ISSI, "Failed to query ISSI err(-12) status(0) synd(0)"),
+    _step(LoadStep.ISSI, "Failed to set ISSI to 1 err(-12)"),
+    _step(LoadStep.BOOT_PAGES, "failed to allocate boot pages"),
+    _step(LoadStep.CONTROL, "set_hca_ctrl failed"),
+    _step(LoadStep.CONTROL, "Failed to set hca defaults"),
+    _row(
+        "handle_hca_cap_atomic failed",
+        "hca_cap",
+        r"(?:handle|set)_hca_cap\w* failed",
+        lambda f: LoadStepFailed(**f.where, step=LoadStep.CAPABILITIES),
+        trouble=True,
+    ),
+    _step(LoadStep.CAPABILITIES, "mlx5_query_hca_caps_light err=-12"),
+    _step(LoadStep.INIT_PAGES, "failed to allocate init pages"),
+    _step(LoadStep.INIT, "init hca failed"),
+    _step(LoadStep.QUERY, "query hca failed"),
+    _step(LoadStep.QUERY, "query board id failed"),
+    _step(LoadStep.QUEUES, "enable msix failed"),
+    _step(LoadStep.QUEUES, "alloc irq vectors failed"),
+    _step(LoadStep.QUEUES, "Failed to alloc IRQs"),
+    _step(LoadStep.QUEUES, "Failed to start pages and async EQs"),
+    _step(LoadStep.QUEUES, "Failed to alloc completion EQs"),
+    _step(LoadStep.QUEUES, "Failed to create EQs"),
+    _step(LoadStep.QUEUES, "failed to initialize eq"),
+    _step(LoadStep.QUEUES, "failed to initialize irq table"),
+    _step(LoadStep.PARTS, "Failed allocating uar, aborting"),
+    _step(LoadStep.PARTS, "Failed allocating bfreg, -12"),
+    _step(LoadStep.PARTS, "Failed to alloc flow steering"),
+    _step(LoadStep.PARTS, "Failed to init flow steering"),
+    _step(LoadStep.PARTS, "Failed to init embedded CPU"),
+    _step(LoadStep.PARTS, "Failed to init rate limiting"),
+    _step(LoadStep.PARTS, "Failed to init l2 table -12"),
+    _step(LoadStep.PARTS, "Failed to init sriov -12"),
+    _step(LoadStep.PARTS, "Failed to init eswitch -12"),
+    _step(LoadStep.PARTS, "sriov init failed -12"),
+    _step(LoadStep.PARTS, "sw objs init failed"),
+    _step(LoadStep.PARTS, "register device failed -12"),
+    _step(LoadStep.PARTS, "failed to initialize events"),
+    _step(LoadStep.PARTS, "failed to initialize fw reset events"),
+    _row(
+        "mlx5_init_one failed with error code -110",
+        "mlx5_",
+        r"(?:\w+: )?mlx5_(?:load|init)_one\w*(?: failed with error code:? |:? err ?= ?| failed:? )(?P<err>-?\d+)",
+        lambda f: LoadFailed(**f.where, err=f.number("err")),
+        trouble=True,
+    ),
+    _row(
+        "probe with driver mlx5_core failed with error -110",
+        "probe",
+        r"probe (?:with driver \S+|of \S+) failed with error (?P<err>-?\d+)",
+        lambda f: LoadFailed(**f.where, err=f.number("err")),
+        trouble=True,
     ),
 )
 

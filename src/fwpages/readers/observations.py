@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import StrEnum, unique
+from enum import Enum, StrEnum, unique
 from typing import TypeAlias
 
 from fwpages.custody.findings import Cause
@@ -139,7 +139,56 @@ class FunctionMessage(DriverMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareVersion(DriverMessage):
-    """The first line of a load."""
+    """The first line of a load. ``all_ones``: it was read from a device that is not there."""
+
+    all_ones: bool = False
+
+
+@unique
+class LoadStep(Enum):
+    """A step of a load, in the order in which the driver takes them."""
+
+    PCI = "the function's PCI resources"
+    FIRMWARE = "the wait for firmware to be ready"
+    COMMANDS = "the command interface"
+    ENABLE = "enable hca"
+    ISSI = "set issi"
+    BOOT_PAGES = "boot pages"
+    CONTROL = "set_hca_ctrl"
+    CAPABILITIES = "capabilities"
+    INIT_PAGES = "init pages"
+    INIT = "init hca"
+    QUERY = "query hca"
+    QUEUES = "interrupts and event queues"
+    PARTS = "a part of the driver that works on top of them"
+
+    def before(self, other: LoadStep) -> bool:
+        """It comes earlier in a load."""
+        steps = list(LoadStep)
+        return steps.index(self) < steps.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareAwaited(DriverMessage):
+    """The load waits for firmware to leave its initializing state. ``all_ones``: reads of the device give all ones."""
+
+    all_ones: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStepFailed(DriverMessage):
+    """A step of a load failed, with this errno (negative) where the line has it."""
+
+    step: LoadStep
+    err: int | None = None
+    all_ones: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFailed(DriverMessage):
+    """The load as a whole failed, with this errno: the last lines of a load that does not succeed."""
+
+    err: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ _ENDLESS = 10_000
 MAX_ROWS = 200
 
 _COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
-_BLAME = {"host": "yellow", "device": "red", "link": "magenta", "log": "cyan"}
+_BLAME = {"host": "yellow", "device": "red", "link": "magenta", "log": "cyan", "unknown": "blue"}
 
 
 def show(report: Report, console: Console) -> None:

@@ -1,0 +1,42 @@
+"""A load that failed, or a device that was lost, as the lines of a log tell of it: the facts, gathered in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from fwpages.readers.observations import LoadStepFailed, Place
+
+#: lines of others about the function or its slot that one incident keeps
+MAX_BESIDE = 8
+
+
+class Health(Enum):
+    """The device by the driver's own lines."""
+
+    FINE = "fine"
+    IN_ERROR = "in error"
+    #: and the driver has freed pages since, without asking for them
+    PAGES_FREED = "pages freed"
+
+
+@dataclass(slots=True, eq=False)
+class Incident:
+    """What the driver and the kernel say of one incident, from the line at ``place`` on.
+
+    ``link``: the first line that shows that the device cannot be reached; ``steps``: the steps of a load that failed,
+    with ``err``, and ``over`` once the driver has given the load up; ``beside``: lines of others about the function.
+    """
+
+    place: Place
+    health: Health = Health.FINE
+    link: str = ""
+    steps: list[LoadStepFailed] = field(default_factory=list)
+    err: int | None = None
+    over: bool = False
+    beside: list[str] = field(default_factory=list)
+
+    @property
+    def load_failed(self) -> bool:
+        """A load failed."""
+        return self.over or bool(self.steps)
