@@ -59,12 +59,16 @@ def _slot(head: bytes, end: int) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def _marks(slot: int, page: int) -> list[bytes]:
-    """The marks before the words on the 256 lines of the dump from this multiple of 0x1000 on."""
-    return [b"cmd[%d]: %03x: " % (slot, (page * _STRIDE + n) * BYTES) for n in range(_STRIDE)]
+def _marks(slot: int | None, page: int) -> list[bytes]:
+    """The marks before the words on the 256 lines of the dump from this multiple of 0x1000 on.
+
+    Kernels that print no slot have the end of dmesg's time there.
+    """
+    head = b"] " if slot is None else b"cmd[%d]: " % slot
+    return [head + b"%03x: " % ((page * _STRIDE + n) * BYTES) for n in range(_STRIDE)]
 
 
-def run_of_lines(lines: Sequence[bytes], start: int, slot: int, offset: int, most: int) -> bytes:
+def run_of_lines(lines: Sequence[bytes], start: int, slot: int | None, offset: int, most: int) -> bytes:
     """The bytes of the lines from ``start`` on that continue the slot's dump at ``offset``: of ``most`` lines at most.
 
     Empty where the next line is another, or where anything is odd about these: they are then to be read one by one.

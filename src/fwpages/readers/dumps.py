@@ -116,7 +116,7 @@ class Dumps:
         headed = dump.opcode is not None and dump.data_only is False and not dump.holes
         total = dump.total or (ENTRY_SIZE if headed else 0)
         most = (total - len(dump.buf)) // BYTES
-        if dump.slot is None or most <= 0:
+        if most <= 0:
             return 0, ()
         data = run_of_lines(lines, start, dump.slot, len(dump.buf), most)
         dump.buf += data
