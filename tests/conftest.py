@@ -30,6 +30,12 @@ class Line:
     eqe: bytes
 
 
+@pytest.fixture(autouse=True)
+def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test is not about the width of the terminal that it is started from."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(params=TRACES)
 def trace(request: pytest.FixtureRequest) -> list[Line]:
     """What an unmodified Linux was recorded to do, in each mode."""

@@ -12,20 +12,26 @@ if TYPE_CHECKING:
     from fwpages.api import Device as Device
     from fwpages.api import OperationError as OperationError
     from fwpages.api import open as open  # noqa: A004
+    from fwpages.auditor.audit import InputError as InputError
     from fwpages.auditor.audit import audit as audit
 
-__all__ = ["Device", "OperationError", "audit", "open"]
+    __version__: str
+
+__all__ = ["Device", "InputError", "OperationError", "audit", "open"]
 
 _HOMES = {
     "Device": "fwpages.api",
     "OperationError": "fwpages.api",
     "open": "fwpages.api",
+    "InputError": "fwpages.auditor.audit",
     "audit": "fwpages.auditor.audit",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: a bare ``import fwpages`` stays quick."""
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("fwpages")
     if name not in _HOMES:
         raise AttributeError(f"module 'fwpages' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
@@ -33,4 +39,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """With the names that are not imported yet: ``help(fwpages)`` shows them by this."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

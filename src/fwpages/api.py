@@ -26,6 +26,7 @@ from fwpages.host import (
     books,
 )
 from fwpages.link.inprocess import InProcess
+from fwpages.pages.words import meant
 from fwpages.prm.identity import FunctionType
 from fwpages.report.host_accounts import session_of
 from fwpages.scenario.format import DeviceTable, FunctionTable, Scenario
@@ -177,7 +178,7 @@ class Eswitch:
 
     def _info(self, name: str) -> VportInfo:
         if name not in self._infos:
-            raise ValueError(f"no function {name!r}; there are {', '.join(self._infos) or 'none'}")
+            raise ValueError(f"no function {name!r}; {meant(name, self._infos)}")
         return self._infos[name]
 
 

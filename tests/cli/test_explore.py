@@ -181,7 +181,7 @@ def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
     [
         ([], "Missing argument 'WORLD'"),
         (["no-such"], "there is no world 'no-such'"),
-        (["left.toml", "--design", "bsd"], "'bsd' is not one of"),
+        (["left.toml", "--design", "bsd"], "there is no 'bsd'; there are posted, merged, fwpages"),
         (["left.toml", "--bound", "bogus=1"], "bound bogus: there is no such bound or assumption"),
         (["left.toml", "--bound", "faults=many"], "bound faults: expected a whole number from 0 to 16, not 'many'"),
         (["left.toml", "--random", "5", "--replay", "x"], "--random and --replay exclude each other"),

@@ -113,8 +113,8 @@ def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["20"], "there is no question '20'; there are 1 lock, 2 types"),
         (["lock", "locks"], "there is no question 'locks'"),
-        (["1", "--design", "ours"], "'ours' is not one of 'posted', 'merged', 'fwpages'"),
-        (["1", "--format", "html"], "'html' is not one of"),
+        (["1", "--design", "ours"], "there is no 'ours'; there are posted, merged, fwpages"),
+        (["1", "--format", "html"], "there is no 'html'; there are table"),
         (["1", "--workers", "0"], "0 is not in the range"),
     ],
 )

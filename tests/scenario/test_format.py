@@ -139,7 +139,9 @@ def test_a_byte_order_mark_is_no_statement(tmp_path: Path) -> None:
 
 
 def test_files_and_names_that_there_are_not(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"there is no scenario 'nosuch'; there are .*connectx7"):
+    with pytest.raises(
+        ScenarioError, match=r"there is no scenario 'nosuch'; there are .*connectx7.*; did you mean no-eswitch\?"
+    ):
         load("nosuch")
     with pytest.raises(ScenarioError, match=r"nosuch\.toml: No such file"):
         load(str(tmp_path / "nosuch.toml"))

@@ -223,7 +223,10 @@ def test_a_step_that_cannot_be_taken_is_named() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ('do = "enable"\nfunction = "vf9"', r"step\[1\]\.function: 'vf9' fits none of vf0, vf1$"),
+        (
+            'do = "enable"\nfunction = "vf9"',
+            r"step\[1\]\.function: 'vf9' fits none of vf0, vf1; did you mean vf1 or vf0\?$",
+        ),
         ('do = "enable"\nfunction = "self"', r"step\[1\]\.function: 'self' fits none of vf0, vf1$"),
         ('do = "request"\nfunction = "sf*"\npages = 1', r"step\[1\]\.function: 'sf\*' fits none of vf0, vf1, self"),
         ('do = "reset"\nfunction = "self"', r"step\[1\]\.function: 'self' fits none of"),

@@ -7,6 +7,7 @@ from fwpages.bench.processes import bare_import, memory, program_help
 from fwpages.bench.sessions import page_path, whole_run
 from fwpages.bench.shape import Case, Shape
 from fwpages.bench.wire import scattered, signed, wire
+from fwpages.pages.words import meant
 
 MILLION = 1_000_000
 #: pages that Linux takes back with one command when it closes (optimal_reclaimed_pages)
@@ -74,8 +75,8 @@ def chosen(names: tuple[str, ...]) -> tuple[Case, ...]:
     """The cases whose names these are, or begin with these; all where none is named. ValueError for one that is not."""
     unknown = [n for n in names if not any(_means(n, c) for c in CASES)]
     if unknown:
-        have = ", ".join(c.name for c in CASES)
-        raise ValueError(f"there is no case {unknown[0]!r}; there are {have}")
+        near = meant(unknown[0], [c.name for c in CASES])
+        raise ValueError(f"there is no case {unknown[0]!r}; {near}")
     return tuple(c for c in CASES if not names or any(_means(n, c) for n in names))
 
 

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from fwpages.pages.words import either, nearest
+from fwpages.report.width import fold, width_of
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -72,10 +75,8 @@ class _Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command by its name or by one that it had; a name that is none is misuse, with what is near it."""
         if args and args[0] not in COMMANDS.keys() | ALIASES.keys() and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415  # for this message alone: the start-up stays quick
-
-            near = difflib.get_close_matches(args[0], COMMANDS.keys() - HIDDEN.keys())
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            near = nearest(args[0], [name for name in COMMANDS if name not in HIDDEN])
+            hint = f" Did you mean {either(near)}?" if near else ""
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         _, command, rest = super().resolve_command(ctx, args)
         return None if command is None else command.name, command, rest
@@ -89,7 +90,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="fwpages", message="%(prog)s %(version)s")
+@click.version_option(None, "-V", "--version", package_name="fwpages", message="%(prog)s %(version)s")
 def cli() -> None:
     """The host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it."""
 
@@ -101,7 +102,7 @@ def main() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open to the end
     if sys.stdout is None:
-        click.echo("fwpages: standard output is closed: there is nowhere to print to; /dev/null would be", err=True)
+        _complain("fwpages: standard output is closed: there is nowhere to print to; /dev/null would be")
         sys.exit(2)
     sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
     sys.exit(invoke(sys.argv[1:]))
@@ -139,15 +140,17 @@ def invoke(args: list[str]) -> int:
     except click.exceptions.Exit as e:
         return e.exit_code
     except click.Abort:
-        click.echo("interrupted", err=True)
+        _complain("interrupted")
         return 130
     except click.ClickException as e:
-        e.show()
+        shown = io.StringIO()
+        e.show(shown)
+        _complain(shown.getvalue().rstrip("\n"))
         return 2
     except OSError as e:
         if e.errno != errno.ENOSPC:
             return _bug(e)
-        click.echo(f"fwpages: what it prints cannot be written: {e.strerror}", err=True)
+        _complain(f"fwpages: what it prints cannot be written: {e.strerror}")
         _drop_output()
         return 2
     except Exception as e:
@@ -164,9 +167,13 @@ def _bug(e: Exception) -> int:
     """Report a bug of our own without a traceback, and how to get one."""
     if os.environ.get("FWPAGES_TRACEBACK"):
         traceback.print_exception(e)
-    click.echo(
+    _complain(
         f"fwpages: a bug of its own: {type(e).__name__}: {e}\n"
-        "Please report it with the command and its input; FWPAGES_TRACEBACK=1 shows where it happened.",
-        err=True,
+        "Please report it with the command and its input; FWPAGES_TRACEBACK=1 shows where it happened."
     )
     return 3
+
+
+def _complain(text: str) -> None:
+    """Print an error on standard error; on a terminal its lines end between words."""
+    click.echo(fold(text, width_of(sys.stderr)), err=True)

@@ -14,14 +14,24 @@ from fwpages.bench.cases import chosen
 from fwpages.bench.report import table
 from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
 from fwpages.bench.shape import Case
+from fwpages.cli import names
+from fwpages.cli.names import Name
 from fwpages.report.tables import print_whole
+from fwpages.report.width import width_of
 
 #: of a table that is not on a terminal: without peers, and with them
 _COLUMNS, _WIDE = 100, 120
 
 
 @click.command("bench")
-@click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this case, or those that begin so (ledger).")
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    type=Name(names.cases),
+    metavar="CASE",
+    help="Only this case, or those that begin so (ledger).",
+)
 @click.option(
     "--rounds", type=click.IntRange(LEAST_ROUNDS, 1000), default=LEAST_ROUNDS, show_default=True, help="Of each case."
 )
@@ -56,6 +66,6 @@ def run(cases: Sequence[Case], rounds: int, peers: Sequence[Peer], *, as_json: b
         click.echo(msgspec.json.encode(Report(rounds, results)).decode())
     else:
         # a table in a pipe must not be cut off
-        width = None if sys.stdout.isatty() else _WIDE if peers else _COLUMNS
+        width = width_of(sys.stdout) or (_WIDE if peers else _COLUMNS)
         print_whole(table(results, rounds), Console(width=width))
     return results

@@ -6,7 +6,9 @@ import click
 import msgspec
 from rich.console import Console
 
+from fwpages.cli import names
 from fwpages.cli.files import standard_input
+from fwpages.cli.names import Name
 from fwpages.explain.explanation import ExplainError, Explanation
 from fwpages.explain.pasted_bytes import explain_text, parse_opcode
 from fwpages.report.tables import show_messages
@@ -14,7 +16,11 @@ from fwpages.report.tables import show_messages
 
 @click.command("explain")
 @click.argument("hex_", nargs=-1, required=True, metavar="HEX...")
-@click.option("--opcode", help="It is the answer to this command (a name or a number): an answer does not say which.")
+@click.option(
+    "--opcode",
+    type=Name(names.opcodes),
+    help="It is the answer to this command (a name or a number): an answer does not say which.",
+)
 @click.option("--event", "is_event", is_flag=True, help="It is an event queue entry.")
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def command(hex_: tuple[str, ...], opcode: str | None, is_event: bool, as_json: bool) -> int:

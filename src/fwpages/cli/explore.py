@@ -13,7 +13,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from fwpages.cli import names
 from fwpages.cli.files import read_input, written
+from fwpages.cli.names import Name, OneOf
 from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
 from fwpages.explore.check.search import Outcome, search
@@ -35,16 +37,17 @@ MAX_WORKERS = 256
 
 
 @click.command("explore")
-@click.argument("world")
+@click.argument("world", type=Name(names.worlds, files=True))
 @click.option(
     "--design",
-    type=click.Choice(list(DESIGNS)),
+    type=OneOf(list(DESIGNS)),
     help="The driver: Linux's patch as posted, Linux as merged, or ours.  [default: fwpages]",
 )
 @click.option(
     "--bound",
     "bounds",
     multiple=True,
+    type=Name(names.bounds),
     metavar="K=V",
     help="Set a key of [bounds], or an assumption to on or off; may be given more than once.",
 )

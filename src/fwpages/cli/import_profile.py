@@ -17,7 +17,7 @@ from fwpages.readers.profile_import import profile_of
 
 
 @click.command("import-profile")
-@click.argument("log", metavar="LOG")
+@click.argument("log", metavar="LOG", type=click.Path(allow_dash=True))
 @click.option(
     "-o",
     "--output",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import click
 import msgspec
 
+from fwpages.cli.names import OneOf
+from fwpages.report.width import fold, width_of
+
 Rows = list[tuple[str, str]]
+#: a longer name moves its description to the right, and not that of the others
+_MOST_NAME = 32
 
 
 def _scenarios() -> Rows:
@@ -124,15 +130,19 @@ _LISTS: dict[str, Callable[[], Rows]] = {
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(list(_LISTS)))
+@click.argument("what", metavar="WHAT", type=OneOf(list(_LISTS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(what: str, as_json: bool) -> None:
-    """Each entry of WHAT is a line."""
+    """WHAT: scenarios, worlds, profiles, functions, commands, findings, faults, offences, designs, properties,
+    assumptions, questions or cases. Each entry is a line, which is folded between words on a terminal.
+    """
     rows = _LISTS[what]()
     if as_json:
         entries = [{"name": name, "description": words} for name, words in rows]
         click.echo(msgspec.json.encode({"schema": "list/1", what: entries}))
         return
-    width = max((len(name) for name, _ in rows), default=0)
+    width = min(max((len(name) for name, _ in rows), default=0), _MOST_NAME)
+    columns = width_of(sys.stdout)
     for name, words in rows:
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {words}".rstrip())
+        lines = fold(f"{name.ljust(width)}  {words}".rstrip(), columns, width + 2)
+        click.echo(click.style(name, bold=True) + lines.removeprefix(name))

@@ -10,24 +10,27 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from fwpages.cli import names
 from fwpages.cli.files import written
+from fwpages.cli.names import Name, OneOf
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.review.answers import Answer, review
 from fwpages.explore.review.questions import QUESTIONS, Question, question
 from fwpages.explore.review.report import mail, markdown, ours_holds, report, show
+from fwpages.pages.words import either, nearest
 from fwpages.report.tables import readable
 
 _COLUMNS = 120
 
 
 @click.command("review")
-@click.argument("questions", nargs=-1, metavar="[QUESTION]...")
-@click.option("--design", "designs", multiple=True, type=click.Choice(list(DESIGNS)), help="Only this design.")
+@click.argument("questions", nargs=-1, metavar="[QUESTION]...", type=Name(names.questions))
+@click.option("--design", "designs", multiple=True, type=OneOf(list(DESIGNS)), help="Only this design.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "markdown", "mail"]),
+    type=OneOf(["table", "json", "markdown", "mail"]),
     help="mail is plain text at 72 columns, to paste into a reply.  [default: table]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -61,8 +64,11 @@ def command(
 def _asked(text: str) -> Question:
     found = question(text)
     if found is None:
+        near = nearest(text, [q.id for q in QUESTIONS])
         have = ", ".join(f"{q.number} {q.id}" for q in QUESTIONS)
-        raise click.UsageError(f"there is no question {text!r}; there are {have}")
+        raise click.UsageError(
+            f"there is no question {text!r}; " + (f"did you mean {either(near)}?" if near else f"there are {have}")
+        )
     return found
 
 

@@ -14,7 +14,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fwpages.cli import names
 from fwpages.cli.files import read_input, written
+from fwpages.cli.names import Name, OneOf
 from fwpages.host import WantedMode
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.run import run_report, show_run
@@ -25,10 +27,10 @@ from fwpages.scenario.topology import device_profile
 
 
 @click.command("run")
-@click.argument("scenario", default="connectx7")
+@click.argument("scenario", default="connectx7", type=Name(names.scenarios, files=True))
 @click.option(
     "--mode",
-    type=click.Choice(["auto", "func_id", "vhca_id"]),
+    type=OneOf(["auto", "func_id", "vhca_id"]),
     default="auto",
     show_default=True,
     help="How functions are named; auto takes VHCA_ID where the device offers it.",
@@ -38,12 +40,13 @@ from fwpages.scenario.topology import device_profile
     "--fault",
     "faults",
     multiple=True,
+    type=Name(names.faults),
     metavar="NAME[@N][xTIMES]",
     help="Let something go wrong at its N-th opportunity (`fwpages list faults`); may be given more than once.",
 )
 @click.option(
     "--link",
-    type=click.Choice(["direct", "queue"]),
+    type=OneOf(["direct", "queue"]),
     default="direct",
     show_default=True,
     help="What joins host and firmware: values handed over, or the command queue, where everything is bytes.",

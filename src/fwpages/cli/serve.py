@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from fwpages.cli import names
 from fwpages.cli.files import read_input, written
+from fwpages.cli.names import Name
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
 from fwpages.link.vfio_user.server import Server
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.serve import serve_report, served_lines
+from fwpages.report.width import fold, width_of
 from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.served_runner import ServedRun
@@ -23,11 +27,18 @@ from fwpages.scenario.topology import device_profile
 
 
 @click.command("serve")
-@click.argument("scenario", default="connectx7")
+@click.argument("scenario", default="connectx7", type=Name(names.scenarios, files=True))
 @click.option("--socket", "path", required=True, type=click.Path(path_type=Path), help="Listen here (mode 0600).")
 @click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Shuffle the order in which firmware returns pages.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME[@N][xTIMES]", help="Let something go wrong, as in run.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    type=Name(names.faults),
+    metavar="NAME[@N][xTIMES]",
+    help="Let something go wrong, as in run.",
+)
 @click.option("--sriov", is_flag=True, help="Let the driver find the scenario's VFs, and switch them on.")
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
@@ -63,12 +74,19 @@ def command(
     except SocketError as e:
         raise click.UsageError(f"--socket {e}") from None
     report = serve_report(serving, scenario=scenario)
-    click.echo(msgspec.json.encode(report) if as_json else "\n".join(["", *served_lines(report)]))
+    click.echo(msgspec.json.encode(report) if as_json else _folded(["", *served_lines(report)]))
     return 0 if report.clean else 1
 
 
+def _folded(lines: list[str]) -> str:
+    return fold("\n".join(lines), width_of(sys.stdout), 2)
+
+
 def _printer(*, err: bool) -> Callable[[float, str], None]:
-    return lambda t, words: click.echo(f"{t:9.3f}  {words}", err=err)
+    """Print an event with its time; a line that is folded goes on below its words."""
+    return lambda t, words: click.echo(
+        fold(f"{t:9.3f}  {words}", width_of(sys.stderr if err else sys.stdout), 2), err=err
+    )
 
 
 def _serve(path: Path, serving: ServedRun, *, once: bool, err: bool) -> None:

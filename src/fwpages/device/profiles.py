@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from fwpages.device.firmware.page_order import Order
+from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.identity import Supplier
@@ -101,7 +102,7 @@ def profile(name: str) -> Profile:
         except (OSError, UnicodeDecodeError) as e:
             raise ProfileError(f"profile {name} cannot be read: {e}") from None
     if name not in names():
-        raise ProfileError(f"no profile {name!r}; there are {', '.join(names())}")
+        raise ProfileError(f"no profile {name!r}; {meant(name, names())}")
     text = files("fwpages.device").joinpath("profiles", f"{name}.toml").read_text("utf-8")
     return parse(text, name)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from fwpages.explain import explanation as explain
 from fwpages.explain.explanation import ExplainError, Message
+from fwpages.pages.words import either, nearest
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.queue import ENTRY_SIZE, ENTRY_TYPE, MAILBOX_SIZE
@@ -67,7 +68,11 @@ def parse_opcode(text: str) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= 0xFFFF:
-        raise ExplainError(f"{text!r} is no opcode; give a name such as MANAGE_PAGES, or a number such as 0x108")
+        near = nearest(name, Opcode.__members__)
+        hint = (
+            f"did you mean {either(near)}?" if near else "give a name such as MANAGE_PAGES, or a number such as 0x108"
+        )
+        raise ExplainError(f"{text!r} is no opcode; {hint}")
     return number
 
 

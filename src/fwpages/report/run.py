@@ -11,6 +11,7 @@ from fwpages.custody.accounts import Report, SessionAccount
 from fwpages.pages.words import many
 from fwpages.report.host_accounts import report_of
 from fwpages.report.tables import show
+from fwpages.report.width import fold, width_of
 from fwpages.scenario import RunResult
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 
@@ -58,9 +59,14 @@ def show_run(report: RunReport, console: Console) -> None:
     show(Report(sessions=report.sessions), console)
     console.print()
     for line in _lines(report):
-        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        _say(console, line)
     style = "bold green" if report.clean else "bold red"
-    console.print(report.verdict, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    _say(console, report.verdict, style)
+
+
+def _say(console: Console, words: str, style: str = "") -> None:
+    lines = fold(words, width_of(console.file), 2)
+    console.print(lines, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _lines(report: RunReport) -> list[str]:

@@ -12,8 +12,9 @@ from rich.text import Text
 from fwpages.custody.accounts import Count, FindingAccount, FunctionAccount, Report, SessionAccount, Totals
 from fwpages.explain.explanation import Message, Pages
 from fwpages.pages.words import many
+from fwpages.report.width import width_of
 
-#: width of a report that goes to a file or a pipe
+#: width of a report that goes to a file or a pipe, where COLUMNS is not set
 PIPE_WIDTH = 100
 #: more columns than any table has
 _ENDLESS = 10_000
@@ -41,7 +42,8 @@ def readable(console: Console) -> Console:
     """The console itself; one of a fixed width and without colours where it is no terminal."""
     if console.is_terminal:
         return console
-    return Console(file=console.file, width=PIPE_WIDTH, color_system=None, force_terminal=False, highlight=False)
+    width = width_of(console.file) or PIPE_WIDTH
+    return Console(file=console.file, width=width, color_system=None, force_terminal=False, highlight=False)
 
 
 def print_whole(table: Table, console: Console, indent: int = 0) -> None:

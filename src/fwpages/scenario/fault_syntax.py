@@ -10,6 +10,7 @@ from fwpages.device import DEVICE_FAULTS, PlannedFault
 from fwpages.device.faults.injector import DeviceFault
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.link_faults import LINK_FAULTS, LinkFault
+from fwpages.pages.words import either, nearest
 from fwpages.scenario.format import ScenarioError
 
 #: a row of the tables of faults: its words, and the findings that name it (none where it harms neither side)
@@ -39,8 +40,8 @@ def fault(text: str) -> PlannedFault:
 def known(f: PlannedFault) -> PlannedFault:
     """Return the fault; ScenarioError if no fault has its name."""
     if f.name not in EVERY_FAULT:
-        near = [n for n in EVERY_FAULT if f.name.split("-")[0] in n.split("-")]
-        hint = f"near it: {', '.join(near)}" if near else "`fwpages list faults` shows what there is"
+        near = nearest(f.name, EVERY_FAULT)
+        hint = f"did you mean {either(near)}?" if near else "`fwpages list faults` shows what there is"
         raise ScenarioError(f"there is no fault {f.name!r}; {hint}")
     return f
 

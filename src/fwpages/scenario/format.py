@@ -17,6 +17,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import msgspec
 
 from fwpages.host import Bounds, WantedMode
+from fwpages.pages.words import meant
 from fwpages.prm.identity import FunctionType
 from fwpages.scenario.format_errors import misfit
 
@@ -276,8 +277,8 @@ class Library:
             return (self._folder() / f"{name_or_path}.toml").read_text("utf-8")
         path = Path(name_or_path)
         if path.suffix != ".toml" and "/" not in name_or_path and not path.exists():
-            known = ", ".join([*self.names(), "or a TOML file"])
-            raise ScenarioError(f"there is no {self.what} {name_or_path!r}; there are {known}")
+            near = meant(name_or_path, self.names())
+            raise ScenarioError(f"there is no {self.what} {name_or_path!r}; {near} (or name a TOML file)")
         try:
             return path.read_text("utf-8")
         except OSError as e:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from fwpages.pages.words import meant
+
 _KEY = re.compile(r"^Object (contains unknown|missing required) field `(.*?)`")
 #: msgspec names the place last; a key of a table by the table that it is in
 _PLACE = re.compile(r" - at (`key` in )?`\$(.*)`$", re.DOTALL)
@@ -39,7 +41,7 @@ def _wrong(key: re.Match[str] | None, value: object, node: inspect.Type) -> str:
     if key[1] == "missing required":
         _, _, inner = _walk(f".{key[2]}", value, node)
         return f"the key {key[2]!r} is missing; expected {_words(inner)}"
-    return f"there is no key {key[2]!r}; there are {', '.join(_keys(_table(node, value)))}"
+    return f"there is no key {key[2]!r}; {meant(key[2], _keys(_table(node, value)))}"
 
 
 def _walk(path: str, value: Any, node: inspect.Type) -> tuple[str, Any, inspect.Type]:  # the data is of any shape

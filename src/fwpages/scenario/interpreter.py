@@ -29,6 +29,7 @@ from typing import Protocol, TypeVar
 
 from fwpages.host import WantedMode
 from fwpages.host.io import OperationKind
+from fwpages.pages.words import either, meant, nearest
 from fwpages.prm.identity import Mode
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.format import (
@@ -206,9 +207,14 @@ def _fitting(n: int, pattern: str, names: Sequence[str]) -> tuple[str, ...]:
     """The names that fit the pattern, in their order; ScenarioError where there are none."""
     found = tuple(name for name in names if fnmatchcase(name, pattern))
     if not found:
-        why = f"fits none of {', '.join(names)}" if names else "fits nothing: the scenario has no functions"
+        why = f"fits none of {_offered(pattern, names)}" if names else "fits nothing: the scenario has no functions"
         raise ScenarioError(f"step[{n}].function: {pattern!r} {why}")
     return found
+
+
+def _offered(pattern: str, names: Sequence[str]) -> str:
+    near = nearest(pattern, names)
+    return ", ".join(names) + (f"; did you mean {either(near)}?" if near else "")
 
 
 def _possible(names: Sequence[str]) -> Iterator[Moment]:
@@ -222,7 +228,7 @@ def _after(n: int, step: Step, moments: dict[str, Moment]) -> Moment | None:
     if step.after is None:
         return None
     if step.after not in moments:
-        raise ScenarioError(f"step[{n}].after: {step.after!r} never happens; there are {', '.join(moments)}")
+        raise ScenarioError(f"step[{n}].after: {step.after!r} never happens; {meant(step.after, moments)}")
     return moments[step.after]
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
 from fwpages.host import VportInfo
+from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.identity import Vport
 from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
@@ -40,8 +41,8 @@ def device_profile(scenario: Scenario) -> Profile:
 def _check_capability(name: str, value: int) -> None:
     f = GENERAL.by_name.get(name)
     if f is None:
-        have = ", ".join(f.name for f in GENERAL if f.name not in DERIVED)
-        raise ScenarioError(f"device.capabilities: there is no general capability {name!r}; there are {have}")
+        near = meant(name, [f.name for f in GENERAL if f.name not in DERIVED])
+        raise ScenarioError(f"device.capabilities: there is no general capability {name!r}; {near}")
     if name in DERIVED:
         raise ScenarioError(f"device.capabilities.{name}: follows from the profile and cannot be set here")
     if value > f.mask:

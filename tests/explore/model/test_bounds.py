@@ -27,7 +27,7 @@ def test_a_bound_bounds() -> None:
         ("faults", "expected KEY=VALUE"),
         ("faults=", "expected KEY=VALUE"),
         ("=2", "expected KEY=VALUE"),
-        ("fault=2", "bound fault: there is no such bound or assumption; there are pages_per_command"),
+        ("fault=2", "bound fault: there is no such bound or assumption; did you mean faults?"),
         ("faults=two", "bound faults: expected a whole number from 0 to 16, not 'two'"),
         ("faults=1.5", "bound faults: expected a whole number from 0 to 16, not 1.5"),
         ("faults=99", "bound faults: expected a whole number from 0 to 16, not 99"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fwpages.pages.words import many
+from fwpages.pages.words import many, meant
 from fwpages.prm.identity import FunctionType, Identity, Mode, Vport, func_id, vhca_id
 
 K = TypeVar("K")
@@ -128,7 +128,7 @@ class Roster:
         try:
             return self.by_name[name]
         except KeyError:
-            raise ValueError(f"no function {name!r}; there are {', '.join(sorted(self.by_name))}") from None
+            raise ValueError(f"no function {name!r}; {meant(name, sorted(self.by_name))}") from None
 
     def by_eswitch(self, number: int, *, ec: bool) -> int | None:
         """Return the slot that ENABLE_HCA and QUERY_HCA_CAP name: by function_id, else without ``ec`` by vport.

@@ -9,12 +9,15 @@ from typing import get_args
 import msgspec
 
 from fwpages.explore.model.spec import Spec
+from fwpages.pages.words import meant
 from fwpages.scenario import ScenarioError
 from fwpages.scenario.format import BoundsTable, Switch
 from fwpages.scenario.format_errors import misfit
 
 _SWITCHES: dict[str, Switch] = {name: name for name in get_args(Switch)}
 _KEYS = tuple(f.name for f in msgspec.structs.fields(BoundsTable))
+#: all that ``--bound`` takes
+KEYS = (*_KEYS, *_SWITCHES)
 _STANDS = {"on": True, "off": False}
 
 
@@ -37,8 +40,8 @@ def bounded(spec: Spec, settings: Iterable[str]) -> Spec:
         elif key in bounds:
             bounds[key] = _fits(key, value)
         else:
-            known = ", ".join([*_KEYS, *_SWITCHES])
-            raise ScenarioError(f"bound {key}: there is no such bound or assumption; there are {known}")
+            near = meant(key, KEYS)
+            raise ScenarioError(f"bound {key}: there is no such bound or assumption; {near}")
     scenario = msgspec.structs.replace(spec.scenario, bounds=BoundsTable(**bounds))
     return replace(spec, scenario=scenario, overrides=overrides)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from fwpages.pages.words import meant
 from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.format import Library
 
@@ -31,7 +32,7 @@ def only(scenario: Scenario, function: str) -> Scenario:
     """The scenario with one of its functions, and the steps that are about it or about none; ScenarioError for none."""
     kept = tuple(f for f in scenario.function if f.name == function)
     if not kept:
-        have = ", ".join(f.name for f in scenario.function) or "no functions"
-        raise ScenarioError(f"there is no function {function!r} in this world; there are {have}")
+        near = meant(function, [f.name for f in scenario.function])
+        raise ScenarioError(f"there is no function {function!r} in this world; {near}")
     steps = tuple(s for s in scenario.step if getattr(s, "function", function) == function)
     return msgspec.structs.replace(scenario, function=kept, step=steps)

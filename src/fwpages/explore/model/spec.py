@@ -18,6 +18,7 @@ from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.rules import Rules, rules
 from fwpages.explore.model.world import World, world
+from fwpages.pages.words import meant
 from fwpages.scenario import Scenario, ScenarioError
 from fwpages.scenario.format import Switch
 
@@ -35,7 +36,7 @@ class Spec:
     def rules(self) -> Rules:
         """Its rules. Raises ScenarioError, with the key path, for a scenario that no world can be."""
         if self.design not in DESIGNS:
-            raise ScenarioError(f"there is no design {self.design!r}; there are {', '.join(DESIGNS)}")
+            raise ScenarioError(f"there is no design {self.design!r}; {meant(self.design, DESIGNS)}")
         expect = self.scenario.expect
         for kind in ("always", "never", "sometimes"):
             _known(f"expect.{kind}", getattr(expect, kind), PROPERTIES)
@@ -53,7 +54,7 @@ class Spec:
 def _known(where: str, names: tuple[str, ...], table: Mapping[str, object]) -> None:
     for n, name in enumerate(names):
         if name not in table:
-            raise ScenarioError(f"{where}[{n}]: there is no property {name!r}; there are {', '.join(table)}")
+            raise ScenarioError(f"{where}[{n}]: there is no property {name!r}; {meant(name, table)}")
 
 
 class Packer:

@@ -13,6 +13,7 @@ from fwpages.explore.show.narrative import Step
 from fwpages.explore.show.report import ExploreReport, PropertyReport, ReplayReport
 from fwpages.pages.words import many
 from fwpages.report.tables import print_whole, readable
+from fwpages.report.width import fold, width_of
 
 #: the steps of a walk by its replay string
 Steps = Callable[[str], Sequence[Step]]
@@ -37,7 +38,7 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
             if row.loop:
                 since = f"after step {row.depth}" if row.depth else "at the start"
                 _say(console, f"the last {many(len(row.loop), 'step')} are a cycle: the state is again the one {since}")
-            _say(console, f"{command} --replay {row.replay}")
+            console.print(Text(f"{command} --replay {row.replay}"), soft_wrap=True)  # to be copied: never folded
     console.print()
     _say(console, verdict(report), "bold green" if report.fine else "bold red")
 
@@ -131,4 +132,5 @@ def _says(row: PropertyReport) -> str:
 
 def _say(console: Console, words: str, style: str = "") -> None:
     """Print the words as they are: to Rich ``:A:`` is the name of an emoji, and a replay string may have it."""
-    console.print(words, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    lines = fold(words, width_of(console.file), 2)
+    console.print(lines, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
