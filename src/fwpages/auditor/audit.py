@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fwpages.auditor import commands, fences, messages, requests, waits
+from fwpages.auditor.cards import Cards
 from fwpages.auditor.closing import close
 from fwpages.auditor.evidence import FOLDED, Start
 from fwpages.auditor.findings import Finding, Found, account
@@ -68,6 +69,7 @@ def audit(*paths: str | Path) -> Report:
         raise InputError("standard input (-) can be read once only")
     sessions: list[SessionAccount] = []
     findings = []
+    health = []
     for path in paths:
         source = open_source(path)
         try:
@@ -78,7 +80,8 @@ def audit(*paths: str | Path) -> Report:
         report = engine.report()
         sessions += report.sessions
         findings += report.findings
-    return Report(sessions=sessions, findings=findings)
+        health += report.health
+    return Report(sessions=sessions, findings=findings, health=health)
 
 
 @dataclass(slots=True)
@@ -100,6 +103,7 @@ class Audit:
         self._done: list[SessionAccount | None] = []
         self._of_no_session: list[Finding] = []
         self._folded = False
+        self._cards = Cards()
 
     def feed(self, stream: Iterable[Observation]) -> None:
         """Take everything that a reader observes."""
@@ -121,8 +125,8 @@ class Audit:
         """End the input; returns all sessions in the order in which they began."""
         for device in self._devices.values():
             self._finish(device, After.END_OF_INPUT)
-        sessions = [s for s in self._done if s is not None]
-        return Report(sessions=sessions, findings=[account(f) for f in self._of_no_session])
+        sessions, health = self._cards.settle(self._done)
+        return Report(sessions=sessions, findings=[account(f) for f in self._of_no_session], health=health)
 
     def _look(self, v: Observation) -> None:
         """Time has passed, or pages have come back."""
@@ -140,6 +144,7 @@ class Audit:
             case DriverMessage():
                 s = self._opened(v, _sign_of_line(v, self._session(v)))
                 s.add(messages.said(s, v))
+                self._cards.see(v, self._device(v.device).slot)
             case MissingInput():
                 self._missing(v)
             case LooksFolded():

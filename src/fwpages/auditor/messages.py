@@ -17,7 +17,7 @@ from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.session import After, AuditedSession, Repeats
-from fwpages.custody.findings import Cause, FindingName
+from fwpages.custody.findings import Cause
 from fwpages.pages.words import many
 from fwpages.readers.observations import (
     AllocationFailed,
@@ -29,10 +29,12 @@ from fwpages.readers.observations import (
     CommandTimedOut,
     DeviceInError,
     DriverMessage,
+    FatalError,
     FirmwareAwaited,
     FirmwareVersion,
     FunctionMessage,
     GiveFailed,
+    HealthCompromised,
     LateCompletion,
     LoadFailed,
     LoadStepFailed,
@@ -246,11 +248,11 @@ def _pages_pending(_s: AuditedSession, v: PagesPending) -> Found:
     yield Finding(Cause.PAGES_PENDING, v.place, pages=v.pages, detail=v.text, stated=True)
 
 
-def _device_error(s: AuditedSession, v: DeviceInError) -> Found:
+def _device_error(s: AuditedSession, v: DeviceInError | HealthCompromised | FatalError) -> Found:
+    """The driver asks nothing of the device from now on. The finding is one of the card (``cards.py``)."""
     if s.health is Health.FINE:
         s.incident_at(v.place).health = Health.IN_ERROR
-    if not s.findings.has(FindingName.DEVICE_ERROR):
-        yield Finding(Cause.DEVICE_ERROR, v.place, detail=v.text, stated=True)
+    yield from ()
 
 
 def _not_found(s: AuditedSession, v: UnknownPageReturned) -> Found:
@@ -360,5 +362,7 @@ _HANDLERS: Mapping[type[DriverMessage], _Handler] = MappingProxyType(
         FirmwareAwaited: loads.begins,
         LoadStepFailed: loads.step_failed,
         LoadFailed: loads.failed,
+        HealthCompromised: _device_error,
+        FatalError: _device_error,
     }
 )

@@ -135,15 +135,51 @@ class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class HealthAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a card, in the words of its firmware: what a vendor's ticket asks for.
+
+    ``device`` is the function that printed most of it, whose block this is; ``functions`` are all that took part. Hex
+    numbers are kept as they are printed; a field that no line has is None, or empty. ``finding`` is the name of the
+    finding that the event is, in the session of ``device``; ``fatal_error`` is the driver's sensor.
+    """
+
+    card: str
+    device: str
+    functions: list[str]
+    finding: str
+    at: dict[str, Any] = {}
+    synd: str | None = None
+    synd_words: str = ""
+    ext_synd: str | None = None
+    severity: int | None = None
+    severity_name: str = ""
+    fatal_error: int | None = None
+    rfr: int | None = None
+    crr: int | None = None
+    cold_reset: bool = False
+    fw_ver: str | None = None
+    raw_fw_ver: str | None = None
+    hw_id: str | None = None
+    time: int | None = None
+    irisc_index: int | None = None
+    assert_var: list[str] = []
+    assert_exit_ptr: str | None = None
+    assert_callra: str | None = None
+    temperature_sensors: str = ""
+    sensor_names: list[str] = []
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
     """The report that ``fwpages audit --json`` prints, and the heart of what ``fwpages run --json`` prints.
 
-    ``findings`` are those that belong to no session: an input that could not be read to its end.
+    ``findings`` are those that belong to no session: an input that could not be read to its end. ``health`` has the
+    events of cards, whose findings are in their sessions.
     """
 
     schema_: str = "audit/1"
     sessions: list[SessionAccount]
     findings: list[FindingAccount] = []
+    health: list[HealthAccount] = []
 
     @property
     def clean(self) -> bool:

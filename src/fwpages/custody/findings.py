@@ -74,6 +74,9 @@ class FindingName(StrEnum):
     LINK_LOST = "link-lost"
     NOT_FENCED = "not-fenced"
     DEVICE_ERROR = "device-error"
+    HIGH_TEMPERATURE = "high-temperature"
+    SLOT_POWER = "slot-power"
+    MODULE_ERROR = "module-error"
     COUNTERS_DISAGREE = "counters-disagree"
     LOG_LINES_LOST = "log-lines-lost"
     LOG_TRUNCATED = "log-truncated"
@@ -134,6 +137,20 @@ _VENDOR = (
     "nothing"
 )
 _LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
+_TICKET = (
+    "for the vendor's ticket: `devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
+)
+_RELOAD = (
+    "if the driver has not recovered by itself, `devlink dev reload pci/ADDRESS action driver_reinit`, which takes "
+    "down the interfaces and VFs of this function, or for the card `devlink dev reload pci/ADDRESS action "
+    "fw_activate`, which takes down those of all its functions"
+)
+_POWER_CYCLE = "power the machine off and on again, which ends everything that runs on it"
+_COOL = (
+    "cool the card: airflow, fans, dust, the temperature of the room; where it has shut down, then "
+    + _POWER_CYCLE
+    + ": no reset helps before it is cool"
+)
 _READ_BACK = "a new open; a device reset if it comes again"
 
 
@@ -504,11 +521,70 @@ class Cause(Causes):
         "a reset was not proven: firmware may still write to what was out",
         "a device reset",
     )
+    LINK_ALL_ONES = Row(
+        _N.LINK_LOST,
+        Blame.LINK,
+        "the driver reads all ones, or the PCI channel is offline: the device is not reached",
+        "look for the cause at the PCI link: AER, DPC, EEH, hot-plug and power of the slot; then "
+        "`echo 1 > /sys/bus/pci/devices/ADDRESS/remove` and `echo 1 > /sys/bus/pci/rescan`, which take down its "
+        "interfaces",
+    )
     DEVICE_ERROR = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "the driver found the device in a fatal state",
-        "a function-level reset, else a device reset",
+        f"{_TICKET}; {_RELOAD}",
+    )
+    DEVICE_ERROR_FIRMWARE = Row(
+        _N.DEVICE_ERROR,
+        Blame.DEVICE,
+        "firmware reported an error of its own, with a syndrome",
+        f"{_TICKET}; {_RELOAD}; another firmware if it comes again",
+    )
+    DEVICE_ERROR_HARDWARE = Row(
+        _N.DEVICE_ERROR,
+        Blame.DEVICE,
+        "firmware reported an error of the card's hardware",
+        f"{_TICKET}; {_POWER_CYCLE}; another card if it comes again",
+    )
+    DEVICE_ERROR_ICM = Row(
+        _N.DEVICE_ERROR,
+        Blame.UNKNOWN,
+        "firmware could not read the pages that it was given over PCI: the device, the link, the IOMMU or the memory",
+        f"look for errors of PCI (AER), the IOMMU (DMAR, AMD-Vi) and the memory (EDAC, MCE) at this time; {_TICKET}; "
+        f"{_RELOAD}",
+    )
+    DEVICE_ERROR_LOCKDOWN = Row(
+        _N.DEVICE_ERROR,
+        Blame.DEVICE,
+        "firmware locked itself down, as something that it must trust was not as it should be",
+        _TICKET,
+    )
+    DEVICE_ERROR_COLD = Row(
+        _N.DEVICE_ERROR,
+        Blame.DEVICE,
+        "firmware reported an error after which it needs a cold reset",
+        f"{_TICKET}; {_POWER_CYCLE}: firmware says that no other reset helps",
+    )
+    HIGH_TEMPERATURE = Row(
+        _N.HIGH_TEMPERATURE, Blame.UNKNOWN, "firmware stopped, as the card is too hot: its cooling, or the card", _COOL
+    )
+    TEMPERATURE_WARNING = Row(
+        _N.HIGH_TEMPERATURE, Blame.UNKNOWN, "firmware warned that sensors of the card are too hot", _COOL
+    )
+    SLOT_POWER = Row(
+        _N.SLOT_POWER,
+        Blame.HOST,
+        "the PCIe slot gives, or advertises, less power than the card or its modules need",
+        "another slot, the slot's power limit in the machine's firmware setup, or the card's auxiliary power cable; "
+        "each means to switch the machine off",
+    )
+    MODULE_ERROR = Row(
+        _N.MODULE_ERROR,
+        Blame.UNKNOWN,
+        "the cable or transceiver of a port is in error",
+        "plug it in again, or another that the card supports, which interrupts this port; "
+        "`ethtool -m INTERFACE` shows the module",
     )
     COUNTERS_DISAGREE = Row(
         _N.COUNTERS_DISAGREE,

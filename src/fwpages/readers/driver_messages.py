@@ -24,21 +24,32 @@ from fwpages.prm.identity import FunctionType, Mode
 from fwpages.readers.observations import (
     AllocationFailed,
     AllPagesReleased,
+    AssertVar,
     CantGiveFailed,
+    ColdResetRequired,
     CommandNotDone,
     CommandNotSent,
     CommandRefused,
     CommandTimedOut,
     DeviceInError,
     DriverMessage,
+    FatalError,
     FirmwareAwaited,
     FirmwareVersion,
     GiveFailed,
+    HealthCode,
+    HealthCompromised,
+    HealthField,
+    HealthIssue,
+    HealthLine,
+    HighTemperature,
+    HotSensor,
     LateCompletion,
     LoadFailed,
     LoadStep,
     LoadStepFailed,
     MissingInput,
+    ModuleError,
     PageRequestDropped,
     PagesGiven,
     PagesLeft,
@@ -46,6 +57,7 @@ from fwpages.readers.observations import (
     PagesRequested,
     Place,
     ReclaimAbandoned,
+    SlotPowerShort,
     StartupPagesRequested,
     TakeBegun,
     TakeFailed,
@@ -191,6 +203,11 @@ def _step(step: LoadStep, example: str) -> Wording:
         return LoadStepFailed(**f.where, step=step, err=f.number("err"))
 
     return Wording(example, text, re.compile(pattern), build, trouble=True)
+
+
+def _health(f: Fields, field: HealthField) -> HealthLine:
+    number = f.number("count")
+    return HealthLine(**f.where, field=field, value=f.text("value") if number is None else number)
 
 
 def _row(
@@ -383,9 +400,16 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "device's health compromised - reached miss count",
         "health compromised",
         r"device's health compromised",
-        _in_error,
+        lambda f: HealthCompromised(**f.where),
+        trouble=True,
     ),
-    _row("Fatal error 3 detected", "Fatal error", r"Fatal error \d+ detected", _in_error),
+    _row(
+        "Fatal error 3 detected",
+        "Fatal error",
+        r"Fatal error (?P<number>\d+) detected",
+        lambda f: FatalError(**f.where, sensor=f.required("number")),
+        trouble=True,
+    ),
     # state 1 is a channel in order
     _row(
         "Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3",
@@ -494,6 +518,113 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "probe",
         r"probe (?:with driver \S+|of \S+) failed with error (?P<err>-?\d+)",
         lambda f: LoadFailed(**f.where, err=f.number("err")),
+        trouble=True,
+    ),
+    # -- firmware's own words
+    _row(
+        "Health issue observed, firmware internal error, severity(3) ERROR:",
+        "Health issue observed",
+        r"Health issue observed, (?P<words>.*?),? severity\((?P<severity>\d+)\)",
+        lambda f: HealthIssue(**f.where, words=f.text("words"), severity=f.required("severity")),
+        trouble=True,
+    ),
+    _row(
+        "synd 0x1: firmware internal error",
+        "synd 0x",
+        r"synd 0x(?P<synd>[0-9a-f]+): (?P<words>.*)",
+        lambda f: HealthCode(**f.where, synd=f.required("synd", 16), words=f.text("words")),
+        trouble=True,
+    ),
+    _row(
+        "assert_var[0] 0x0521945b",
+        "assert_var[",
+        r"assert_var\[(?P<index>\d+)\] (?P<value>0x[0-9a-f]+)$",
+        lambda f: AssertVar(**f.where, index=f.required("index"), value=f.text("value")),
+    ),
+    # "ext_sync" is the spelling of old kernels
+    _row(
+        "ext_synd 0x8f7a",
+        "ext_syn",
+        r"ext_syn[dc] (?P<value>0x[0-9a-f]+)$",
+        lambda f: _health(f, HealthField.EXT_SYND),
+    ),
+    _row(
+        "assert_exit_ptr 0x21492f38",
+        "assert_exit_ptr",
+        r"assert_exit_ptr (?P<value>0x[0-9a-f]+)$",
+        lambda f: _health(f, HealthField.ASSERT_EXIT_PTR),
+    ),
+    _row(
+        "assert_callra 0x2102d5f0",
+        "assert_callra",
+        r"assert_callra (?P<value>0x[0-9a-f]+)$",
+        lambda f: _health(f, HealthField.ASSERT_CALLRA),
+    ),
+    _row(
+        "fw_ver 22.44.1036",
+        "fw_ver ",
+        r"fw_ver (?P<value>\d+\.\d+\.\d+|0x[0-9a-f]+)$",
+        lambda f: _health(f, HealthField.FW_VER),
+    ),
+    _row(
+        "raw fw_ver 0x162c040c",
+        "raw fw_ver",
+        r"raw fw_ver (?P<value>0x[0-9a-f]+)$",
+        lambda f: _health(f, HealthField.RAW_FW_VER),
+    ),
+    _row("hw_id 0x00000212", "hw_id ", r"hw_id (?P<value>0x[0-9a-f]+)$", lambda f: _health(f, HealthField.HW_ID)),
+    _row("time 1742220438", "time ", r"time (?P<count>\d+)$", lambda f: _health(f, HealthField.TIME)),
+    _row("rfr 0", "rfr ", r"rfr (?P<count>\d+)$", lambda f: _health(f, HealthField.RFR)),
+    _row("crr 0", "crr ", r"crr (?P<count>\d+)$", lambda f: _health(f, HealthField.CRR)),
+    _row(
+        "severity 3 (ERROR)",
+        "severity ",
+        r"severity (?P<count>\d+)(?: \(|$)",
+        lambda f: _health(f, HealthField.SEVERITY),
+    ),
+    _row(
+        "irisc_index 3", "irisc_index ", r"irisc_index (?P<count>\d+)$", lambda f: _health(f, HealthField.IRISC_INDEX)
+    ),
+    _row(
+        "Cold reset is required",
+        "Cold reset",
+        r"Cold reset is required",
+        lambda f: ColdResetRequired(**f.where),
+        trouble=True,
+    ),
+    _row(
+        "High temperature on sensors with bit set 0 0x1.",
+        "High temperature on sensors",
+        r"High temperature on sensors with bit set (?P<sensors>(?:0x)?[0-9a-f]+ (?:0x)?[0-9a-f]+)",
+        lambda f: HighTemperature(**f.where, sensors=f.text("sensors")),
+        trouble=True,
+    ),
+    _row(
+        "Sensor name[0]: asic",
+        "Sensor name[",
+        r"Sensor name\[(?P<index>\d+)\]: (?P<name>.+)",
+        lambda f: HotSensor(**f.where, index=f.required("index"), name=f.text("name")),
+    ),
+    _row(
+        "Detected insufficient power on the PCIe slot (27W).",
+        "insufficient power",
+        r"Detected insufficient power on the PCIe slot(?: \((?P<watts>\d+) ?W\))?",
+        lambda f: SlotPowerShort(**f.where, watts=f.number("watts")),
+        trouble=True,
+    ),
+    _row(
+        "Port module event[error]: module 1, Cable error, Bus stuck (I2C or data shorted)",
+        "odule",
+        r"Port module event\[error\]: module (?P<module>\d+), (?:Cable error, )?(?P<words>.+)",
+        lambda f: ModuleError(**f.where, module=f.required("module"), words=f.text("words")),
+        trouble=True,
+    ),
+    # FreeBSD
+    _row(
+        "Module 1, status: error, Bus stuck (I2C or data shorted) (2)",
+        "status: error",
+        r"Module (?P<module>\d+), status: error, (?P<words>.+?)(?: \(\d+\))?$",
+        lambda f: ModuleError(**f.where, module=f.required("module"), words=f.text("words")),
         trouble=True,
     ),
 )

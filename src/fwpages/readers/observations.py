@@ -329,6 +329,107 @@ class DeviceInError(DriverMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardMessage(DriverMessage):
+    """A line about the card, whichever of its functions printed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCompromised(CardMessage):
+    """Firmware's health counter stands still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FatalError(CardMessage):
+    """The driver found a fatal error, by this sensor (``prm.health.FatalSensor``)."""
+
+    sensor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthIssue(CardMessage):
+    """The headline of a health buffer: the syndrome in words, and how severe it is."""
+
+    words: str
+    severity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCode(CardMessage):
+    """The syndrome of a health buffer, and the driver's words for it."""
+
+    synd: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertVar(CardMessage):
+    """One of the variables of firmware's assertion, in hex as it is printed."""
+
+    index: int
+    value: str
+
+
+@unique
+class HealthField(StrEnum):
+    """A field of a health buffer that a line prints by itself."""
+
+    ASSERT_EXIT_PTR = "assert_exit_ptr"
+    ASSERT_CALLRA = "assert_callra"
+    FW_VER = "fw_ver"
+    TIME = "time"
+    HW_ID = "hw_id"
+    RFR = "rfr"
+    CRR = "crr"
+    SEVERITY = "severity"
+    IRISC_INDEX = "irisc_index"
+    EXT_SYND = "ext_synd"
+    RAW_FW_VER = "raw_fw_ver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLine(CardMessage):
+    """One field of a health buffer; hex and versions are kept as they are printed."""
+
+    field: HealthField
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdResetRequired(CardMessage):
+    """Firmware asks for a cold reset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighTemperature(CardMessage):
+    """Sensors are too hot: their bits, the most significant word first, in hex as printed."""
+
+    sensors: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotSensor(CardMessage):
+    """The name of a sensor that is too hot."""
+
+    index: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotPowerShort(CardMessage):
+    """The PCIe slot offers less power than the card needs; ``watts`` where the line says how much it offers."""
+
+    watts: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleError(CardMessage):
+    """The cable or transceiver of a port is in error."""
+
+    module: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TeardownSkipped(DriverMessage):
     """TEARDOWN_HCA failed, and the driver leaves everything as it is."""
 
