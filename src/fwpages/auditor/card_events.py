@@ -170,8 +170,8 @@ class Event:
 
     @property
     def most(self) -> Block:
-        """The function that printed most of it."""
-        return max(self.blocks.values(), key=lambda b: b.lines)
+        """The function that printed most of it; of several the one that began."""
+        return max(self.blocks.values(), key=lambda b: (b.lines, -b.first.place.line))
 
     @property
     def cause(self) -> Cause:
