@@ -24,15 +24,16 @@ from fwpages.auditor.findings import Finding, Found, account
 from fwpages.auditor.losses import missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
 from fwpages.auditor.session import After, AuditedSession, Link
-from fwpages.custody.accounts import End, Report, SessionAccount
+from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
+from fwpages.custody.verdicts import PAGE_LINES, TRACE, WHOLE_LOG, Lack
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier, func_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.readers.inputs import InputError, is_trace, open_source
+from fwpages.readers.inputs import EXPECTED, InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
     CommandCompleted,
@@ -63,25 +64,42 @@ MAX_LEFTOVERS = 8 << 20
 def audit(*paths: str | Path) -> Report:
     """Audit traces and kernel logs; ``-`` is standard input. Each input stands for itself.
 
-    Raises InputError where an input cannot be read, or is none of what it should be.
+    Raises InputError where an input cannot be read, or is none of what it should be, and where none is named.
     """
+    if not paths:
+        raise InputError(f"nothing to audit: no input is named; {EXPECTED}")
     if sum(str(path) == "-" for path in paths) > 1:
         raise InputError("standard input (-) can be read once only")
-    sessions: list[SessionAccount] = []
-    findings = []
-    health = []
-    for path in paths:
-        source = open_source(path)
-        try:
-            engine = Audit(log=not is_trace(source))
-            engine.feed(KernelLog(source).read() if engine.log else TraceReader(source).read())
-        finally:
-            source.close()
-        report = engine.report()
-        sessions += report.sessions
-        findings += report.findings
-        health += report.health
-    return Report(sessions=sessions, findings=findings, health=health)
+    reports = [_audit_one(path) for path in paths]
+    return Report.of(
+        [s for r in reports for s in r.sessions],
+        [f for r in reports for f in r.findings],
+        [m for r in reports for m in r.missing],
+        [h for r in reports for h in r.health],
+    )
+
+
+def _audit_one(path: str | Path) -> Report:
+    source = open_source(path)
+    try:
+        engine = Audit(log=not is_trace(source))
+        reader = KernelLog(source) if engine.log else TraceReader(source)
+        engine.feed(reader.read())
+    finally:
+        source.close()
+    report = engine.report()
+    if report.sessions:
+        return report
+    return Report.of((), report.findings, [_nothing_about_pages(source.name, reader)], report.health)
+
+
+def _nothing_about_pages(name: str, reader: KernelLog | TraceReader) -> Missing:
+    """The evidence that an input without any session lacks."""
+    if isinstance(reader, TraceReader):
+        return Missing(what=f"{name}: a session, the trace has none", command=TRACE)
+    if not reader.names_a_device:
+        return Missing(what=f"{name}: a line of mlx5_core, the log has none", command=WHOLE_LOG)
+    return Missing(what=f"{name}: {Lack.PAGE_MESSAGES.value[0]}", command=PAGE_LINES)
 
 
 @dataclass(slots=True)
@@ -126,7 +144,7 @@ class Audit:
         for device in self._devices.values():
             self._finish(device, After.END_OF_INPUT)
         sessions, health = self._cards.settle(self._done)
-        return Report(sessions=sessions, findings=[account(f) for f in self._of_no_session], health=health)
+        return Report.of(sessions, [account(f) for f in self._of_no_session], health=health)
 
     def _look(self, v: Observation) -> None:
         """Time has passed, or pages have come back."""

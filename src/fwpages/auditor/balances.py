@@ -25,11 +25,6 @@ class Balance:
     by_type: dict[str, Totals]
     counters: dict[str, Count]
 
-    @property
-    def left(self) -> bool:
-        """Firmware has or may have pages of some function."""
-        return any(f.held or f.doubtful for f in self.functions)
-
 
 def balance(s: AuditedSession) -> Balance:
     """The session's counts, as far as its input proves them."""

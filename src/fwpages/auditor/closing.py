@@ -2,9 +2,9 @@
 
 In this order, as each step decides what the next may say: the end; commands that are still pending; findings that the
 parts have kept for the end; pages that are left. Where lines are missing in such a number, or in such a manner, that
-the others cannot be trusted, everything inferred from them is dropped. ``Facts`` then holds what is known of the
+the others cannot be trusted, everything inferred from them is dropped. ``Outcome`` then holds what is known of the
 session: its end, its balance (``balances.py``), its findings, and what the input does not show (``unknowns.py``). The
-verdict and the notes follow from these facts alone.
+notes follow from it; the verdict follows from the facts (``judgement.py``) by ``custody/verdicts.py``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
+from fwpages.auditor.judgement import facts, mode_shown
 from fwpages.auditor.losses import doubt, outcome_unknown
 from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending
-from fwpages.auditor.unknowns import Unknown, seen_all_the_same, unknowns
+from fwpages.auditor.unknowns import seen_all_the_same, unknowns
 from fwpages.custody.accounts import End, FindingAccount, SessionAccount
 from fwpages.custody.findings import Cause
+from fwpages.custody.verdicts import judge
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages
@@ -34,41 +36,39 @@ MAX_DAMAGE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The facts of a session that is over, of which its verdict is made."""
+class Outcome:
+    """A session that is over: how it ended, its counts, its findings, and what is not known of it."""
 
     end: End
     balance: Balance
     findings: list[FindingAccount]
-    unknowns: list[Unknown]
-
-    @property
-    def clean(self) -> bool:
-        """Nothing was found and, unless the session is still open, no page is left."""
-        return not self.findings and (self.end is End.OPEN or not self.balance.left)
+    unknowns: list[str]
 
 
 def close(s: AuditedSession, after: After) -> SessionAccount:
     """The session's part of the report; ``after`` says what came after its last line."""
-    facts = _settle(s, after)
-    for note in _notes(s, facts):
+    outcome = _settle(s, after)
+    for note in _notes(s, outcome):
         s.note(note)
+    judged = judge(facts(s, outcome.end, outcome.balance.totals, wrong=bool(outcome.findings)))
     return SessionAccount(
         device=s.device,
-        mode=s.naming.mode.value,
-        end=facts.end,
-        clean=facts.clean,
-        totals=facts.balance.totals,
-        by_type=facts.balance.by_type,
-        counters=facts.balance.counters,
-        functions=facts.balance.functions,
-        findings=facts.findings,
+        mode=mode_shown(s),
+        end=outcome.end,
+        verdict=judged.verdict,
+        clean=judged.verdict.clean,
+        totals=outcome.balance.totals,
+        by_type=outcome.balance.by_type,
+        counters=outcome.balance.counters,
+        functions=outcome.balance.functions,
+        findings=outcome.findings,
+        missing=judged.missing,
         notes=s.notes,
     )
 
 
-def _settle(s: AuditedSession, after: After) -> Facts:
-    """Judge what only the end decides; returns the facts of the session."""
+def _settle(s: AuditedSession, after: After) -> Outcome:
+    """Judge what only the end decides; returns the outcome of the session."""
     s.add(messages.settle(s))
     end = _end(s, after)
     s.add(_still_pending(s, end))
@@ -85,15 +85,15 @@ def _settle(s: AuditedSession, after: After) -> Facts:
     else:
         s.add(_left_by_ledger(s, end))
     _drop_untrusted(s)
-    return Facts(End.FAILED if _load_failed(s, end) else end, balance(s), s.findings.rows(), list(unknowns(s, end)))
+    return Outcome(End.FAILED if _load_failed(s, end) else end, balance(s), s.findings.rows(), list(unknowns(s, end)))
 
 
-def _notes(s: AuditedSession, facts: Facts) -> Iterator[str]:
-    yield from (unknown.note for unknown in facts.unknowns)
+def _notes(s: AuditedSession, outcome: Outcome) -> Iterator[str]:
+    yield from outcome.unknowns
     yield from seen_all_the_same(s)
     for name, n in s.tried.items():
         yield f"refused and no fault: {name}" + (f", {n} times" if n > 1 else "")
-    if facts.end is End.FORCED:
+    if outcome.end is End.FORCED:
         left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
         yield "torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else "")
 

@@ -1,10 +1,8 @@
-"""Facts that the input of a session does not show, each with its kind and the note that says so in the report."""
+"""Facts that the input of a session does not show, as the notes that say so in the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 
 from fwpages.auditor.books import CUT
 from fwpages.auditor.session import AuditedSession, Counted
@@ -13,31 +11,7 @@ from fwpages.custody.findings import FindingName
 from fwpages.pages.words import many
 
 
-class Missing(Enum):
-    """A kind of fact that an input can leave out."""
-
-    BEGINNING = "pages that were given before the input begins"
-    MODE = "the mode in which functions are named"
-    ALL_COUNTS = "the counts of every function"
-    COUNTS = "the counts of one function"
-    ADDRESSES = "the addresses of one function's pages, which are counted all the same"
-    SINGLE_PAGES = "single pages that look wrong"
-    PAGES_AT_ALL = "anything about pages"
-    RETURNED = "the pages that TAKEs brought back"
-    CLOSE = "the close, which is concluded from the driver's lines"
-    COMMANDS = "commands that answers belong to"
-    END = "the session's end"
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A fact that is not known, and the note that says so."""
-
-    missing: Missing
-    note: str
-
-
-def unknowns(s: AuditedSession, end: End) -> Iterator[Unknown]:
+def unknowns(s: AuditedSession, end: End) -> Iterator[str]:
     """All facts of this session that its input does not show."""
     e = s.evidence
     if not e.from_start and e.used:
@@ -47,47 +21,45 @@ def unknowns(s: AuditedSession, end: End) -> Iterator[Unknown]:
         yield from _returned(s, end)
     unmatched = s.counts[Counted.UNMATCHED]
     if unmatched:
-        yield Unknown(Missing.COMMANDS, f"answers to commands that were not seen: {unmatched}")
+        yield f"answers to commands that were not seen: {unmatched}"
     if end is End.OPEN and e.used:
-        yield Unknown(Missing.END, "the input ends with the device open")
+        yield "the input ends with the device open"
 
 
-def _beginning(s: AuditedSession) -> Iterator[Unknown]:
+def _beginning(s: AuditedSession) -> Iterator[str]:
     words = "the input begins in the middle of this session: what was given before is not known, so no counts"
-    yield Unknown(Missing.BEGINNING, words)
+    yield words
     if not s.naming.mode_shown:
-        yield Unknown(Missing.MODE, "nothing shows in which mode functions are named: taken as FUNC_ID")
+        yield "nothing shows in which mode functions are named: taken as FUNC_ID"
 
 
-def _counts(s: AuditedSession) -> Iterator[Unknown]:
+def _counts(s: AuditedSession) -> Iterator[str]:
     e = s.evidence
     if e.blind:
-        yield Unknown(Missing.ALL_COUNTS, f"no counts: {e.blind}")
+        yield f"no counts: {e.blind}"
     for book in s.books:
         if book.unsure == CUT:
-            yield Unknown(Missing.ADDRESSES, f"{book.identity}: {book.unsure}")
+            yield f"{book.identity}: {book.unsure}"
         elif book.unsure:
-            yield Unknown(Missing.COUNTS, f"{book.identity}: no counts: {book.unsure}")
+            yield f"{book.identity}: no counts: {book.unsure}"
     unjudged = s.counts[Counted.UNJUDGED]
     if unjudged and e.uncounted:
         words = f"single pages that look wrong and are not judged, as lines are missing: {unjudged}"
-        yield Unknown(Missing.SINGLE_PAGES, words)
+        yield words
     if e.by_lines and s.books.broken:
-        yield Unknown(Missing.ALL_COUNTS, f"no counts: {s.books.broken}")
+        yield f"no counts: {s.books.broken}"
 
 
-def _returned(s: AuditedSession, end: End) -> Iterator[Unknown]:
+def _returned(s: AuditedSession, end: End) -> Iterator[str]:
     """A log without dumps that can be used shows no TAKE's answer."""
     if not s.evidence.lines:
-        words = "nothing about pages: mlx5_core says it at debug level (dynamic debug: module mlx5_core +p)"
-        yield Unknown(Missing.PAGES_AT_ALL, words)
         return
     why = "the dumps cannot be used" if s.evidence.ambiguous else "no command dumps"
     words = f"{why}: what a TAKE returned is not known, so neither is what is held after one"
-    yield Unknown(Missing.RETURNED, words)
+    yield words
     if end is End.CLOSED and s.books.sweeping and not s.findings.has(FindingName.PAGES_LEFT):
         words = "the driver took everything back and complained of nothing: taken as closed"
-        yield Unknown(Missing.CLOSE, words)
+        yield words
 
 
 def seen_all_the_same(s: AuditedSession) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 fine, 1 findings, 2 misuse, 3 our own bug."""
+"""The command line. Exit codes: 0 fine, 1 findings, 2 misuse, 3 our own bug, 4 not known."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 
 from fwpages.auditor.audit import InputError, audit
+from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
 from fwpages.report.tables import show
 
@@ -14,11 +15,19 @@ from fwpages.report.tables import show
 @click.command("audit")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(files: tuple[str, ...], as_json: bool) -> int:
+@click.option(
+    "--fail-on",
+    type=click.Choice(["findings", "not-known"]),
+    default="not-known",
+    show_default=True,
+    help="The least that is no success: with findings, what is not known exits with 0.",
+)
+def command(files: tuple[str, ...], as_json: bool, fail_on: str) -> int:
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
 
-    Exit code: 0 nothing wrong, 1 findings, 2 misuse.
+    Exit code: 0 clean, or open and consistent so far, 1 findings, 2 misuse, 4
+    not known: the report says what is missing.
     """
     if "-" in files:
         standard_input()
@@ -30,4 +39,4 @@ def command(files: tuple[str, ...], as_json: bool) -> int:
         click.echo(msgspec.json.encode(report))
     else:
         show(report, Console())
-    return 0 if report.clean else 1
+    return exit_code(report.verdict, fail_on_not_known=fail_on == "not-known")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fwpages.cli import names
+from fwpages.cli.exits import exit_code
 from fwpages.cli.files import read_input, written
 from fwpages.cli.names import Name, OneOf
 from fwpages.host import WantedMode
@@ -64,7 +65,8 @@ def command(
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
-    Exit code: 0 clean, 1 something is wrong on either side or did not happen, 2 misuse.
+    Exit code: 0 clean, or open and consistent so far, 1 something is wrong on either side, 2 misuse, 4 not known: a
+    step or a fault never happened.
     """
     if not scenario:
         raise click.UsageError("SCENARIO is empty; expected a name from `fwpages list scenarios`, a TOML file, or -")
@@ -80,7 +82,7 @@ def command(
         click.echo(msgspec.json.encode(report))
     else:
         show_run(report, Console())
-    return 0 if report.clean else 1
+    return exit_code(report.verdict)
 
 
 def _traced(

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from fwpages.cli import names
+from fwpages.cli.exits import exit_code
 from fwpages.cli.files import read_input, written
 from fwpages.cli.names import Name
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
@@ -54,7 +55,8 @@ def command(
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
-    The server ends upon SIGINT or SIGTERM. Exit code: 0 the driver behaved, 1 it did not, 2 misuse.
+    The server ends upon SIGINT or SIGTERM. Exit code: 0 the driver behaved, 1 it did not, 2 misuse, 4
+    not known: no driver came or opened the device, or a step or a fault never happened.
     """
     try:
         plan = load(scenario, text=read_input() if scenario == "-" else None)
@@ -75,7 +77,7 @@ def command(
         raise click.UsageError(f"--socket {e}") from None
     report = serve_report(serving, scenario=scenario)
     click.echo(msgspec.json.encode(report) if as_json else _folded(["", *served_lines(report)]))
-    return 0 if report.clean else 1
+    return exit_code(report.verdict)
 
 
 def _folded(lines: list[str]) -> str:

@@ -119,19 +119,21 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     """One open of a device, ENABLE_HCA to DISABLE_HCA or to whatever ended it.
 
-    ``clean``: nothing is wrong and, unless it is still open, nothing is left. ``notes`` are no faults: what the input
-    cannot tell, or what happened on purpose.
+    ``mode`` is None where nothing in the input tells it. ``missing`` is what makes the verdict *not known*. ``notes``
+    are no faults: what the input cannot tell, or what happened on purpose.
     """
 
     device: str
-    mode: Literal["func_id", "vhca_id"]
+    mode: Literal["func_id", "vhca_id"] | None
     end: End
-    clean: bool
+    verdict: Verdict
+    clean: bool | None
     totals: Totals
     by_type: dict[str, Totals]
     counters: dict[str, Count]
     functions: list[FunctionAccount]
     findings: list[FindingAccount] = []
+    missing: list[Missing] = []
     notes: list[str] = []
 
 
@@ -172,19 +174,39 @@ class HealthAccount(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
     """The report that ``fwpages audit --json`` prints, and the heart of what ``fwpages run --json`` prints.
 
-    ``findings`` are those that belong to no session: an input that could not be read to its end. ``health`` has the
-    events of cards, whose findings are in their sessions.
+    ``findings`` and ``missing`` are those that belong to no session: an input that could not be read to its end, or has
+    no session at all. ``health`` has the events of cards, whose findings are in their sessions. Make one with ``of``,
+    which judges.
     """
 
-    schema_: str = "audit/1"
+    schema_: str = "audit/2"
+    verdict: Verdict
+    clean: bool | None
     sessions: list[SessionAccount]
     findings: list[FindingAccount] = []
     health: list[HealthAccount] = []
+    missing: list[Missing] = []
 
-    @property
-    def clean(self) -> bool:
-        """Nothing is wrong in any session or with the input."""
-        return not self.findings and all(s.clean for s in self.sessions)
+    @classmethod
+    def of(
+        cls,
+        sessions: Iterable[SessionAccount],
+        findings: Iterable[FindingAccount] = (),
+        missing: Iterable[Missing] = (),
+        health: Iterable[HealthAccount] = (),
+    ) -> Report:
+        """The report of these sessions, with the worst of their verdicts; a report of nothing is not known."""
+        rows, of_none, lacks = list(sessions), list(findings), list(missing)
+        verdicts = [s.verdict for s in rows] + [Verdict.FINDINGS] * bool(of_none) + [Verdict.NOT_KNOWN] * bool(lacks)
+        verdict = verdict_of(verdicts)
+        return cls(
+            verdict=verdict,
+            clean=verdict.clean,
+            sessions=rows,
+            findings=of_none,
+            health=list(health),
+            missing=lacks,
+        )
 
 
 COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")

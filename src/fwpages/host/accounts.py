@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from fwpages.custody.accounts import End
 from fwpages.custody.findings import Finding
 from fwpages.custody.ledger import Ledger, State
 from fwpages.custody.records import Records
-from fwpages.host.io import End
+from fwpages.custody.verdicts import Facts, Judgement, judge
+from fwpages.host.io import End as EndOfSession
 from fwpages.host.session import Session
 from fwpages.prm.identity import FunctionType, Identity, Mode
 
@@ -40,7 +42,7 @@ class Books:
 
     session: int
     mode: Mode
-    end: End
+    end: EndOfSession
     functions: tuple[Account, ...]
     peak: int
     peaks: Mapping[FunctionType, int]
@@ -55,10 +57,16 @@ class Books:
         """Pages that firmware has or may have."""
         return sum(f.held + f.doubtful for f in self.functions)
 
+    def judged(self, *, wrong: bool = False) -> Judgement:
+        """The verdict on the session; ``wrong``: the other side found something. Of a host's own books all is known."""
+        given = any(f.given for f in self.functions)
+        wrong = wrong or bool(self.findings)
+        return judge(Facts(end=End(self.end), wrong=wrong, pages=given, left=self.outstanding))
+
     @property
-    def clean(self) -> bool:
-        """Nothing went wrong, and unless the session is open nothing is left."""
-        return not self.findings and (self.end == "open" or not self.outstanding)
+    def clean(self) -> bool | None:
+        """True: nothing went wrong and nothing is left; False: something is wrong; None: not known, or still open."""
+        return self.judged().verdict.clean
 
 
 class Accountable(Protocol):

@@ -79,7 +79,7 @@ _MOST_REPEATED = 10_000
 
 
 class KernelLog:
-    """Reads one log. Raises InputError where nothing of mlx5_core is in it, or where lines of two hosts are mixed."""
+    """Reads one log. Raises InputError where it is no text, or where lines of two hosts are mixed."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -100,6 +100,11 @@ class KernelLog:
         self._drivers: set[str] = set()
         self._counters = _UnnamedCounters()
 
+    @property
+    def names_a_device(self) -> bool:
+        """Some line so far was mlx5_core's, about a device."""
+        return bool(self._devices)
+
     def read(self) -> Iterator[Observation]:
         """The observations of the log, in the order of its lines."""
         source = self._source
@@ -109,7 +114,7 @@ class KernelLog:
         yield from self._attribute(None)
         place = Place(source.name, source.lines)
         self._refuse_other_drivers()
-        if not self._devices:
+        if not self._devices and (encoding or binary or source.broken):
             why = encoding or ("is no text" if binary else "says nothing of mlx5_core")
             raise InputError(f"{source.name} {why}{': ' + source.broken if source.broken else ''}; {EXPECTED}")
         if source.broken:

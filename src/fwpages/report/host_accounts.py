@@ -29,11 +29,13 @@ def session_of(
     """
     functions = [_function(a) for a in books.functions]
     findings = [_finding(f) for f in books.findings] + _offences(offences)
+    judged = books.judged(wrong=bool(findings))
     return SessionAccount(
         device=device,
         mode=books.mode.value,
         end=End(books.end),
-        clean=books.clean and not findings,
+        verdict=judged.verdict,
+        clean=judged.verdict.clean,
         totals=total(functions, peak=books.peak),
         by_type=by_type(functions, books.peaks),
         counters=counters(
@@ -44,6 +46,7 @@ def session_of(
         ),
         functions=functions,
         findings=findings,
+        missing=judged.missing,
         notes=[*books.notes, *_excused(excused)],
     )
 
@@ -56,16 +59,14 @@ def report_of(
 ) -> Report:
     """The sessions of a run as a Report."""
     seen, excused = list(offences), list(excused)
-    return Report(
-        sessions=[
-            session_of(
-                device,
-                b,
-                [o for number, o in seen if number == b.session],
-                [(o, fault) for number, o, fault in excused if number == b.session],
-            )
-            for b in sessions
-        ]
+    return Report.of(
+        session_of(
+            device,
+            b,
+            [o for number, o in seen if number == b.session],
+            [(o, fault) for number, o, fault in excused if number == b.session],
+        )
+        for b in sessions
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
@@ -9,7 +12,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fwpages.custody.accounts import Count, FindingAccount, FunctionAccount, Report, SessionAccount, Totals
+from fwpages.custody.accounts import (
+    Count,
+    FindingAccount,
+    FunctionAccount,
+    Missing,
+    Report,
+    SessionAccount,
+    Totals,
+    Verdict,
+)
 from fwpages.explain.explanation import Message, Pages
 from fwpages.pages.words import many
 from fwpages.report.width import width_of
@@ -23,6 +35,15 @@ MAX_ROWS = 200
 
 _COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")
 _BLAME = {"host": "yellow", "device": "red", "link": "magenta", "log": "cyan", "unknown": "blue"}
+#: green for what an input proves, and for nothing else
+STYLES: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.CLEAN: "bold green",
+        Verdict.FINDINGS: "bold red",
+        Verdict.NOT_KNOWN: "bold yellow",
+        Verdict.CONSISTENT: "bold",
+    }
+)
 
 
 def show(report: Report, console: Console) -> None:
@@ -34,8 +55,8 @@ def show(report: Report, console: Console) -> None:
         _session(session, console)
     _findings(report.findings, console)
     if not report.sessions:
-        console.print("mlx5_core speaks here, but says nothing of pages: it does at debug level", style="bold")
-        console.print("(echo 'module mlx5_core +p' > /sys/kernel/debug/dynamic_debug/control)", markup=False)
+        console.print(Text(f"no session: {report.verdict}", STYLES[report.verdict]))
+    _missing(report.missing, console)
 
 
 def readable(console: Console) -> Console:
@@ -66,18 +87,19 @@ def print_whole(table: Table, console: Console, indent: int = 0) -> None:
 
 
 def verdict(session: SessionAccount) -> str:
-    """The session in two or three words."""
-    if session.findings:
-        n = len(session.findings)
-        return f"{n} finding{'s' if n > 1 else ''}"
-    return "clean" if session.clean else "pages left"
+    """The session's verdict in a few words: the number of findings, or the pages that an open session holds."""
+    if session.verdict is Verdict.FINDINGS:
+        return many(len(session.findings), "finding")
+    if session.verdict is Verdict.CONSISTENT and session.totals.held is not None:
+        return f"{session.verdict}, {many(session.totals.held)} held"
+    return session.verdict
 
 
 def _session(s: SessionAccount, console: Console) -> None:
     head = Text()
     head.append(s.device, "bold")
-    head.append(f"  {s.mode} mode, {s.end}: ")
-    head.append(verdict(s), "bold green" if s.clean else "bold red")
+    head.append(f"  {f'{s.mode} mode' if s.mode else 'mode not known'}, {s.end}: ")
+    head.append(verdict(s), STYLES[s.verdict])
     console.print(head)
     if s.functions:
         print_whole(_functions(s), console, 2)
@@ -86,6 +108,7 @@ def _session(s: SessionAccount, console: Console) -> None:
             console.print()
             print_whole(_types(s), console, 2)
     _findings(s.findings, console)
+    _missing(s.missing, console)
     for note in s.notes:
         console.print(Padding(Text(f"note: {note}"), (0, 0, 0, 2), expand=False), style="dim")
 
@@ -144,6 +167,14 @@ def _findings(findings: list[FindingAccount], console: Console) -> None:
             console.print(Padding(Text(f"resolved by: {f.remedy}"), (0, 0, 0, 6), expand=False), style="dim")
     if len(findings) > MAX_ROWS:
         console.print(f"  and {len(findings) - MAX_ROWS} more findings (--json has them all)")
+
+
+def _missing(missing: list[Missing], console: Console) -> None:
+    """Evidence that the input lacks, each with its command, which is never folded: it is there to be copied."""
+    for m in missing:
+        console.print(Padding(Text(f"missing: {m.what}"), (0, 0, 0, 2), expand=False), style="yellow")
+        if m.command:
+            console.print(Text(f"    {m.command}"), soft_wrap=True)
 
 
 def _pages(pages: Count) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from fwpages.custody.accounts import Verdict, verdict_of
 from fwpages.device import Firmware, FunctionSpec, Offence, PlannedFault, Profile, Raised, ResetFunction, Want, faulty
 from fwpages.host import (
     Books,
@@ -81,11 +82,21 @@ class RunResult:
     skipped: tuple[str, ...]
 
     @property
-    def clean(self) -> bool:
-        """Nothing is wrong on either side, every step and fault happened, and no memory is left mapped."""
-        as_asked = not (self.offences or self.failed or self.missed or self.skipped)
-        left_open = any(b.end == "open" for b in self.sessions)
-        return as_asked and all(b.clean for b in self.sessions) and (left_open or not self.mapped)
+    def verdict(self) -> Verdict:
+        """The worst verdict of the sessions. Offences, failed operations and steps not possible are findings.
+
+        So is memory that is mapped after clean sessions. With a step or a fault that never happened, or without any
+        session, the rest is not known.
+        """
+        sessions = [b.judged().verdict for b in self.sessions]
+        left_mapped = bool(self.mapped) and set(sessions) <= {Verdict.CLEAN}
+        wrong = bool(self.offences or self.failed or self.skipped) or left_mapped
+        return verdict_of([*sessions, *[Verdict.FINDINGS] * wrong, *[Verdict.NOT_KNOWN] * bool(self.missed)])
+
+    @property
+    def clean(self) -> bool | None:
+        """True: the run proves that nothing is wrong; False: something is; None: not known, or a session is open."""
+        return self.verdict.clean
 
 
 class ScenarioRun:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from fwpages.device import FunctionSpec, PlannedFault, Profile, faulty
+from fwpages.device import FaultyFirmware, FunctionSpec, PlannedFault, Profile, faulty
 from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
 from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
 from fwpages.device.pci.sriov import MOST_VFS
@@ -135,6 +135,11 @@ class ServedRun:
     def finished(self) -> bool:
         """Every step was taken."""
         return not self._with_client.left
+
+    @property
+    def missed_faults(self) -> tuple[PlannedFault, ...]:
+        """The faults that never reached their first planned opportunity."""
+        return self.firmware.missed if isinstance(self.firmware, FaultyFirmware) else ()
 
     @property
     def missed(self) -> tuple[str, ...]:
