@@ -1,4 +1,7 @@
-"""Audit kernel logs or traces and say a line about each: ``python check_logs.py FILE...``; exits with 1 on findings."""
+"""Audit kernel logs or traces and say a line about each: ``python check_logs.py FILE...``.
+
+Exits with 1 on findings; what is not known is printed and is no failure, as with ``fwpages audit --fail-on findings``.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ def main(paths: list[str]) -> int:
         for s in report.sessions:
             # a count is None where the log does not show it
             held = "an unknown number of" if s.totals.held is None else s.totals.held
-            print(f"{path}: {s.device}, {s.mode} mode, {s.end}: {held} pages held, {len(s.findings)} findings")
+            print(f"{path}: {s.device}, {s.end}, {s.verdict}: {held} pages held, {len(s.findings)} findings")
             for f in s.findings:
                 print(f"  {f.name} ({f.blame}), {f.function or 'no function'}: {f.detail}")
-        if report.findings or any(s.findings for s in report.sessions):
+        if report.clean is False:
             code = 1
     return code
 

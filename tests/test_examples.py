@@ -36,7 +36,7 @@ def test_drive_another_device() -> None:
 def test_check_logs_of_a_good_log() -> None:
     done = run("check_logs.py", str(LOG))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(": 0000:00:03.0, vhca_id mode, closed: 0 pages held, 0 findings\n")
+    assert done.stdout.endswith(": 0000:00:03.0, closed, clean: 0 pages held, 0 findings\n")
 
 
 def test_check_logs_of_one_with_a_hole(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fwpages.custody.accounts import SessionAccount
+from fwpages.custody.verdicts import Lack
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode, Teardown
 from fwpages.prm.status import Status
@@ -94,7 +95,7 @@ def test_generations_of_one_function_are_one_finding() -> None:
 @pytest.mark.parametrize("why", ["eof", "restart"])
 def test_what_an_open_session_has_is_not_left(why: str) -> None:
     s = _opened().over("eof" if why == "eof" else "restart")
-    assert (s.end, s.clean, s.totals.held) == ("open", True, 30)
+    assert (s.end, s.verdict, s.totals.held) == ("open", "consistent so far", 30)
     assert s.notes == ["the input ends with the device open"]
 
 
@@ -102,7 +103,8 @@ def test_what_a_forced_teardown_leaves_is_noted_and_not_clean() -> None:
     life = _opened()
     life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
     s = life.over()
-    assert (s.end, s.findings, s.clean) == ("forced", [], False)
+    assert (s.end, s.findings, s.verdict) == ("forced", [], "not known")
+    assert s.missing == [Lack.FENCE.missing]
     assert f"torn down by force: pages left on purpose: {OWN} 30" in s.notes
     life = _opened()
     life.take(OWN_VHCA, pages(0x100, 10))
@@ -120,7 +122,7 @@ def test_a_command_under_way_where_the_input_ends_is_no_fault_and_its_pages_are_
     life.submit(life.give_command(0x31, pages(0x500, 7)))
     life.submit(life.take_command(OWN_VHCA, 5))
     s = life.over()
-    assert (s.clean, row(s, "vhca:0x31").doubtful, row(s, OWN).doubtful) == (True, 7, 0)
+    assert (s.verdict, row(s, "vhca:0x31").doubtful, row(s, OWN).doubtful) == ("consistent so far", 7, 0)
     assert sum("was still under way at the end" in n for n in s.notes) == 2
 
 

@@ -58,7 +58,7 @@ def test_the_same_run_without_its_dumps_tells_what_its_lines_can_tell(tmp_path: 
 
 def test_the_report_has_the_shape_that_is_promised() -> None:
     report = json.loads(msgspec.json.encode(audit(VHCA)))
-    assert report["schema"] == "audit/1"
+    assert report["schema"] == "audit/2"
     session = report["sessions"][0]
     assert set(session["totals"]) == {"given", "returned", "released", "discarded", "held", "doubtful", "peak"}
     assert set(session["by_type"]) == {"self", "vf", "sf", "host_pf", "spf", "ec_vf", "unknown"}

@@ -125,7 +125,7 @@ def test_a_reset_that_is_never_proven(tmp_path: Path) -> None:
     life = Life().opened()
     life.link("reset")
     s = audit_life(tmp_path, life)
-    assert (s.end, s.clean, s.findings) == ("reset", False, [])
+    assert (s.end, s.verdict, s.findings) == ("reset", "not known", [])
     assert "the input ends before the reset was proven" in s.notes
     life.link("reset", "again")
     f = one(audit_life(tmp_path, life), "not-fenced")

@@ -94,4 +94,4 @@ def test_offences_of_one_kind_are_reported_once_for_each_function() -> None:
     because = [(offence(a, "1 page"), "pages-zero"), (offence(a, "2 pages"), "pages-zero")]
     excused = session_of("dut", books, excused=because)
     assert excused.notes == [f"because of pages-zero {words}1 page (2 times in all)"]
-    assert excused.clean
+    assert excused.findings == []

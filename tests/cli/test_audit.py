@@ -12,6 +12,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
+from fwpages.custody.verdicts import PAGE_LINES, WHOLE_LOG
 from fwpages.prm.opcodes import Opcode, Teardown
 from tests.auditor.lives import Life, pages
 from tests.auditor.logs import DMESG, FUNC, VHCA, write_trace
@@ -81,7 +82,51 @@ def test_an_open_session_is_told_as_open_and_is_no_finding(capsys: pytest.Captur
     code, out = run(capsys, "--json", path)
     (session,) = json.loads(out)["sessions"]
     assert (code, session["end"], session["totals"]["held"]) == (0, "open", 30)
-    assert "open: clean" in run(capsys, path)[1]
+    assert (session["verdict"], session["clean"]) == ("consistent so far", None)
+    assert "open: consistent so far, 30 pages held" in run(capsys, path)[1]
+
+
+ORDINARY = [
+    "[    3.100000] mlx5_core 0000:03:00.0: firmware version: 22.41.1000",
+    "[    9.000000] mlx5_core 0000:03:00.0 ens1f0np0: Link up",
+]
+
+
+def test_an_ordinary_log_is_not_known_and_says_what_would_tell(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = write(tmp_path, ORDINARY)
+    code, out = run(capsys, "--json", path)
+    report = json.loads(out)
+    (session,) = report["sessions"]
+    for judged in (report, session):
+        assert (code, judged["verdict"], judged["clean"]) == (4, "not known", None)
+    assert session["mode"] is None
+    assert [m["command"] for m in session["missing"]] == [PAGE_LINES]
+    code, out = run(capsys, path)
+    assert "mode not known, open: not known" in out
+    assert PAGE_LINES in [line.strip() for line in out.splitlines()]
+    assert "func_id mode" not in out
+
+
+def test_what_is_not_known_may_be_let_pass_and_is_printed_all_the_same(
+    capsys: pytest.CaptureFixture[str], leaking: Path, tmp_path: Path
+) -> None:
+    path = write(tmp_path, ORDINARY)
+    code, out = run(capsys, "--fail-on", "findings", path)
+    assert (code, "not known" in out) == (0, True)
+    assert run(capsys, "--fail-on", "not-known", path)[0] == 4
+    assert run(capsys, "--fail-on", "findings", path, leaking)[0] == 1
+
+
+def test_a_log_without_a_line_of_mlx5_is_not_known(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = write(tmp_path, ["[    0.000000] Linux version 6.8.0", "[    1.1] e1000e 0000:00:1f.6 eth0: link up"])
+    code, out = run(capsys, "--json", path)
+    report = json.loads(out)
+    assert (code, report["verdict"], report["clean"], report["sessions"]) == (4, "not known", None, [])
+    assert report["missing"] == [{"what": f"{path}: a line of mlx5_core, the log has none", "command": WHOLE_LOG}]
+    assert run(capsys, VHCA, path)[0] == 4
+    assert "clean" not in run(capsys, path)[1]
 
 
 def test_a_report_in_a_pipe_is_plain_and_100_columns_wide(capsys: pytest.CaptureFixture[str], leaking: Path) -> None:
@@ -101,10 +146,11 @@ def test_an_input_that_cannot_be_used_silences_the_good_ones(
     assert (out, f"{bad}: no such file" in err) == ("", True)
 
 
-def test_a_forced_close_that_leaves_pages_is_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_forced_close_that_leaves_pages_is_not_known(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Also in a trace without line numbers, where no line says that the pages were left on purpose."""
     life = Life().opened()
     life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
     code, out = run(capsys, write_trace(tmp_path, life.lines))
-    assert code == 1
-    assert "forced: pages left" in out
+    assert code == 4
+    assert "forced: not known" in out
+    assert "missing: a reset that frees the pages left" in out

@@ -31,7 +31,7 @@ def test_each_scenario_is_clean_and_its_trace_says_the_same(
 ) -> None:
     trace = tmp_path / "life.jsonl"
     code, out = run(capsys, name, "--mode", mode, "--trace", str(trace))
-    assert (code, out["schema"], out["clean"]) == (0, "run/1", True)
+    assert (code, out["schema"], out["clean"]) == (0, "run/2", True)
     sessions = out["sessions"]
     assert isinstance(sessions, list)
     assert [s["mode"] for s in sessions] == [m if mode == "auto" else mode for m in (s["mode"] for s in sessions)]
@@ -72,24 +72,42 @@ def test_a_fault_is_named_and_exits_1(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.splitlines()[-1].startswith("not clean")
 
 
-def test_a_fault_that_never_strikes_is_told_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_that_never_strikes_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
     args = ["early-give", "--fault", "give-late", "--fault", "take-late@9999x*"]
-    assert cli.invoke(["run", *args]) == 1
+    assert cli.invoke(["run", *args]) == 4
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:-1] == [
         "fault never injected: take-late@9999x*",
         "fault: give-late: a GIVE is answered late, in time (once)",
     ]
-    assert lines[-1].startswith("not clean")
+    assert lines[-1].startswith("not known")
     code, out = run(capsys, *args)
-    assert (code, out["clean"], out["missed"], out["faults"]) == (1, False, ["fault take-late@9999x*"], ["give-late"])
+    assert (code, out["verdict"], out["clean"]) == (4, "not known", None)
+    assert (out["missed"], out["faults"]) == (["fault take-late@9999x*"], ["give-late"])
+    assert out["missing"] == [{"what": "fault take-late@9999x*, which never happened", "command": ""}]
+
+
+def test_what_is_wrong_outranks_a_fault_that_never_strikes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = run(capsys, "early-give", "--fault", "teardown-refused", "--fault", "take-late@9999x*")
+    assert (code, out["verdict"], out["clean"], out["missing"]) == (1, "findings", False, [])
+
+
+@pytest.mark.parametrize(("steps", "code", "verdict"), [((), 4, "not known"), (("open",), 0, "consistent so far")])
+def test_without_a_close_a_run_is_never_clean(
+    steps: tuple[str, ...], code: int, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    rows = "".join(f'[[step]]\ndo = "{step}"\n' for step in (*steps, "wait"))
+    plan.write_text('[device]\nprofile = "connectx7"\n' + rows + "seconds = 1\n")
+    got, out = run(capsys, str(plan))
+    assert (got, out["verdict"], out["clean"]) == (code, verdict, None)
 
 
 def test_a_step_that_never_happens_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "late.toml"
     text = '[device]\nprofile = "connectx7"\n[[step]]\ndo = "open"\n[[step]]\ndo = "close"\n'
     plan.write_text(text + '[[step]]\ndo = "wait"\nseconds = 1\ncommand = 9999\n')
-    assert cli.invoke(["run", str(plan)]) == 1
+    assert cli.invoke(["run", str(plan)]) == 4
     assert "never happened: step[2] (wait)" in capsys.readouterr().out.splitlines()
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from fwpages.cli import invoke
 from fwpages.cli.serve import qemu_options
+from fwpages.device import PlannedFault
 from fwpages.link.vfio_user.server import Server
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.report.serve import serve_report
+from fwpages.report.serve import ServeReport, serve_report, served_lines
 from fwpages.scenario.served_runner import ServedRun
 from tests.link.vfio_client import HELLO, Wire, message
 from tests.scenario.stage import Stage, steps
@@ -51,11 +52,11 @@ def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
         wait_for(path)
         p.send_signal(number)
         out, err = p.communicate(timeout=30)
-    assert (p.returncode, err) == (0, "")
+    assert (p.returncode, err) == (4, "")
     assert f'"path":"{path}"' in out
     assert "memory-backend-memfd,id=ram,size=1G,share=on" in out
     assert "never happened: step[0] (open)" in out
-    assert out.endswith("no driver came\n")
+    assert "missing: a driver: none came" in out.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,8 +70,8 @@ def test_stopped_as_soon_as_the_socket_is_there(
         return made
 
     monkeypatch.setattr("fwpages.cli.serve.Server", quick)
-    assert invoke(["serve", "--socket", str(tmp_path / "s"), "reset"]) == 0
-    assert capsys.readouterr().out.endswith("no driver came\n")
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "reset"]) == 4
+    assert "missing: a driver: none came" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_once_as_json_with_a_trace(tmp_path: Path) -> None:
@@ -83,8 +84,10 @@ def test_once_as_json_with_a_trace(tmp_path: Path) -> None:
         wire.close()
         out, err = p.communicate(timeout=30)
     report = json.loads(out)
-    assert report["schema"] == "serve/1"
-    assert (report["sessions"], report["offences"], report["verdict"]) == ([], [], "no driver came")
+    assert report["schema"] == "serve/2"
+    assert (report["sessions"], report["offences"], report["verdict"], report["clean"]) == ([], [], "not known", None)
+    assert report["missing"][0] == {"what": "a driver: none came", "command": ""}
+    assert p.returncode == 4
     assert "a virtual machine is here" in err
     assert [json.loads(row)["kind"] for row in trace.read_text().splitlines()] == ["header", "end"]
 
@@ -137,11 +140,50 @@ def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[s
 
 def test_a_driver_that_asks_and_opens_nothing_did_come() -> None:
     stage = Stage(steps('do = "open"'))
-    assert serve_report(stage.serving, scenario="test").verdict == "no driver came"
+    assert "none came" in serve_report(stage.serving, scenario="test").summary
     driver = stage.driver()
     driver.set_up()
     assert driver.command(Command(Opcode.QUERY_PAGES, QueryPages.BOOT)).status
     report = serve_report(stage.serving, scenario="test")
-    assert report.verdict != "no driver came"
-    assert report.sessions == []
+    assert (report.verdict, report.sessions) == ("findings", []), (
+        "it broke a rule, which outranks that it opened nothing"
+    )
     driver.close()
+
+
+def _served(*rows: str, faults: tuple[PlannedFault, ...] = (), close: bool = True) -> ServeReport:
+    """A driver that opens the device, and closes it; then the machine ends."""
+    stage = Stage(steps(*rows), faults=faults)
+    driver = stage.driver()
+    own = driver.up()
+    if close:
+        driver.down(own)
+    stage.serving.tick()
+    report = serve_report(stage.serving, scenario="test")
+    driver.close()
+    return report
+
+
+OPEN, CLOSE, LATE = 'do = "open"', 'do = "close"', 'do = "wait"\nseconds = 1\ncommand = 9999'
+
+
+def test_a_driver_that_did_all_that_the_scenario_has_is_clean() -> None:
+    report = _served(OPEN, CLOSE)
+    assert (report.verdict, report.clean, report.missing, report.missed) == ("clean", True, [], [])
+
+
+def test_a_step_or_a_fault_that_never_happened_is_not_known() -> None:
+    report = _served(OPEN, CLOSE, LATE)
+    assert (report.verdict, report.clean, report.missed) == ("not known", None, ["step[2] (wait)"])
+    report = _served(OPEN, CLOSE, faults=(PlannedFault("take-nothing", 9999),))
+    assert (report.verdict, report.missed) == ("not known", ["fault take-nothing@9999"])
+    assert "fault never injected: take-nothing@9999" in served_lines(report)
+
+
+def test_an_open_device_is_consistent_so_far_and_a_machine_that_leaves_it_open_is_not() -> None:
+    report = _served(OPEN, close=False)
+    assert (report.verdict, report.clean, report.sessions[0].verdict) == (
+        "consistent so far",
+        None,
+        "consistent so far",
+    )

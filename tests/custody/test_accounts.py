@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +12,11 @@ from fwpages.custody.accounts import (
     End,
     FindingAccount,
     FunctionAccount,
+    Missing,
     Report,
     SessionAccount,
     Totals,
+    Verdict,
     by_type,
     counters,
     total,
@@ -104,22 +105,25 @@ def test_nothing_is_known_of_unknown_sums() -> None:
     assert {getattr(UNKNOWN, name) for name in COLUMNS} == {None}
 
 
-@pytest.mark.parametrize(("sessions", "lost", "clean"), [((True,), 0, True), ((True, False), 0, False), ((), 1, False)])
-def test_a_report_is_clean_where_every_session_and_the_input_are(
-    sessions: tuple[bool, ...], lost: int, clean: bool
-) -> None:
-    rows = [
-        SessionAccount(
-            device="dut",
-            mode="func_id",
-            end=End.CLOSED,
-            clean=ok,
-            totals=Totals(),
-            by_type={},
-            counters={},
-            functions=[],
-        )
-        for ok in sessions
-    ]
-    findings = [FindingAccount(name="log-truncated", blame="log")] * lost
-    assert Report(sessions=rows, findings=findings).clean is clean
+def _session(verdict: Verdict) -> SessionAccount:
+    return SessionAccount(
+        device="dut",
+        mode="func_id",
+        end=End.CLOSED,
+        verdict=verdict,
+        clean=verdict.clean,
+        totals=Totals(),
+        by_type={},
+        counters={},
+        functions=[],
+    )
+
+
+def test_a_report_has_the_worst_verdict_of_its_sessions_and_inputs() -> None:
+    clean, finding, lack = _session(Verdict.CLEAN), FindingAccount(name="log-truncated", blame="log"), Missing(what="x")
+    assert (Report.of([clean]).verdict, Report.of([clean]).clean) == (Verdict.CLEAN, True)
+    for verdict in Verdict:
+        assert Report.of([clean, _session(verdict)]).verdict is verdict
+    assert Report.of([clean], [finding], [lack]).verdict is Verdict.FINDINGS
+    assert Report.of([clean], missing=[lack]).verdict is Verdict.NOT_KNOWN
+    assert (Report.of([]).verdict, Report.of([]).clean) == (Verdict.NOT_KNOWN, None)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fwpages.custody.verdicts import Lack
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.status import Status
@@ -170,7 +171,7 @@ def test_what_a_session_that_began_before_the_trace_returns(tmp_path: Path) -> N
     life.give(OWN_VHCA, pages(0x600, 2))
     life.take(OWN_VHCA, pages(0x600, 2))
     s = audit_life(tmp_path, life)
-    assert (s.clean, s.findings, s.functions[0].given) == (True, [], None)
+    assert (s.verdict, s.findings, s.functions[0].given) == ("not known", [], None)
     assert any("7 pages came back that were given before" in n for n in s.notes)
     life.take(OWN_VHCA, pages(0x600, 1))
     assert [f.name for f in audit_life(tmp_path, life).findings] == ["returned-twice"]
@@ -254,7 +255,7 @@ def test_what_drivers_only_try_may_be_refused(tmp_path: Path) -> None:
     life.plain(Opcode.ACCESS_REG, Status.BAD_PARAM)
     life.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))
     s = audit_life(tmp_path, life)
-    assert s.clean
+    assert (s.verdict, s.missing) == ("not known", [Lack.PAGES.missing])
     assert sum("refused and no fault" in n for n in s.notes) == 3
 
 

@@ -155,7 +155,7 @@ def test_a_function_that_was_there_before_the_input_begins_has_a_row_of_nulls(wh
     assert s.findings == []
 
 
-UNTOLD = "nothing shows in which mode functions are named: taken as FUNC_ID"
+UNTOLD = "nothing shows in which mode functions are named: their names are those of FUNC_ID"
 
 
 @pytest.mark.parametrize(("vhca", "mode"), [(True, "vhca_id"), (False, "func_id")])
@@ -167,7 +167,7 @@ def test_where_nothing_tells_the_mode_it_is_said(told: bool, vhca: bool, mode: s
         life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": int(vhca)})
     life.take(3, pages(0x500, 5))
     s = only(audit_trace(tmp_path, life.lines[:1] + life.lines[begin:]))
-    assert (s.mode, UNTOLD in s.notes) == (mode if told else "func_id", not told)
+    assert (s.mode, UNTOLD in s.notes) == (mode if told else None, not told)
 
 
 def test_a_whole_session_tells_its_mode(tmp_path: Path) -> None:

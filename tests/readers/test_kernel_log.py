@@ -51,7 +51,7 @@ def _sub_function(lines: Lines) -> Lines:
 
 def _same(session: SessionAccount) -> bool:
     mine, truth = accounts(session), accounts(TRUTH)
-    return mine == truth and session.clean
+    return mine == truth and session.clean is True
 
 
 @pytest.mark.parametrize("style", logs.PREFIXES)

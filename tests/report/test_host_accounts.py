@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from fwpages.custody.accounts import Verdict
 from fwpages.custody.findings import Cause
 from fwpages.device import Offence, OffenceName
 from fwpages.host import Account, Books, Finding
@@ -34,6 +35,8 @@ BOOKS = Books(
     8,
     9,
 )
+
+WHOLE = replace(EMPTY, functions=(_account(OWN, FunctionType.SELF),))
 
 
 def test_every_figure_is_where_it_belongs() -> None:
@@ -76,18 +79,21 @@ def test_counters_by_the_names_of_debugfs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("books", "offences", "clean"),
+    ("books", "offences", "verdict"),
     [
-        (EMPTY, 0, True),
-        (EMPTY, 1, False),
-        (BOOKS, 0, False),
-        (replace(BOOKS, end="open"), 0, True),
-        (replace(EMPTY, findings=(Finding(Cause.TAKE_SHORT),)), 0, False),
+        (WHOLE, 0, Verdict.CLEAN),
+        (WHOLE, 1, Verdict.FINDINGS),
+        (EMPTY, 0, Verdict.NOT_KNOWN),
+        (BOOKS, 0, Verdict.FINDINGS),
+        (replace(BOOKS, end="open"), 0, Verdict.CONSISTENT),
+        (replace(BOOKS, end="forced"), 0, Verdict.NOT_KNOWN),
+        (replace(WHOLE, findings=(Finding(Cause.TAKE_SHORT),)), 0, Verdict.FINDINGS),
     ],
 )
-def test_a_session_is_clean_if_nothing_is_wrong_and_nothing_left(books: Books, offences: int, clean: bool) -> None:
+def test_a_session_is_clean_if_nothing_is_wrong_and_nothing_left(books: Books, offences: int, verdict: Verdict) -> None:
     offence = Offence(OffenceName.UNREQUESTED_GIVE, VF, "3 pages")
-    assert session_of("dut", books, [offence] * offences).clean is clean
+    s = session_of("dut", books, [offence] * offences)
+    assert (s.verdict, s.clean) == (verdict, verdict.clean)
 
 
 def test_a_finding_says_how_often_and_when() -> None:
@@ -123,5 +129,5 @@ def test_an_offence_belongs_to_the_session_that_it_came_in() -> None:
     report = report_of("dut", [EMPTY, second], iter(offences))
     told = [(s.mode, [f.detail.split(": ", 1)[1] for f in s.findings]) for s in report.sessions]
     assert told == [("vhca_id", ["in session 1"]), ("func_id", ["in session 2 (2 times in all)"])]
-    assert not report.clean
-    assert report_of("dut", [EMPTY]).clean
+    assert report.verdict is Verdict.FINDINGS
+    assert report_of("dut", [WHOLE]).clean

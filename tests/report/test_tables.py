@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import Report
+from fwpages.custody.verdicts import PAGE_LINES
 from fwpages.explain.explanation import Message
 from fwpages.explain.pasted_bytes import explain_text
 from fwpages.prm.opcodes import Opcode
@@ -89,7 +90,8 @@ def test_a_function_used_anew_is_told_apart(tmp_path: Path) -> None:
 
 def test_a_log_that_says_nothing_of_pages(tmp_path: Path) -> None:
     text = _text(audit_lines(tmp_path, ["[ 1.0] mlx5_core 0000:03:00.0 ens1: Link up"]))
-    assert "says nothing of pages" in text
+    assert "no session: not known" in text
+    assert PAGE_LINES in text
 
 
 def _shown(messages: list[Message]) -> str:

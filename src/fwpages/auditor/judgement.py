@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fwpages.auditor.books import CUT
+from fwpages.auditor.evidence import FOLDED
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import End, Totals
 from fwpages.custody.verdicts import Facts
@@ -22,6 +23,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         left=None if held is None or doubtful is None else held + doubtful,
         asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out(),
         gaps=_gaps(s),
+        folded=e.blind == FOLDED,
         log=e.log,
     )
 
@@ -31,7 +33,7 @@ def _gaps(s: AuditedSession) -> bool:
     e = s.evidence
     unsure = any(book.unsure and book.unsure != CUT for book in s.books)
     uncounted = e.by_lines and (bool(s.books.broken) or s.books.doubted)
-    return bool(e.blind or e.ambiguous or e.contradicted) or unsure or uncounted
+    return bool((e.blind and e.blind != FOLDED) or e.ambiguous or e.contradicted) or unsure or uncounted
 
 
 def mode_shown(s: AuditedSession) -> Literal["func_id", "vhca_id"] | None:

@@ -27,10 +27,9 @@ def unknowns(s: AuditedSession, end: End) -> Iterator[str]:
 
 
 def _beginning(s: AuditedSession) -> Iterator[str]:
-    words = "the input begins in the middle of this session: what was given before is not known, so no counts"
-    yield words
+    yield "the input begins in the middle of this session: what was given before is not known, so no counts"
     if not s.naming.mode_shown:
-        yield "nothing shows in which mode functions are named: taken as FUNC_ID"
+        yield "nothing shows in which mode functions are named: their names are those of FUNC_ID"
 
 
 def _counts(s: AuditedSession) -> Iterator[str]:
@@ -44,8 +43,7 @@ def _counts(s: AuditedSession) -> Iterator[str]:
             yield f"{book.identity}: no counts: {book.unsure}"
     unjudged = s.counts[Counted.UNJUDGED]
     if unjudged and e.uncounted:
-        words = f"single pages that look wrong and are not judged, as lines are missing: {unjudged}"
-        yield words
+        yield f"single pages that look wrong and are not judged, as lines are missing: {unjudged}"
     if e.by_lines and s.books.broken:
         yield f"no counts: {s.books.broken}"
 
@@ -55,11 +53,9 @@ def _returned(s: AuditedSession, end: End) -> Iterator[str]:
     if not s.evidence.lines:
         return
     why = "the dumps cannot be used" if s.evidence.ambiguous else "no command dumps"
-    words = f"{why}: what a TAKE returned is not known, so neither is what is held after one"
-    yield words
+    yield f"{why}: what a TAKE returned is not known, so neither is what is held after one"
     if end is End.CLOSED and s.books.sweeping and not s.findings.has(FindingName.PAGES_LEFT):
-        words = "the driver took everything back and complained of nothing: taken as closed"
-        yield words
+        yield "the driver took everything back and complained of nothing: taken as closed"
 
 
 def seen_all_the_same(s: AuditedSession) -> Iterator[str]:

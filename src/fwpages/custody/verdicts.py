@@ -35,8 +35,8 @@ class Lack(Enum):
     RECORDS = "records that the accounts need and that are not in the trace", TRACE
     RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
     WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
-    FATE = "what became of the pages: the input does not tell", WHOLE_LOG
-    FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", WHOLE_LOG
+    FATE = "what became of the pages: the input does not tell", ""
+    FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", ""
 
     @property
     def missing(self) -> Missing:

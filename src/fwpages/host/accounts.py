@@ -60,7 +60,7 @@ class Books:
     def judged(self, *, wrong: bool = False) -> Judgement:
         """The verdict on the session; ``wrong``: the other side found something. Of a host's own books all is known."""
         given = any(f.given for f in self.functions)
-        wrong = wrong or bool(self.findings)
+        wrong = wrong or bool(self.findings) or (self.end == "closed" and self.outstanding > 0)
         return judge(Facts(end=End(self.end), wrong=wrong, pages=given, left=self.outstanding))
 
     @property

@@ -108,7 +108,7 @@ def _summary(result: RunResult, sessions: list[SessionAccount], verdict: Verdict
         case Verdict.CONSISTENT:
             return f"consistent so far: {what}, {held:,} held"
         case Verdict.NOT_KNOWN:
-            return f"not known: {what}, {held:,} not back, {len(result.missed)} steps or faults never happened"
+            return f"not known: {what}, {held:,} not back, {len(result.missed)} never happened"
         case Verdict.FINDINGS:
             wrong = many(sum(len(s.findings) for s in sessions), "finding")
             return f"not clean: {what}, {held:,} not back, {wrong}, {many(len(result.failed), 'failed operation')}"
