@@ -11,6 +11,7 @@ import pytest
 import fwpages as fw
 from fwpages.api import FunctionHandle
 from fwpages.prm.identity import FunctionType
+from fwpages.readers.inputs import InputError
 from tests.conftest import GOLDEN, TRACES
 
 MODES: tuple[Literal["func_id", "vhca_id"], ...] = ("func_id", "vhca_id")
@@ -247,4 +248,6 @@ def test_inputs_stand_for_themselves_and_come_in_their_order() -> None:
     report = fw.audit(*paths, str(paths[0]))
     assert report.clean
     assert [s.mode for s in report.sessions] == ["func_id", "vhca_id", "func_id"]
-    assert (report.sessions[0], fw.audit().sessions) == (report.sessions[2], [])
+    assert report.sessions[0] == report.sessions[2]
+    with pytest.raises(InputError, match="nothing to audit"):
+        fw.audit()

@@ -15,7 +15,7 @@ from fwpages.custody.accounts import Report
 from fwpages.custody.verdicts import PAGE_LINES, WHOLE_LOG
 from fwpages.prm.opcodes import Opcode, Teardown
 from tests.auditor.lives import Life, pages
-from tests.auditor.logs import DMESG, FUNC, VHCA, write_trace
+from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fwpages.custody.accounts import Verdict
 from fwpages.host import Close, Host, books
 from fwpages.prm.identity import FunctionType, Mode, vhca_id
 from tests.host.fake import OWN, VF0, Fake
@@ -16,7 +17,7 @@ def test_the_books_of_a_session_while_it_is_open_and_after() -> None:
     f.run()
     b = books(f.host)
     assert (b.session, b.mode, b.end, b.peak, b.outstanding) == (1, Mode.VHCA_ID, "open", 28, 23)
-    assert b.clean
+    assert b.judged().verdict is Verdict.CONSISTENT
     own, vf = b.functions
     assert (own.identity, own.type, own.given, own.held, own.doubtful) == (vhca_id(OWN), FunctionType.SELF, 8, 8, 0)
     assert (vf.identity, vf.type, vf.given, vf.returned, vf.held, vf.peak) == (
@@ -76,12 +77,15 @@ def test_a_session_that_left_pages_is_not_clean() -> None:
 
 def test_the_books_of_a_host_that_was_never_opened_are_empty() -> None:
     b = books(Host())
-    assert (b.session, b.functions, b.peak, b.outstanding, b.clean) == (0, (), 0, 0, True)
+    assert (b.session, b.functions, b.peak, b.outstanding, b.clean) == (0, (), 0, 0, None)
 
 
 def test_a_session_that_has_ended_is_clean_if_nothing_is_left() -> None:
     b = books(Fake().open().host)
     assert b.outstanding == 8
-    assert b.clean
+    assert b.clean is None
     assert not any(replace(b, end=end).clean for end in ("closed", "forced", "reset", "lost"))
-    assert replace(b, end="closed", functions=()).clean
+    assert replace(b, end="closed").clean is False
+    back = tuple(replace(f, held=0, returned=f.given) for f in b.functions)
+    assert replace(b, end="closed", functions=back).clean
+    assert replace(b, end="closed", functions=()).clean is None
