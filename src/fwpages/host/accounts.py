@@ -77,7 +77,7 @@ class Accountable(Protocol):
     ledger: Ledger
 
 
-def _end(s: Session) -> End:
+def _end(s: Session) -> EndOfSession:
     """The session's end; an open that did not succeed has failed, whatever followed."""
     if s.phase != "ended":
         return "open"
