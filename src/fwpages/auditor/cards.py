@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from fwpages.auditor.card_events import Event, Kind, finding_of, kind_of, near
-from fwpages.custody.accounts import FindingAccount, HealthAccount, SessionAccount
+from fwpages.custody.accounts import FindingAccount, HealthAccount, SessionAccount, Verdict
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.prm.health import FatalSensor
 from fwpages.readers.observations import CardMessage, DeviceInError, DriverMessage, FatalError
@@ -110,9 +110,14 @@ def _with_finding(s: SessionAccount, finding: FindingAccount) -> SessionAccount:
     """The session with one more finding, at its place in the input."""
     line = finding.at["line"]
     at = next((i for i, f in enumerate(s.findings) if f.at.get("line", line) > line), len(s.findings))
-    return msgspec.structs.replace(s, clean=False, findings=[*s.findings[:at], finding, *s.findings[at:]])
+    return _wrong(msgspec.structs.replace(s, findings=[*s.findings[:at], finding, *s.findings[at:]]))
 
 
 def _with_reference(s: SessionAccount, note: str) -> SessionAccount:
     """The session with a note of a finding in another: it is not clean either."""
-    return msgspec.structs.replace(s, clean=False, notes=[*s.notes, note])
+    return _wrong(msgspec.structs.replace(s, notes=[*s.notes, note]))
+
+
+def _wrong(s: SessionAccount) -> SessionAccount:
+    verdict = Verdict.FINDINGS
+    return msgspec.structs.replace(s, verdict=verdict, clean=verdict.clean, missing=[])

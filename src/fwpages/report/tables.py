@@ -88,6 +88,8 @@ def print_whole(table: Table, console: Console, indent: int = 0) -> None:
 
 def verdict(session: SessionAccount) -> str:
     """The session's verdict in a few words: the number of findings, or the pages that an open session holds."""
+    if session.verdict is Verdict.FINDINGS and not session.findings:
+        return "the finding of another function of the card"
     if session.verdict is Verdict.FINDINGS:
         return many(len(session.findings), "finding")
     if session.verdict is Verdict.CONSISTENT and session.totals.held is not None:
