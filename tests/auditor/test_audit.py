@@ -219,13 +219,13 @@ def test_pages_left_behind_are_not_given_again_until_a_fence(tmp_path: Path) -> 
     for fenced, names in ((False, ["given-twice"]), (True, [])):
         report = audit_trace(tmp_path, _then(_left(fenced=fenced), (0x205, 3)).lines)
         assert _names(report)[1] == names
-    assert audit_trace(tmp_path, _then(_left(), (0x100, 10), (0x300, 20)).lines).sessions[1].clean
+    assert audit_trace(tmp_path, _then(_left(), (0x100, 10), (0x300, 20)).lines).sessions[1].findings == []
 
 
 def test_pages_left_are_remembered_over_sessions_and_each_is_reported_once(tmp_path: Path) -> None:
     life = _then(_then(_then(_left(), (0x900, 5)), (0x200, 4), (0x200, 4)), (0x202, 4))
     _, none, four, two = audit_trace(tmp_path, life.lines).sessions
-    assert none.clean
+    assert none.findings == []
     assert [(f.name, f.pages) for s in (four, two) for f in s.findings] == [("given-twice", 4), ("given-twice", 2)]
 
 
