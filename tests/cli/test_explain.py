@@ -91,7 +91,7 @@ def test_an_event_is_one_where_the_option_says_so(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), "Missing argument"),
+        ((), "nothing to explain"),
         (("01",), "at least 8 bytes, here are 1"),
         (("010",), "3 hex digits are no whole number of bytes"),
         (("",), "there are no bytes"),

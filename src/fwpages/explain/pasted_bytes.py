@@ -9,6 +9,7 @@ import msgspec
 
 from fwpages.explain import explanation as explain
 from fwpages.explain.explanation import ExplainError, Message
+from fwpages.explain.pasted_lines import explain_lines, explain_opcode
 from fwpages.pages.words import either, nearest
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.opcodes import Opcode
@@ -25,11 +26,15 @@ _NOISE = re.compile(r"0[xX]|[\s,:;_|-]+")
 def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False) -> list[Message]:
     """Explain a paste. ``opcode``: it is an answer to this command; ``is_event``: an event queue entry.
 
-    Raises ExplainError where it is neither hex nor dump lines, or has too few bytes.
+    Raises ExplainError where it is neither hex nor lines of mlx5_core's nor a command's name, or has too few bytes.
     """
     dumps = _dumps(text)
     if dumps:
         return [m for dump in dumps for m in _explain_dump(*dump, opcode=opcode, is_event=is_event)]
+    if opcode is None and not is_event and (lines := explain_lines(text)):
+        return lines
+    if (name := text.strip().upper()) in Opcode.__members__:
+        return [explain_opcode(Opcode[name])]
     messages = _explain(to_bytes(text), opcode, is_event=is_event)
     if len(messages) == 1 and messages[0].kind == "command" and _each_a_command(text.split("\n")):
         hint = "all lines are taken as one message, though each begins like a command: give one message a call"
@@ -50,7 +55,8 @@ def to_bytes(text: str) -> bytes:
         raise ExplainError("there are no bytes to explain; give them as hex")
     wrong = re.search(r"[^0-9a-fA-F]", digits)
     if wrong:
-        raise ExplainError(f"{wrong[0]!r} is no hex digit; expected bytes as hex, or the lines of a dump")
+        expected = "bytes as hex, the lines of a dump, a line of mlx5_core's, or a command's name"
+        raise ExplainError(f"{wrong[0]!r} is no hex digit; expected {expected}")
     if len(digits) % 2:
         raise ExplainError(f"{len(digits)} hex digits are no whole number of bytes")
     if len(digits) > 2 * MAX_BYTES:

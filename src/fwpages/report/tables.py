@@ -201,7 +201,8 @@ def show_messages(messages: list[Message], console: Console) -> None:
     for i, m in enumerate(messages):
         if i:
             console.print()
-        console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}, {m.length} bytes)"))
+        size = f", {m.length} bytes" if m.length else ""
+        console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}{size})"))
         print_whole(_fields(m), console, 2)
         if m.pages is not None:
             console.print(Text(f"  {_page_list(m.pages)}"))

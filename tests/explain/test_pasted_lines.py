@@ -1,0 +1,80 @@
+"""Lines of mlx5_core's, commands by name and numbers are explained in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.explain.explanation import ExplainError, Message
+from fwpages.explain.pasted_bytes import explain_text
+from fwpages.explain.pasted_lines import explain_number
+
+
+def _meanings(m: Message) -> dict[str, str]:
+    return {f.name: f.meaning for f in m.fields}
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "shown"),
+    [
+        (
+            "[ 12.5] mlx5_core 0000:6d:00.0: mlx5_cmd_out_err:800:(pid 7): CREATE_MKEY(0x200) op_mod(0x0) failed, "
+            "status limits exceeded(0x8), syndrome (0x18af6), err(-12)",
+            "CREATE_MKEY: refused, limits exceeded (0x8)",
+            {"opcode": "CREATE_MKEY", "status": "limits exceeded (0x8)", "err": "-12 (ENOMEM, out of memory)"},
+        ),
+        (
+            "mlx5_core0: ERR: mlx5_cmd_check:700:(pid 9): MANAGE_PAGES(0x108) op_mod(0x1) failed, "
+            "status bad parameter(0x3), syndrome (0x1)",
+            "MANAGE_PAGES: refused, bad parameter (0x3)",
+            {"op_mod": "GIVE", "status": "bad parameter (0x3)"},
+        ),
+        (
+            "cmd[31]: MANAGE_PAGES(0x108) Async, timeout. Will cause a leak of a command resource",
+            "MANAGE_PAGES: the driver stops waiting; the command keeps its slot until it is answered",
+            {"opcode": "MANAGE_PAGES"},
+        ),
+        ("print_health_info:447:(pid 0): synd 0x7: irisc not responding", "irisc not responding", {}),
+        ("Fatal error 3 detected", "the NIC interface is disabled", {"sensor": "the NIC interface is disabled"}),
+    ],
+)
+def test_a_line_is_explained_by_its_numbers(line: str, title: str, shown: dict[str, str]) -> None:
+    [m] = explain_text(line)
+    assert m.title == title
+    assert _meanings(m).items() >= shown.items()
+
+
+def test_a_commands_syndrome_is_the_vendors_to_explain() -> None:
+    [m] = explain_text("ACCESS_REG(0x805) op_mod(0x1) failed, status bad parameter(0x3), syndrome (0x15c356), err(-22)")
+    assert any("vendor" in note and "devlink dev info" in note for note in m.notes)
+
+
+def test_each_line_of_a_paste_is_explained() -> None:
+    lines = ("Fatal error 5 detected", "nothing of interest", "INIT_HCA(0x102) No done completion")
+    assert [m.fields[0].name for m in explain_text("\n".join(lines))] == ["sensor", "opcode"]
+
+
+@pytest.mark.parametrize("name", ["MANAGE_PAGES", "query_pages", "ENABLE_HCA"])
+def test_a_command_is_explained_by_its_name(name: str) -> None:
+    [m] = explain_text(name)
+    assert m.title.startswith(name.upper())
+    assert any("function_id" in note for note in m.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "words"),
+    [
+        ("status", "0x8", "limits exceeded"),
+        ("status", "0x77", "unknown status"),
+        ("syndrome", "0x10", "High temperature"),
+        ("syndrome", "0x18af6", "unrecognized"),
+        ("errno", "-110", "ETIMEDOUT"),
+        ("errno", "12", "ENOMEM"),
+    ],
+)
+def test_a_number_is_explained_by_its_kind(kind: str, number: str, words: str) -> None:
+    assert words in explain_number(kind, number).title
+
+
+def test_what_is_no_number_is_misuse() -> None:
+    with pytest.raises(ExplainError, match="no number"):
+        explain_number("status", "bad")
