@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -251,3 +252,12 @@ def test_inputs_stand_for_themselves_and_come_in_their_order() -> None:
     assert report.sessions[0] == report.sessions[2]
     with pytest.raises(InputError, match="nothing to audit"):
         fw.audit()
+
+
+def test_an_open_file_is_audited_as_the_file_is_and_stays_open() -> None:
+    path = Path(__file__).parent / "golden" / "linux-7.2.13-pf-func_id.jsonl"
+    by_name = fw.audit(path)
+    with path.open(encoding="utf-8") as text, path.open("rb") as binary, path.open("rb") as source:
+        for file in (text, binary, io.BytesIO(source.read())):
+            assert fw.audit(file).sessions[0].totals == by_name.sessions[0].totals
+            assert not file.closed

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from fwpages.prm.identity import Supplier, func_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.readers.inputs import EXPECTED, InputError, is_trace, open_source
+from fwpages.readers.inputs import EXPECTED, Input, InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
     CommandCompleted,
@@ -61,7 +60,7 @@ _BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
 MAX_LEFTOVERS = 8 << 20
 
 
-def audit(*paths: str | Path) -> Report:
+def audit(*paths: Input) -> Report:
     """Audit traces and kernel logs; ``-`` is standard input. Each input stands for itself.
 
     Raises InputError where an input cannot be read, or is none of what it should be, and where none is named.
@@ -79,7 +78,7 @@ def audit(*paths: str | Path) -> Report:
     )
 
 
-def _audit_one(path: str | Path) -> Report:
+def _audit_one(path: Input) -> Report:
     source = open_source(path)
     try:
         engine = Audit(log=not is_trace(source))

@@ -9,9 +9,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: a path, or a file that is open as text or bytes
+Input: TypeAlias = str | Path | IO[str] | IO[bytes]
 
 #: bytes read at a time
 CHUNK = 1 << 20
@@ -162,8 +168,27 @@ class Source:
                 f.close()
 
 
-def open_source(path: str | Path) -> Source:
-    """The input at ``path``, ``-`` for standard input, unpacked where it is gzip; InputError where it cannot be."""
+class _Lent(io.RawIOBase):
+    """An open file of the caller's, read from where it stands; it stays open."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: WriteableBuffer) -> int:
+        with memoryview(into).cast("B") as view:
+            data = self._file.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+
+def open_source(path: Input) -> Source:
+    """The input at ``path``, unpacked where it is gzip; InputError where it cannot be read.
+
+    ``-`` is standard input. A file that is open, as text or bytes, is read from where it stands, and stays open.
+    """
     name, raw = _opened(path)
     owned = [] if str(path) == "-" else [raw]
     try:
@@ -184,8 +209,10 @@ def open_source(path: str | Path) -> Source:
     return source
 
 
-def _opened(path: str | Path) -> tuple[str, IO[bytes]]:
+def _opened(path: Input) -> tuple[str, IO[bytes] | io.BufferedReader]:
     """The name under which an input is reported, and its bytes as they are on disk."""
+    if not isinstance(path, (str, Path)):
+        return _lent(path)
     name = str(path)
     if name == "-":
         return "<stdin>", sys.stdin.buffer
@@ -197,6 +224,16 @@ def _opened(path: str | Path) -> tuple[str, IO[bytes]]:
         raise InputError(f"{name}: no such file; {EXPECTED}") from None
     except (OSError, ValueError) as e:
         raise _unreadable(name, e) from None
+
+
+def _lent(file: IO[str] | IO[bytes]) -> tuple[str, io.BufferedReader]:
+    name = getattr(file, "name", None)
+    if isinstance(file, io.TextIOBase):
+        text = file.read()
+        raw: IO[bytes] = io.BytesIO(text.encode("utf-8", "surrogateescape"))
+    else:
+        raw = cast("IO[bytes]", file)
+    return name if isinstance(name, str) else "<file>", io.BufferedReader(_Lent(raw))
 
 
 def _unreadable(name: str, e: Exception) -> InputError:
