@@ -56,7 +56,7 @@ def test_a_finding_says_whose_fault_which_pages_and_what_would_help(
     (finding,) = audit(leaking).sessions[0].findings
     lines = run(capsys, leaking)[1].splitlines()
     at = next(n for n, line in enumerate(lines) if finding.name in line)
-    assert f"{finding.name} ({finding.blame})" in lines[at]
+    assert f"{finding.name}  blames: {finding.blame}" in lines[at]
     assert f"{finding.function}" in lines[at]
     assert f"{finding.pages} pages" in lines[at]
     rest = " ".join(" ".join(lines[at + 1 :]).split())

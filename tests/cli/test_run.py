@@ -67,7 +67,7 @@ def test_a_human_reads_tables_and_a_verdict(capsys: pytest.CaptureFixture[str]) 
 def test_a_fault_is_named_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.invoke(["run", "early-give", "--fault", "teardown-refused"]) == 1
     out = capsys.readouterr().out
-    assert "teardown-refused (device)" in out
+    assert "teardown-refused  blames: device" in out
     assert "fault: teardown-refused: TEARDOWN_HCA is refused (once)" in out
     assert out.splitlines()[-1].startswith("not clean")
 

@@ -73,7 +73,7 @@ def test_findings_say_whom_where_and_what_helps(tmp_path: Path) -> None:
     life.give(0x31, pages(0x500, 7))
     life.take(0x31, pages(0x9000, 3))
     text = _text(audit_trace(tmp_path, life.lines))
-    assert "returned-never-given (device)  vhca:0x31  3 pages" in text
+    assert "returned-never-given  blames: device  vhca:0x31  3 pages" in text
     assert "resolved by: refuse the page" in text
     assert "trace.jsonl:" in text
 

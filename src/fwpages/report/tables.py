@@ -133,9 +133,11 @@ def _functions(s: SessionAccount) -> Table:
     table = _table("function", "type")
     for c in columns:
         table.add_column(c, justify="right", no_wrap=True)
-    for f in s.functions[:MAX_ROWS]:
+    leaks = {f.function for f in s.findings if f.pages}
+    for f in sorted(s.functions, key=lambda f: -(f.held or 0))[:MAX_ROWS]:
         name = f.identity if not f.generation else f"{f.identity} (again, {f.generation})"
-        table.add_row(name, f.type.value, *(_count(getattr(f, c)) for c in columns))
+        style = "bold red" if f.identity in leaks and f.held != 0 else ""
+        table.add_row(name, f.type.value, *(_count(getattr(f, c)) for c in columns), style=style)
     if len(s.functions) > MAX_ROWS:
         table.add_row(f"and {len(s.functions) - MAX_ROWS} more", "")
     table.add_section()
@@ -156,10 +158,12 @@ def _types(s: SessionAccount) -> Table:
 
 
 def _findings(findings: list[FindingAccount], console: Console) -> None:
+    if findings:
+        console.print()
     for f in findings[:MAX_ROWS]:
         head = Text("  ")
         head.append(f.name, f"bold {_BLAME[f.blame]}")
-        head.append(f" ({f.blame})")
+        head.append(f"  blames: {f.blame}")
         facts = [f.function or "", _pages(f.pages), _where(f)]
         head.append("".join(f"  {fact}" for fact in facts if fact))
         console.print(head)
