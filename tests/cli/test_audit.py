@@ -154,3 +154,27 @@ def test_a_forced_close_that_leaves_pages_is_not_known(capsys: pytest.CaptureFix
     assert code == 4
     assert "forced: not known" in out
     assert "missing: a reset that frees the pages left" in out
+
+
+def test_many_sessions_are_a_line_each_and_findings_are_grouped(
+    capsys: pytest.CaptureFixture[str], leaking: Path
+) -> None:
+    code, out = run(capsys, *[leaking] * 5, VHCA)
+    assert (code, out.count("given")) == (1, 0)
+    assert [line.split()[0] for line in out.splitlines()[:6]] == list("123456")
+    assert "pages-left  blames: host  5 times, " in out
+    assert out.splitlines()[-1].startswith("6 sessions of ")
+    assert run(capsys, "--full", *[leaking] * 5)[1].count("given") >= 5
+
+
+def test_a_part_of_the_report_is_printed_and_the_exit_code_is_that_of_the_whole(
+    capsys: pytest.CaptureFixture[str], leaking: Path
+) -> None:
+    code, out = run(capsys, "--session", 2, leaking, VHCA)
+    assert (code, "pages-left" in out, "linux-7.2.13" in out) == (1, False, True)
+    code, out = run(capsys, "--findings-only", leaking, VHCA)
+    assert (code, "pages-left" in out, "linux-7.2.13" in out) == (1, True, False)
+    code, out = run(capsys, "--device", "linux-7.2.13-pf-vhca_id", leaking, VHCA)
+    assert (code, "pages-left" in out) == (1, False)
+    out = run(capsys, "--sort", "held", VHCA, leaking)[1]
+    assert out.index("pages-left") < out.index("linux-7.2.13")

@@ -9,7 +9,8 @@ from rich.console import Console
 from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
-from fwpages.report.tables import show
+from fwpages.cli.names import OneOf
+from fwpages.report.views import View, show_audit
 
 
 @click.command("audit")
@@ -22,12 +23,26 @@ from fwpages.report.tables import show
     show_default=True,
     help="The least that is no success: with findings, what is not known exits with 0.",
 )
-def command(files: tuple[str, ...], as_json: bool, fail_on: str) -> int:
+@click.option("--device", "devices", multiple=True, metavar="NAME", help="Print only the sessions of this device.")
+@click.option("--session", "sessions", multiple=True, type=click.IntRange(1), metavar="N", help="Print only session N.")
+@click.option("--findings-only", is_flag=True, help="Print only sessions with findings.")
+@click.option("--sort", type=OneOf(["input", "held"]), default="input", help="held: first who holds the most pages.")
+@click.option("--full", is_flag=True, help="Print the tables of more than four sessions too.")
+def command(
+    files: tuple[str, ...],
+    as_json: bool,
+    fail_on: str,
+    devices: tuple[str, ...],
+    sessions: tuple[int, ...],
+    findings_only: bool,
+    sort: str,
+    full: bool,
+) -> int:
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
 
     Exit code: 0 clean, or open and consistent so far, 1 findings, 2 misuse, 4
-    not known: the report says what is missing.
+    not known: the report says what is missing. It is that of the whole report, whatever part is printed.
     """
     if "-" in files:
         standard_input()
@@ -38,5 +53,5 @@ def command(files: tuple[str, ...], as_json: bool, fail_on: str) -> int:
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show(report, Console())
+        show_audit(report, Console(), View(devices, sessions, findings_only, sort == "held", full))
     return exit_code(report.verdict, fail_on_not_known=fail_on == "not-known")

@@ -52,7 +52,12 @@ def show(report: Report, console: Console) -> None:
     for i, session in enumerate(report.sessions):
         if i:
             console.print()
-        _session(session, console)
+        print_session(session, console)
+    show_rest(report, console)
+
+
+def show_rest(report: Report, console: Console) -> None:
+    """Print what belongs to no session."""
     _findings(report.findings, console)
     if not report.sessions:
         console.print(Text(f"no session: {report.verdict}", STYLES[report.verdict]))
@@ -97,7 +102,8 @@ def verdict(session: SessionAccount) -> str:
     return session.verdict
 
 
-def _session(s: SessionAccount, console: Console) -> None:
+def print_session(s: SessionAccount, console: Console) -> None:
+    """Print one session: its heading, its functions by what they hold, findings and notes."""
     head = Text()
     head.append(s.device, "bold")
     head.append(f"  {f'{s.mode} mode' if s.mode else 'mode not known'}, {s.end}: ")
