@@ -39,7 +39,7 @@ def test_1_is_findings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     life = Life().opened().closed([pages(0, 0)])
     code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)))
     assert code == 1
-    assert "pages-left (device)" in out
+    assert "pages-left  blames: device" in out
     code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)), "--json")
     assert (code, json.loads(out)["sessions"][0]["clean"]) == (1, False)
 
