@@ -120,7 +120,7 @@ def test_a_drivers_lines_tell_of_a_new_load() -> None:
 
 
 def test_devices_have_sessions_of_their_own_in_the_order_in_which_they_began() -> None:
-    report = _audited(*(_line(message, device) for message in (FIRMWARE, GAVE) for device in "bca"))
+    report = _audited(*(_line(message, device) for message in (FIRMWARE, BOOT, GAVE) for device in "bca"))
     assert [(s.device, s.totals.given) for s in report.sessions] == [("b", 5), ("c", 5), ("a", 5)]
 
 

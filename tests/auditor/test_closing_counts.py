@@ -122,7 +122,7 @@ def test_a_log_of_lines_says_what_they_cannot_tell() -> None:
         ([gave, sweep, left], "closed", False),
     ):
         life = Fed(log=True)
-        life.say(*lines)
+        life.say("requested 9 boot pages for func_id 0x0", *lines)
         s = life.over()
         assert (s.end, s.totals.given, s.totals.returned) == (end, 9, None if sweep in lines else 0)
         assert sum("what a TAKE returned is not known" in n for n in s.notes) == 1

@@ -11,7 +11,7 @@ from fwpages.readers.observations import MissingInput
 from tests.auditor.fed import Fed
 
 #: attributes of all objects that one session alone reaches, its ledger's included
-MOST = 104
+MOST = 105
 
 
 def _attributes(o: object) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.readers.inputs import EXPECTED, Input, InputError, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
+    AllPagesReleased,
     CommandCompleted,
     CommandSubmitted,
     CommandUnanswered,
@@ -46,15 +47,18 @@ from fwpages.readers.observations import (
     MissingInput,
     Note,
     Observation,
+    PagesGiven,
     PagesRequested,
     Place,
     StartupPagesRequested,
+    TakeBegun,
     TraceHeader,
 )
 from fwpages.readers.trace import TraceReader
 
 __all__ = ["Audit", "InputError", "audit"]
 
+_MANAGE_PAGES = int(Opcode.MANAGE_PAGES).to_bytes(2, "big")
 _BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
 #: page addresses that closed sessions left behind, never fenced, which later ones are compared with
 MAX_LEFTOVERS = 8 << 20
@@ -155,11 +159,15 @@ class Audit:
         match v:
             case CommandSubmitted():
                 s = self._opened(v, _sign_of_command(v, self._session(v)))
+                if s.evidence.by_version and v.message[:2] == _MANAGE_PAGES:
+                    s.evidence.page_seen()
                 s.add(commands.submitted(s, v))
             case CommandCompleted() | PagesRequested() | CommandUnanswered() | LinkChange():
                 self._of_session(v)
             case DriverMessage():
                 s = self._opened(v, _sign_of_line(v, self._session(v)))
+                if isinstance(v, PagesGiven | TakeBegun | AllPagesReleased):
+                    s.evidence.page_seen()
                 s.add(messages.said(s, v))
                 self._cards.see(v, self._device(v.device).slot)
             case MissingInput():
@@ -238,6 +246,7 @@ class Audit:
             case CommandCompleted():
                 s.add(commands.completed(s, v))
             case PagesRequested():
+                s.evidence.page_seen()
                 if not v.ec_known:
                     messages.requested(s, v)
                 s.add(requests.happened(s, v))
@@ -308,6 +317,7 @@ def _sign_of_line(v: DriverMessage, s: AuditedSession) -> Sign | None:
 def _begins(s: AuditedSession, sign: Sign, place: Place) -> Found:
     """The session's beginning was seen, unless it begins with a command that is none."""
     e, naming = s.evidence, s.naming
+    e.by_version = sign is Sign.VERSION_LINE
     match sign:
         case Sign.BOOT_QUERY:
             e.start = Start.ENABLED  # its ENABLE_HCA was the last that came in the session before

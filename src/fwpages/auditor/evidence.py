@@ -46,6 +46,9 @@ class Evidence:
     #: the input numbers its lines, and says when a host gives a command up: nothing is missing without a trace of it
     numbered: bool
     start: Start = Start.UNSEEN
+    #: nothing but the line about the firmware's version shows the beginning. A driver always prints it; its debug
+    #: messages may have been switched on long after
+    by_version: bool = False
     #: commands, events or lines about pages were seen; commands of any kind; MANAGE_PAGES; one-line messages
     used: bool = False
     dumps: bool = False
@@ -67,6 +70,11 @@ class Evidence:
     def from_start(self) -> bool:
         """The session was seen from its beginning."""
         return self.start.seen
+
+    def page_seen(self) -> None:
+        """A page is given or taken. Where no start-up was seen before, the messages about pages began after it."""
+        if self.by_version:
+            self.by_version, self.start = False, Start.UNSEEN
 
     @property
     def lossy(self) -> bool:

@@ -65,7 +65,7 @@ def said(s: AuditedSession, v: DriverMessage) -> Found:
 
 
 def _startup_request(s: AuditedSession, v: StartupPagesRequested) -> Found:
-    s.evidence.used = True
+    s.evidence.used, s.evidence.by_version = True, False
     if not v.boot:
         s.driver.last_init = v.number
     if v.number is not None:

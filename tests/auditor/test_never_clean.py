@@ -1,0 +1,73 @@
+"""A verdict is never clean for a log with a failed load, a lost device, an unseen beginning or no pages in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fwpages.custody.accounts import Verdict
+from fwpages.custody.verdicts import Lack
+from tests.auditor.logs import START, SWEEP, audit_lines, driver_log, only
+
+#: lines that a driver prints without debug messages, whether all is well or not
+ORDINARY = (
+    "firmware version: 22.41.1000",
+    "63.008 Gb/s available PCIe bandwidth (8.0 GT/s PCIe x8 link)",
+    "Rate limit: 127 rates are supported, range: 0Mbps to 97656Mbps",
+    "E-Switch: Total vports 2, per vport: max uc(128) max mc(2048)",
+    "Port module event: module 0, Cable plugged",
+    "mlx5_pcie_event:301:(pid 9): PCIe slot advertised sufficient power (27W).",
+    "Link up",
+)
+#: a device in error, and a load that failed
+LOST = (
+    "mlx5_error_sw_reset:227:(pid 9): start",
+    "PCI slot is unavailable",
+    "poll_health:800:(pid 0): device's health compromised - reached miss count",
+    "mlx5_init_one failed with error code -110",
+)
+TRAFFIC = (
+    "req_pages_handler:612:(pid 0): page request for func 0x3, npages 64, release_all 0",
+    "give_pages:411:(pid 30): npages 64, ec_function 0, func_id 0x3, err 0",
+    "req_pages_handler:612:(pid 0): page request for func 0x3, npages 0, release_all 1",
+    "release_all_pages:454:(pid 30): npages 64, ec_function 0, func_id 0x3",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(ORDINARY), min_size=1, max_size=8))
+def test_a_log_without_pages(folder: Path, lines: list[str]) -> None:
+    assert audit_lines(folder, driver_log(*lines)).verdict in (Verdict.NOT_KNOWN, Verdict.FINDINGS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(LOST), st.data())
+def test_a_load_that_failed_or_a_device_that_is_lost(folder: Path, lost: str, data: st.DataObject) -> None:
+    lines = [*START, *TRAFFIC, *SWEEP]
+    at = data.draw(st.integers(1, len(lines) - len(SWEEP)))
+    lines.insert(at, lost)
+    assert audit_lines(folder, driver_log(*lines)).verdict is not Verdict.CLEAN
+
+
+@pytest.mark.parametrize("before", [(), START[:1]])
+def test_debug_messages_that_were_switched_on_after_the_load(folder: Path, before: tuple[str, ...]) -> None:
+    s = only(audit_lines(folder, driver_log(*before, *TRAFFIC, *SWEEP)))
+    assert s.verdict is not Verdict.CLEAN
+    s = only(audit_lines(folder, driver_log(*before, *TRAFFIC)))
+    assert (s.verdict, s.missing, s.totals.held) == (Verdict.NOT_KNOWN, [Lack.LOAD.missing], None)
+
+
+def test_pages_that_were_not_all_asked_for(folder: Path) -> None:
+    """The next load comes before the driver has asked every function for everything."""
+    lines = (*START, *TRAFFIC[:2], *SWEEP, *START, *SWEEP)
+    first, second = audit_lines(folder, driver_log(*lines)).sessions
+    assert first.verdict is not Verdict.CLEAN
+    assert second.verdict is Verdict.CLEAN
