@@ -64,8 +64,10 @@ _BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
 MAX_LEFTOVERS = 8 << 20
 
 
-def audit(*paths: Input) -> Report:
+def audit(*paths: Input, hosts: set[str] | None = None) -> Report:
     """Audit traces and kernel logs; ``-`` is standard input. Each input stands for itself.
+
+    Where ``hosts`` is given, the machines whose names stand in front of the lines are added to it.
 
     Raises InputError where an input cannot be read, or is none of what it should be, and where none is named.
     """
@@ -73,7 +75,7 @@ def audit(*paths: Input) -> Report:
         raise InputError(f"nothing to audit: no input is named; {EXPECTED}")
     if sum(str(path) == "-" for path in paths) > 1:
         raise InputError("standard input (-) can be read once only")
-    reports = [_audit_one(path) for path in paths]
+    reports = [_audit_one(path, set() if hosts is None else hosts) for path in paths]
     return Report.of(
         [s for r in reports for s in r.sessions],
         [f for r in reports for f in r.findings],
@@ -82,12 +84,15 @@ def audit(*paths: Input) -> Report:
     )
 
 
-def _audit_one(path: Input) -> Report:
+def _audit_one(path: Input, hosts: set[str]) -> Report:
     source = open_source(path)
     try:
         engine = Audit(log=not is_trace(source))
         reader = KernelLog(source) if engine.log else TraceReader(source)
-        engine.feed(reader.read())
+        try:
+            engine.feed(reader.read())
+        finally:
+            hosts.update(reader.hosts if isinstance(reader, KernelLog) else ())
     finally:
         source.close()
     report = engine.report()

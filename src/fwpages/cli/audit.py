@@ -10,6 +10,7 @@ from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
 from fwpages.cli.names import OneOf
+from fwpages.report.redact import Redactor
 from fwpages.report.views import View, show_audit
 
 
@@ -27,7 +28,14 @@ from fwpages.report.views import View, show_audit
 @click.option("--session", "sessions", multiple=True, type=click.IntRange(1), metavar="N", help="Print only session N.")
 @click.option("--findings-only", is_flag=True, help="Print only sessions with findings.")
 @click.option("--sort", type=OneOf(["input", "held"]), default="input", help="held: first who holds the most pages.")
-@click.option("--full", is_flag=True, help="Print the tables of more than four sessions too.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Print the tables of more than four sessions too, and every field that firmware printed.",
+)
+@click.option(
+    "--redact", is_flag=True, help="Put tokens for the names of hosts and files, MACs, GUIDs, serials and IP addresses."
+)
 def command(
     files: tuple[str, ...],
     as_json: bool,
@@ -37,6 +45,7 @@ def command(
     findings_only: bool,
     sort: str,
     full: bool,
+    redact: bool,
 ) -> int:
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
@@ -46,10 +55,14 @@ def command(
     """
     if "-" in files:
         standard_input()
+    hosts: set[str] = set()
     try:
-        report = audit(*files)
+        report = audit(*files, hosts=hosts)
     except InputError as e:
-        raise click.UsageError(str(e)) from None
+        raise click.UsageError(Redactor(files, hosts).text(str(e)) if redact else str(e)) from None
+    if redact:
+        redactor = Redactor(files, hosts)
+        report, devices = redactor.report(report), tuple(redactor.text(d) for d in devices)
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:

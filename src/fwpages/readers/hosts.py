@@ -32,6 +32,11 @@ class Hosts:
         self._file = file
         self._names: list[str] = []
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The machines, in the order of their lines."""
+        return tuple(self._names)
+
     def follows(self, prefix: str) -> tuple[str, str] | None:
         """Another machine's lines begin with this one: it and the machine before; None where the machine is the same.
 

@@ -105,6 +105,11 @@ class KernelLog:
         """Some line so far was mlx5_core's, about a device."""
         return bool(self._devices)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The machines whose lines were read so far."""
+        return self._hosts.names
+
     def read(self) -> Iterator[Observation]:
         """The observations of the log, in the order of its lines."""
         source = self._source

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from fwpages.custody.accounts import FindingAccount, Report, SessionAccount, Verdict
 from fwpages.pages.words import many, size
+from fwpages.report.health import show_health
 from fwpages.report.tables import STYLES, print_session, readable, show_rest, verdict
 from fwpages.report.width import fold, width_of
 
@@ -55,6 +56,7 @@ def show_audit(report: Report, console: Console, view: View) -> None:
                 console.print()
             print_session(s, console)
     show_rest(report, console)
+    show_health(report.health, console, full=view.full)
     if len(report.sessions) > 1:
         console.print()
         _say(console, Text(_sum(report, rows), STYLES[report.verdict]))
