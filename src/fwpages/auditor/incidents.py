@@ -22,7 +22,7 @@ class Health(Enum):
 
 @dataclass(slots=True, eq=False)
 class Incident:
-    """What the driver and the kernel say of one incident, from the line at ``place`` on.
+    """The lines of the driver and of the kernel about one incident, from the line at ``place`` on.
 
     ``link``: the first line that shows that the device cannot be reached; ``steps``: the steps of a load that failed,
     with ``err``, and ``over`` once the driver has given the load up; ``beside``: lines of others about the function.

@@ -131,7 +131,7 @@ def _detail(load: _Load, steps: list[LoadStepFailed], beside: list[str]) -> str:
 
 
 def _pages(step: LoadStep | None) -> str:
-    """What the step that failed means for pages."""
+    """Say for each step that can fail where its pages are afterwards."""
     if step is None:
         return "whether pages were given by then is not known"
     if step.before(LoadStep.BOOT_PAGES):

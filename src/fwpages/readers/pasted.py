@@ -128,7 +128,7 @@ def unfinished(line: bytes) -> bool:
 
 
 def layout_of(sample: bytes) -> Layout:
-    """What was done to the log that begins with this sample."""
+    """Tell from a sample of its beginning how a log was changed when it was pasted."""
     raw = sample.split(b"\n")[:-1] if len(sample) >= 1 << 16 else sample.split(b"\n")
     dressed = _ODD.search(sample) is not None or any(_QUOTE.match(line) for line in raw)
     first = Layout(dressed=dressed)
