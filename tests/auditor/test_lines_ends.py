@@ -77,10 +77,11 @@ def test_what_a_driver_takes_from_a_device_in_error_is_not_returned(anew: bool, 
 
 
 @pytest.mark.parametrize(("state", "end"), [(1, "closed"), (2, "lost"), (3, "lost")])
-def test_a_pci_channel_that_is_frozen_or_gone_is_an_error_of_the_device(state: int, end: str, tmp_path: Path) -> None:
+def test_a_pci_channel_that_is_frozen_or_gone_is_a_lost_link(state: int, end: str, tmp_path: Path) -> None:
     said = f"mlx5_pci_err_detected:1700:(pid 1): Device state = 1 pci_status: 0. Enter, pci channel state = {state}"
     s = _audit(tmp_path, *START, said, *SWEEP)
-    assert (s.end, [f.name for f in s.findings]) == (end, ["device-error", "pages-left"] if end == "lost" else [])
+    assert (s.end, [f.name for f in s.findings]) == (end, ["link-lost", "pages-left"] if end == "lost" else [])
+    assert {f.blame for f in s.findings} <= {"link"}
 
 
 def test_a_function_that_was_asked_for_all_its_pages_has_left_none_for_certain(tmp_path: Path) -> None:

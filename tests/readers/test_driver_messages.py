@@ -22,6 +22,7 @@ from fwpages.readers.observations import (
     CommandNotSent,
     CommandRefused,
     CommandTimedOut,
+    CompletionsRecovered,
     DeviceInError,
     DriverMessage,
     FirmwareVersion,
@@ -62,7 +63,7 @@ def _own_fields(v: Observation) -> dict[str, Any]:
 def test_every_wording_reads_its_own_example(wording: Wording) -> None:
     assert wording.pattern.match(wording.example)
     assert next(w for w in WORDINGS if w.needle in wording.example and w.pattern.match(wording.example)) is wording
-    v = _read(wording.example, wording.printed_by or None)
+    v = _read(wording.example, next(iter(wording.printed_by), None))
     assert isinstance(v, DriverMessage | PagesRequested)
     assert (v.place, v.device) == (AT, "dut")
 
@@ -109,7 +110,11 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
         ("failed recliaming pages", TakeFailed, {}),
         ("FW reported unknown DMA address 0x1234000", UnknownPageReturned, {}),
         ("failed to allocate pages request", PageRequestDropped, {}),
-        ("Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3", DeviceInError, {}),
+        (
+            "Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3",
+            DeviceInError,
+            {"link": True},
+        ),
         ("fw returned 60, driver asked 50 => corruption", TooManyReturned, {"pages": 60, "asked": 50}),
         ("page notify failed func_id(12) err(-5)", CantGiveFailed, {"number": 12, "err": -5}),
         ("page notify failed", CantGiveFailed, {}),
@@ -126,7 +131,7 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
             {"opcode": 0x108, "slot": 31},
         ),
         (f"cmd[31]: {CMD} No done completion", CommandNotDone, {"opcode": 0x108, "slot": 31}),
-        (f"cmd[0]: {CMD} Async, recovered after timeout", LateCompletion, {"opcode": 0x108, "slot": 0}),
+        (f"cmd[0]: {CMD} Async, recovered after timeout", CompletionsRecovered, {}),
         ("Command completion arrived after timeout (entry idx = 31).", LateCompletion, {"slot": 31}),
         (f"{CMD} timeout while waiting for command semaphore.", CommandNotSent, {"opcode": 0x108}),
         ("FW pages counter is 42 after reclaiming all pages", PagesLeft, {"pages": 42}),

@@ -39,7 +39,7 @@ WINDOW: Final = 60.0
 MAX_FUNCTIONS: Final = 1024
 MAX_NAMED: Final = 8
 
-_PCI_ADDRESS = re.compile(r"[0-9a-f:]+\.[0-7]$", re.IGNORECASE)
+PCI_ADDRESS = re.compile(r"[0-9a-f:]+\.[0-7]$", re.IGNORECASE)
 _ALL_ONES = frozenset({"65535.65535.65535", "0xffffffff"})
 _SLOT = re.compile(r"power on the PCIe slot", re.IGNORECASE)
 
@@ -249,7 +249,7 @@ class Event:
 def finding_of(cause: Cause, detail: str, line: DriverMessage, device: str = "") -> FindingAccount:
     """A finding of this cause at a line; its remedy's commands name the device, where that is a PCI address."""
     device = device or line.device
-    remedy = cause.remedy.replace("ADDRESS", device) if _PCI_ADDRESS.match(device) else cause.remedy
+    remedy = cause.remedy.replace("ADDRESS", device) if PCI_ADDRESS.match(device) else cause.remedy
     return FindingAccount(name=cause.finding, blame=cause.blame.value, detail=detail, remedy=remedy, at=line.place.at())
 
 

@@ -24,7 +24,14 @@ from fwpages.auditor.card_events import Event, Kind, finding_of, kind_of, near
 from fwpages.custody.accounts import FindingAccount, HealthAccount, SessionAccount, Verdict
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.prm.health import FatalSensor
-from fwpages.readers.observations import CardMessage, DeviceInError, DriverMessage, FatalError
+from fwpages.readers.observations import (
+    CardMessage,
+    DeviceInError,
+    DriverMessage,
+    FatalError,
+    Recovery,
+    RecoveryLine,
+)
 
 #: events of one card and kind; later lines are counted to the last
 MAX_EVENTS: Final = 64
@@ -48,7 +55,7 @@ class Cards:
 
     def see(self, v: DriverMessage, slot: int) -> None:
         """Take a line of the driver's; ``slot`` is its session's place in the report."""
-        if isinstance(v, DeviceInError):
+        if isinstance(v, DeviceInError) or (isinstance(v, RecoveryLine) and v.outcome is Recovery.STARTED):
             self._in_error.setdefault(slot, v)
         elif isinstance(v, FatalError) and v.sensor in _LINK:
             self._off_link.setdefault(slot, v)

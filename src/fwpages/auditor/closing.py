@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fwpages.auditor import answers, commands, fences, identities, loads, messages
+import msgspec
+
+from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages
 from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
+from fwpages.auditor.card_events import PCI_ADDRESS
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
@@ -61,10 +64,17 @@ def close(s: AuditedSession, after: After) -> SessionAccount:
         by_type=outcome.balance.by_type,
         counters=outcome.balance.counters,
         functions=outcome.balance.functions,
-        findings=outcome.findings,
+        findings=[_addressed(f, s.device) for f in outcome.findings],
         missing=judged.missing,
         notes=s.notes,
     )
+
+
+def _addressed(f: FindingAccount, device: str) -> FindingAccount:
+    """The finding with the device's address in the commands of its remedy, where it has one."""
+    if not PCI_ADDRESS.match(device):
+        return f
+    return msgspec.structs.replace(f, remedy=f.remedy.replace("ADDRESS", device))
 
 
 def _settle(s: AuditedSession, after: After) -> Outcome:
@@ -78,6 +88,7 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
     s.add(identities.settle(s))
     s.add(messages.finish(s))
     s.add(loads.finish(s))
+    s.add(outages.finish(s))
     if s.evidence.by_lines:
         for unserved in s.books.settle(s.naming):
             s.note(unserved)
@@ -109,12 +120,15 @@ def _end(s: AuditedSession, after: After) -> End:
         return s.ended_by_reset
     if s.health is Health.PAGES_FREED and not s.closed:
         return End.LOST
+    if (told := outages.end(s)) is not None:
+        return told
     if _closed(s, after):
         return End.CLOSED
     if Link.LOST in s.link:
         return End.LOST
-    ended = Link.FENCED in s.link or after is After.NEXT_SESSION
-    return End.RESET if ended else End.OPEN
+    if Link.FENCED in s.link or after is After.NEXT_SESSION:
+        return End.RESET
+    return End.REMOVED if s.incident is not None and s.incident.gone else End.OPEN
 
 
 def _load_failed(s: AuditedSession, end: End) -> bool:
@@ -211,7 +225,8 @@ def _left_by_lines(s: AuditedSession, end: End) -> Found:
 def _cause(s: AuditedSession, book: Book, end: End) -> tuple[Cause, str]:
     if s.health is Health.PAGES_FREED:
         why = "the device was in error, and the driver freed them without asking for them"
-        return Cause.PAGES_LEFT_DEVICE_ERROR, why
+        link = s.incident is not None and s.incident.link and not s.incident.explained
+        return Cause.PAGES_LEFT_LINK if link else Cause.PAGES_LEFT_DEVICE_ERROR, why
     if end is End.RESET:
         why = "the device was opened anew, or reset, without DISABLE_HCA, and no fence was seen"
         return Cause.PAGES_LEFT_OPENED_ANEW, why

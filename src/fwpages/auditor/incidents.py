@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fwpages.readers.observations import LoadStepFailed, Place
+from fwpages.readers.observations import LoadStepFailed, Place, Recovery
 
 #: lines of others about the function or its slot that one incident keeps
 MAX_BESIDE = 8
@@ -24,8 +24,10 @@ class Health(Enum):
 class Incident:
     """The lines of the driver and of the kernel about one incident, from the line at ``place`` on.
 
-    ``link``: the first line that shows that the device cannot be reached; ``steps``: the steps of a load that failed,
-    with ``err``, and ``over`` once the driver has given the load up; ``beside``: lines of others about the function.
+    ``link``: the first line that shows that the device cannot be reached. ``steps``: the steps of a load that failed,
+    with ``err``, and ``over`` once the driver has given the load up. ``recovery``: the last word on it. ``explained``:
+    firmware said what is wrong before the link went. ``gone``: the line by which the driver left. ``objects``: lines
+    about objects that the driver kept. ``beside``: lines of others about the function.
     """
 
     place: Place
@@ -34,6 +36,10 @@ class Incident:
     steps: list[LoadStepFailed] = field(default_factory=list)
     err: int | None = None
     over: bool = False
+    recovery: Recovery | None = None
+    explained: bool = False
+    gone: str = ""
+    objects: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
 
     @property

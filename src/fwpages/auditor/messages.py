@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from fwpages.auditor import loads, refusals, requests
+from fwpages.auditor import loads, outages, refusals, requests
 from fwpages.auditor.books import Book, lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.findings import Finding, Found
@@ -27,23 +27,29 @@ from fwpages.readers.observations import (
     CommandNotSent,
     CommandRefused,
     CommandTimedOut,
+    CompletionsRecovered,
     DeviceInError,
+    DriverLetGo,
     DriverMessage,
     FatalError,
     FirmwareAwaited,
     FirmwareVersion,
     FunctionMessage,
     GiveFailed,
+    HealthCode,
     HealthCompromised,
     LateCompletion,
     LoadFailed,
     LoadStepFailed,
+    ObjectKept,
     PageRequestDropped,
     PagesGiven,
     PagesLeft,
     PagesPending,
     PagesRequested,
+    PageWorkFailed,
     ReclaimAbandoned,
+    RecoveryLine,
     StartupPagesRequested,
     TakeBegun,
     TakeFailed,
@@ -68,9 +74,12 @@ def _startup_request(s: AuditedSession, v: StartupPagesRequested) -> Found:
     s.evidence.used, s.evidence.by_version = True, False
     if not v.boot:
         s.driver.last_init = v.number
-    if v.number is not None:
+    if v.pages < 0:
+        given = sum(tally.given for _, tally in s.books.counted())
+        detail = f"{v.text}: firmware wants pages back before it works; {many(given)} given before, by the lines"
+        yield Finding(Cause.STARTUP_NEGATIVE, v.place, detail=detail, stated=True)
+    elif v.number is not None:
         _wanted(s, v.number, v.pages)
-    yield from ()
 
 
 def requested(s: AuditedSession, v: PagesRequested) -> None:
@@ -248,13 +257,6 @@ def _pages_pending(_s: AuditedSession, v: PagesPending) -> Found:
     yield Finding(Cause.PAGES_PENDING, v.place, pages=v.pages, detail=v.text, stated=True)
 
 
-def _device_error(s: AuditedSession, v: DeviceInError | HealthCompromised | FatalError) -> Found:
-    """The driver asks nothing of the device from now on. The finding is one of the card (``cards.py``)."""
-    if s.health is Health.FINE:
-        s.incident_at(v.place).health = Health.IN_ERROR
-    yield from ()
-
-
 def _not_found(s: AuditedSession, v: UnknownPageReturned) -> Found:
     if not s.evidence.page_commands:
         yield Finding(Cause.RETURNED_NEVER_GIVEN, v.place, pages=1, detail=v.text, stated=True)
@@ -295,7 +297,9 @@ def finish(s: AuditedSession) -> Found:
     if left or s.driver.gave_up is not None:
         yield from _report_left(s)
     by_type = {kind: v for kind, v in s.driver.left.items() if kind is not None}
-    if by_type and not left:
+    if total is not None and total.pages < 0:
+        yield Finding(Cause.COUNTERS_DISAGREE, total.place, detail=f"{total.text}: below zero", stated=True)
+    elif by_type and not left:
         words = ", ".join(f"{kind.value} {v.pages}" for kind, v in by_type.items())
         place = next(iter(s.driver.left.values())).place
         detail = f"no total is left, but by type: {words}"
@@ -312,7 +316,10 @@ def _report_left(s: AuditedSession) -> Found:
     types = "".join(f"; of these {kind.value} {x.pages}" for kind, x in left.items() if kind is not None)
     pages = left[None].pages if None in left else _unreturned(book)
     beside = f"; {first.text}" if first is not None and first is not v else ""
-    yield Finding(Cause.PAGES_LEFT_BY_LINES, v.place, book, pages, f"{v.text}{beside}{types}", stated=True)
+    objects = s.incident.objects if s.incident is not None else []
+    cause = Cause.PAGES_LEFT_OBJECTS if objects else Cause.PAGES_LEFT_BY_LINES
+    detail = "; ".join([f"{v.text}{beside}{types}", *objects])
+    yield Finding(cause, v.place, book, pages, detail, stated=True)
 
 
 def _unreturned(book: Book | None) -> int | None:
@@ -357,12 +364,18 @@ _HANDLERS: Mapping[type[DriverMessage], _Handler] = MappingProxyType(
         LateCompletion: refusals.late,
         PageRequestDropped: _request_dropped,
         PagesPending: _pages_pending,
-        DeviceInError: _device_error,
+        DeviceInError: outages.in_error,
+        HealthCode: outages.syndrome,
+        RecoveryLine: outages.recovering,
+        DriverLetGo: outages.let_go,
+        ObjectKept: outages.kept,
+        PageWorkFailed: refusals.work_failed,
+        CompletionsRecovered: refusals.recovered,
         FirmwareVersion: loads.begins,
         FirmwareAwaited: loads.begins,
         LoadStepFailed: loads.step_failed,
         LoadFailed: loads.failed,
-        HealthCompromised: _device_error,
-        FatalError: _device_error,
+        HealthCompromised: outages.in_error,
+        FatalError: outages.in_error,
     }
 )

@@ -14,6 +14,7 @@ from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.findings import refused as refused_cause
 from fwpages.prm.opcodes import Opcode, opcode_name
+from fwpages.prm.status import Status, status_words
 from fwpages.readers.observations import (
     AllocationFailed,
     CantGiveFailed,
@@ -22,15 +23,33 @@ from fwpages.readers.observations import (
     CommandRefused,
     CommandTimedOut,
     CommandUnanswered,
+    CompletionsRecovered,
     DriverMessage,
     GiveFailed,
     LateCompletion,
+    PageWorkFailed,
     TakeFailed,
 )
 
 #: errors of the kernel's that say what became of a command
 ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
 
+#: statuses by which a device says that it takes the command for wrong, or for sent at the wrong time
+_PERHAPS_HOST = frozenset(
+    {
+        Status.BAD_OP,
+        Status.BAD_PARAM,
+        Status.BAD_SYS_STATE,
+        Status.BAD_RES,
+        Status.BAD_RES_STATE,
+        Status.IX_ERR,
+        Status.BAD_QP_STATE,
+        Status.BAD_INP_LEN,
+        Status.BAD_OUTP_LEN,
+    }
+)
+_OF_GIVE = (FindingName.GIVE_REFUSED, FindingName.GIVE_UNANSWERED, FindingName.ALLOC_FAILED)
+_OF_TAKE = (FindingName.TAKE_REFUSED, FindingName.TAKE_UNANSWERED)
 _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 
 
@@ -88,13 +107,37 @@ def alloc_failed(s: AuditedSession, v: AllocationFailed) -> Found:
 
 
 def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:
-    """A CANT_GIVE had another end than OK."""
+    """A CANT_GIVE had another end than OK; old kernels leave it to the line before to say which."""
+    unanswered = v.err == ETIMEDOUT or (v.err is None and not isinstance(s.driver.open, CommandRefused))
     text = _completed(s, v)
     if s.evidence.page_commands:
         return
-    cause = Cause.CANT_GIVE_UNANSWERED if v.err == ETIMEDOUT else Cause.COMMAND_REFUSED
+    cause = Cause.CANT_GIVE_UNANSWERED if unanswered else Cause.COMMAND_REFUSED
     book = yield from function_of(s, v)
     yield Finding(cause, v.place, book, detail=text, stated=True)
+
+
+def work_failed(s: AuditedSession, v: PageWorkFailed) -> Found:
+    """The last line about a page request that failed: it counts where no other told of it."""
+    names = _OF_GIVE if v.give else _OF_TAKE
+    if s.evidence.page_commands or any(s.findings.has(name) for name in names):
+        return
+    text = _completed(s, v)
+    timed_out = v.err == ETIMEDOUT
+    if v.give:
+        cause = Cause.GIVE_UNANSWERED if timed_out else Cause.GIVE_REFUSED
+        what = ": the driver frees these pages, but firmware may have them" if timed_out else ""
+        yield _stated(cause, v, text + what)
+    else:
+        yield _stated(_take(v.err), v, text)
+
+
+def recovered(s: AuditedSession, v: CompletionsRecovered) -> Found:
+    """Completions were there, and no interrupt had come: one finding, however many lines."""
+    if isinstance(s.driver.open, CommandNotDone | CommandTimedOut):
+        s.driver.open = None
+    if not s.findings.has(FindingName.INTERRUPT_LOST):
+        yield _stated(Cause.INTERRUPT_LOST, v)
 
 
 # -- its command code
@@ -102,6 +145,8 @@ def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:
 
 def refused(s: AuditedSession, v: CommandRefused | CommandNotSent | CommandTimedOut) -> Found:
     """Any command was refused, or could not be sent: the driver's function that wanted it may say more."""
+    if isinstance(s.driver.open, CommandNotDone) and s.driver.open.opcode == v.opcode:
+        s.driver.open = None
     yield from flush(s)
     if not s.evidence.page_commands and v.opcode is not None:
         s.driver.open = v
@@ -117,20 +162,30 @@ def flush(s: AuditedSession, err: int | None = None) -> Found:
             yield _stated(_take(err), v)
         case CommandNotSent():
             yield _stated(Cause.COMMAND_NOT_SENT, v)
-        case CommandTimedOut():
+        case CommandTimedOut() | CommandNotDone():
             yield _stated(Cause.COMMAND_UNANSWERED, v)
         case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
-            s.tried[opcode_name(v.opcode or 0)] += 1
+            s.tried[f"{_name(v)}, {status_words(v.status)}"] += 1
         case CommandRefused():
             yield _stated(_refusal(v), v)
 
 
+def _name(v: CommandRefused) -> str:
+    """The command's name; of one that is not known here, as the driver prints it."""
+    opcode = v.opcode or 0
+    return opcode_name(opcode) if opcode in frozenset(Opcode) else v.text.partition("(")[0].rpartition(" ")[2]
+
+
 def _refusal(v: CommandRefused) -> Cause:
+    if v.status in _PERHAPS_HOST and v.opcode != Opcode.MANAGE_PAGES:
+        return Cause.TEARDOWN_REFUSED_STATE if v.opcode == Opcode.TEARDOWN_HCA else Cause.COMMAND_REFUSED_STATE
     return refused_cause(v.opcode or 0, v.op_mod, valid=True)
 
 
 def no_done(s: AuditedSession, v: CommandNotDone | CommandTimedOut) -> Found:
     """The driver stops waiting; the dump that follows is of what lies in the buffer, no answer."""
+    if isinstance(v, CommandNotDone) and not s.pending and not s.overdue and s.driver.open is None:
+        s.driver.open = v
     for p in list(s.pending.values()):
         if p.opcode == v.opcode and v.slot in (None, p.slot):
             gone = CommandUnanswered(place=v.place, device=v.device, key=p.key, said=True, detail=v.text)
@@ -157,8 +212,21 @@ def timeout(s: AuditedSession, v: CommandTimedOut) -> Found:
 
 def late(s: AuditedSession, v: LateCompletion) -> Found:
     """An answer came after the driver had stopped waiting."""
-    if not s.findings.has(FindingName.LATE_ANSWER):
+    opened = s.driver.open
+    if isinstance(opened, CommandTimedOut | CommandNotDone):
+        s.driver.open = None
+        yield Finding(
+            Cause.LATE_ANSWER, opened.place, detail=f"{opened.text}; {v.text}{_lateness(opened, v)}", stated=True
+        )
+    elif not s.findings.has(FindingName.LATE_ANSWER):
         yield _stated(Cause.LATE_ANSWER, v)
+
+
+def _lateness(first: DriverMessage, v: LateCompletion) -> str:
+    a, b = first.place.time, v.place.time
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return f": {b - a:.1f} s late"
+    return ": late"
 
 
 def _take(err: int | None) -> Cause:

@@ -74,6 +74,9 @@ class FindingName(StrEnum):
     LINK_LOST = "link-lost"
     NOT_FENCED = "not-fenced"
     DEVICE_ERROR = "device-error"
+    RECOVERY_FAILED = "recovery-failed"
+    OBJECTS_KEPT = "objects-kept"
+    INTERRUPT_LOST = "interrupt-lost"
     HIGH_TEMPERATURE = "high-temperature"
     SLOT_POWER = "slot-power"
     MODULE_ERROR = "module-error"
@@ -122,20 +125,19 @@ class Causes(Enum):
 
 _N = FindingName
 
-_FENCE = "a function-level reset of the supplier's function: only that proves that firmware no longer writes there"
+_FENCE = (
+    "a function-level reset of the supplier's function: only that proves that firmware no longer writes there. It "
+    "takes down the function's interfaces and VFs; a driver must be unbound first (unbind, reset, bind)"
+)
 _LATE = "a late answer settles it; else a function-level reset, until which the memory must not be used"
-_SLOT = "a function-level reset, which gives its slot back too"
+_SLOT = (
+    "`devlink dev reload pci/ADDRESS action driver_reinit`, which gives the slot back and takes down the function's "
+    "interfaces and VFs; for a device that no kernel driver is bound to, a function-level reset"
+)
 _REFUSE = "refuse the page, count the rest; a device reset if it comes again"
 _AGAIN = "see status and syndrome; the request can be made again"
 _RIGHT = "a driver that sends a valid command: another finding says what is wrong with this one"
-#: PCI stands for a function's address, as in 0000:03:00.0
-_LOAD_AGAIN = (
-    "load it again, with PCI for its address (echo PCI > /sys/bus/pci/drivers/mlx5_core/bind), which interrupts nothing"
-)
-_VENDOR = (
-    "a vendor's ticket with devlink health dump show pci/PCI reporter fw_fatal and devlink dev info, which interrupt "
-    "nothing"
-)
+_LOAD_AGAIN = "load it again, `echo ADDRESS > /sys/bus/pci/drivers/mlx5_core/bind`, which interrupts nothing else"
 _LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
 _TICKET = (
     "for the vendor's ticket: `devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
@@ -191,6 +193,18 @@ class Cause(Causes):
     )
     PAGES_LEFT_BY_LINES = Row(
         _N.PAGES_LEFT, Blame.DEVICE, "the driver's own lines say that firmware did not return all pages", _FENCE
+    )
+    PAGES_LEFT_LINK = Row(
+        _N.PAGES_LEFT,
+        Blame.LINK,
+        "the link was lost, and the driver freed its pages without a command",
+        _FENCE,
+    )
+    PAGES_LEFT_OBJECTS = Row(
+        _N.PAGES_LEFT,
+        Blame.HOST,
+        "pages are still out after the close: firmware keeps them for objects that the driver did not destroy",
+        "the program or driver that still uses those objects ended before the unload; else " + _FENCE,
     )
     PAGES_NOT_RETURNED = Row(
         _N.PAGES_NOT_RETURNED, Blame.DEVICE, "firmware stopped returning pages while the host closed", _FENCE
@@ -273,6 +287,18 @@ class Cause(Causes):
     COMMAND_REFUSED_WRONG = Row(
         _N.COMMAND_REFUSED, Blame.HOST, "the device refused a command that was not valid", _RIGHT
     )
+    COMMAND_REFUSED_STATE = Row(
+        _N.COMMAND_REFUSED,
+        Blame.UNKNOWN,
+        "the device took a command for wrong, or for sent at the wrong time: the driver's doing or firmware's",
+        _AGAIN,
+    )
+    TEARDOWN_REFUSED_STATE = Row(
+        _N.TEARDOWN_REFUSED,
+        Blame.UNKNOWN,
+        "the device took TEARDOWN_HCA for sent at the wrong time: the driver's doing or firmware's",
+        _AGAIN,
+    )
     TEARDOWN_REFUSED = Row(_N.TEARDOWN_REFUSED, Blame.DEVICE, "the device refused TEARDOWN_HCA", _AGAIN)
     TEARDOWN_REFUSED_WRONG = Row(
         _N.TEARDOWN_REFUSED, Blame.HOST, "the device refused a TEARDOWN_HCA that was not valid", _RIGHT
@@ -315,7 +341,7 @@ class Cause(Causes):
         _N.LATE_ANSWER,
         Blame.DEVICE,
         "an answer came after the driver had given up on it",
-        "nothing for the pages: the answer settles them",
+        "nothing: the answer settles its pages, and its slot is free again",
     )
     STALE_ANSWER = Row(
         _N.LATE_ANSWER,
@@ -418,6 +444,12 @@ class Cause(Causes):
         "the device wants more start-up pages than the host lends in all: the open fails",
         "a device reset; another firmware if it comes again",
     )
+    STARTUP_NEGATIVE = Row(
+        _N.ABSURD_COUNT,
+        Blame.DEVICE,
+        "firmware wants pages back before it works, which drivers do not expect there",
+        f"another firmware; {_TICKET}",
+    )
     REQUEST_DROPPED = Row(
         _N.REQUEST_DROPPED,
         Blame.HOST,
@@ -466,7 +498,7 @@ class Cause(Causes):
         Blame.DEVICE,
         "the load failed as firmware did not become ready: no command was sent",
         "a power cycle of the machine, which interrupts all of it (a warm restart does not restart firmware); if it "
-        "comes again, firmware burned anew (flint), or " + _VENDOR,
+        "comes again, firmware burned anew (flint), or " + _TICKET,
     )
     LOAD_FAILED_PCI = Row(
         _N.LOAD_FAILED,
@@ -485,13 +517,13 @@ class Cause(Causes):
         _N.LOAD_FAILED,
         Blame.DEVICE,
         "the load failed as the device stopped answering commands",
-        _LOAD_AGAIN + "; if it comes again, " + _VENDOR,
+        _LOAD_AGAIN + "; if it comes again, " + _TICKET,
     )
     LOAD_FAILED_REFUSED = Row(
         _N.LOAD_FAILED,
         Blame.DEVICE,
         "the load failed as the device refused a command for a reason of its own",
-        _LOAD_AGAIN + "; if it comes again, " + _VENDOR,
+        _LOAD_AGAIN + "; if it comes again, " + _TICKET,
     )
     LOAD_FAILED_STATE = Row(
         _N.LOAD_FAILED,
@@ -509,6 +541,25 @@ class Cause(Causes):
     )
 
     # link and device
+    RECOVERY_FAILED = Row(
+        _N.RECOVERY_FAILED,
+        Blame.UNKNOWN,
+        "the driver could not bring a failed device back",
+        f"{_TICKET}; {_RELOAD}; if that fails, {_POWER_CYCLE}",
+    )
+    OBJECTS_KEPT = Row(
+        _N.OBJECTS_KEPT,
+        Blame.HOST,
+        "the driver did not destroy objects of its own in the device, which keeps the pages that they live in",
+        "the program or driver that still uses those objects ended before the unload",
+    )
+    INTERRUPT_LOST = Row(
+        _N.INTERRUPT_LOST,
+        Blame.UNKNOWN,
+        "the device had completed commands, and no interrupt announced it: the driver found them by looking",
+        "nothing for the commands: they are done; look for lost interrupts in the platform (irqbalance, CPU hot-plug, "
+        "'No irq handler for vector', interrupt remapping)",
+    )
     LINK_LOST = Row(
         _N.LINK_LOST,
         Blame.LINK,

@@ -31,7 +31,9 @@ from fwpages.readers.observations import (
     CommandNotSent,
     CommandRefused,
     CommandTimedOut,
+    CompletionsRecovered,
     DeviceInError,
+    DriverLetGo,
     DriverMessage,
     FatalError,
     FirmwareAwaited,
@@ -50,13 +52,17 @@ from fwpages.readers.observations import (
     LoadStepFailed,
     MissingInput,
     ModuleError,
+    ObjectKept,
     PageRequestDropped,
     PagesGiven,
     PagesLeft,
     PagesPending,
     PagesRequested,
+    PageWorkFailed,
     Place,
     ReclaimAbandoned,
+    Recovery,
+    RecoveryLine,
     SlotPowerShort,
     StartupPagesRequested,
     TakeBegun,
@@ -71,7 +77,7 @@ ALL_ONES_16: Final = "65535"
 #: characters of one line of the kernel's, at most
 MAX_MESSAGE: Final = 1024
 
-_CMD = r"(?:cmd\[(?P<slot>\d+)\]: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
+_CMD = r"(?:cmd\[?(?:-\d+|(?P<slot>\d+))\]?: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
 _FUNC = r"func(?:_id|_vhca_id)?"
 
 _TYPES = {
@@ -157,7 +163,7 @@ class Wording:
     needle: str
     pattern: re.Pattern[str]
     build: Callable[[Fields], DriverLine]
-    printed_by: str = ""
+    printed_by: tuple[str, ...] = ()
     #: the line says by itself that something went wrong: a log with it is never clean
     trouble: bool = False
 
@@ -210,12 +216,20 @@ def _health(f: Fields, field: HealthField) -> HealthLine:
     return HealthLine(**f.where, field=field, value=f.text("value") if number is None else number)
 
 
+def _off(f: Fields) -> DeviceInError:
+    return DeviceInError(**f.where, link=True)
+
+
+def _let_go(f: Fields) -> DriverLetGo:
+    return DriverLetGo(**f.where)
+
+
 def _row(
     example: str,
     needle: str,
     pattern: str,
     build: Callable[[Fields], DriverLine],
-    printed_by: str = "",
+    printed_by: tuple[str, ...] = (),
     *,
     trouble: bool = False,
 ) -> Wording:
@@ -272,7 +286,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     ),
     _row("npages 7, err 0", "npages", r"npages (?P<pages>\d+), err (?P<err>-?\d+)$", _gave_or_not),
     # kernels whose give_pages prints nothing but the error
-    _row("err 0", "err ", r"err (?P<err>-?\d+)$", _gave_or_not, printed_by="give_pages"),
+    _row("err 0", "err ", r"err (?P<err>-?\d+)$", _gave_or_not, printed_by=("give_pages",)),
     # -- failures of the page path
     _row(
         "VFs FW pages counter is 42 after reclaiming all pages",
@@ -325,6 +339,20 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row("vzalloc failed 6160", "vzalloc failed", r"vzalloc failed", _no_memory),
     _row("give fail -12", "give fail", r"give fail (?P<err>-12)$", _no_memory),
     _row(
+        "give fail -110",
+        " fail",
+        r"(?P<which>give|reclaim) fail(?:ed)? (?P<err>-\d+)$",
+        lambda f: PageWorkFailed(**f.where, give=f.text("which") == "give", err=f.required("err")),
+        trouble=True,
+    ),
+    _row(
+        "Recovered 1 EQEs on cmd_eq",
+        "EQEs on cmd_eq",
+        r"Recovered \d+ EQEs on cmd_eq",
+        lambda f: CompletionsRecovered(**f.where),
+        trouble=True,
+    ),
+    _row(
         "page notify failed func_id(12) err(-5)",
         "page notify failed",
         r"page notify failed(?: func(?:_id|_vhca_id)\((?P<decimal>\d+)\))?(?: err\((?P<err>-?\d+)\))?",
@@ -360,7 +388,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "cmd[0]: MANAGE_PAGES(0x108) Async, recovered after timeout",
         "recovered after timeout",
         _CMD + r"(?: Async,)? recovered after timeout",
-        _late,
+        lambda f: CompletionsRecovered(**f.where),
     ),
     _row(
         "Command completion arrived after timeout (entry idx = 31).",
@@ -415,10 +443,108 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "Device state = 1 health sensors: 0 pci_status: 0. Enter, pci channel state = 3",
         "pci channel state",
         r".*Enter, pci channel state = [23]$",
-        _in_error,
+        _off,
+        trouble=True,
     ),
-    _row("PCI slot is unavailable", "PCI slot is unavailable", r"PCI slot is unavailable", _in_error),
-    _row("start", "start", r"start$", _in_error, printed_by="mlx5_error_sw_reset"),
+    _row("PCI slot 1 is unavailable", "PCI slot", r"PCI slot(?: \d+)? is unavailable", _off, trouble=True),
+    _row("Fatal error detected", "Fatal error", r"Fatal error detected", _in_error, trouble=True),
+    # a kernel that does not print the channel's state calls this for a channel that is not in order
+    _row(
+        "mlx5_pci_err_detected Device state = 1 pci_status: 1. Enter",
+        "pci_err_detected",
+        r"mlx5_pci_err_detected .*\. Enter$",
+        _off,
+        trouble=True,
+    ),
+    _row(
+        "start",
+        "start",
+        r"start$",
+        _in_error,
+        printed_by=("mlx5_error_sw_reset", "mlx5_enter_error_state", "enter_error_state"),
+        trouble=True,
+    ),
+    _row("handling bad device here", "handling bad device", r"handling bad device here", _in_error, trouble=True),
+    _row(
+        "Driver is in error state. Unloading",
+        "Driver is in error state",
+        r"Driver is in error state",
+        _in_error,
+        trouble=True,
+    ),
+    _row(
+        "Expected to see disabled NIC but it is has invalid value 7",
+        "Expected to see disabled NIC",
+        r"Expected to see disabled NIC",
+        _in_error,
+        trouble=True,
+    ),
+    _row(
+        "mlx5_pci_err_detected was called", "pci_err_detected", r"mlx5_pci_err_detected was called", _off, trouble=True
+    ),
+    _row(
+        "PCI channel offline, stop waiting for NIC IFC",
+        "PCI channel offline",
+        r"PCI channel offline, stop waiting",
+        _off,
+        trouble=True,
+    ),
+    _row(
+        "mlx5_pci_slot_reset: wait vital failed with error code: -110",
+        "wait vital failed",
+        r"(?:\w+: )?wait vital failed",
+        _off,
+        trouble=True,
+    ),
+    _row(
+        "mlx5_pci_slot_reset Device state = 2 pci_status: 1. Exit, err = 0, result = 5, recovered",
+        "pci_slot_reset",
+        r"mlx5_pci_slot_reset .*Exit, .*, recovered$",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.STARTED),
+    ),
+    # -- recovery
+    _row(
+        "starting health recovery flow",
+        "starting health recovery",
+        r"starting health recovery flow",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.STARTED),
+        trouble=True,
+    ),
+    _row(
+        "health recovery succeeded",
+        "health recovery succeeded",
+        r"health recovery succeeded",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.SUCCEEDED),
+    ),
+    _row(
+        "health recovery failed",
+        "health recovery failed",
+        r"health recovery failed",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.FAILED),
+        trouble=True,
+    ),
+    _row(
+        "health recovery flow aborted, PCI reads still not working",
+        "recovery flow aborted",
+        r"health recovery flow aborted(?P<link>, PCI reads still not working)?",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.ABORTED, link=bool(f.text("link"))),
+        trouble=True,
+    ),
+    # -- the driver leaves
+    _row("Shutdown was called", "Shutdown was called", r"Shutdown was called", _let_go),
+    _row("E-Switch: cleanup", "E-Switch: cleanup", r"E-Switch: cleanup", _let_go),
+    _row("device is being removed, stop load", "is being removed", r".*device is being removed", _let_go),
+    _row(
+        "mlx5_uninit_one: interface is down, NOP", "interface is down", r"mlx5_uninit_one.*: interface is down", _let_go
+    ),
+    # -- objects that keep pages
+    _row(
+        "Flow group 19 wasn't destroyed, refcount > 1",
+        "wasn't destroyed",
+        r".* wasn't destroyed, refcount > 1",
+        lambda f: ObjectKept(**f.where),
+        trouble=True,
+    ),
     _row(
         "tear_down_hca failed, skip cleanup",
         "skip cleanup",
@@ -639,7 +765,7 @@ def read_message(place: Place, device: str, function: str | None, message: str) 
     if len(message) > MAX_MESSAGE:  # Python does not convert numbers of any length, either
         return None
     for w in WORDINGS:
-        if w.needle in message and w.printed_by in ("", function) and (m := w.pattern.match(message)):
+        if w.needle in message and (not w.printed_by or function in w.printed_by) and (m := w.pattern.match(message)):
             try:
                 return w.build(Fields(place, device, message, m))
             except ImplausibleNumberError:

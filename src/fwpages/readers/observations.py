@@ -325,7 +325,50 @@ class LateCompletion(CommandMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceInError(DriverMessage):
-    """The driver treats the device as failed: a fatal health state, or its PCI channel is gone."""
+    """The driver treats the device as failed. ``link``: by this line its PCI channel is gone, or reads nothing."""
+
+    link: bool = False
+
+
+@unique
+class Recovery(Enum):
+    """How far the driver came in its attempt to get a failed device to work again."""
+
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryLine(DriverMessage):
+    """The driver tries to recover a failed device, or says how that went. ``link``: its PCI reads give nothing."""
+
+    outcome: Recovery
+    link: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverLetGo(DriverMessage):
+    """The driver is unbound from the function, or the function is being removed, or the machine is shut down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectKept(DriverMessage):
+    """The driver does not destroy one of its objects in the device, as something still uses it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageWorkFailed(DriverMessage):
+    """What a page request asked for failed, by the last line about it: a GIVE, else a TAKE, with this errno."""
+
+    give: bool
+    err: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionsRecovered(DriverMessage):
+    """The driver found completions in memory that no interrupt had announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,111 @@
+"""A device that was lost or in error, and how its recovery went, as the driver's lines tell of it.
+
+``Incident`` gathers the lines. What firmware says of itself is an event of its card (``cards.py``); here stands what
+only the session tells: that the link is gone, that a recovery failed, and that the driver has left.
+"""
+
+from __future__ import annotations
+
+from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.incidents import Health, Incident
+from fwpages.auditor.session import AuditedSession
+from fwpages.custody.accounts import End
+from fwpages.custody.findings import Cause, FindingName
+from fwpages.prm.health import FatalSensor
+from fwpages.readers.observations import (
+    DeviceInError,
+    DriverLetGo,
+    FatalError,
+    HealthCode,
+    HealthCompromised,
+    ObjectKept,
+    Recovery,
+    RecoveryLine,
+)
+
+#: lines about kept objects that a finding shows
+MAX_OBJECTS = 4
+#: a syndrome that is read from a device that is not there
+_ALL_ONES = 0xFF
+_LINK = (FatalSensor.PCI_COMMUNICATION, FatalSensor.PCI_ERROR)
+
+
+def in_error(s: AuditedSession, v: DeviceInError | HealthCompromised | FatalError) -> Found:
+    """The driver asks nothing of the device from now on."""
+    i = s.incident_at(v.place)
+    if i.health is Health.FINE:
+        i.health = Health.IN_ERROR
+    if (isinstance(v, DeviceInError) and v.link) or (isinstance(v, FatalError) and v.sensor in _LINK):
+        i.link = i.link or v.text
+    yield from ()
+
+
+def syndrome(s: AuditedSession, v: HealthCode) -> Found:
+    """Firmware says what is wrong: what follows is its doing, and not the link's."""
+    if v.synd not in (0, _ALL_ONES):
+        i = s.incident_at(v.place)
+        i.explained = i.explained or not i.link
+    yield from ()
+
+
+def recovering(s: AuditedSession, v: RecoveryLine) -> Found:
+    """The driver recovers the device. Success is said in the session that follows, which has no incident."""
+    if s.incident is None and v.outcome is Recovery.SUCCEEDED:
+        s.note(f"{v.text}: the session before ended with the recovery")
+        return
+    i = s.incident_at(v.place)
+    i.recovery = v.outcome
+    if v.link:
+        i.link = i.link or v.text
+    if i.health is Health.FINE and v.outcome is not Recovery.SUCCEEDED:
+        i.health = Health.IN_ERROR
+    s.note(f"recovery: {v.text}")
+    yield from ()
+
+
+def let_go(s: AuditedSession, v: DriverLetGo) -> Found:
+    """The driver leaves the function."""
+    i = s.incident_at(v.place)
+    i.gone = i.gone or v.text
+    yield from ()
+
+
+def kept(s: AuditedSession, v: ObjectKept) -> Found:
+    """The driver keeps an object, and firmware the pages that it lives in."""
+    i = s.incident_at(v.place)
+    if len(i.objects) < MAX_OBJECTS:
+        i.objects.append(v.text)
+    yield from ()
+
+
+def end(s: AuditedSession) -> End | None:
+    """How the session ended by these lines; None where they do not tell."""
+    i = s.incident
+    if i is None or s.closed:
+        return None
+    if i.recovery is Recovery.SUCCEEDED:
+        return End.RESET
+    if i.link and i.recovery is not Recovery.STARTED:
+        return End.LOST
+    return None
+
+
+def finish(s: AuditedSession) -> Found:
+    """The findings of an incident that no single line makes, and no event of the card."""
+    i = s.incident
+    if i is None or i.load_failed:
+        return
+    if i.objects and not s.findings.has(FindingName.PAGES_LEFT):
+        yield Finding(Cause.OBJECTS_KEPT, i.place, detail="; ".join(i.objects), stated=True)
+    if i.link and not i.explained and not s.findings.has(FindingName.LINK_LOST):
+        yield Finding(Cause.LINK_ALL_ONES, i.place, detail=_words(i, i.link), stated=True)
+    elif i.recovery in (Recovery.FAILED, Recovery.ABORTED):
+        words = (
+            "the driver could not recover the device" if i.recovery is Recovery.FAILED else "health recovery aborted"
+        )
+        yield Finding(Cause.RECOVERY_FAILED, i.place, detail=_words(i, words), stated=True)
+
+
+def _words(i: Incident, first: str) -> str:
+    outcome = f"recovery {i.recovery.value}" if i.recovery is not None else ""
+    return "; ".join(word for word in (first, outcome, *i.beside) if word)
