@@ -360,7 +360,7 @@ class ObjectKept(DriverMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWorkFailed(DriverMessage):
-    """What a page request asked for failed, by the last line about it: a GIVE, else a TAKE, with this errno."""
+    """The GIVE or TAKE of a page request failed with this errno, by the last line about that request."""
 
     give: bool
     err: int

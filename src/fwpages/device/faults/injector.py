@@ -5,7 +5,7 @@ sound firmware, each planned fault is asked whether the command is an opportunit
 is due then executes the command in its own manner (its *effect*): it may refuse it, execute it and drop or change the
 answer, hold the answer back, or raise events. An effect that finds nothing to change returns None, must leave
 everything as it was, and does not count as an opportunity; effects that need to look first therefore work on a clone
-and replace ``inner`` when they succeed. So nobody may keep a reference to ``inner``: ask for it each time.
+and replace ``inner`` when they succeed. So no caller may keep a reference to ``inner``: ask for it each time.
 
 Faults of events, which lose or repeat a page request, act on the effects of any input.
 
