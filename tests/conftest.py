@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fwpages.explore.review.answers import Answer
-from tests.settled import settled
+from tests.whole_review import settled
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
@@ -38,7 +38,7 @@ def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=TRACES)
 def trace(request: pytest.FixtureRequest) -> list[Line]:
-    """What an unmodified Linux was recorded to do, in each mode."""
+    """The recorded commands of an unmodified Linux, in each mode."""
     return read_trace(request.param)
 
 

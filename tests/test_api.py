@@ -145,7 +145,7 @@ def test_closed_early_is_closed_once(device: fw.Device) -> None:
 
 
 def test_a_close_whose_wait_ends_in_vain_fails_and_the_device_can_be_opened_again(device: fw.Device) -> None:
-    """Pages of a function that nobody enabled might be the disabled VF's: they are waited for, and named."""
+    """Pages of a function that was not enabled might be the disabled VF's: they are waited for, and named."""
     stack = ExitStack()
     session = stack.enter_context(fw.open(device))
     session.eswitch.enable_vf(0)
@@ -183,7 +183,7 @@ def test_a_device_has_one_session_at_a_time_and_keeps_it(device: fw.Device) -> N
     [
         ("enable", "vf2", r"no function 'vf2'; there are vf0, vf1, sf0, sf1"),
         ("enable", "self", "no function 'self'"),
-        ("disable", "nobody", "no function 'nobody'"),
+        ("disable", "absent", "no function 'absent'"),
         ("enable", "vf0", "it is already enabled"),
         ("disable", "vf1", "it is not enabled"),
         ("enable_vf", 2, "no function 'vf2'"),
@@ -230,7 +230,7 @@ def test_a_device_that_is_not_open_wants_nothing(device: fw.Device) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_function_that_comes_again_is_another_life_of_its_name(
+def test_a_function_that_comes_again_is_another_generation_of_its_name(
     device: fw.Device, mode: Literal["func_id", "vhca_id"]
 ) -> None:
     with fw.open(device, mode) as session:

@@ -1,4 +1,4 @@
-"""What the Python interface refuses: at the call, whole, and with what would have been right."""
+"""Misuse of the Python interface is refused at the call, whole, and with what would have been right."""
 
 from __future__ import annotations
 

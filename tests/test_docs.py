@@ -41,7 +41,7 @@ _SAMPLE = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILI
 
 @dataclass
 class Typed:
-    """A command line in a console block, what it printed, and the exit code that the block tells (0 unless told)."""
+    """A command line in a console block, what it printed, and the exit code that the block states (0 by default)."""
 
     line: str
     printed: list[str]

@@ -9,10 +9,10 @@ from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.queue import CMDQ_ENTRY, INLINE, MAILBOX_DATA, MAILBOX_SIZE
 from fwpages.readers.dumps import Dumps
 from fwpages.readers.observations import CommandCompleted, CommandSubmitted, MissingInput, Observation, Place
-from tests.auditor.lives import pages
+from tests.auditor.written_traces import pages
 
 QUERY = encode_command(Command(Opcode.QUERY_PAGES, QueryPages.BOOT))
-TOLD = encode_answer(Answer(Opcode.QUERY_PAGES, fields={"num_pages": 7}))
+ANSWERED = encode_answer(Answer(Opcode.QUERY_PAGES, fields={"num_pages": 7}))
 GIVE = encode_command(
     Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, {"function_id": 0x31, "input_num_entries": 9}, pages(0x100, 9))
 )
@@ -21,9 +21,11 @@ OK = bytes(16)
 
 def full(message: bytes, *, out: bool) -> bytes:
     """A full dump: the entry, and whole mailboxes whose control bytes are no part of the message."""
-    way = "output" if out else "input"
+    direction = "output" if out else "input"
     head = int.from_bytes(message[:INLINE].ljust(INLINE, b"\0"), "big")
-    entry = CMDQ_ENTRY.pack({"type": 7, f"{way}_length": len(message), way: head, "ownership": int(not out)})
+    entry = CMDQ_ENTRY.pack(
+        {"type": 7, f"{direction}_length": len(message), direction: head, "ownership": int(not out)}
+    )
     blocks = [message[at : at + MAILBOX_DATA] for at in range(INLINE, len(message), MAILBOX_DATA)]
     return entry + b"".join(b.ljust(MAILBOX_DATA, b"\0") + b"\xcc" * (MAILBOX_SIZE - MAILBOX_DATA) for b in blocks)
 
@@ -78,7 +80,7 @@ class Log:
     def query(self, slot: int | None = 0, **rest: object) -> None:
         """QUERY_PAGES and its answer."""
         self.dump(entry(QUERY, bytes(16), ownership=1), slot=slot, **rest)
-        self.dump(entry(QUERY, TOLD), out=True, slot=slot, **rest)
+        self.dump(entry(QUERY, ANSWERED), out=True, slot=slot, **rest)
 
     def finish(self) -> list[Observation]:
         self.seen += self.dumps.finish()

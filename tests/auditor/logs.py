@@ -1,4 +1,4 @@
-"""Golden logs and traces, and the ways in which other kernels, tools and accidents would have written them."""
+"""Golden logs and traces, and how other kernels, tools and accidents would have written them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dmesg() -> Lines:
     return list(_dmesg())
 
 
-def trace(path: Path = VHCA) -> list[dict[str, Any]]:
+def golden_trace(path: Path = VHCA) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -62,7 +62,7 @@ def only(report: Report) -> SessionAccount:
 
 
 def accounts(session: SessionAccount) -> dict[str, Any]:
-    """What is counted, without the findings and notes."""
+    """The counts alone, without the findings and notes."""
     return {
         "mode": session.mode,
         "end": session.end,

@@ -1,4 +1,4 @@
-"""What belongs to which session of which device. What is found in a session is for ``test_findings*.py``."""
+"""Sessions of devices: which line belongs to which. Findings in a session are for ``test_findings*.py``."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from fwpages.readers.observations import (
     Place,
 )
 from fwpages.readers.trace import TraceReader
-from tests.auditor.fed import numbered
-from tests.auditor.lives import Life, pages
+from tests.auditor.audited_traces import numbered
 from tests.auditor.logs import audit_trace, only, write_trace
+from tests.auditor.written_traces import WrittenTrace, pages
 
 AT = Place("input", 1, 1.0)
 
@@ -64,12 +64,12 @@ def _names(report: Report) -> list[list[str]]:
 
 @pytest.mark.parametrize("vhca", [True, False])
 def test_every_enable_hca_of_the_function_itself_begins_a_session(vhca: bool, tmp_path: Path) -> None:
-    life = Life()
+    trace = WrittenTrace()
     for n in (1, 2, 3):
-        life.session = n
-        life.opened(vhca=vhca)
-        life.closed(own=0x2A if vhca else 0)
-    report = audit_trace(tmp_path, life.lines)
+        trace.session = n
+        trace.opened(vhca=vhca)
+        trace.closed(own=0x2A if vhca else 0)
+    report = audit_trace(tmp_path, trace.lines)
     assert [(s.end, s.totals.given, s.clean) for s in report.sessions] == [("closed", 30, True)] * 3
 
 
@@ -78,32 +78,32 @@ def test_every_enable_hca_of_the_function_itself_begins_a_session(vhca: bool, tm
     [({}, 2), ({"function_id": 3}, 1), ({"function_id": 7, "function_id_type": 1}, 1)],
 )
 def test_the_enable_hca_of_a_vport_begins_none(fields: dict[str, int], sessions: int, tmp_path: Path) -> None:
-    life = Life().opened()
-    life.plain(Opcode.ENABLE_HCA, **fields)
-    assert len(audit_trace(tmp_path, life.lines).sessions) == sessions
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.ENABLE_HCA, **fields)
+    assert len(audit_trace(tmp_path, trace.lines).sessions) == sessions
 
 
 def test_a_start_that_is_tried_again_is_the_same_session_until_pages_are_given(tmp_path: Path) -> None:
-    life = Life()
+    trace = WrittenTrace()
     for _ in range(2):
-        life.plain(Opcode.ENABLE_HCA, Status.RES_BUSY)
-    assert only(audit_trace(tmp_path, life.opened().closed().lines)).totals.given == 30
-    life.plain(Opcode.ENABLE_HCA)
-    assert len(audit_trace(tmp_path, life.lines).sessions) == 2
+        trace.plain(Opcode.ENABLE_HCA, Status.RES_BUSY)
+    assert only(audit_trace(tmp_path, trace.opened().closed().lines)).totals.given == 30
+    trace.plain(Opcode.ENABLE_HCA)
+    assert len(audit_trace(tmp_path, trace.lines).sessions) == 2
 
 
 def test_what_comes_after_a_close_is_another_session_whose_beginning_was_not_seen(tmp_path: Path) -> None:
-    life = Life().opened().closed()
-    life.give(0x2A, pages(0x500, 3))
-    first, second = audit_trace(tmp_path, life.lines).sessions
+    trace = WrittenTrace().opened().closed()
+    trace.give(0x2A, pages(0x500, 3))
+    first, second = audit_trace(tmp_path, trace.lines).sessions
     assert (first.end, first.clean) == ("closed", True)
     assert (second.end, second.totals.given) == ("open", None)
 
 
 def test_an_enable_hca_that_is_cut_short_begins_none(tmp_path: Path) -> None:
-    life = Life().opened()
-    life._put("submit", id=900, slot=0, **{"in": "01040000" + "00" * 7})
-    s = only(audit_trace(tmp_path, life.lines))
+    trace = WrittenTrace().opened()
+    trace._put("submit", id=900, slot=0, **{"in": "01040000" + "00" * 7})
+    s = only(audit_trace(tmp_path, trace.lines))
     assert ([(f.name, f.blame) for f in s.findings], s.totals.given) == ([("command-malformed", "host")], 30)
 
 
@@ -125,28 +125,28 @@ def test_devices_have_sessions_of_their_own_in_the_order_in_which_they_began() -
 
 
 def test_a_trace_says_whose_it_is(tmp_path: Path) -> None:
-    life = Life(Supplier(max_vfs=4)).opened(vhca=False)
-    life.give(3, pages(0x500, 2))
-    assert {f.type.value for f in only(audit_trace(tmp_path, life.lines)).functions} == {"self", "vf"}
+    trace = WrittenTrace(Supplier(max_vfs=4)).opened(vhca=False)
+    trace.give(3, pages(0x500, 2))
+    assert {f.type.value for f in only(audit_trace(tmp_path, trace.lines)).functions} == {"self", "vf"}
 
 
 @pytest.mark.parametrize("what", ["aborted", "reset", "lost"])
 def test_what_happens_to_a_session_that_is_over_changes_the_next_one_in_nothing(what: str, tmp_path: Path) -> None:
-    life = Life().opened().closed()
-    life.session = 2
-    life.opened()
-    life.session = 1
-    life.link(what, id=1)
-    life.session = 2
-    first, second = audit_trace(tmp_path, life.closed().lines).sessions
+    trace = WrittenTrace().opened().closed()
+    trace.session = 2
+    trace.opened()
+    trace.session = 1
+    trace.link(what, id=1)
+    trace.session = 2
+    first, second = audit_trace(tmp_path, trace.closed().lines).sessions
     assert (first.clean, second.clean, second.end) == (True, True, "closed")
 
 
 def test_a_higher_number_is_a_later_session_whatever_it_begins_with(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.session = 2
-    life.event(0x2A, 5)
-    first, second = audit_trace(tmp_path, life.lines).sessions
+    trace = WrittenTrace().opened()
+    trace.session = 2
+    trace.event(0x2A, 5)
+    first, second = audit_trace(tmp_path, trace.lines).sessions
     assert (first.end, second.end, second.totals.given) == ("reset", "open", None)
 
 
@@ -175,7 +175,7 @@ def test_after_a_close_only_a_loss_at_the_inputs_end_is_reported(
     harmless: bool, found: list[str], tmp_path: Path
 ) -> None:
     engine = Audit(log=False)
-    path = write_trace(tmp_path, Life().opened().closed().lines)
+    path = write_trace(tmp_path, WrittenTrace().opened().closed().lines)
     source = open_source(path)
     engine.feed(TraceReader(source).read())
     source.close()
@@ -197,22 +197,22 @@ def test_a_machine_that_starts_anew_ends_every_session_without_blame() -> None:
 # -- pages that an earlier session left behind
 
 
-def _left(*, fenced: bool = False) -> Life:
-    life = Life().opened().closed([pages(0x100, 10), pages(0, 0)])
+def _left(*, fenced: bool = False) -> WrittenTrace:
+    trace = WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])
     if fenced:
-        life.link("fenced", "bus mastering off")
-    return life
+        trace.link("fenced", "bus mastering off")
+    return trace
 
 
-def _then(life: Life, *gives: tuple[int, int]) -> Life:
+def _then(trace: WrittenTrace, *gives: tuple[int, int]) -> WrittenTrace:
     """Another session that gives pages of its own, and these."""
-    life.session += 1
-    life.enable()
+    trace.session += 1
+    trace.enable()
     for first, n in gives:
-        life.give(0, pages(first, n))
-        life.take(0, pages(first, n))
-    life.plain(Opcode.DISABLE_HCA)
-    return life
+        trace.give(0, pages(first, n))
+        trace.take(0, pages(first, n))
+    trace.plain(Opcode.DISABLE_HCA)
+    return trace
 
 
 def test_pages_left_behind_are_not_given_again_until_a_fence(tmp_path: Path) -> None:
@@ -223,20 +223,20 @@ def test_pages_left_behind_are_not_given_again_until_a_fence(tmp_path: Path) -> 
 
 
 def test_pages_left_are_remembered_over_sessions_and_each_is_reported_once(tmp_path: Path) -> None:
-    life = _then(_then(_then(_left(), (0x900, 5)), (0x200, 4), (0x200, 4)), (0x202, 4))
-    _, none, four, two = audit_trace(tmp_path, life.lines).sessions
+    trace = _then(_then(_then(_left(), (0x900, 5)), (0x200, 4), (0x200, 4)), (0x202, 4))
+    _, none, four, two = audit_trace(tmp_path, trace.lines).sessions
     assert none.findings == []
     assert [(f.name, f.pages) for s in (four, two) for f in s.findings] == [("given-twice", 4), ("given-twice", 2)]
 
 
 def test_a_session_that_leaves_some_too_adds_its_own_and_brings_none_back(tmp_path: Path) -> None:
-    life = _then(_left(), (0x200, 4))
+    trace = _then(_left(), (0x200, 4))
     # before its DISABLE_HCA it gives five more
-    disable = [life.lines.pop() for _ in range(2)]
-    life.give(0, pages(0x900, 5))
-    life.lines += reversed(disable)
-    life = _then(_then(life, (0x200, 4)), (0x204, 3), (0x900, 5))
-    _, leaves, clean, last = audit_trace(tmp_path, life.lines).sessions
+    disable = [trace.lines.pop() for _ in range(2)]
+    trace.give(0, pages(0x900, 5))
+    trace.lines += reversed(disable)
+    trace = _then(_then(trace, (0x200, 4)), (0x204, 3), (0x900, 5))
+    _, leaves, clean, last = audit_trace(tmp_path, trace.lines).sessions
     assert [(f.name, f.pages) for f in leaves.findings] == [("given-twice", 4), ("pages-left", 5)]
     assert clean.findings == []
     assert [(f.name, f.pages) for f in last.findings] == [("given-twice", 3), ("given-twice", 5)]
@@ -253,9 +253,9 @@ def test_so_many_of_them_are_remembered(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_each_input_stands_for_itself(tmp_path: Path) -> None:
     left = write_trace(tmp_path, _left().lines, "left.jsonl")
-    again = write_trace(tmp_path, Life().opened().closed().lines, "again.jsonl")
+    again = write_trace(tmp_path, WrittenTrace().opened().closed().lines, "again.jsonl")
     assert _names(audit(left, again)) == [["pages-left"], []]
-    whole = write_trace(tmp_path, numbered(Life().opened().closed()), "whole.jsonl")
+    whole = write_trace(tmp_path, numbered(WrittenTrace().opened().closed()), "whole.jsonl")
     assert audit(whole, again).clean
 
 

@@ -11,17 +11,17 @@ from fwpages.custody.verdicts import Lack
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode, Teardown
 from fwpages.prm.status import Status
-from tests.auditor.fed import Fed
-from tests.auditor.judged import OWN, row
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.account_checks import OWN, row
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 REFUSED = Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE)
 
 
-def _opened(*, log: bool = False, numbered: bool = False, vhca: bool = True) -> Fed:
-    life = Fed(log=log, numbered=numbered)
-    life.opened(vhca=vhca)
-    return life
+def _opened(*, log: bool = False, numbered: bool = False, vhca: bool = True) -> AuditedTrace:
+    trace = AuditedTrace(log=log, numbered=numbered)
+    trace.opened(vhca=vhca)
+    return trace
 
 
 def _told(s: SessionAccount) -> list[tuple[str, str, str | None, int | None]]:
@@ -31,25 +31,25 @@ def _told(s: SessionAccount) -> list[tuple[str, str, str | None, int | None]]:
 # -- whose fault it is that pages are left
 
 
-def _never_asked(life: Fed, own: int) -> None:
+def _never_asked(trace: AuditedTrace, own: int) -> None:
     """No TAKE at all."""
 
 
-def _stopped(life: Fed, own: int) -> None:
-    life.take(own, pages(0x100, 10))
+def _stopped(trace: AuditedTrace, own: int) -> None:
+    trace.take(own, pages(0x100, 10))
 
 
-def _brought_nothing(life: Fed, own: int) -> None:
-    life.take(own, pages(0x100, 10))
-    life.take(own, pages(0, 0), asked=20)
+def _brought_nothing(trace: AuditedTrace, own: int) -> None:
+    trace.take(own, pages(0x100, 10))
+    trace.take(own, pages(0, 0), asked=20)
 
 
-def _refused(life: Fed, own: int) -> None:
-    life.cmd(life.take_command(own, 30), REFUSED)
+def _refused(trace: AuditedTrace, own: int) -> None:
+    trace.cmd(trace.take_command(own, 30), REFUSED)
 
 
-def _unanswered(life: Fed, own: int) -> None:
-    life.give_up(life.submit(life.take_command(own, 30)))
+def _unanswered(trace: AuditedTrace, own: int) -> None:
+    trace.give_up(trace.submit(trace.take_command(own, 30)))
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def _unanswered(life: Fed, own: int) -> None:
 )
 @pytest.mark.parametrize("vhca", [True, False])
 def test_whose_fault_pages_are_that_are_left(
-    takes: Callable[[Fed, int], None], blame: str, n: int, why: str, vhca: bool
+    takes: Callable[[AuditedTrace, int], None], blame: str, n: int, why: str, vhca: bool
 ) -> None:
-    life = _opened(vhca=vhca)
-    takes(life, OWN_VHCA if vhca else 0)
-    life.plain(Opcode.DISABLE_HCA)
-    s = life.over()
+    trace = _opened(vhca=vhca)
+    takes(trace, OWN_VHCA if vhca else 0)
+    trace.plain(Opcode.DISABLE_HCA)
+    s = trace.over()
     assert (s.end, s.clean) == ("closed", False)
     assert _told(s)[-1] == ("pages-left", blame, OWN if vhca else "func:0x0", n)
     assert s.findings[-1].detail.endswith(why)
@@ -82,12 +82,12 @@ def test_pages_of_a_session_that_was_not_closed_are_the_hosts() -> None:
 
 
 def test_generations_of_one_function_are_one_finding() -> None:
-    life = _opened(vhca=False)
+    trace = _opened(vhca=False)
     for first in (0x500, 0x600):
-        life.plain(Opcode.ENABLE_HCA, function_id=3)
-        life.give(3, pages(first, 2))
-        life.plain(Opcode.DISABLE_HCA, function_id=3)
-    s = life.over("next")
+        trace.plain(Opcode.ENABLE_HCA, function_id=3)
+        trace.give(3, pages(first, 2))
+        trace.plain(Opcode.DISABLE_HCA, function_id=3)
+    s = trace.over("next")
     assert _told(s) == [("pages-left", "host", "func:0x0", 30), ("pages-left", "host", "func:0x3", 4)]
     assert [(f.identity, f.generation, f.held) for f in s.functions[1:]] == [("func:0x3", 0, 2), ("func:0x3", 1, 2)]
 
@@ -100,17 +100,17 @@ def test_what_an_open_session_has_is_not_left(why: str) -> None:
 
 
 def test_what_a_forced_teardown_leaves_is_noted_and_not_clean() -> None:
-    life = _opened()
-    life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
-    s = life.over()
+    trace = _opened()
+    trace.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
+    s = trace.over()
     assert (s.end, s.findings, s.verdict) == ("forced", [], "not known")
     assert s.missing == [Lack.FENCE.missing]
     assert f"torn down by force: pages left on purpose: {OWN} 30" in s.notes
-    life = _opened()
-    life.take(OWN_VHCA, pages(0x100, 10))
-    life.take(OWN_VHCA, pages(0x200, 20))
-    life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
-    s = life.over()
+    trace = _opened()
+    trace.take(OWN_VHCA, pages(0x100, 10))
+    trace.take(OWN_VHCA, pages(0x200, 20))
+    trace.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
+    s = trace.over()
     assert (s.clean, s.notes) == (True, ["torn down by force"])
 
 
@@ -118,10 +118,10 @@ def test_what_a_forced_teardown_leaves_is_noted_and_not_clean() -> None:
 
 
 def test_a_command_under_way_where_the_input_ends_is_no_fault_and_its_pages_are_in_doubt() -> None:
-    life = _opened()
-    life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.submit(life.take_command(OWN_VHCA, 5))
-    s = life.over()
+    trace = _opened()
+    trace.submit(trace.give_command(0x31, pages(0x500, 7)))
+    trace.submit(trace.take_command(OWN_VHCA, 5))
+    s = trace.over()
     assert (s.verdict, row(s, "vhca:0x31").doubtful, row(s, OWN).doubtful) == ("consistent so far", 7, 0)
     assert sum("was still under way at the end" in n for n in s.notes) == 2
 
@@ -140,14 +140,14 @@ def test_a_command_under_way_where_the_input_ends_is_no_fault_and_its_pages_are_
 def test_a_command_without_an_answer(
     how: dict[str, bool], waited: int, end: str, found: list[tuple[str, str, str, int | None]]
 ) -> None:
-    life = _opened(**how)
-    life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.t += waited
-    life.take(OWN_VHCA, pages(0x100, 10))
-    life.take(OWN_VHCA, pages(0x200, 20))
+    trace = _opened(**how)
+    trace.submit(trace.give_command(0x31, pages(0x500, 7)))
+    trace.t += waited
+    trace.take(OWN_VHCA, pages(0x100, 10))
+    trace.take(OWN_VHCA, pages(0x200, 20))
     if end == "closed":
-        life.plain(Opcode.DISABLE_HCA)
-    s = life.over()
+        trace.plain(Opcode.DISABLE_HCA)
+    s = trace.over()
     assert (s.end, _told(s)) == (end, found)
     # what became of it is not known, and neither are counts that depend on it
     assert (row(s, "vhca:0x31").given is None) is (found[:1] != [] and found[0][0] == "log-lines-lost")

@@ -46,7 +46,7 @@ def _row(t: Counted, who: Identity) -> FunctionAccount:
 
 
 class Truth:
-    """What firmware really has of each function, which a log's lines tell in part only."""
+    """The pages that firmware really has of each function, which a log's lines tell in part only."""
 
     def __init__(self) -> None:
         self.had = {who: {"given": 0, "returned": 0, "released": 0, "held": 0, "doubtful": 0} for who in (A, B)}
@@ -79,9 +79,9 @@ class Truth:
 
 @settings(max_examples=50)
 @given(steps)
-def test_every_count_that_it_gives_is_true(told: list[Step]) -> None:
+def test_every_count_that_it_gives_is_true(counted: list[Step]) -> None:
     tally, truth = Counted(), Truth()
-    for what, who, n in told:
+    for what, who, n in counted:
         truth.step(what, who, n, tally)
         assert tally.by_lines.out in (None, truth.out(A) + truth.out(B))
         assert tally.by_lines.peak in (None, truth.peak)
@@ -91,7 +91,7 @@ def test_every_count_that_it_gives_is_true(told: list[Step]) -> None:
         assert f.returned in (None, row["returned"])
         assert f.held in (None, row["held"])
         assert f.peak in (None, truth.peaks[who])
-        taken = [what for what, whom, _ in told if whom == who]
+        taken = [what for what, other, _ in counted if other == who]
         since = taken[len(taken) - taken[::-1].index("release") :] if "release" in taken else taken
         assert (f.returned is None) is (f.held is None) is ("take" in since)
 

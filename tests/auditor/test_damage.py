@@ -19,7 +19,7 @@ from fwpages.prm.opcodes import Opcode
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import ScenarioRun
 from fwpages.scenario.topology import device_profile
-from tests.auditor import lives
+from tests.auditor import written_traces
 from tests.auditor.logs import audit_trace, only
 from tests.scenario.test_fault_syntax import MODES, small
 
@@ -120,9 +120,9 @@ def test_a_number_changed(kind: str, to: int, tmp_path: Path) -> None:
 
 def test_an_answer_to_no_command(tmp_path: Path) -> None:
     """Where lines are numbered and none is missing it is the device's; else a line may be missing."""
-    life = lives.Life().opened()
-    life.complete(900, Answer(Opcode.MANAGE_PAGES))
-    lines = [*life.closed().lines, {"kind": "end"}]
+    trace = written_traces.WrittenTrace().opened()
+    trace.complete(900, Answer(Opcode.MANAGE_PAGES))
+    lines = [*trace.closed().lines, {"kind": "end"}]
     s = only(audit_trace(tmp_path, [{"n": n, **line} for n, line in enumerate(lines)]))
     assert [(f.name, f.blame) for f in s.findings] == [("answer-unasked", "device")]
     assert s.totals.given == 30
@@ -132,7 +132,7 @@ def test_an_answer_to_no_command(tmp_path: Path) -> None:
 
 
 def test_one_removed_from_a_trace_without_numbers(tmp_path: Path) -> None:
-    """What is missing shows where half of a command is there: no host gives up a command before its time."""
+    """A missing line shows where half of a command is there: no host gives up a command before its time."""
     lines = _unnumbered(_lines("vhca_id"))
     for i, line in enumerate(lines):
         if line["kind"] in ("submit", "complete") and i % 3 == 1:

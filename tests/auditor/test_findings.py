@@ -41,10 +41,10 @@ def test_a_finding_says_everything_and_what_helps() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from([Cause.RETURNED_TWICE, Cause.BAD_ADDRESS]), st.integers(1, 9)), max_size=60))
-def test_no_finding_and_no_page_is_lost_to_the_bound(told: list[tuple[Cause, int]]) -> None:
-    rows = _filled(*(_fault(cause, book=A, pages=n, detail="d") for cause, n in told)).rows()
+def test_no_finding_and_no_page_is_lost_to_the_bound(added: list[tuple[Cause, int]]) -> None:
+    rows = _filled(*(_fault(cause, book=A, pages=n, detail="d") for cause, n in added)).rows()
     for cause in (Cause.RETURNED_TWICE, Cause.BAD_ADDRESS):
-        mine, pages = [r for r in rows if r.name == cause.finding], [n for x, n in told if x is cause]
+        mine, pages = [r for r in rows if r.name == cause.finding], [n for x, n in added if x is cause]
         assert [r.pages for r in mine] == pages[:MAX_ALIKE]
         more = pages[MAX_ALIKE:]
         words = f"d (and {len(more)} more like it, {sum(more)} pages)" if more else "d"

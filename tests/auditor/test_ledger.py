@@ -12,7 +12,7 @@ from fwpages.auditor.ledger import ObservedLedger, Offer
 from fwpages.custody.ledger import State
 from fwpages.pages.space import REGION_PAGES, Addresses, Indices
 from fwpages.prm.identity import FunctionType, Identity, func_id, vhca_id
-from tests.auditor.lives import pages
+from tests.auditor.written_traces import pages
 
 A, B = vhca_id(0x2A), vhca_id(0x31)
 NONE: Indices = np.zeros(0, np.int64)
@@ -169,11 +169,11 @@ steps = st.lists(
 
 @settings(max_examples=30)
 @given(steps)
-def test_the_account_balances_whatever_is_seen(told: list[tuple[int, Identity, int, int]]) -> None:
+def test_the_account_balances_whatever_is_seen(added: list[tuple[int, Identity, int, int]]) -> None:
     """Any order of commands and answers, right or wrong: given = returned + released + discarded + what is out."""
     c = ObservedLedger()
     offers: list[Offer] = []
-    for what, who, first, n in told:
+    for what, who, first, n in added:
         pas = pages(0x100 + first, n)
         if what == 0:
             offers.append(_offer(c, who, pas))

@@ -13,15 +13,15 @@ from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
-from tests.auditor.fed import Fed
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 VHCA = general({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": 1})
 
 
-def _set(life: Fed, data: bytes = VHCA, status: int = 0, op_mod: int = 0, **fields: int) -> Mode:
-    life.cmd(Command(Opcode.SET_HCA_CAP, op_mod, fields, data=data), Answer(Opcode.SET_HCA_CAP, status))
-    return life.s.naming.mode
+def _set(trace: AuditedTrace, data: bytes = VHCA, status: int = 0, op_mod: int = 0, **fields: int) -> Mode:
+    trace.cmd(Command(Opcode.SET_HCA_CAP, op_mod, fields, data=data), Answer(Opcode.SET_HCA_CAP, status))
+    return trace.s.naming.mode
 
 
 # -- the mode
@@ -39,105 +39,107 @@ def _set(life: Fed, data: bytes = VHCA, status: int = 0, op_mod: int = 0, **fiel
     ],
 )
 def test_the_mode_is_what_the_sessions_own_answered_set_hca_cap_says(how: dict[str, int], mode: Mode) -> None:
-    assert _set(Fed().booted(), **how) is mode  # type: ignore[arg-type]  # arguments by name
+    assert _set(AuditedTrace().booted(), **how) is mode  # type: ignore[arg-type]  # arguments by name
 
 
 def test_boot_pages_become_the_own_vhca_ids_once_both_mode_and_vhca_id_are_known() -> None:
     for known_first in (True, False):
-        life = Fed().booted()
+        trace = AuditedTrace().booted()
         if known_first:
-            life.caps({"vhca_id": OWN_VHCA}, current=False)
-        assert life.out() == {"func:0x0": 10}
-        _set(life)
+            trace.caps({"vhca_id": OWN_VHCA}, current=False)
+        assert trace.out() == {"func:0x0": 10}
+        _set(trace)
         if not known_first:
-            assert life.out() == {"func:0x0": 10}
-            life.query(QueryPages.INIT, 20, OWN_VHCA)
-        assert life.out() == {"vhca:0x2a": 10}
-        life.take(OWN_VHCA, pages(0x100, 10))
-        assert (life.out(), life.names) == ({}, [])
+            assert trace.out() == {"func:0x0": 10}
+            trace.query(QueryPages.INIT, 20, OWN_VHCA)
+        assert trace.out() == {"vhca:0x2a": 10}
+        trace.take(OWN_VHCA, pages(0x100, 10))
+        assert (trace.out(), trace.names) == ({}, [])
 
 
 def test_a_command_that_is_out_when_the_mode_switches_is_about_the_same_function() -> None:
-    life = Fed().booted()
-    life.caps({"vhca_id": OWN_VHCA}, current=False)
-    give = life.submit(life.give_command(0, pages(0x200, 5)))
-    lost = life.submit(life.take_command(0, 3))
-    life.give_up(lost)
-    _set(life)
-    assert [str(p.book and p.book.identity) for p in (life.s.pending[give], life.s.overdue[lost])] == ["vhca:0x2a"] * 2
-    life.complete(give, Answer(Opcode.MANAGE_PAGES))
-    life.complete(lost, life.took(pages(0x100, 3)))
-    assert life.out() == {"vhca:0x2a": 12}
+    trace = AuditedTrace().booted()
+    trace.caps({"vhca_id": OWN_VHCA}, current=False)
+    give = trace.submit(trace.give_command(0, pages(0x200, 5)))
+    lost = trace.submit(trace.take_command(0, 3))
+    trace.give_up(lost)
+    _set(trace)
+    assert [str(p.book and p.book.identity) for p in (trace.s.pending[give], trace.s.overdue[lost])] == [
+        "vhca:0x2a"
+    ] * 2
+    trace.complete(give, Answer(Opcode.MANAGE_PAGES))
+    trace.complete(lost, trace.took(pages(0x100, 3)))
+    assert trace.out() == {"vhca:0x2a": 12}
     # findings go along
-    assert {who for _, _, who, _ in life.found} == {"vhca:0x2a"}
+    assert {who for _, _, who, _ in trace.found} == {"vhca:0x2a"}
 
 
 def test_where_the_negotiation_was_not_seen_the_capabilities_of_now_tell_the_mode() -> None:
-    life = Fed(late=True)
-    life.give(0x31, pages(0x500, 3))
-    life.give(0x32, pages(0x600, 2), ec=1)
-    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1}, current=False)
-    assert life.s.naming.mode is Mode.FUNC_ID
-    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
+    trace = AuditedTrace(late=True)
+    trace.give(0x31, pages(0x500, 3))
+    trace.give(0x32, pages(0x600, 2), ec=1)
+    trace.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1}, current=False)
+    assert trace.s.naming.mode is Mode.FUNC_ID
+    trace.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
     # it has always been so: what looked like a function_id was none, unless it had an ec bit
-    assert (life.s.naming.mode, life.out()) == (Mode.VHCA_ID, {"vhca:0x31": 3, "func:0x32/ec": 2})
+    assert (trace.s.naming.mode, trace.out()) == (Mode.VHCA_ID, {"vhca:0x31": 3, "func:0x32/ec": 2})
 
 
 def test_names_from_before_a_negotiation_that_was_seen_are_function_ids() -> None:
-    life = Fed(late=True)
-    life.give(3, pages(0x500, 3))
-    _set(life)
-    assert life.out() == {"func:0x3": 3}
+    trace = AuditedTrace(late=True)
+    trace.give(3, pages(0x500, 3))
+    _set(trace)
+    assert trace.out() == {"func:0x3": 3}
 
 
 def test_a_session_seen_from_its_beginning_is_not_switched_by_what_is_read() -> None:
-    life = Fed().booted()
-    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
-    assert (life.s.naming.mode, life.names) == (Mode.FUNC_ID, [])
+    trace = AuditedTrace().booted()
+    trace.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1})
+    assert (trace.s.naming.mode, trace.names) == (Mode.FUNC_ID, [])
 
 
 @pytest.mark.parametrize("named", [False, True])
 def test_a_mode_that_is_read_back_otherwise_is_the_devices_fault(named: bool) -> None:
-    life = Fed().booted()
-    life.caps({"vhca_id": OWN_VHCA}, current=False)
-    _set(life)
+    trace = AuditedTrace().booted()
+    trace.caps({"vhca_id": OWN_VHCA}, current=False)
+    _set(trace)
     if named:
-        life.give(OWN_VHCA, pages(0x200, 20))
-    life.caps({"vhca_id": OWN_VHCA, "release_all_pages": 1})
-    assert life.found == [("mode-disagreement", "device", "vhca:0x2a" if named else "func:0x0", None)]
+        trace.give(OWN_VHCA, pages(0x200, 20))
+    trace.caps({"vhca_id": OWN_VHCA, "release_all_pages": 1})
+    assert trace.found == [("mode-disagreement", "device", "vhca:0x2a" if named else "func:0x0", None)]
     # whoever has named a function by vhca_id goes on in that mode
-    assert life.s.naming.mode is (Mode.VHCA_ID if named else Mode.FUNC_ID)
-    assert life.out() == ({"vhca:0x2a": 30} if named else {"func:0x0": 10})
+    assert trace.s.naming.mode is (Mode.VHCA_ID if named else Mode.FUNC_ID)
+    assert trace.out() == ({"vhca:0x2a": 30} if named else {"func:0x0": 10})
 
 
 @pytest.mark.parametrize(("was_set", "now"), [(1, 0), (0, 1), (1, 1), (0, 0)])
 def test_release_all_is_what_the_device_says_of_it_now(was_set: int, now: int) -> None:
-    life = Fed().booted()
-    life.caps({"vhca_id": OWN_VHCA}, current=False)
-    _set(life, general({"icm_mng_function_id_mode": 1, "release_all_pages": was_set}))
-    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
+    trace = AuditedTrace().booted()
+    trace.caps({"vhca_id": OWN_VHCA}, current=False)
+    _set(trace, general({"icm_mng_function_id_mode": 1, "release_all_pages": was_set}))
+    trace.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
     details = [f"SET_HCA_CAP set release_all_pages to {was_set}, QUERY_HCA_CAP(general, current) says {now}"] * (
         was_set != now
     )
-    assert [f.detail for f in life.findings()] == details
-    assert life.s.release_all_set is bool(now)
+    assert [f.detail for f in trace.findings()] == details
+    assert trace.s.release_all_set is bool(now)
     # it is reported once
-    life.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
-    assert len(life.names) == (was_set != now)
+    trace.caps({"vhca_id": OWN_VHCA, "icm_mng_function_id_mode": 1, "release_all_pages": now})
+    assert len(trace.names) == (was_set != now)
 
 
 def test_capabilities_with_bytes_missing_tell_nothing() -> None:
-    life = Fed().booted()
+    trace = AuditedTrace().booted()
     page = general({"vhca_id": OWN_VHCA})
     # the last field that counts ends with bit 0x700 of the page
     for hole, known in (((239, 240), None), ((240, 4112), OWN_VHCA)):
-        key = life.submit(Command(Opcode.QUERY_HCA_CAP))
-        life.complete(key, Answer(Opcode.QUERY_HCA_CAP, data=page), holes=(hole,))
-        assert life.s.naming.vhca == known
+        key = trace.submit(Command(Opcode.QUERY_HCA_CAP))
+        trace.complete(key, Answer(Opcode.QUERY_HCA_CAP, data=page), holes=(hole,))
+        assert trace.s.naming.vhca == known
     # where the negotiation itself has holes, the mode is not known
-    life.submit(Command(Opcode.SET_HCA_CAP, data=VHCA), holes=((239, 240),))
-    life.complete(life.id, Answer(Opcode.SET_HCA_CAP))
-    assert (life.s.naming.mode, life.s.evidence.mode_unknown) == (Mode.FUNC_ID, True)
+    trace.submit(Command(Opcode.SET_HCA_CAP, data=VHCA), holes=((239, 240),))
+    trace.complete(trace.id, Answer(Opcode.SET_HCA_CAP))
+    assert (trace.s.naming.mode, trace.s.evidence.mode_unknown) == (Mode.FUNC_ID, True)
 
 
 @pytest.mark.parametrize(
@@ -152,15 +154,15 @@ def test_a_hole_touches_bytes_or_not(hole: tuple[int, int], touched: bool) -> No
 
 
 def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> None:
-    life, listening = Fed().booted(), []
+    trace, listening = AuditedTrace().booted(), []
     for number, bits in ((1, ~(1 << EventType.PAGE_REQUEST) & 0xFFFF), (2, 1 << EventType.PAGE_REQUEST)):
-        key = life.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": bits}, pas=pages(number, 1)))
-        listening.append(requests._listening(life.s))
-        life.complete(key, Answer(Opcode.CREATE_EQ, fields={"eq_number": number}))
+        key = trace.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": bits}, pas=pages(number, 1)))
+        listening.append(requests._listening(trace.s))
+        trace.complete(key, Answer(Opcode.CREATE_EQ, fields={"eq_number": number}))
     for number, status in ((1, 0), (2, Status.RES_BUSY), (2, 0)):
-        listening.append(requests._listening(life.s))
-        life.plain(Opcode.DESTROY_EQ, status, eq_number=number)
-    assert [*listening, requests._listening(life.s)] == [False, True, True, True, True, False]
+        listening.append(requests._listening(trace.s))
+        trace.plain(Opcode.DESTROY_EQ, status, eq_number=number)
+    assert [*listening, requests._listening(trace.s)] == [False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -174,17 +176,17 @@ def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> No
     ],
 )
 def test_the_close_begins_with_the_first_command_of_it(command: Command, closing: bool) -> None:
-    life = Fed().booted()
-    life.submit(command)
-    assert (life.s.close is not Close.NOT_BEGUN) is closing
+    trace = AuditedTrace().booted()
+    trace.submit(command)
+    assert (trace.s.close is not Close.NOT_BEGUN) is closing
 
 
 @pytest.mark.parametrize(("profile", "forced"), [(0, False), (Teardown.FORCE, True), (Teardown.PREPARE_FAST, True)])
 @pytest.mark.parametrize("state", [0, 1])
 def test_a_teardown_is_done_or_not(profile: int, forced: bool, state: int) -> None:
-    life = Fed().booted()
-    life.cmd(
+    trace = AuditedTrace().booted()
+    trace.cmd(
         Command(Opcode.TEARDOWN_HCA, fields={"profile": profile}), Answer(Opcode.TEARDOWN_HCA, fields={"state": state})
     )
-    assert life.found == [("teardown-state", "device", None, None)] * state
-    assert (Link.FORCED in life.s.link) is (forced and not state)
+    assert trace.found == [("teardown-state", "device", None, None)] * state
+    assert (Link.FORCED in trace.s.link) is (forced and not state)

@@ -8,33 +8,33 @@ from fwpages.prm.identity import Supplier, func_id, vhca_id
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.auditor.fed import Fed
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 
 @pytest.mark.parametrize("vhca", [True, False])
 def test_a_vport_that_is_disabled_and_enabled_again_is_another(vhca: bool) -> None:
-    life = Fed(Supplier(max_vfs=8))
-    life.opened(vhca=vhca)
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened(vhca=vhca)
     number = 0x31 if vhca else 3
     for n in (7, 2):
-        life.plain(Opcode.ENABLE_HCA, function_id=3)
-        life.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
-        life.give(number, pages(0x100 * (n + 5), n))
-        life.plain(Opcode.DISABLE_HCA, function_id=3)
-    rows = [r for r in life.s.ledger.records if r.identity.number == number]
+        trace.plain(Opcode.ENABLE_HCA, function_id=3)
+        trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
+        trace.give(number, pages(0x100 * (n + 5), n))
+        trace.plain(Opcode.DISABLE_HCA, function_id=3)
+    rows = [r for r in trace.s.ledger.records if r.identity.number == number]
     assert [(r.generation, r.type, r.given, r.retired) for r in rows] == [(0, "vf", 7, True), (1, "vf", 2, True)]
 
 
 def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
-    life = Fed(Supplier(max_vfs=8))
-    life.opened(vhca=False)
-    life.plain(Opcode.ENABLE_HCA, function_id=3)
-    life.give(3, pages(0x500, 7))
-    life.plain(Opcode.DISABLE_HCA, Status.BAD_SYS_STATE, function_id=3)
-    life.give(3, pages(0x600, 1))
-    assert [(str(r.identity), r.given) for r in life.s.ledger.records][1:] == [("func:0x3", 8)]
-    assert func_id(3) in life.s.naming.enabled
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened(vhca=False)
+    trace.plain(Opcode.ENABLE_HCA, function_id=3)
+    trace.give(3, pages(0x500, 7))
+    trace.plain(Opcode.DISABLE_HCA, Status.BAD_SYS_STATE, function_id=3)
+    trace.give(3, pages(0x600, 1))
+    assert [(str(r.identity), r.given) for r in trace.s.ledger.records][1:] == [("func:0x3", 8)]
+    assert func_id(3) in trace.s.naming.enabled
 
 
 @pytest.mark.parametrize(
@@ -55,32 +55,32 @@ def test_what_a_command_enables(
     opcode: Opcode, fields: dict[str, int], ecpf: bool, enabled: dict[str, str], answered: bool
 ) -> None:
     """If no answer came, the function may be there all the same; only a sub-function's type is certain."""
-    life = Fed(ecpf=ecpf).booted()
+    trace = AuditedTrace(ecpf=ecpf).booted()
     if answered:
-        life.plain(opcode, **fields)
+        trace.plain(opcode, **fields)
     else:
-        life.give_up(life.submit(Command(opcode, fields=fields)))
+        trace.give_up(trace.submit(Command(opcode, fields=fields)))
         enabled = {who: kind if kind == "sf" else "unknown" for who, kind in enabled.items() if "vhca" not in who}
-    assert {str(who): kind for who, kind in life.s.naming.enabled.items()} == enabled
+    assert {str(who): kind for who, kind in trace.s.naming.enabled.items()} == enabled
 
 
 def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keeps_it() -> None:
-    life = Fed(Supplier(max_vfs=4))
-    life.opened()
+    trace = AuditedTrace(Supplier(max_vfs=4))
+    trace.opened()
     for number, vhca in ((3, 0x31), (9, 0x31), (3, 0x31), (4, OWN_VHCA)):
-        life.caps({"vhca_id": vhca}, current=False, other_function=1, function_id=number)
-    assert life.found == [
+        trace.caps({"vhca_id": vhca}, current=False, other_function=1, function_id=number)
+    assert trace.found == [
         ("vhca-id-twice", "device", "vhca:0x31", None),
         ("vhca-id-twice", "device", "vhca:0x2a", None),
     ]
-    assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in life.findings()[0].detail
-    assert (life.s.naming.type_of(vhca_id(0x31)), life.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")
+    assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in trace.findings()[0].detail
+    assert (trace.s.naming.type_of(vhca_id(0x31)), trace.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")
 
 
 @pytest.mark.parametrize(("capable", "kind"), [(0, "unknown"), (1, "sf")])
 def test_there_are_no_sub_functions_without_their_capability(capable: int, kind: str) -> None:
-    life = Fed()
-    life.opened(vhca=False)
-    life.caps({"vhca_id": OWN_VHCA, "sf": capable, "sf_base_id": 0x80})
-    life.give(0x80, pages(0x900, 1))
-    assert [f.type for f in life.over().functions if f.identity == "func:0x80"] == [kind]
+    trace = AuditedTrace()
+    trace.opened(vhca=False)
+    trace.caps({"vhca_id": OWN_VHCA, "sf": capable, "sf_base_id": 0x80})
+    trace.give(0x80, pages(0x900, 1))
+    assert [f.type for f in trace.over().functions if f.identity == "func:0x80"] == [kind]

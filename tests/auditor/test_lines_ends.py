@@ -1,4 +1,4 @@
-"""How logs of lines alone end, and what they do not tell: it is not known, and never taken for nothing."""
+"""Ends of logs of lines alone, and what they do not tell: it is not known, and never taken for nothing."""
 
 from __future__ import annotations
 

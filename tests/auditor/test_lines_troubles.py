@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fwpages.custody.accounts import SessionAccount
-from tests.auditor.judged import row
+from tests.auditor.account_checks import row
 from tests.auditor.logs import (
     START,
     SWEEP,
@@ -139,23 +139,23 @@ def test_a_kernel_that_said_it_once_at_the_start_means_two_gives_by_two_lines(tm
 
 
 def test_the_ec_bit_of_the_boot_pages_tells_an_ecpf_and_its_host_pf_apart(tmp_path: Path) -> None:
-    told = [line.replace("ec_function 0", "ec_function 1") for line in START]
+    start = [line.replace("ec_function 0", "ec_function 1") for line in START]
     asked = "req_pages_handler:600:(pid 0): page request for func 0x0, npages 500, release_all 0"
     gave = "give_pages:467:(pid 9): npages 500, ec_function 0, func_id 0x0, err 0"
-    s = _audit(tmp_path, *told, asked, gave)
+    s = _audit(tmp_path, *start, asked, gave)
     assert [(f.identity, f.type.value, f.given, f.held) for f in s.functions] == [
         ("func:0x0/ec", "self", 106, 106),
         ("func:0x0", "host_pf", 500, 500),
     ]
     assert s.verdict == "consistent so far"
     # a TAKE's line has no ec bit: which of the two functions the pages come from is not known
-    s = _audit(tmp_path, *told, asked, gave, "reclaim_pages:550:(pid 9): func 0x0, npages 50, outlen 416")
+    s = _audit(tmp_path, *start, asked, gave, "reclaim_pages:550:(pid 9): func 0x0, npages 50, outlen 416")
     assert [(f.given, f.returned, f.held) for f in s.functions] == [(106, None, None), (500, None, None)]
 
 
 def test_without_an_ec_bit_function_0_is_the_only_one_of_its_number(tmp_path: Path) -> None:
-    told = [line.replace("ec_function 0", "ec_function 1") for line in START]
-    s = _audit(tmp_path, *told, *SWEEP)
+    start = [line.replace("ec_function 0", "ec_function 1") for line in START]
+    s = _audit(tmp_path, *start, *SWEEP)
     assert [(f.identity, f.type.value, f.given) for f in s.functions] == [("func:0x0/ec", "self", 106)]
     assert s.end == "closed"
 

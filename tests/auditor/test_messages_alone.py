@@ -1,4 +1,4 @@
-"""What a driver's lines say where a log has no command dumps. Whole logs of lines are for ``test_lines.py``."""
+"""A driver's lines where a log has no command dumps. Whole logs of lines are for ``test_lines.py``."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import pytest
 
 from fwpages.auditor.session import Counted
 from fwpages.prm.identity import Mode
-from tests.auditor.fed import Fed
+from tests.auditor.audited_traces import AuditedTrace
 
 CMD = "MANAGE_PAGES(0x108)"
 
 
-def _lines(*messages: str) -> Fed:
-    life = Fed(log=True)
-    life.say(*messages)
-    return life
+def _lines(*messages: str) -> AuditedTrace:
+    trace = AuditedTrace(log=True)
+    trace.say(*messages)
+    return trace
 
 
 def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could() -> None:
-    life = _lines(
+    trace = _lines(
         "requested 6 boot pages for func_id 0x0",
         "npages 6, ec_function 0, func 0x0, mode 0, err 0",
         "requested 9 init pages for func_vhca_id 0x2a",
         "npages 9, ec_function 0, func 0x2a, mode 1, err 0",
     )
-    assert life.s.naming.mode is Mode.VHCA_ID
+    assert trace.s.naming.mode is Mode.VHCA_ID
     # the boot pages are the own vhca_id's
-    assert [(who, row.given) for who, row in life.counted()] == [("vhca:0x2a", 15)]
+    assert [(who, row.given) for who, row in trace.counted()] == [("vhca:0x2a", 15)]
 
 
 @pytest.mark.parametrize(
@@ -41,26 +41,26 @@ def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could
 def test_a_give_that_failed_is_named_by_its_error(
     err: int, found: tuple[str, str, str, int], doubtful: int, dropped: int
 ) -> None:
-    life = _lines(f"func_id 0x3, npages 7, err {err}")
-    assert life.found == [found]
-    assert sum(row.doubtful for _, row in life.counted()) == doubtful
-    assert life.s.counts[Counted.GIVE_DROPPED] == dropped
+    trace = _lines(f"func_id 0x3, npages 7, err {err}")
+    assert trace.found == [found]
+    assert sum(row.doubtful for _, row in trace.counted()) == doubtful
+    assert trace.s.counts[Counted.GIVE_DROPPED] == dropped
 
 
 def test_a_request_tells_whose_give_failed_where_its_line_does_not() -> None:
-    life = _lines("page request for func 0x3, npages 7", "npages 7, err -5")
-    assert life.found == [("give-refused", "device", "func:0x3", 7)]
+    trace = _lines("page request for func 0x3, npages 7", "npages 7, err -5")
+    assert trace.found == [("give-refused", "device", "func:0x3", 7)]
     # a driver's own word stands, whatever becomes of what commands seem to tell
-    assert life.s.findings.drop_inferred() == 0
+    assert trace.s.findings.drop_inferred() == 0
 
 
 def test_a_refusal_belongs_to_the_line_that_follows_it() -> None:
     refusal = f"{CMD} op_mod(0x1) failed, status no resources(0xf), syndrome (0x1), err(-12)"
-    life = _lines(refusal, "func_id 0x3, npages 7, err -12")
-    assert life.names == ["give-refused"]
-    assert refusal in life.findings()[0].detail
-    life.over()
-    assert life.names == ["give-refused"]
+    trace = _lines(refusal, "func_id 0x3, npages 7, err -12")
+    assert trace.names == ["give-refused"]
+    assert refusal in trace.findings()[0].detail
+    trace.over()
+    assert trace.names == ["give-refused"]
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_a_refusal_belongs_to_the_line_that_follows_it() -> None:
 )
 def test_a_refusal_that_no_line_follows_stands_for_itself(op_mod: int, name: str) -> None:
     line = f"{CMD} op_mod({op_mod:#x}) failed, status bad parameter(0x3), syndrome (0x1), err(-22)"
-    life = _lines(line)
-    assert life.names == []
-    life.say(line)
-    assert life.names == [name]
-    life.over()
-    assert life.names == [name, name]
+    trace = _lines(line)
+    assert trace.names == []
+    trace.say(line)
+    assert trace.names == [name]
+    trace.over()
+    assert trace.names == [name, name]
 
 
 @pytest.mark.parametrize(
@@ -82,26 +82,26 @@ def test_a_refusal_that_no_line_follows_stands_for_itself(op_mod: int, name: str
     [("ACCESS_REG(0x805)", True), ("QUERY_ISSI(0x10a)", True), ("X(0x9999)", True), ("INIT_HCA(0x102)", False)],
 )
 def test_what_a_driver_only_tries_is_no_fault(command: str, benign: bool) -> None:
-    life = _lines(f"{command} op_mod(0x0) failed, status bad operation(0x2), syndrome (0x1)")
-    life.over()
-    assert life.names == ([] if benign else ["command-refused"])
-    assert len(life.s.tried) == benign
+    trace = _lines(f"{command} op_mod(0x0) failed, status bad operation(0x2), syndrome (0x1)")
+    trace.over()
+    assert trace.names == ([] if benign else ["command-refused"])
+    assert len(trace.s.tried) == benign
 
 
 @pytest.mark.parametrize(("err", "name"), [(-110, "take-unanswered"), (-22, "take-refused")])
 def test_a_take_that_failed_and_then_whose_pages_stay(err: int, name: str) -> None:
-    life = _lines("npages 9, ec_function 0, func_id 0x3, err 0", f"failed reclaiming pages: err {err}")
-    assert life.found == [(name, "device", None, None)]
-    life.say(f"reclaim_pages err ({err}) func_id=0x3 ec_func=0x0")
-    assert life.names == [name]
-    life.over()
-    assert life.found[1:] == [("pages-left", "device", "func:0x3", 9)]
+    trace = _lines("npages 9, ec_function 0, func_id 0x3, err 0", f"failed reclaiming pages: err {err}")
+    assert trace.found == [(name, "device", None, None)]
+    trace.say(f"reclaim_pages err ({err}) func_id=0x3 ec_func=0x0")
+    assert trace.names == [name]
+    trace.over()
+    assert trace.found[1:] == [("pages-left", "device", "func:0x3", 9)]
 
 
 def test_a_line_that_a_driver_repeats_is_reported_once() -> None:
     line = f"cmd[0]: {CMD} Async, recovered after timeout"
-    life = _lines(line, line, line)
-    assert len(life.names) == 1
+    trace = _lines(line, line, line)
+    assert len(trace.names) == 1
 
 
 # -- whose pages a line is about
@@ -110,49 +110,49 @@ def test_a_line_that_a_driver_repeats_is_reported_once() -> None:
 @pytest.mark.parametrize("asked", ["requested 6 boot pages for func_id 0x3", "page request for func 0x3, npages 6"])
 @pytest.mark.parametrize("gave", ["npages 6, err 0", "give_pages| err 0"])
 def test_a_line_that_names_no_function_is_about_the_only_request_that_fits(asked: str, gave: str) -> None:
-    life = _lines(asked, gave)
-    assert [(who, row.given) for who, row in life.counted()] == [("func:0x3", 6)]
+    trace = _lines(asked, gave)
+    assert [(who, row.given) for who, row in trace.counted()] == [("func:0x3", 6)]
     if gave.endswith("| err 0"):
-        life.say(gave)
-        assert not life.s.books.broken, "Linux 3.11 says it twice for each GIVE"
-    life.say(gave)
-    assert "names no function, and no single request fits it" in life.s.books.broken
+        trace.say(gave)
+        assert not trace.s.books.broken, "Linux 3.11 says it twice for each GIVE"
+    trace.say(gave)
+    assert "names no function, and no single request fits it" in trace.s.books.broken
 
 
 def test_a_line_that_names_its_function_knows_better_than_the_request() -> None:
     """The ec bit is in the line alone."""
     request = "page request for func 0x3, npages 7"
-    life = _lines(request, "npages 7, ec_function 1, func_id 0x3, err -5", request)
-    assert life.found == [("give-refused", "device", "func:0x3/ec", 7)]
+    trace = _lines(request, "npages 7, ec_function 1, func_id 0x3, err -5", request)
+    assert trace.found == [("give-refused", "device", "func:0x3/ec", 7)]
 
 
 def test_a_take_that_names_no_function_leaves_the_counts_of_all_unknown() -> None:
-    life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
-    assert [row.out for _, row in life.counted()] == [9, 9]
-    life.say("npages 3, outlen 40")
-    assert [(row.out, row.swept) for _, row in life.counted()] == [(None, 3), (None, 3)]
+    trace = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
+    assert [row.out for _, row in trace.counted()] == [9, 9]
+    trace.say("npages 3, outlen 40")
+    assert [(row.out, row.swept) for _, row in trace.counted()] == [(None, 3), (None, 3)]
     # on firmware's request it is about one of them
-    life = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
-    life.say("page request for func 0x3, npages -3", "npages 3, outlen 40")
-    assert [(row.out, row.asked) for _, row in life.counted()] == [(9, 0), (None, 3)]
+    trace = _lines(*(f"npages 9, ec_function 0, func_id {n}, err 0" for n in ("0x0", "0x3")))
+    trace.say("page request for func 0x3, npages -3", "npages 3, outlen 40")
+    assert [(row.out, row.asked) for _, row in trace.counted()] == [(9, 0), (None, 3)]
 
 
 def test_a_release_all_waits_for_the_line_that_counts_it() -> None:
-    life = _lines("npages 9, ec_function 0, func_id 0x3, err 0", "page request for func 0x3, npages 0, release_all 1")
-    assert list(life.s.books.releasing) == [3]
-    life.say("npages 9, ec_function 0, func_id 0x3")
-    assert (list(life.s.books.releasing), [row.released for _, row in life.counted()]) == ([], [9])
+    trace = _lines("npages 9, ec_function 0, func_id 0x3, err 0", "page request for func 0x3, npages 0, release_all 1")
+    assert list(trace.s.books.releasing) == [3]
+    trace.say("npages 9, ec_function 0, func_id 0x3")
+    assert (list(trace.s.books.releasing), [row.released for _, row in trace.counted()]) == ([], [9])
 
 
 def test_a_time_out_belongs_to_the_line_that_follows_it_or_stands_for_itself() -> None:
     leak = f"{CMD} timeout. Will cause a leak of a command resource"
-    life = _lines(leak, "func_id 0x3, npages 7, err -110")
-    assert life.found == [("give-unanswered", "device", "func:0x3", 7)]
-    assert leak in life.findings()[0].detail
-    life = _lines(leak)
-    assert life.found == []
-    life.over()
-    assert life.found == [("command-unanswered", "device", None, None)]
+    trace = _lines(leak, "func_id 0x3, npages 7, err -110")
+    assert trace.found == [("give-unanswered", "device", "func:0x3", 7)]
+    assert leak in trace.findings()[0].detail
+    trace = _lines(leak)
+    assert trace.found == []
+    trace.over()
+    assert trace.found == [("command-unanswered", "device", None, None)]
 
 
 # -- how a log without dumps ends
@@ -180,7 +180,7 @@ def test_whether_the_driver_closed(lines: list[str], at_eof: bool, before_next: 
 
 
 def test_pages_that_a_driver_says_are_left_are_reported_with_their_types() -> None:
-    life = _lines(
+    trace = _lines(
         GIVEN,
         SWEPT,
         "FW did not return all pages. giving up...",
@@ -188,8 +188,8 @@ def test_pages_that_a_driver_says_are_left_are_reported_with_their_types() -> No
         "VFs FW pages counter is 2 after reclaiming all pages",
         "Peer PF FW pages counter is 1 after reclaiming all pages",
     )
-    life.over()
-    assert life.found == [("pages-left", "device", None, 42)]
-    detail = life.findings()[0].detail
+    trace.over()
+    assert trace.found == [("pages-left", "device", None, 42)]
+    detail = trace.findings()[0].detail
     counter = "FW pages counter is 42 after reclaiming all pages"
     assert detail == f"FW did not return all pages. giving up...; {counter}; of these vf 2; of these host_pf 1"

@@ -1,4 +1,4 @@
-"""Who is called what: own identity, types and vhca_ids, as the commands of a session tell them."""
+"""Names of functions: own identity, types and vhca_ids, as the commands of a session tell them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.prm.capability import GENERAL
-from tests.auditor.logs import only, trace, write_trace
+from tests.auditor.logs import golden_trace, only, write_trace
 
 Line = dict[str, Any]
 
@@ -49,7 +49,7 @@ def _op_mod(line: Line) -> None:
 def test_in_a_recorded_session(
     opcode: str, nth: int, change: Callable[[Line], None], found: tuple[str, str], tmp_path: Path
 ) -> None:
-    lines = trace()
+    lines = golden_trace()
     mine = [x for x in lines if (x["kind"] == "event" if opcode == "eqe" else x.get("in", "").startswith(opcode))]
     change(mine[nth])
     s = only(audit(write_trace(tmp_path, lines)))
@@ -59,16 +59,16 @@ def test_in_a_recorded_session(
 
 
 def test_page_requests_without_an_event_queue_are_reported_once_and_followed(tmp_path: Path) -> None:
-    lines = [x for x in trace() if not x.get("in", "").startswith("0301")]
+    lines = [x for x in golden_trace() if not x.get("in", "").startswith("0301")]
     s = only(audit(write_trace(tmp_path, lines)))
     assert [(f.name, f.blame) for f in s.findings] == [("request-without-eq", "device")]
-    whole = only(audit(write_trace(tmp_path, trace())))
+    whole = only(audit(write_trace(tmp_path, golden_trace())))
     assert s.totals == whole.totals
 
 
 @pytest.mark.parametrize("nth", [0, -1])
 def test_an_own_vhca_id_that_changes_is_the_devices_fault(nth: int, tmp_path: Path) -> None:
-    lines = trace()
+    lines = golden_trace()
     mine = [x for x in lines if x.get("in", "").startswith("0100") and int(x["in"][12:16], 16) >> 1 == 0]
     _bytes(mine[nth], "out", 16 + GENERAL.by_name["vhca_id"].bit // 8, b"\0\x55")
     s = only(audit(write_trace(tmp_path, lines)))
@@ -77,7 +77,7 @@ def test_an_own_vhca_id_that_changes_is_the_devices_fault(nth: int, tmp_path: Pa
 
 
 def test_the_ec_bit_of_an_event_means_nothing_in_vhca_id_mode(tmp_path: Path) -> None:
-    lines = trace()
+    lines = golden_trace()
     for line in lines:
         if line["kind"] == "event" and not bytes.fromhex(line["eqe"])[32]:
             _bytes(line, "eqe", 32, b"\x80")

@@ -142,7 +142,7 @@ def test_a_command_that_the_device_takes_for_wrong_is_not_the_devices(status: in
         (("failed reclaiming pages: err -5", "reclaim fail -5"), ["take-refused"]),
     ],
 )
-def test_the_last_line_of_the_page_path_counts_where_no_other_told(
+def test_the_last_line_of_the_page_path_counts_where_no_other_line_reported_it(
     messages: tuple[str, ...], found: list[str], tmp_path: Path
 ) -> None:
     assert [f.name for f in _session(tmp_path, *messages).findings] == found

@@ -17,21 +17,21 @@ from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
 from fwpages.readers.observations import Holes
-from tests.auditor.fed import Fed
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 OK = Answer(Opcode.MANAGE_PAGES)
 MODES = [(Mode.VHCA_ID, OWN_VHCA, "vhca"), (Mode.FUNC_ID, 0, "func")]
 
 
-def _fed(mode: Mode = Mode.VHCA_ID, *, log: bool = False) -> Fed:
-    life = Fed(log=log)
-    life.opened(vhca=mode is Mode.VHCA_ID)
-    return life
+def _fed(mode: Mode = Mode.VHCA_ID, *, log: bool = False) -> AuditedTrace:
+    trace = AuditedTrace(log=log)
+    trace.opened(vhca=mode is Mode.VHCA_ID)
+    return trace
 
 
-def _give(life: Fed, number: int, n: int, holes: Holes, first: int = 0x500) -> None:
-    life.complete(life.submit(life.give_command(number, pages(first, n)), holes=holes), OK)
+def _give(trace: AuditedTrace, number: int, n: int, holes: Holes, first: int = 0x500) -> None:
+    trace.complete(trace.submit(trace.give_command(number, pages(first, n)), holes=holes), OK)
 
 
 # -- addresses that are not known
@@ -40,53 +40,53 @@ def _give(life: Fed, number: int, n: int, holes: Holes, first: int = 0x500) -> N
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(8, 90), st.integers(1, 40)), max_size=3))
 def test_of_a_give_with_holes_the_pages_that_are_known_are_followed(rows: list[tuple[int, int]]) -> None:
-    life, n = _fed(), 9
+    trace, n = _fed(), 9
     holes = tuple((a, a + size) for a, size in rows)
-    _give(life, 0x31, n, holes)
+    _give(trace, 0x31, n, holes)
     # the i-th address lies in bytes 16 + 8 i to 24 + 8 i
     known = [i for i in range(n) if not any(a < 24 + 8 * i and 16 + 8 * i < z for a, z in holes)]
-    left = {a for a in life.s.ledger.left().tolist() if a >= 0x500 << 12}
+    left = {a for a in trace.s.ledger.left().tolist() if a >= 0x500 << 12}
     assert left == {(0x500 + i) << 12 for i in known}
     lost = len(known) < n
-    assert life.names == ["log-lines-lost"] * lost
-    assert (str(vhca_id(0x31)) in life.unsure) is lost
+    assert trace.names == ["log-lines-lost"] * lost
+    assert (str(vhca_id(0x31)) in trace.unsure) is lost
 
 
 @pytest.mark.parametrize(("mode", "own", "kind"), MODES)
 def test_of_a_take_with_holes_too(mode: Mode, own: int, kind: str) -> None:
-    life = _fed(mode)
-    key = life.submit(life.take_command(own, 10))
-    life.complete(key, life.took(pages(0x100, 10)), holes=((16, 32), (95, 97)))
-    assert life.out() == {f"{kind}:{own:#x}": 30 - 7}
-    assert life.found == [("log-lines-lost", "log", f"{kind}:{own:#x}", None)]
+    trace = _fed(mode)
+    key = trace.submit(trace.take_command(own, 10))
+    trace.complete(key, trace.took(pages(0x100, 10)), holes=((16, 32), (95, 97)))
+    assert trace.out() == {f"{kind}:{own:#x}": 30 - 7}
+    assert trace.found == [("log-lines-lost", "log", f"{kind}:{own:#x}", None)]
 
 
 def test_where_a_functions_lines_are_missing_no_single_page_is_judged() -> None:
-    life = _fed()
-    _give(life, 0x31, 4, ((16, 24),))
-    life.take(0x31, pages(0x9000, 3))
-    life.take(0x31, pages(0x200, 2))
-    assert (life.names, life.s.counts[Counted.UNJUDGED]) == (["log-lines-lost"], 5)
+    trace = _fed()
+    _give(trace, 0x31, 4, ((16, 24),))
+    trace.take(0x31, pages(0x9000, 3))
+    trace.take(0x31, pages(0x200, 2))
+    assert (trace.names, trace.s.counts[Counted.UNJUDGED]) == (["log-lines-lost"], 5)
     # a page that is given anew must have come back in a line that is missing
-    life.give(0x32, pages(0x501, 2))
-    assert life.names == ["log-lines-lost"]
-    assert life.out()["vhca:0x32"] == 2
+    trace.give(0x32, pages(0x501, 2))
+    assert trace.names == ["log-lines-lost"]
+    assert trace.out()["vhca:0x32"] == 2
 
 
 def test_a_data_dump_of_an_odd_number_of_pages_is_filled_up_with_a_zero() -> None:
     filled = np.append(pages(0x500, 3), np.uint64(0))
     for log, names in ((True, []), (False, ["count-mismatch"])):
-        life = _fed(log=log)
-        life.give(0x31, filled, count=3)
-        assert (life.names, life.out()["vhca:0x31"]) == (names, 3)
+        trace = _fed(log=log)
+        trace.give(0x31, filled, count=3)
+        assert (trace.names, trace.out()["vhca:0x31"]) == (names, 3)
 
 
 def test_what_was_set_aside_for_an_answer_and_not_written_is_no_page() -> None:
-    life = _fed()
-    key = life.submit(life.take_command(OWN_VHCA, 6))
-    life.complete_bytes(key, encode_answer(life.took(pages(0x100, 4), count=4), 16 + 8 * 6))
-    assert (life.names, life.out()) == ([], {"vhca:0x2a": 26})
-    assert life.s.books.of(vhca_id(OWN_VHCA)).brought == 4
+    trace = _fed()
+    key = trace.submit(trace.take_command(OWN_VHCA, 6))
+    trace.complete_bytes(key, encode_answer(trace.took(pages(0x100, 4), count=4), 16 + 8 * 6))
+    assert (trace.names, trace.out()) == ([], {"vhca:0x2a": 26})
+    assert trace.s.books.of(vhca_id(OWN_VHCA)).brought == 4
 
 
 # -- what a device does
@@ -96,52 +96,52 @@ def test_what_was_set_aside_for_an_answer_and_not_written_is_no_page() -> None:
 @pytest.mark.parametrize("good", [True, False])
 def test_a_refusal_is_the_fault_of_who_was_wrong_first(mode: Mode, own: int, kind: str, good: bool) -> None:
     """A device that refuses pages which it has already is right, and nothing of that command is given."""
-    life = _fed(mode)
-    before = life.out()
-    life.give(0x31, pages(0x500 if good else 0x105, 7), Status.BAD_PARAM)
-    name, blame, who, n = life.found[-1]
+    trace = _fed(mode)
+    before = trace.out()
+    trace.give(0x31, pages(0x500 if good else 0x105, 7), Status.BAD_PARAM)
+    name, blame, who, n = trace.found[-1]
     assert (name, blame, who, n) == ("give-refused", "device" if good else "host", f"{kind}:0x31", 7)
-    assert (life.out(), life.s.counts[Counted.GIVE_DROPPED]) == (before, 7)
+    assert (trace.out(), trace.s.counts[Counted.GIVE_DROPPED]) == (before, 7)
     # what it would not take can be given elsewhere
-    life.give(0x32, pages(0x500, 7))
-    assert "given-twice" not in [name for name, _, who, _ in life.found if who == f"{kind}:0x32"]
+    trace.give(0x32, pages(0x500, 7))
+    assert "given-twice" not in [name for name, _, who, _ in trace.found if who == f"{kind}:0x32"]
 
 
 def test_pages_that_come_back_before_their_give_is_answered_were_given() -> None:
-    life = _fed()
-    give = life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.take(0x31, pages(0x500, 3))
-    assert (life.out(), life.names) == ({"vhca:0x2a": 30, "vhca:0x31": 4}, [])
-    life.complete(give, OK)
-    assert life.out()["vhca:0x31"] == 4
-    assert life.s.ledger.doubt_held(vhca_id(0x31)).size == 4
+    trace = _fed()
+    give = trace.submit(trace.give_command(0x31, pages(0x500, 7)))
+    trace.take(0x31, pages(0x500, 3))
+    assert (trace.out(), trace.names) == ({"vhca:0x2a": 30, "vhca:0x31": 4}, [])
+    trace.complete(give, OK)
+    assert trace.out()["vhca:0x31"] == 4
+    assert trace.s.ledger.doubt_held(vhca_id(0x31)).size == 4
 
 
 def test_cant_give_may_be_refused_and_takes_nothing_away() -> None:
-    life = _fed()
-    life.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), OK)
+    trace = _fed()
+    trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), OK)
     c = Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31})
-    life.cmd(c, Answer(Opcode.MANAGE_PAGES, Status.BAD_PARAM))
-    assert life.names == ["cannot-give", "cannot-give", "command-refused"]
-    assert life.out() == {"vhca:0x2a": 30}
+    trace.cmd(c, Answer(Opcode.MANAGE_PAGES, Status.BAD_PARAM))
+    assert trace.names == ["cannot-give", "cannot-give", "command-refused"]
+    assert trace.out() == {"vhca:0x2a": 30}
 
 
 def test_a_take_brings_less_than_was_asked_and_the_last_one_is_remembered() -> None:
-    life, own = _fed(), vhca_id(OWN_VHCA)
+    trace, own = _fed(), vhca_id(OWN_VHCA)
     for back, last in ((5, 5), (0, 0)):
-        life.take(OWN_VHCA, pages(0x100, back), asked=10)
-        assert life.s.books.of(own).brought == last
-    life.cmd(life.take_command(OWN_VHCA, 3), Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE))
-    assert life.s.books.of(own).brought is None
-    assert life.s.counts[Counted.RECLAIM_DISCARDED] == 3
-    assert life.names == ["take-refused"]
+        trace.take(OWN_VHCA, pages(0x100, back), asked=10)
+        assert trace.s.books.of(own).brought == last
+    trace.cmd(trace.take_command(OWN_VHCA, 3), Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE))
+    assert trace.s.books.of(own).brought is None
+    assert trace.s.counts[Counted.RECLAIM_DISCARDED] == 3
+    assert trace.names == ["take-refused"]
 
 
 def test_only_the_last_gives_wait_for_a_line_of_the_drivers() -> None:
-    life = _fed(log=True)
+    trace = _fed(log=True)
     for n in range(100):
-        life.give(0x31, pages(0x1000 + n, 1))
-    assert life.s.driver.unconfirmed == [(0x31, 1)] * 64
+        trace.give(0x31, pages(0x1000 + n, 1))
+    assert trace.s.driver.unconfirmed == [(0x31, 1)] * 64
     assert _fed().s.driver.unconfirmed == []
 
 
@@ -157,50 +157,50 @@ def test_only_the_last_gives_wait_for_a_line_of_the_drivers() -> None:
     ],
 )
 def test_a_start_or_a_close_is_taken_for_done(command: Command, start: Start, closed: bool) -> None:
-    life = Fed()
+    trace = AuditedTrace()
     if command.opcode == Opcode.DISABLE_HCA:
-        life.enable()
-    life.lose("its answer is missing", key=life.submit(command))
-    assert (life.s.evidence.start, life.s.closed, life.s.evidence.lossy) == (start, closed, False)
+        trace.enable()
+    trace.lose("its answer is missing", key=trace.submit(command))
+    assert (trace.s.evidence.start, trace.s.closed, trace.s.evidence.lossy) == (start, closed, False)
 
 
 def test_a_give_is_taken_for_done_and_its_function_is_not_counted() -> None:
-    life = _fed()
-    life.lose("its answer is missing", key=life.submit(life.give_command(0x31, pages(0x500, 7))))
-    assert (life.out()["vhca:0x31"], life.unsure) == (7, {"vhca:0x31": "its answer is missing"})
+    trace = _fed()
+    trace.lose("its answer is missing", key=trace.submit(trace.give_command(0x31, pages(0x500, 7))))
+    assert (trace.out()["vhca:0x31"], trace.unsure) == (7, {"vhca:0x31": "its answer is missing"})
 
 
 def test_after_a_negotiation_without_an_answer_the_mode_is_not_known() -> None:
-    life = Fed().booted()
-    life.lose("its answer is missing", key=life.submit(Command(Opcode.SET_HCA_CAP, data=bytes(4096))))
-    assert life.s.evidence.mode_unknown
+    trace = AuditedTrace().booted()
+    trace.lose("its answer is missing", key=trace.submit(Command(Opcode.SET_HCA_CAP, data=bytes(4096))))
+    assert trace.s.evidence.mode_unknown
     # the next name that only one mode can have tells it
-    life.query(QueryPages.INIT, 0, OWN_VHCA)
-    assert (life.s.naming.mode, life.names, life.out()) == (Mode.VHCA_ID, ["log-lines-lost"], {"vhca:0x2a": 10})
+    trace.query(QueryPages.INIT, 0, OWN_VHCA)
+    assert (trace.s.naming.mode, trace.names, trace.out()) == (Mode.VHCA_ID, ["log-lines-lost"], {"vhca:0x2a": 10})
 
 
 # -- where the input begins in the middle
 
 
 def test_pages_from_before_the_input_are_counted_apart() -> None:
-    life = Fed(late=True)
-    life.take(0x31, pages(0x500, 7))
-    life.plain(Opcode.ENABLE_HCA, function_id=3)
-    life.take(3, pages(0x600, 2))
-    assert {str(book.identity): book.before for book in life.s.books if book.before} == {"func:0x31": 7, "func:0x3": 2}
+    trace = AuditedTrace(late=True)
+    trace.take(0x31, pages(0x500, 7))
+    trace.plain(Opcode.ENABLE_HCA, function_id=3)
+    trace.take(3, pages(0x600, 2))
+    assert {str(book.identity): book.before for book in trace.s.books if book.before} == {"func:0x31": 7, "func:0x3": 2}
     # one that was enabled since may have been enabled before, and its pages of then are still out
-    assert life.found == []
+    assert trace.found == []
 
 
 @pytest.mark.parametrize("first", [0x31, 0x32])
 def test_a_page_given_twice_may_come_back_from_both(first: int) -> None:
-    life = Fed(Supplier(max_vfs=8))
-    life.opened()
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened()
     for who in (0x31, 0x32):
-        life.event(who, 2)
-        life.give(who, pages(0x500, 2))
+        trace.event(who, 2)
+        trace.give(who, pages(0x500, 2))
     for who in (first, 0x31 + 0x32 - first):
-        life.event(who, -2)
-        life.take(who, pages(0x500, 2))
-    assert life.names[:1] == ["given-twice"]
-    assert {blame for _, blame, _, _ in life.found} == {"host"}
+        trace.event(who, -2)
+        trace.take(who, pages(0x500, 2))
+    assert trace.names[:1] == ["given-twice"]
+    assert {blame for _, blame, _, _ in trace.found} == {"host"}

@@ -9,8 +9,8 @@ import pytest
 
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
-from tests.auditor.fed import Fed
-from tests.auditor.lives import pages
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import pages
 
 CMD = "MANAGE_PAGES(0x108)"
 LEAK = f"{CMD} timeout. Will cause a leak of a command resource"
@@ -24,12 +24,12 @@ def _refused(op_mod: int) -> str:
     return f"{CMD} op_mod({op_mod:#x}) failed, status bad resource(0x5), syndrome (0x12345), err(-22)"
 
 
-def _said(*messages: str) -> Fed:
+def _said(*messages: str) -> AuditedTrace:
     """A driver said so, and then no more."""
-    life = Fed(log=True)
-    life.say(*messages)
-    life.over()
-    return life
+    trace = AuditedTrace(log=True)
+    trace.say(*messages)
+    trace.over()
+    return trace
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def _said(*messages: str) -> Fed:
     ],
 )
 def test_one_trouble_is_one_finding(messages: list[str], found: tuple[str, str, str | None, int | None]) -> None:
-    life = _said(*messages)
-    assert life.found == [found]
-    (f,) = life.findings()
+    trace = _said(*messages)
+    assert trace.found == [found]
+    (f,) = trace.findings()
     # it stands at one of the lines, and what led there is not forgotten
     at = f.at["line"] - FIRST
     assert f.detail.startswith(messages[at])
@@ -94,10 +94,10 @@ def test_the_same_trouble_again_is_another_finding(messages: list[str]) -> None:
     ],
 )
 def test_a_reclaim_that_failed_is_reported_once_and_then_the_function_of_its_pages(first: str, again: str) -> None:
-    life = _said(GAVE, first, again)
+    trace = _said(GAVE, first, again)
     whose = ("func:0x3", 9) if "func" in again else (None, None)
-    assert life.found == [("take-unanswered", "device", None, None), ("pages-left", "device", *whose)]
-    assert life.over().end == "closed"
+    assert trace.found == [("take-unanswered", "device", None, None), ("pages-left", "device", *whose)]
+    assert trace.over().end == "closed"
 
 
 def test_a_line_that_only_repeats_the_error_counts_where_no_line_came_before_it() -> None:
@@ -106,9 +106,9 @@ def test_a_line_that_only_repeats_the_error_counts_where_no_line_came_before_it(
 
 def test_a_refusal_and_the_next_ones_story_are_not_mixed() -> None:
     """A refused TAKE is reported before the driver prints a line about a GIVE."""
-    life = _said(_refused(2), _refused(1), "func_id 0x3, npages 7, err -22")
-    assert life.found == [("take-refused", "device", None, None), ("give-refused", "device", "func:0x3", 7)]
-    assert [f.at["line"] for f in life.findings()] == [FIRST, FIRST + 2]
+    trace = _said(_refused(2), _refused(1), "func_id 0x3, npages 7, err -22")
+    assert trace.found == [("take-refused", "device", None, None), ("give-refused", "device", "func:0x3", 7)]
+    assert [f.at["line"] for f in trace.findings()] == [FIRST, FIRST + 2]
 
 
 def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_reported_twice() -> None:
@@ -120,11 +120,11 @@ def test_memory_that_was_short_twice_before_the_driver_gave_up_once_is_reported_
 # -- beside dumps
 
 
-def _dumped(*messages: str) -> Fed:
-    life = Fed(log=True)
-    life.opened(vhca=False)
-    life.say("npages 10, ec_function 0, func_id 0x0, err 0", "npages 20, ec_function 0, func_id 0x0, err 0", *messages)
-    return life
+def _dumped(*messages: str) -> AuditedTrace:
+    trace = AuditedTrace(log=True)
+    trace.opened(vhca=False)
+    trace.say("npages 10, ec_function 0, func_id 0x0, err 0", "npages 20, ec_function 0, func_id 0x0, err 0", *messages)
+    return trace
 
 
 @pytest.mark.parametrize(
@@ -137,15 +137,15 @@ def test_what_the_dumps_tell_the_lines_do_not(message: str) -> None:
 
 @pytest.mark.parametrize("message", [UNSENT, f"{CMD} canceled on out of queue timeout."])
 def test_a_command_that_was_not_sent_has_no_dump_and_is_reported(message: str) -> None:
-    life = _dumped(message)
-    life.over()
-    assert life.found == [("command-not-sent", "host", None, None)]
+    trace = _dumped(message)
+    trace.over()
+    assert trace.found == [("command-not-sent", "host", None, None)]
 
 
 def test_a_time_out_gives_up_the_command_of_its_slot_alone() -> None:
-    life = _dumped()
-    life.submit(life.give_command(3, pages(0x500, 7)), slot=31)
-    life.submit(Command(Opcode.QUERY_ADAPTER), slot=1)
-    life.say(f"cmd[31]: {LEAK}")
-    assert life.found == [("give-unanswered", "device", "func:0x3", 7)]
-    assert [p.opcode for p in life.s.pending.values()] == [Opcode.QUERY_ADAPTER]
+    trace = _dumped()
+    trace.submit(trace.give_command(3, pages(0x500, 7)), slot=31)
+    trace.submit(Command(Opcode.QUERY_ADAPTER), slot=1)
+    trace.say(f"cmd[31]: {LEAK}")
+    assert trace.found == [("give-unanswered", "device", "func:0x3", 7)]
+    assert [p.opcode for p in trace.s.pending.values()] == [Opcode.QUERY_ADAPTER]

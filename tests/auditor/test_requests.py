@@ -11,137 +11,137 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.prm.status import Status
-from tests.auditor.judged import OWN, audit_life, one
-from tests.auditor.lives import OWN_VHCA, Life, pages
+from tests.auditor.account_checks import OWN, audit_written, one
 from tests.auditor.logs import audit_trace
+from tests.auditor.written_traces import OWN_VHCA, WrittenTrace, pages
 
 
 def test_a_page_request_needs_an_event_queue(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.plain(Opcode.DESTROY_EQ, eq_number=3)
-    life.event(OWN_VHCA, 5)
-    f = one(audit_life(tmp_path, life), "request-without-eq")
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.DESTROY_EQ, eq_number=3)
+    trace.event(OWN_VHCA, 5)
+    f = one(audit_written(tmp_path, trace), "request-without-eq")
     assert f.blame == "device"
     # one that is being made may exist already, and one that did not go is still there
-    life = Life().enable()
-    eq = life.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": 1 << EventType.PAGE_REQUEST}))
-    life.event(0, 5)
-    life.complete(eq, Answer(Opcode.CREATE_EQ, fields={"eq_number": 7}))
-    life.plain(Opcode.DESTROY_EQ, Status.RES_BUSY, eq_number=7)
-    life.event(0, 5)
-    assert [f.name for f in audit_life(tmp_path, life).findings] == ["command-refused"]
+    trace = WrittenTrace().enable()
+    eq = trace.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": 1 << EventType.PAGE_REQUEST}))
+    trace.event(0, 5)
+    trace.complete(eq, Answer(Opcode.CREATE_EQ, fields={"eq_number": 7}))
+    trace.plain(Opcode.DESTROY_EQ, Status.RES_BUSY, eq_number=7)
+    trace.event(0, 5)
+    assert [f.name for f in audit_written(tmp_path, trace).findings] == ["command-refused"]
 
 
 def test_a_page_request_after_the_close_is_stale(tmp_path: Path) -> None:
-    life = Life().opened().closed()
-    life.event(OWN_VHCA, 5)
-    assert one(audit_life(tmp_path, life), "stale-page-request").blame == "link"
+    trace = WrittenTrace().opened().closed()
+    trace.event(OWN_VHCA, 5)
+    assert one(audit_written(tmp_path, trace), "stale-page-request").blame == "link"
 
 
 def test_a_request_beyond_reason_and_the_answer_to_it(tmp_path: Path) -> None:
-    life = Life().opened()
+    trace = WrittenTrace().opened()
     for _ in range(2):
-        life.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), slot=31)
-        life.event(0x31, 1 << 29)
-    life.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), slot=31)
-    found = [(f.name, f.blame, f.function) for f in audit_life(tmp_path, life.closed()).findings]
+        trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), slot=31)
+        trace.event(0x31, 1 << 29)
+    trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}), slot=31)
+    found = [(f.name, f.blame, f.function) for f in audit_written(tmp_path, trace.closed()).findings]
     absurd = ("absurd-count", "device", "vhca:0x31")
     assert found == [("cannot-give", "host", "vhca:0x31"), absurd, absurd]
 
 
 def test_less_is_returned_than_firmware_wanted_to_be_rid_of(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, pages(0x500, 20))
-    life.event(0x31, -10)
-    life.take(0x31, pages(0x500, 6))
-    life.take(0x31, pages(0x506, 2), asked=4)
-    life.take(0x31, pages(0x508, 12), asked=100)
-    f = one(audit_life(tmp_path, life.closed()), "take-short")
+    trace = WrittenTrace().opened()
+    trace.give(0x31, pages(0x500, 20))
+    trace.event(0x31, -10)
+    trace.take(0x31, pages(0x500, 6))
+    trace.take(0x31, pages(0x506, 2), asked=4)
+    trace.take(0x31, pages(0x508, 12), asked=100)
+    f = one(audit_written(tmp_path, trace.closed()), "take-short")
     assert (f.blame, f.function, f.pages) == ("device", "vhca:0x31", 2)
     # the close takes what there is, whatever was asked before
-    life = Life().opened()
-    life.event(OWN_VHCA, -30)
-    assert audit_life(tmp_path, life.closed([pages(0x100, 10), pages(0x200, 20)])).clean
+    trace = WrittenTrace().opened()
+    trace.event(OWN_VHCA, -30)
+    assert audit_written(tmp_path, trace.closed([pages(0x100, 10), pages(0x200, 20)])).clean
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(119, []), (121, ["wait-timeout"])])
 def test_pages_of_a_function_that_is_gone_come_back_in_time(seconds: int, found: list[str], tmp_path: Path) -> None:
-    life = Life(Supplier(max_vfs=8)).opened(vhca=False)
+    trace = WrittenTrace(Supplier(max_vfs=8)).opened(vhca=False)
     for vf in (1, 2):
-        life.plain(Opcode.ENABLE_HCA, function_id=vf)
-        life.give(vf, pages(0x500 + 0x10 * vf, 7))
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    life.t += 500  # the other one may still need what the first had
-    life.plain(Opcode.DISABLE_HCA, function_id=2)
-    life.t += 100
-    life.take(2, pages(0x520, 7))
-    life.t += seconds
-    life.take(1, pages(0x510, 7))
-    s = audit_life(tmp_path, life.closed(own=0))
+        trace.plain(Opcode.ENABLE_HCA, function_id=vf)
+        trace.give(vf, pages(0x500 + 0x10 * vf, 7))
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    trace.t += 500  # the other one may still need what the first had
+    trace.plain(Opcode.DISABLE_HCA, function_id=2)
+    trace.t += 100
+    trace.take(2, pages(0x520, 7))
+    trace.t += seconds
+    trace.take(1, pages(0x510, 7))
+    s = audit_written(tmp_path, trace.closed(own=0))
     assert [(f.name, f.blame, f.function, f.pages) for f in s.findings] == [
         (name, "device", "func:0x1", 7) for name in found
     ]
 
 
 def test_a_close_that_ends_in_a_reset_was_forced_by_pages_that_did_not_come_back(tmp_path: Path) -> None:
-    life = Life().opened().closed([pages(0x100, 10), pages(0, 0)])
-    life.link("reset", "the device did not let go of everything")
-    life.link("fenced", "function-level reset")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])
+    trace.link("reset", "the device did not let go of everything")
+    trace.link("fenced", "function-level reset")
+    s = audit_written(tmp_path, trace)
     f = one(s, "pages-not-returned")
     assert (s.end, f.blame, f.function, f.pages, s.totals.discarded) == ("forced", "device", OWN, 20, 20)
     # a device that is reset after everything has come back is none that had to be
-    life = Life().opened()
-    life.plain(Opcode.DESTROY_EQ, eq_number=3)
-    life.closed()
-    life.link("reset")
-    life.link("fenced")
-    assert (audit_life(tmp_path, life).end, audit_life(tmp_path, life).clean) == ("closed", True)
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.DESTROY_EQ, eq_number=3)
+    trace.closed()
+    trace.link("reset")
+    trace.link("fenced")
+    assert (audit_written(tmp_path, trace).end, audit_written(tmp_path, trace).clean) == ("closed", True)
 
 
 def test_how_a_reset_ends_a_session(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.plain(Opcode.TEARDOWN_HCA, Status.BAD_SYS_STATE)
-    life.link("reset")
-    life.link("fenced")
-    assert audit_life(tmp_path, life).end == "forced"
-    life = Life().opened()
-    life.link("health", "a fan fell out")
-    life.link("reset")
-    life.link("fenced")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.TEARDOWN_HCA, Status.BAD_SYS_STATE)
+    trace.link("reset")
+    trace.link("fenced")
+    assert audit_written(tmp_path, trace).end == "forced"
+    trace = WrittenTrace().opened()
+    trace.link("health", "a fan fell out")
+    trace.link("reset")
+    trace.link("fenced")
+    s = audit_written(tmp_path, trace)
     assert (s.end, s.clean) == ("reset", True)
     assert "the device reported a fatal state: a fan fell out" in s.notes
-    life = Life().opened()
-    life.link("lost")
-    life.link("reset")
-    life.link("lost")
-    life.link("fenced")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.link("lost")
+    trace.link("reset")
+    trace.link("lost")
+    trace.link("fenced")
+    s = audit_written(tmp_path, trace)
     assert (s.end, [f.name for f in s.findings]) == ("lost", ["link-lost"])
 
 
 def test_a_reset_that_is_never_proven(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.link("reset")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.link("reset")
+    s = audit_written(tmp_path, trace)
     assert (s.end, s.verdict, s.findings) == ("reset", "not known", [])
     assert "the input ends before the reset was proven" in s.notes
-    life.link("reset", "again")
-    f = one(audit_life(tmp_path, life), "not-fenced")
+    trace.link("reset", "again")
+    f = one(audit_written(tmp_path, trace), "not-fenced")
     assert (f.blame, f.pages) == ("link", 30)
-    life.session = 2
-    first, second = audit_trace(tmp_path, life.opened().closed().lines).sessions
+    trace.session = 2
+    first, second = audit_trace(tmp_path, trace.opened().closed().lines).sessions
     assert [f.name for f in first.findings] == ["not-fenced", "not-fenced"]
     assert second.end == "closed"
 
 
 def test_more_wanted_back_than_is_out_is_absurd_and_a_give_under_way_counts(tmp_path: Path) -> None:
-    life = Life().opened()
-    give = life.submit(life.give_command(0x31, pages(0x500, 20)), slot=31)
-    life.event(0x31, -20)
-    life.event(0x31, -21)
-    life.complete(give, Answer(Opcode.MANAGE_PAGES))
-    life.take(0x31, pages(0x500, 20))
-    f = one(audit_life(tmp_path, life.closed()), "absurd-count")
+    trace = WrittenTrace().opened()
+    give = trace.submit(trace.give_command(0x31, pages(0x500, 20)), slot=31)
+    trace.event(0x31, -20)
+    trace.event(0x31, -21)
+    trace.complete(give, Answer(Opcode.MANAGE_PAGES))
+    trace.take(0x31, pages(0x500, 20))
+    f = one(audit_written(tmp_path, trace.closed()), "absurd-count")
     assert (f.blame, f.function, f.pages) == ("device", "vhca:0x31", 21)

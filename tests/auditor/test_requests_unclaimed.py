@@ -15,93 +15,93 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
-from tests.auditor.fed import Fed
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.audited_traces import AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 
-def _opened() -> Fed:
-    life = Fed(Supplier(max_vfs=8))
-    life.opened()
-    return life
+def _opened() -> AuditedTrace:
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened()
+    return trace
 
 
-def _ask(life: Fed, *asked: tuple[int, int]) -> None:
+def _ask(trace: AuditedTrace, *asked: tuple[int, int]) -> None:
     for number, n in asked:
-        life.event(number, n)
+        trace.event(number, n)
 
 
 def test_boot_pages_that_are_given_under_the_name_that_they_get_are_those_that_were_asked_for() -> None:
     """They were asked for under the other one; and where the device itself used a wrong name, the host is not bound."""
-    life = Fed(Supplier(max_vfs=8))
-    life.enable()
-    life.query(QueryPages.BOOT, 10)
-    life.negotiate()
-    life.give(OWN_VHCA, pages(0x100, 10))
-    assert life.found == []
-    life = Fed(Supplier(max_vfs=8))
-    life.enable()
-    life.query(QueryPages.BOOT, 10, told=5)
-    life.give(0, pages(0x100, 10))
-    assert life.names == ["startup-identity"]
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.enable()
+    trace.query(QueryPages.BOOT, 10)
+    trace.negotiate()
+    trace.give(OWN_VHCA, pages(0x100, 10))
+    assert trace.found == []
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.enable()
+    trace.query(QueryPages.BOOT, 10, answered=5)
+    trace.give(0, pages(0x100, 10))
+    assert trace.names == ["startup-identity"]
 
 
 def test_where_both_functions_have_asked_either_may_be_meant() -> None:
-    life = _opened()
-    _ask(life, (0x31, 7), (0x32, 9))
-    life.give(0x32, pages(0x500, 7))
-    life.give(0x31, pages(0x600, 9))
-    _ask(life, (0x31, -9), (0x32, -7))
-    life.take(0x32, pages(0x500, 7))
-    life.take(0x31, pages(0x600, 9))
-    assert life.found == []
-    life.closed()
-    assert life.out() == {}
+    trace = _opened()
+    _ask(trace, (0x31, 7), (0x32, 9))
+    trace.give(0x32, pages(0x500, 7))
+    trace.give(0x31, pages(0x600, 9))
+    _ask(trace, (0x31, -9), (0x32, -7))
+    trace.take(0x32, pages(0x500, 7))
+    trace.take(0x31, pages(0x600, 9))
+    assert trace.found == []
+    trace.closed()
+    assert trace.out() == {}
 
 
 def test_where_two_functions_want_as_many_no_mistaken_name_is_reported() -> None:
-    life = _opened()
-    _ask(life, (0x31, 7), (0x32, 7))
-    life.give(0x33, pages(0x500, 7))
-    assert life.found == []
+    trace = _opened()
+    _ask(trace, (0x31, 7), (0x32, 7))
+    trace.give(0x33, pages(0x500, 7))
+    assert trace.found == []
 
 
 @pytest.mark.parametrize("n", [6, 8])
 def test_another_count_is_another_matter(n: int) -> None:
-    life = _opened()
-    _ask(life, (0x31, 7))
-    life.give(0x32, pages(0x500, n))
-    assert life.found == []
+    trace = _opened()
+    _ask(trace, (0x31, 7))
+    trace.give(0x32, pages(0x500, n))
+    assert trace.found == []
 
 
 def test_at_the_close_everything_is_taken_back_unasked() -> None:
-    life = _opened()
-    _ask(life, (0x31, 30))
-    life.give(0x31, pages(0x500, 30))
-    _ask(life, (0x31, -30))
-    life.plain(Opcode.TEARDOWN_HCA)
-    life.take(OWN_VHCA, np.concatenate([pages(0x100, 10), pages(0x200, 20)]))
-    assert life.found == []
+    trace = _opened()
+    _ask(trace, (0x31, 30))
+    trace.give(0x31, pages(0x500, 30))
+    _ask(trace, (0x31, -30))
+    trace.plain(Opcode.TEARDOWN_HCA)
+    trace.take(OWN_VHCA, np.concatenate([pages(0x100, 10), pages(0x200, 20)]))
+    assert trace.found == []
 
 
 def test_a_request_that_was_declined_or_is_void_is_waited_for_no_more() -> None:
     for void in ("cannot give", "release_all"):
-        life = _opened()
-        _ask(life, (0x31, 7))
+        trace = _opened()
+        _ask(trace, (0x31, 7))
         if void == "release_all":
-            life.event(0x31, 0, release_all=True)
+            trace.event(0x31, 0, release_all=True)
         else:
-            life.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}))
-        found = life.found
-        life.give(0x32, pages(0x500, 7))
-        assert life.found == found
+            trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, {"function_id": 0x31}))
+        found = trace.found
+        trace.give(0x32, pages(0x500, 7))
+        assert trace.found == found
 
 
 def test_where_lines_are_missing_the_request_may_be_among_them() -> None:
-    life = _opened()
-    life.lose("lines are missing")
-    _ask(life, (0x31, 7))
-    life.give(0x32, pages(0x500, 7))
-    assert life.names == ["log-lines-lost"]
+    trace = _opened()
+    trace.lose("lines are missing")
+    _ask(trace, (0x31, 7))
+    trace.give(0x32, pages(0x500, 7))
+    assert trace.names == ["log-lines-lost"]
 
 
 @settings(max_examples=25)
@@ -110,31 +110,31 @@ def test_a_host_that_serves_what_was_asked_is_never_suspected(
     asked: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     """In any order of the functions, each request in its turn, and cut into pieces or not."""
-    life = _opened()
-    _ask(life, *asked)
+    trace = _opened()
+    _ask(trace, *asked)
     first = 0x1000
     while asked:
         who = data.draw(st.sampled_from(sorted({number for number, _ in asked})))
         i = next(i for i, (number, _) in enumerate(asked) if number == who)
         n = data.draw(st.integers(1, asked[i][1]))
-        life.give(who, pages(first, n))
+        trace.give(who, pages(first, n))
         first += n
         asked = [*asked[:i], *([(who, asked[i][1] - n)] if n < asked[i][1] else []), *asked[i + 1 :]]
-    assert life.found == []
+    assert trace.found == []
 
 
 def test_a_give_that_was_refused_may_be_tried_again() -> None:
-    life = _opened()
-    _ask(life, (0x31, 7), (0x32, 7))
-    life.give(0x31, pages(0x500, 7), status=Status.NO_RES_ERR)
-    life.give(0x31, pages(0x500, 7))
-    assert life.names == ["give-refused"]
+    trace = _opened()
+    _ask(trace, (0x31, 7), (0x32, 7))
+    trace.give(0x31, pages(0x500, 7), status=Status.NO_RES_ERR)
+    trace.give(0x31, pages(0x500, 7))
+    assert trace.names == ["give-refused"]
 
 
 def test_of_a_burst_longer_than_is_remembered_nothing_is_claimed() -> None:
-    life = _opened()
+    trace = _opened()
     n = MAX_OWED + 3
-    _ask(life, *[(0x31, 1)] * n, (0x32, 1))
+    _ask(trace, *[(0x31, 1)] * n, (0x32, 1))
     for i in range(n):
-        life.give(0x31, pages(0x500 + i, 1))
-    assert life.found == []
+        trace.give(0x31, pages(0x500 + i, 1))
+    assert trace.found == []

@@ -1,4 +1,4 @@
-"""What a run writes as a trace, audited, gives the accounts that the run itself kept."""
+"""A run's trace, audited, gives the accounts that the run itself kept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ RESET = '{ do = "reset", function = "v", settle = false }'
         (RESET, '{ do = "lose-link" }', ["link-lost link"], {"released": 0, "discarded": 9, "doubtful": 0}),
     ],
 )
-def test_what_crosses_on_the_way_is_in_the_trace_as_the_host_took_it(
+def test_what_crosses_in_transit_is_in_the_trace_as_the_host_took_it(
     first: str,
     then: str,
     findings: list[str],

@@ -11,17 +11,17 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
 from fwpages.readers.observations import MissingInput, Place
-from tests.auditor.fed import DEVICE, Fed
-from tests.auditor.lives import OWN_VHCA, pages
+from tests.auditor.audited_traces import DEVICE, AuditedTrace
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 
-def _fed(*, vhca: bool = True, log: bool = False) -> Fed:
-    life = Fed(log=log)
-    life.opened(vhca=vhca)
-    return life
+def _fed(*, vhca: bool = True, log: bool = False) -> AuditedTrace:
+    trace = AuditedTrace(log=log)
+    trace.opened(vhca=vhca)
+    return trace
 
 
-# -- a command on its way
+# -- a command in flight
 
 
 @pytest.mark.parametrize(
@@ -44,29 +44,29 @@ def test_no_host_waits_for_a_command_beyond_its_time(
 
 def test_only_so_many_commands_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "MAX_PENDING", 3)
-    life = Fed()
-    keys = [life.submit(Command(Opcode.QUERY_ADAPTER)) for _ in range(5)]
-    assert list(life.s.pending) == keys[2:]
+    trace = AuditedTrace()
+    keys = [trace.submit(Command(Opcode.QUERY_ADAPTER)) for _ in range(5)]
+    assert list(trace.s.pending) == keys[2:]
     for key in keys[2:]:
-        life.give_up(key)
-        life.submit(Command(Opcode.QUERY_ADAPTER))
-    life.give_up(life.id)
-    assert len(life.s.overdue) == 3
+        trace.give_up(key)
+        trace.submit(Command(Opcode.QUERY_ADAPTER))
+    trace.give_up(trace.id)
+    assert len(trace.s.overdue) == 3
 
 
 @pytest.mark.parametrize("raw", ["", "0108", "01080000000000", "0108000000000001", "010700000000000100"])
 def test_a_command_that_is_too_short_is_the_hosts_and_changes_nothing(raw: str) -> None:
-    life = _fed()
-    before = life.out()
-    life.submit_bytes(bytes.fromhex(raw))
-    assert (life.found, life.out()) == ([("command-malformed", "host", None, None)], before)
+    trace = _fed()
+    before = trace.out()
+    trace.submit_bytes(bytes.fromhex(raw))
+    assert (trace.found, trace.out()) == ([("command-malformed", "host", None, None)], before)
 
 
 def test_a_device_that_refuses_a_malformed_command_is_right() -> None:
-    life = _fed()
-    key = life.submit_bytes(bytes.fromhex("0107000000000001"))
-    life.complete(key, Answer(Opcode.QUERY_PAGES, Status.BAD_INP_LEN))
-    assert [(name, blame) for name, blame, *_ in life.found] == [
+    trace = _fed()
+    key = trace.submit_bytes(bytes.fromhex("0107000000000001"))
+    trace.complete(key, Answer(Opcode.QUERY_PAGES, Status.BAD_INP_LEN))
+    assert [(name, blame) for name, blame, *_ in trace.found] == [
         ("command-malformed", "host"),
         ("command-refused", "host"),
     ]
@@ -77,37 +77,37 @@ def test_a_device_that_refuses_a_malformed_command_is_right() -> None:
 
 @pytest.mark.parametrize(("vhca", "who"), [(True, "vhca:0x31"), (False, "func:0x31")])
 def test_an_answer_that_is_too_short_leaves_a_give_in_doubt(vhca: bool, who: str) -> None:
-    life = _fed(vhca=vhca)
-    life.complete_bytes(life.submit(life.give_command(0x31, pages(0x500, 7))), b"\0\0")
-    assert life.found == [("answer-malformed", "device", who, None)]
-    assert (life.out()[who], life.s.ledger.left().size) == (7, 37)
+    trace = _fed(vhca=vhca)
+    trace.complete_bytes(trace.submit(trace.give_command(0x31, pages(0x500, 7))), b"\0\0")
+    assert trace.found == [("answer-malformed", "device", who, None)]
+    assert (trace.out()[who], trace.s.ledger.left().size) == (7, 37)
 
 
 def test_an_answer_that_is_too_short_and_says_no_has_said_enough() -> None:
-    life = _fed()
-    life.complete_bytes(life.submit(life.give_command(0x31, pages(0x500, 7))), bytes([Status.NO_RES_ERR, 0]))
-    assert life.found == [("give-refused", "device", "vhca:0x31", 7)]
-    assert "vhca:0x31" not in life.out()
+    trace = _fed()
+    trace.complete_bytes(trace.submit(trace.give_command(0x31, pages(0x500, 7))), bytes([Status.NO_RES_ERR, 0]))
+    assert trace.found == [("give-refused", "device", "vhca:0x31", 7)]
+    assert "vhca:0x31" not in trace.out()
 
 
 def test_a_command_that_did_not_arrive_well_was_not_done() -> None:
-    life = _fed()
-    life.complete(life.submit(life.give_command(0x31, pages(0x500, 7))), Answer(Opcode.MANAGE_PAGES), delivery=4)
-    assert life.found[0] == ("delivery-error", "link", "vhca:0x31", None)
-    assert "delivery status 0x4" in life.findings()[0].detail
-    assert "vhca:0x31" not in life.out()
+    trace = _fed()
+    trace.complete(trace.submit(trace.give_command(0x31, pages(0x500, 7))), Answer(Opcode.MANAGE_PAGES), delivery=4)
+    assert trace.found[0] == ("delivery-error", "link", "vhca:0x31", None)
+    assert "delivery status 0x4" in trace.findings()[0].detail
+    assert "vhca:0x31" not in trace.out()
 
 
 def test_a_buffer_of_zeros_in_a_log_is_no_late_answer() -> None:
     """The driver dumps its output buffer also when it gives up."""
     for log, names in ((True, []), (False, ["late-answer"])):
-        life = _fed(log=log)
-        take = life.submit(life.take_command(OWN_VHCA, 5))
-        life.give_up(take, said=True)
-        told = len(life.names)
-        life.complete_bytes(take, bytes(16 + 40))
-        assert life.names[told:] == names
-        assert (take in life.s.overdue) is log
+        trace = _fed(log=log)
+        take = trace.submit(trace.take_command(OWN_VHCA, 5))
+        trace.give_up(take, said=True)
+        before = len(trace.names)
+        trace.complete_bytes(take, bytes(16 + 40))
+        assert trace.names[before:] == names
+        assert (take in trace.s.overdue) is log
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_a_buffer_of_zeros_in_a_log_is_no_late_answer() -> None:
     ],
 )
 def test_what_drivers_only_try_a_device_may_refuse(command: Command, status: int, names: list[str]) -> None:
-    life = _fed()
-    life.cmd(command, Answer(command.opcode, status))
-    assert life.names == names
-    assert len(life.s.tried) == (not names)
-    assert life.s.refusing
-    life.cmd(Command(Opcode.QUERY_ADAPTER))
-    assert not life.s.refusing
+    trace = _fed()
+    trace.cmd(command, Answer(command.opcode, status))
+    assert trace.names == names
+    assert len(trace.s.tried) == (not names)
+    assert trace.s.refusing
+    trace.cmd(Command(Opcode.QUERY_ADAPTER))
+    assert not trace.s.refusing
 
 
 # -- commands that the host has given up
@@ -147,38 +147,38 @@ def test_what_drivers_only_try_a_device_may_refuse(command: Command, status: int
 )
 @pytest.mark.parametrize("by_link", [True, False])
 def test_a_command_that_is_given_up_is_named_by_what_it_was_to_do(command: Command, name: str, by_link: bool) -> None:
-    life = _fed()
-    life.give_up(life.submit(command), by_link=by_link)
-    assert life.found[-1][:2] == (name, "link" if by_link else "device")
+    trace = _fed()
+    trace.give_up(trace.submit(command), by_link=by_link)
+    assert trace.found[-1][:2] == (name, "link" if by_link else "device")
     # it is reported once, whoever gives it up again
-    told = len(life.found)
-    life.give_up(life.id)
-    assert len(life.found) == told
+    before = len(trace.found)
+    trace.give_up(trace.id)
+    assert len(trace.found) == before
 
 
 def test_what_a_dump_shows_unanswered_is_believed_once_the_driver_says_so() -> None:
-    life = _fed(log=True)
-    keys = [life.submit(c) for c in (life.give_command(0x31, pages(0x500, 7)), Command(Opcode.QUERY_ADAPTER))]
+    trace = _fed(log=True)
+    keys = [trace.submit(c) for c in (trace.give_command(0x31, pages(0x500, 7)), Command(Opcode.QUERY_ADAPTER))]
     for key in keys:
-        life.give_up(key)
-    assert life.names == []
+        trace.give_up(key)
+    assert trace.names == []
     # the pages are in doubt all the same
-    assert life.out()["vhca:0x31"] == 7
-    life.say("QUERY_ADAPTER(0x101) timeout. Will cause a leak of a command resource")
-    assert life.names == ["command-unanswered"]
-    life.over()
-    assert life.names == ["command-unanswered", "give-unanswered"]
+    assert trace.out()["vhca:0x31"] == 7
+    trace.say("QUERY_ADAPTER(0x101) timeout. Will cause a leak of a command resource")
+    assert trace.names == ["command-unanswered"]
+    trace.over()
+    assert trace.names == ["command-unanswered", "give-unanswered"]
 
 
 def test_where_lines_are_missing_a_silent_dump_may_be_parts_of_two() -> None:
-    life = _fed(log=True)
-    life.give_up(life.submit(life.give_command(0x31, pages(0x500, 7))))
-    life.see(
-        MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", harmless=True)
+    trace = _fed(log=True)
+    trace.give_up(trace.submit(trace.give_command(0x31, pages(0x500, 7))))
+    trace.see(
+        MissingInput(place=trace.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", harmless=True)
     )
-    life.over()
-    assert life.names == ["log-lines-lost"]
-    assert list(life.unsure) == ["vhca:0x31"]
+    trace.over()
+    assert trace.names == ["log-lines-lost"]
+    assert list(trace.unsure) == ["vhca:0x31"]
 
 
 # -- lines that are missing
@@ -197,45 +197,45 @@ def test_where_lines_are_missing_a_silent_dump_may_be_parts_of_two() -> None:
 def test_what_is_missing_costs_the_counts_that_it_is_about(
     lost: dict[str, int], blind: bool, unsure: list[str]
 ) -> None:
-    life = _fed()
-    v = MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
-    life.see(v)
-    assert (bool(life.s.evidence.blind), list(life.unsure)) == (blind, unsure)
-    assert life.s.evidence.lossy is (blind or bool(unsure))
-    assert life.s.evidence.incomplete
-    assert life.names == ["log-lines-lost"]
+    trace = _fed()
+    v = MissingInput(place=trace.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines", **lost)  # type: ignore[arg-type]  # fields by name
+    trace.see(v)
+    assert (bool(trace.s.evidence.blind), list(trace.unsure)) == (blind, unsure)
+    assert trace.s.evidence.lossy is (blind or bool(unsure))
+    assert trace.s.evidence.incomplete
+    assert trace.names == ["log-lines-lost"]
 
 
 def test_an_answer_that_is_missing_leaves_its_function_unsure_and_its_pages_given() -> None:
-    life = _fed()
-    key = life.submit(life.give_command(0x31, pages(0x500, 7)))
-    life.see(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="no OUTPUT", key=key))
-    assert (list(life.unsure), life.out()["vhca:0x31"], life.s.pending) == (["vhca:0x31"], 7, {})
+    trace = _fed()
+    key = trace.submit(trace.give_command(0x31, pages(0x500, 7)))
+    trace.see(MissingInput(place=trace.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="no OUTPUT", key=key))
+    assert (list(trace.unsure), trace.out()["vhca:0x31"], trace.s.pending) == (["vhca:0x31"], 7, {})
 
 
 def test_after_a_close_with_nothing_out_nothing_can_be_lost() -> None:
-    life = _fed()
-    life.closed()
-    life.see(MissingInput(place=life.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines"))
-    assert not life.s.evidence.lossy
+    trace = _fed()
+    trace.closed()
+    trace.see(MissingInput(place=trace.place(), device=DEVICE, cause=Cause.LOG_LINES_LOST, detail="5 lines"))
+    assert not trace.s.evidence.lossy
 
 
 def test_the_first_reason_stands() -> None:
-    life = Fed()
+    trace = AuditedTrace()
     for why in ("first", "second"):
-        life.lose(why)
-        life.lose(why, 0)
-    assert (life.s.evidence.blind, [*life.unsure.values()]) == ("first", ["first"])
+        trace.lose(why)
+        trace.lose(why, 0)
+    assert (trace.s.evidence.blind, [*trace.unsure.values()]) == ("first", ["first"])
 
 
 # -- notes
 
 
 def test_notes_are_made_once_and_are_bounded() -> None:
-    life = Fed()
+    trace = AuditedTrace()
     for n in range(MAX_NOTES + 9):
-        life.s.note(f"note {n // 2}")
-    assert life.s.notes == [f"note {n}" for n in range((MAX_NOTES + 10) // 2)]
+        trace.s.note(f"note {n // 2}")
+    assert trace.s.notes == [f"note {n}" for n in range((MAX_NOTES + 10) // 2)]
     for n in range(2 * MAX_NOTES):
-        life.s.note(f"note {n}")
-    assert len(life.s.notes) == MAX_NOTES
+        trace.s.note(f"note {n}")
+    assert len(trace.s.notes) == MAX_NOTES

@@ -8,7 +8,7 @@ from typing import Any
 
 from fwpages.auditor.audit import Audit
 from fwpages.readers.observations import MissingInput
-from tests.auditor.fed import Fed
+from tests.auditor.audited_traces import AuditedTrace
 
 #: attributes of all objects that one session alone reaches, its ledger's included
 MOST = 105
@@ -36,8 +36,8 @@ def _reached(o: object, known: dict[int, object]) -> Iterator[object]:
 
 
 def test_the_state_of_one_session_is_bounded() -> None:
-    assert sum(len(_attributes(o)) for o in _reached(Fed(late=True).begun_session(), {})) <= MOST
+    assert sum(len(_attributes(o)) for o in _reached(AuditedTrace(late=True).begun_session(), {})) <= MOST
 
 
 def test_no_part_of_a_session_knows_the_audit_that_feeds_it() -> None:
-    assert not any(isinstance(o, Audit | MissingInput) for o in _reached(Fed().booted().s, {}))
+    assert not any(isinstance(o, Audit | MissingInput) for o in _reached(AuditedTrace().booted().s, {}))

@@ -1,4 +1,4 @@
-"""How long the pages of functions that are gone may stay out: as a host waits for them, on the input's own clock."""
+"""Time that the pages of functions that are gone may stay out: as a host waits for them, on the input's own clock."""
 
 from __future__ import annotations
 
@@ -9,67 +9,67 @@ from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import Opcode
 from fwpages.readers.observations import CommandCompleted, CommandSubmitted, Note, Place
-from tests.auditor.fed import DEVICE, Fed
-from tests.auditor.lives import pages
+from tests.auditor.audited_traces import DEVICE, AuditedTrace
+from tests.auditor.written_traces import pages
 
 PROGRESS, OVERALL = BOUNDS.wait_progress, BOUNDS.wait_overall
 
 
-def _gone(n: int = 10, *, log: bool = False, vfs: int = 1) -> Fed:
+def _gone(n: int = 10, *, log: bool = False, vfs: int = 1) -> AuditedTrace:
     """VFs that had ``n`` pages each and were all disabled."""
-    life = Fed(Supplier(max_vfs=64), log=log)
+    trace = AuditedTrace(Supplier(max_vfs=64), log=log)
     for vf in range(1, vfs + 1):
-        life.plain(Opcode.ENABLE_HCA, function_id=vf)
-        life.give(vf, pages(0x100 * vf, n))
+        trace.plain(Opcode.ENABLE_HCA, function_id=vf)
+        trace.give(vf, pages(0x100 * vf, n))
     for vf in range(1, vfs + 1):
-        life.plain(Opcode.DISABLE_HCA, function_id=vf)
-    return life
+        trace.plain(Opcode.DISABLE_HCA, function_id=vf)
+    return trace
 
 
-def _look(life: Fed, seconds: float = 0.0) -> list[str]:
+def _look(trace: AuditedTrace, seconds: float = 0.0) -> list[str]:
     """So many seconds later something is seen."""
-    life.t += seconds
-    life.see(Note(place=life.place(), device=DEVICE, text="time has passed"))
-    return life.names
+    trace.t += seconds
+    trace.see(Note(place=trace.place(), device=DEVICE, text="time has passed"))
+    return trace.names
 
 
 def test_a_wait_ends_with_the_last_page() -> None:
-    life = _gone()
-    life.take(1, pages(0x100, 10))
-    assert _look(life, 10 * OVERALL) == []
+    trace = _gone()
+    trace.take(1, pages(0x100, 10))
+    assert _look(trace, 10 * OVERALL) == []
 
 
 def test_every_page_that_comes_back_is_progress() -> None:
-    life = _gone()
+    trace = _gone()
     for n in range(3):
-        assert _look(life, PROGRESS - 1) == []
-        life.take(1, pages(0x100 + n, 1))
-        assert _look(life) == []
-    assert _look(life, PROGRESS - 1) == []
-    assert _look(life, 1) == ["wait-timeout"]
-    assert life.found == [("wait-timeout", "device", "func:0x1", 7)]
+        assert _look(trace, PROGRESS - 1) == []
+        trace.take(1, pages(0x100 + n, 1))
+        assert _look(trace) == []
+    assert _look(trace, PROGRESS - 1) == []
+    assert _look(trace, 1) == ["wait-timeout"]
+    assert trace.found == [("wait-timeout", "device", "func:0x1", 7)]
     # it is reported once
-    assert _look(life, 10 * OVERALL) == ["wait-timeout"]
+    assert _look(trace, 10 * OVERALL) == ["wait-timeout"]
 
 
 def test_progress_is_not_waited_for_without_end() -> None:
-    life = _gone(100)
+    trace = _gone(100)
     step, n = PROGRESS / 2, 0
     while (n + 1) * step < OVERALL:
-        assert _look(life, step - 0.01) == []
-        life.take(1, pages(0x100 + n, 1))
-        _look(life)
+        assert _look(trace, step - 0.01) == []
+        trace.take(1, pages(0x100 + n, 1))
+        _look(trace)
         n += 1
-    assert _look(life, step + 1) == ["wait-timeout"]
-    assert life.found[0][3] == 100 - n
+    assert _look(trace, step + 1) == ["wait-timeout"]
+    assert trace.found[0][3] == 100 - n
 
 
 @pytest.mark.parametrize("time", ["Nov 21 09:02:53", None])
 def test_an_input_without_seconds_shows_no_wait_that_was_too_long(time: str | None) -> None:
-    life = _gone()
-    life.see(Note(place=Place("input", 99, time), device=DEVICE, text="time has passed"))
-    assert life.names == []
-    disabled = Fed(Supplier(max_vfs=1))
+    trace = _gone()
+    trace.see(Note(place=Place("input", 99, time), device=DEVICE, text="time has passed"))
+    assert trace.names == []
+    disabled = AuditedTrace(Supplier(max_vfs=1))
     disabled.plain(Opcode.ENABLE_HCA, function_id=1)
     disabled.give(1, pages(0x100, 4))
     sent = encode_command(Command(Opcode.DISABLE_HCA, fields={"function_id": 1}))
@@ -81,45 +81,45 @@ def test_an_input_without_seconds_shows_no_wait_that_was_too_long(time: str | No
 
 
 def test_functions_of_one_type_are_waited_for_together_and_reported_one_by_one() -> None:
-    life = _gone(2, vfs=3)
-    assert _look(life, PROGRESS) == ["wait-timeout"] * 3
-    assert [(f.function, f.pages) for f in life.findings()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
-    assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in life.findings())
+    trace = _gone(2, vfs=3)
+    assert _look(trace, PROGRESS) == ["wait-timeout"] * 3
+    assert [(f.function, f.pages) for f in trace.findings()] == [(f"func:{n:#x}", 2) for n in (1, 2, 3)]
+    assert all(f.detail.endswith(f"2 pages of {f.function} did not come back") for f in trace.findings())
 
 
 def test_while_one_function_of_the_type_is_enabled_no_wait_begins() -> None:
-    life = Fed(Supplier(max_vfs=8))
+    trace = AuditedTrace(Supplier(max_vfs=8))
     for vf in (1, 2):
-        life.plain(Opcode.ENABLE_HCA, function_id=vf)
-        life.give(vf, pages(0x100 * vf, 3))
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    assert _look(life, 10 * OVERALL) == []
+        trace.plain(Opcode.ENABLE_HCA, function_id=vf)
+        trace.give(vf, pages(0x100 * vf, 3))
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    assert _look(trace, 10 * OVERALL) == []
 
 
 def test_a_function_of_unknown_type_may_be_one_of_them() -> None:
-    life = Fed()
-    life.plain(Opcode.ENABLE_HCA, function_id=1)
-    life.give(9, pages(0x900, 4))
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    assert _look(life, PROGRESS) == ["wait-timeout"]
-    assert life.found == [("wait-timeout", "device", "func:0x9", 4)]
+    trace = AuditedTrace()
+    trace.plain(Opcode.ENABLE_HCA, function_id=1)
+    trace.give(9, pages(0x900, 4))
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    assert _look(trace, PROGRESS) == ["wait-timeout"]
+    assert trace.found == [("wait-timeout", "device", "func:0x9", 4)]
 
 
 def test_pages_that_are_given_meanwhile_are_no_progress() -> None:
-    life = Fed()
-    life.plain(Opcode.ENABLE_HCA, function_id=1)
-    life.give(9, pages(0x900, 4))
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    life.t += PROGRESS / 2
-    life.give(9, pages(0xA00, 3))
-    assert _look(life, PROGRESS / 2) == ["wait-timeout"]
-    assert life.found[0][3] == 7
+    trace = AuditedTrace()
+    trace.plain(Opcode.ENABLE_HCA, function_id=1)
+    trace.give(9, pages(0x900, 4))
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    trace.t += PROGRESS / 2
+    trace.give(9, pages(0xA00, 3))
+    assert _look(trace, PROGRESS / 2) == ["wait-timeout"]
+    assert trace.found[0][3] == 7
 
 
 def test_a_reset_ends_all_waits() -> None:
-    life = _gone()
-    life.link("reset")
-    assert _look(life, 10 * OVERALL) == []
+    trace = _gone()
+    trace.link("reset")
+    assert _look(trace, 10 * OVERALL) == []
 
 
 def test_a_log_does_not_tell_how_long_a_host_waits() -> None:
@@ -128,45 +128,45 @@ def test_a_log_does_not_tell_how_long_a_host_waits() -> None:
 
 
 def test_where_lines_are_missing_the_pages_may_have_come_back_in_them() -> None:
-    life = _gone()
-    life.lose("lines are missing")
-    assert _look(life, 10 * OVERALL) == ["log-lines-lost"]
+    trace = _gone()
+    trace.lose("lines are missing")
+    assert _look(trace, 10 * OVERALL) == ["log-lines-lost"]
 
 
 @pytest.mark.parametrize("gap", [0.0, PROGRESS / 2])
 def test_a_function_that_is_enabled_anew_keeps_its_pages_and_ends_their_wait(gap: float) -> None:
-    life = _gone()
-    assert _look(life, gap) == []
-    life.plain(Opcode.ENABLE_HCA, function_id=1)
-    assert _look(life, 10 * OVERALL) == []
+    trace = _gone()
+    assert _look(trace, gap) == []
+    trace.plain(Opcode.ENABLE_HCA, function_id=1)
+    assert _look(trace, 10 * OVERALL) == []
     # until it is gone again
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    assert _look(life, PROGRESS) == ["wait-timeout"]
-    assert life.found == [("wait-timeout", "device", "func:0x1", 10)]
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    assert _look(trace, PROGRESS) == ["wait-timeout"]
+    assert trace.found == [("wait-timeout", "device", "func:0x1", 10)]
 
 
 def test_one_function_enabled_anew_does_not_hide_another_that_is_gone() -> None:
-    life = Fed(Supplier(max_vfs=2))
+    trace = AuditedTrace(Supplier(max_vfs=2))
     for number in (1, 2, 9):
-        life.plain(Opcode.ALLOC_SF if number == 9 else Opcode.ENABLE_HCA, function_id=number)
-        life.give(number, pages(0x100 * number, number))
+        trace.plain(Opcode.ALLOC_SF if number == 9 else Opcode.ENABLE_HCA, function_id=number)
+        trace.give(number, pages(0x100 * number, number))
     for number in (1, 2, 9):
-        life.plain(Opcode.DEALLOC_SF if number == 9 else Opcode.DISABLE_HCA, function_id=number)
-    life.plain(Opcode.ENABLE_HCA, function_id=2)
-    assert _look(life) == []
-    assert _look(life, PROGRESS) == ["wait-timeout"] * 2
-    assert {(who, n) for *_, who, n in life.found} == {("func:0x1", 1), ("func:0x9", 9)}
+        trace.plain(Opcode.DEALLOC_SF if number == 9 else Opcode.DISABLE_HCA, function_id=number)
+    trace.plain(Opcode.ENABLE_HCA, function_id=2)
+    assert _look(trace) == []
+    assert _look(trace, PROGRESS) == ["wait-timeout"] * 2
+    assert {(who, n) for *_, who, n in trace.found} == {("func:0x1", 1), ("func:0x9", 9)}
 
 
 def test_two_waits_for_the_very_same_pages_are_reported_once() -> None:
     """The last VF and the last SF are gone; pages of a function of unknown type may be of either."""
-    life = Fed(Supplier(max_vfs=8))
-    life.opened(vhca=True)
-    life.give(0x40, pages(0x900, 4))
-    life.plain(Opcode.ENABLE_HCA, function_id=1)
-    life.plain(Opcode.ALLOC_SF, function_id=0x90)
-    life.plain(Opcode.DISABLE_HCA, function_id=1)
-    life.plain(Opcode.DEALLOC_SF, function_id=0x90)
-    assert _look(life, PROGRESS) == ["wait-timeout"]
-    assert life.found == [("wait-timeout", "device", "vhca:0x40", 4)]
-    assert "the last function of type vf is gone" in life.findings()[0].detail
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened(vhca=True)
+    trace.give(0x40, pages(0x900, 4))
+    trace.plain(Opcode.ENABLE_HCA, function_id=1)
+    trace.plain(Opcode.ALLOC_SF, function_id=0x90)
+    trace.plain(Opcode.DISABLE_HCA, function_id=1)
+    trace.plain(Opcode.DEALLOC_SF, function_id=0x90)
+    assert _look(trace, PROGRESS) == ["wait-timeout"]
+    assert trace.found == [("wait-timeout", "device", "vhca:0x40", 4)]
+    assert "the last function of type vf is gone" in trace.findings()[0].detail

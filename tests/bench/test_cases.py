@@ -1,4 +1,4 @@
-"""The cases as they are told of: each has what its rounds measure, and shares its pages without a rest."""
+"""The cases as they are listed: each has what its rounds measure, and shares its pages without a rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_round_measures_the_parts_that_are_reported(name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_pages_are_shared_without_a_rest(case: Case) -> None:
-    """What is divided by all pages has to have moved all of them."""
+    """A case that is divided by all pages has to have moved all of them."""
     assert case.shape.pages == case.shape.each * case.shape.functions
     assert bool(case.shape.pages) is bool(case.shape.batch)
     assert case.shape.batch <= 50_000, "no command has more: what firmware was seen to return at once"

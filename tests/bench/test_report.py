@@ -22,7 +22,7 @@ def beside(r: Result, **peers: float) -> list[Result]:
 
 
 def rows(t: Table) -> list[tuple[str, ...]]:
-    """What stands in each row."""
+    """The cells of each row."""
     return list(zip(*([str(cell) for cell in c.cells] for c in t.columns), strict=True))
 
 
@@ -82,7 +82,7 @@ def test_a_figure_has_its_unit_and_three_digits(fields: dict[str, float | None],
 
 @given(st.floats(0.001, 1000))
 def test_a_ratio_is_read_back_as_what_it_was(value: float) -> None:
-    """Who is eight times as fast has an eighth: it is written so, and never as 0.12."""
+    """The peer that is eight times as fast has an eighth: it is written so, and never as 0.12."""
     text = ratio(value)
     assert text.startswith("1/") is (value < 1)
     number = float(text.removeprefix("1/"))

@@ -13,5 +13,5 @@ def test_every_page_goes_through_the_page_path_and_back(batch: int) -> None:
     assert figures["both"] == figures["give"] + figures["take"]
 
 
-def test_a_life_has_the_pages_that_it_is_told() -> None:
+def test_a_session_has_as_many_pages_as_asked() -> None:
     assert whole_run(Shape(10_000, 50_000))["life"] > 0

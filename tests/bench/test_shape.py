@@ -1,4 +1,4 @@
-"""How pages are cut into commands and functions take turns."""
+"""Pages are cut into commands, and functions take turns."""
 
 from __future__ import annotations
 

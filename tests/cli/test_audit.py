@@ -14,14 +14,14 @@ from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
 from fwpages.custody.verdicts import PAGE_LINES, WHOLE_LOG
 from fwpages.prm.opcodes import Opcode, Teardown
-from tests.auditor.lives import Life, pages
 from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
+from tests.auditor.written_traces import WrittenTrace, pages
 
 
 @pytest.fixture
 def leaking(tmp_path: Path) -> Path:
-    """A life that ends with pages left."""
-    return write_trace(tmp_path, Life().opened().closed([pages(0x100, 10)]).lines)
+    """A session that ends with pages left."""
+    return write_trace(tmp_path, WrittenTrace().opened().closed([pages(0x100, 10)]).lines)
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str]:
@@ -40,7 +40,7 @@ def test_as_json_it_is_what_the_python_interface_returns(capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_one_bad_input_among_good_ones_is_1(capsys: pytest.CaptureFixture[str], leaking: Path, at: int) -> None:
-    """Wherever it stands, and whether or not it is JSON; the good ones are told too."""
+    """Wherever it stands, and whether or not it is JSON; the good ones are reported too."""
     inputs = [FUNC, VHCA]
     inputs.insert(at, leaking)
     for args in ((), ("--json",)):
@@ -76,9 +76,11 @@ def test_what_is_wrong_with_the_input_as_a_whole_is_1_too(capsys: pytest.Capture
     assert run(capsys, "--json", path)[0] == 1
 
 
-def test_an_open_session_is_told_as_open_and_is_no_finding(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_open_session_is_reported_as_open_and_is_no_finding(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """Pages that are out while the driver is at work are where they belong."""
-    path = write_trace(tmp_path, Life().opened().lines)
+    path = write_trace(tmp_path, WrittenTrace().opened().lines)
     code, out = run(capsys, "--json", path)
     (session,) = json.loads(out)["sessions"]
     assert (code, session["end"], session["totals"]["held"]) == (0, "open", 30)
@@ -148,9 +150,9 @@ def test_an_input_that_cannot_be_used_silences_the_good_ones(
 
 def test_a_forced_close_that_leaves_pages_is_not_known(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Also in a trace without line numbers, where no line says that the pages were left on purpose."""
-    life = Life().opened()
-    life.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
-    code, out = run(capsys, write_trace(tmp_path, life.lines))
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)
+    code, out = run(capsys, write_trace(tmp_path, trace.lines))
     assert code == 4
     assert "forced: not known" in out
     assert "missing: a reset that frees the pages left" in out

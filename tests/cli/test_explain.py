@@ -108,7 +108,7 @@ def test_misuse_says_what_is_wrong(capsys: pytest.CaptureFixture[str], args: tup
     assert words in misuse(capsys, "--json", *args)
 
 
-def test_all_that_a_recorded_linux_said_and_was_told_is_explained(
+def test_all_commands_and_answers_of_a_recorded_linux_are_explained(
     trace: list[Line], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each command by its opcode, each answer by that of its command, each event by itself; the values are theirs."""

@@ -17,9 +17,9 @@ from fwpages.explore.check import workers
 from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 from fwpages.explore.designs import DESIGNS
 from fwpages.scenario.assumptions import ASSUMPTIONS
-from tests.explore.small import HEAD, LIFE, WORLDS, steps
+from tests.explore.small_worlds import HEAD, SESSION, WORLDS, steps
 
-BROKEN = HEAD + steps(*LIFE) + '[expect]\nnever = ["late-return", "lost"]\nsometimes = ["open", "opened-again"]\n'
+BROKEN = HEAD + steps(*SESSION) + '[expect]\nnever = ["late-return", "lost"]\nsometimes = ["open", "opened-again"]\n'
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def explore(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[s
 
 
 def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """What is said to misuse."""
+    """Messages about misuse."""
     assert cli.invoke(["explore", *args]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -144,14 +144,14 @@ def test_random_walks_find_things_and_prove_nothing(capsys: pytest.CaptureFixtur
 def test_a_replay_is_written_as_a_trace_and_as_a_picture(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out = explore(capsys, "broken.toml", "--design", "merged")
     replay = next(p["replay"] for p in out["properties"] if p["verdict"] == "broken")
-    files = ["--trace", "way.jsonl", "--svg", "way.svg"]
+    files = ["--trace", "path.jsonl", "--svg", "path.svg"]
     code, again = explore(capsys, "broken.toml", "--replay", replay, *files)
     assert code == 1
     assert (again["mode"], again["design"], again["unmet"], again["round"]) == ("replay", "merged", {}, None)
-    (session,) = audit(world / "way.jsonl").sessions
+    (session,) = audit(world / "path.jsonl").sessions
     assert session.totals.held is not None
-    ET.parse(world / "way.svg")
-    assert "pages of vf0 come back" in (world / "way.svg").read_text("utf-8")
+    ET.parse(world / "path.svg")
+    assert "pages of vf0 come back" in (world / "path.svg").read_text("utf-8")
     assert cli.invoke(["explore", "broken.toml", "--replay", replay, "--whole"]) == 1
     assert "steps of the start-up" not in capsys.readouterr().out
 
@@ -212,7 +212,7 @@ def test_a_string_and_options_that_contradict_it(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("world")
-def test_what_a_world_cannot_have_is_told_of_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_a_world_names_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path("odd.toml").write_text(BROKEN.replace("late-return", "colour"), "utf-8")
     assert "Error: odd.toml: expect.never[0]: there is no property 'colour'" in refused(capsys, "odd.toml")
 

@@ -1,4 +1,4 @@
-"""A file beside the output: it gets its name when it is whole, or it is as if nobody had asked for it."""
+"""A file beside the output: it gets its name when it is whole, or it is not there at all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_written_is_misuse_that_names_the_option(tmp_path: Path, 
     assert files(tmp_path) == {"file": "a file"}
 
 
-def test_a_disk_that_is_full_is_told_and_the_device_stays_a_device() -> None:
+def test_a_full_disk_is_reported_and_the_device_stays_a_device() -> None:
     full = Path("/dev/full")
     with pytest.raises(click.UsageError, match="--out /dev/full: No space left on device"):
         write(full, "text")

@@ -24,7 +24,7 @@ from tests.explore.review.test_vport_kinds import TABLE
 
 @pytest.fixture
 def asked(answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[str], int]]:
-    """What the command asks for: it is given the answers that there are, and does everything else itself."""
+    """The questions that the command asks: it is given the answers that there are, and does everything else itself."""
     out: list[tuple[list[str], list[str], int]] = []
 
     def review(
@@ -46,7 +46,7 @@ def run(*args: str) -> int:
     return cli.invoke(["review", *args])
 
 
-def test_all_is_asked_unless_told(
+def test_all_questions_are_asked_unless_some_are_named(
     asked: list[tuple[list[str], list[str], int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--workers", "2") == 0
@@ -71,7 +71,7 @@ def test_some_are_asked_once_each_in_the_order_of_the_line(
 
 @pytest.mark.usefixtures("asked")
 def test_formats(answers: list[Answer], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is printed is what a file gets."""
+    """The printed report is what a file gets."""
     some = [a for a in answers if a.question.id in ("types", "give-timeout", "guard")]
     asking = [a.question.id for a in some]
     texts = {

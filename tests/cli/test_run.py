@@ -29,7 +29,7 @@ def modes(name: str) -> list[str]:
 def test_each_scenario_is_clean_and_its_trace_says_the_same(
     name: str, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trace = tmp_path / "life.jsonl"
+    trace = tmp_path / "run.jsonl"
     code, out = run(capsys, name, "--mode", mode, "--trace", str(trace))
     assert (code, out["schema"], out["clean"]) == (0, "run/2", True)
     sessions = out["sessions"]
@@ -103,7 +103,7 @@ def test_without_a_close_a_run_is_never_clean(
     assert (got, out["verdict"], out["clean"]) == (code, verdict, None)
 
 
-def test_a_step_that_never_happens_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_that_never_happens_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "late.toml"
     text = '[device]\nprofile = "connectx7"\n[[step]]\ndo = "open"\n[[step]]\ndo = "close"\n'
     plan.write_text(text + '[[step]]\ndo = "wait"\nseconds = 1\ncommand = 9999\n')

@@ -103,8 +103,8 @@ def test_socket_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_path_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / ("s" * 107)
     assert invoke(["serve", "--socket", str(path)]) == 2
-    told = capsys.readouterr().err
-    assert f"{path}: {len(str(path))} bytes, and the name of a UNIX socket has at most 107" in told
+    reported = capsys.readouterr().err
+    assert f"{path}: {len(str(path))} bytes, and the name of a UNIX socket has at most 107" in reported
     assert list(tmp_path.iterdir()) == []
 
 

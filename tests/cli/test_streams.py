@@ -159,7 +159,7 @@ def test_what_is_called_gz_is_packed_and_an_audit_reads_it(tmp_path: Path) -> No
     assert audit(packed).sessions == audit(plain).sessions
 
 
-def test_a_full_disk_is_told_of_what_is_packed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_for_packed_output_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     link = tmp_path / "full.gz"
     link.symlink_to("/dev/full")
     assert run("--trace", str(link)) == 2
@@ -180,9 +180,7 @@ def test_what_is_terminated_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-def test_what_does_not_fit_together_in_a_file_is_told_of_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_contradiction_in_a_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     function = '[[function]]\nname = "{}"\ntype = "vf"\nvhca_id = 3\n'
     path.write_text(

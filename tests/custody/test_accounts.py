@@ -77,8 +77,8 @@ def test_peaks_of_two_functions_do_not_tell_what_both_had_together() -> None:
     vf, sf = FunctionType.VF, FunctionType.SF
     rows = [_row(vf, peak=7), _row(vf, peak=5), _row(sf, peak=3)]
     assert [by_type(rows)[t].peak for t in (vf, sf)] == [None, 3]
-    told = by_type(rows, {vf: 9, sf: 99})
-    assert [told[t].peak for t in (vf, sf)] == [9, 3]
+    reported = by_type(rows, {vf: 9, sf: 99})
+    assert [reported[t].peak for t in (vf, sf)] == [9, 3]
     # a type that never had pages while it was counted so had none at its peak
     assert by_type(rows, {})[vf].peak == 0
     assert by_type([*rows, _row(vf, peak=None)], {vf: 9})[vf].peak is None

@@ -10,22 +10,22 @@ from tests.host.fake import Fake, refusing
 VF = vhca_id(0x31)
 
 
-def test_the_same_again_is_told_once_with_the_most_pages_that_it_was_about_at_one_time() -> None:
+def test_the_same_again_is_one_finding_with_the_most_pages_that_it_was_about_at_one_time() -> None:
     f = Fake().open()
     f.script["MANAGE_PAGES(GIVE)"] = refusing()
     for n, number in ((5, 0x31), (7, 0x31), (2, 0x32), (1, 0x31)):
         f.now += 1.0
         f.request(number, n)
         f.run()
-    told = [e for e in f.effects if isinstance(e, Finding)]
-    assert [(x.name, x.function, x.pages, x.times, x.at) for x in told] == [
+    reported = [e for e in f.effects if isinstance(e, Finding)]
+    assert [(x.name, x.function, x.pages, x.times, x.at) for x in reported] == [
         ("give-refused", VF, 5, 1, 1.0),
         ("give-refused", vhca_id(0x32), 2, 1, 3.0),
     ]
     first, second = f.host.session.findings.values()
     assert (first.pages, first.times, first.at) == (7, 3, 1.0)
     assert first.detail.startswith("GIVE of 7 pages")
-    assert second == told[1]
+    assert second == reported[1]
 
 
 def test_three_absurd_requests_are_not_one_that_is_three_times_as_absurd() -> None:
@@ -44,7 +44,7 @@ def test_what_is_not_about_pages_says_no_number_of_them() -> None:
     assert [(f.pages, f.times) for f in h.session.findings.values()] == [(None, 3)]
 
 
-def test_whom_it_blames_tells_findings_apart() -> None:
+def test_findings_that_blame_different_parties_are_apart() -> None:
     h = Host()
     h.begin(Open())
     for cause in (Cause.GIVE_UNANSWERED, Cause.GIVE_UNANSWERED_LINK, Cause.GIVE_UNANSWERED):

@@ -124,13 +124,13 @@ def test_a_wait_is_for_functions_that_are_gone_or_not_known() -> None:
     assert records.awaited({T.VF, T.SF}) == [gone, stranger, other]
     again = records.announce(vhca_id(2), T.VF)
     records.gave(again, 9)
-    assert records.awaited({T.VF}) == [stranger], "which pages of which life firmware returns is its own choice"
+    assert records.awaited({T.VF}) == [stranger], "which pages of which generation firmware returns is its own choice"
     records.retire(vhca_id(2))
     assert records.awaited({T.VF}) == [gone, stranger, again]
 
 
 def test_a_function_that_its_number_tells_is_waited_for_until_it_is_announced() -> None:
-    """What was given to a function that is gone counts as its own in either mode."""
+    """Pages given to a function that is gone count as its own in either mode."""
     records = table()
     gone = records.announce(func_id(1), T.VF)
     records.gave(gone, 1)
@@ -151,7 +151,7 @@ def test_owing_names_each_function_once_oldest_first() -> None:
     assert records.owing() == [VF, OWN]
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_a_copy_is_independent() -> None:
     records = table()
     row = records.open(OWN, T.SELF)
     other = records.copy()

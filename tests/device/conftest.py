@@ -18,7 +18,7 @@ BASE = 0x1_0000_0000
 
 
 class Driver:
-    """A driver by hand: sends commands, remembers events and which pages it gave to whom."""
+    """A driver by hand: sends commands, remembers events and which pages it gave to which function."""
 
     def __init__(self, profile: Profile, functions: Sequence[FunctionSpec] = ()) -> None:
         self.profile = profile

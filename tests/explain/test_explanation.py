@@ -17,8 +17,8 @@ from fwpages.prm.capability import general
 from fwpages.prm.event import PageRequestEvent, encode_page_request
 from fwpages.prm.message import Command, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode
-from tests.auditor.lives import pages
 from tests.auditor.logs import data_only, dmesg, without_slots
+from tests.auditor.written_traces import pages
 
 
 def _one(text: str, **options: object) -> Message:
@@ -151,8 +151,8 @@ def test_unknown_commands_and_messages_cut_short_are_explained_as_far_as_they_go
     assert m.notes == ["1 address, which only a GIVE has"]
 
 
-def _dump(what: str, way: str, lines: list[str]) -> str:
-    at = next(i for i, line in enumerate(lines) if f"dump command {what}" in line and line.endswith(way))
+def _dump(what: str, ending: str, lines: list[str]) -> str:
+    at = next(i for i, line in enumerate(lines) if f"dump command {what}" in line and line.endswith(ending))
     end = next(i for i in range(at + 1, len(lines)) if "dump command" in lines[i] or "end dump" in lines[i])
     return "\n".join(lines[at:end])
 

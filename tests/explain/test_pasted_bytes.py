@@ -1,4 +1,4 @@
-"""What a paste is taken for: hex, or the lines of dumps. What is in it afterwards is for ``test_explain.py``."""
+"""Pasted text is taken for hex or for the lines of dumps. Its content is for ``test_explain.py``."""
 
 from __future__ import annotations
 

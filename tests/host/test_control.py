@@ -21,7 +21,7 @@ SUBJECT = VF0.vport
 
 
 class Log:
-    """What the steps of a table were called with."""
+    """Records the arguments that the steps of a table were called with."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

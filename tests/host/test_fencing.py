@@ -92,7 +92,7 @@ def test_trouble_while_a_page_command_is_out(trouble: HealthFatal | LinkLost) ->
         f.fenced()
         assert f.host.left() == 0
         assert f.host.flights == {}
-        assert "late-answer" not in f.findings, "it was on its way when the reset was asked for"
+        assert "late-answer" not in f.findings, "it was in flight when the reset was asked for"
 
 
 @pytest.mark.parametrize("trouble", TROUBLE, ids=["health", "link"])

@@ -28,7 +28,7 @@ def opened() -> Fake:
 
 
 def states(f: Fake) -> dict[State, int]:
-    """How many pages of the function are in each state."""
+    """The function's pages in each state: a count by state."""
     return {
         state: n for (number, state), n in f.host.ledger.counts().items() if f.host.records.rows[number].identity == VF
     }

@@ -24,7 +24,7 @@ def opened(**bounds: float) -> Fake:
 
 
 def states(f: Fake, who: Identity) -> dict[State, int]:
-    """How many pages of this function are in each state."""
+    """This function's pages in each state: a count by state."""
     found: dict[State, int] = {}
     for (number, state), n in f.host.ledger.counts().items():
         if f.host.records.rows[number].identity == who:
@@ -652,7 +652,7 @@ def test_a_late_ok_of_a_give_that_a_release_all_crossed_stays_doubtful(before: b
 
 
 def test_pages_whose_give_a_release_all_crossed_are_free_after_the_next_one() -> None:
-    """Whether firmware let go of them the first time or has them until the second: now it has let go of them."""
+    """Firmware has let go of them by now, at the first answer or at the second."""
     f = opened()
     send = give_out(f, 6)
     f.request(0x31, 0, release_all=True)

@@ -122,7 +122,7 @@ def test_capabilities_are_set_as_they_were_read_but_for_what_is_wanted() -> None
 
 
 def test_boot_pages_for_another_function_than_the_supplier() -> None:
-    """What the boot pages were given under is renamed to the own vhca_id, whichever function the device named."""
+    """The name that the boot pages were given under becomes the own vhca_id, whichever function the device named."""
     f = Fake()
     f.script["QUERY_PAGES(boot)"] = lambda c: Answer(c.opcode, fields={"function_id": 5, "num_pages": 4})
     f.feed(Open())

@@ -1,4 +1,4 @@
-"""What every bus does, whatever memory is behind it: a range may cross mappings, and is reached whole or not at all."""
+"""Rules of every bus, whatever memory is behind it: a range may cross mappings, and is reached whole or not at all."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_a_session(mode: WantedMode) -> None:
 
 
 def test_events_reach_the_host_before_an_answer_that_was_given_after_them() -> None:
-    """A function is reset while a GIVE for it is on its way: the host learns of the release first."""
+    """A function is reset while a GIVE for it is in flight: the host learns of the release first."""
     link = settled(joined(), Open(), EnableVport(1))
     link.stir(Want("vf0", 10))
     while not any(f.command.op_mod == ManagePages.GIVE and f.slot == 31 for f in link.host.flights.values()):

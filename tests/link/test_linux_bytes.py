@@ -14,7 +14,7 @@ from fwpages.link.queue.offences import WireOffence
 from fwpages.prm.mailbox import ALIGNMENT
 from fwpages.prm.message import Command, decode_answer, decode_command
 from fwpages.prm.queue import CMDQ_ENTRY, MAILBOX, MAILBOX_DATA, input_message, mailboxes_for, output_message
-from tests.prm.dumped import Dumped, dumps
+from tests.prm.golden_dumps import QueueDump, dumps
 
 #: where Linux said that its queue is, in the same log
 QUEUE = 0x2705000
@@ -50,7 +50,7 @@ def lay(memory: Memory, at: int, blocks: tuple[bytes, ...], *, data: bool) -> No
 
 
 @pytest.mark.parametrize(("sent", "back"), PAIRS, ids=lambda d: f"{d.slot}-{d.entry[60]}")
-def test_a_command_of_linux(sent: Dumped, back: Dumped) -> None:
+def test_a_command_of_linux(sent: QueueDump, back: QueueDump) -> None:
     memory = Memory()
     memory.map(0, 1 << 28)
     e = CMDQ_ENTRY.unpack(sent.entry)

@@ -1,4 +1,4 @@
-"""What both links show of a session: no command without its end, and nothing that did not happen."""
+"""Both links show a session to a tap: no command without its end, and nothing that did not happen."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Ear:
         self.details.append(detail)
 
     def of(self, number: int) -> list[str]:
-        """What was shown of a command after it was handed over."""
+        """The lines about a command after it was handed over."""
         return [what for _, _, what, n in self.shown if n == number][1:]
 
     @property
     def words(self) -> list[str]:
-        """What was shown of the link."""
+        """The lines about the link."""
         return [w for _, _, w, _ in self.shown if w not in ("submit", "complete") and not w.startswith("event")]
 
 

@@ -24,7 +24,7 @@ CONFIG, BAR = 7, 0
 
 
 class Served(Protocol):
-    """What a server hands a client."""
+    """The end of a socket pair that a server hands a client."""
 
     def connected(self) -> Connection: ...
 

@@ -31,7 +31,7 @@ Hook = Callable[[Command], int | Answer | None]
 
 
 class Refusing(Firmware):
-    """A firmware that can be told to refuse the n-th GIVE or TAKE that comes."""
+    """A firmware that can be reply to refuse the n-th GIVE or TAKE that comes."""
 
     refuse: tuple[ManagePages, int, Status] | None = None
 
@@ -51,7 +51,7 @@ def firmware(m: Machine) -> Refusing:
 
 
 def said(c: Command, mode: Mode) -> tuple[Identity, Said]:
-    """Whom a page command is about, and what it says; the ec bit counts in both modes."""
+    """The function that a page command is about, and what it says; the ec bit counts in both modes."""
     who = named(mode, c["function_id"], c["embedded_cpu_function"])
     if mode is Mode.VHCA_ID and c["embedded_cpu_function"]:
         who = func_id(c["function_id"], ec=True)
@@ -62,7 +62,7 @@ def said(c: Command, mode: Mode) -> tuple[Identity, Said]:
 
 @dataclass(frozen=True)
 class Look:
-    """What one side says of itself; pages out by function and by type, and the three counters."""
+    """One side's own state; pages out by function and by type, and the three counters."""
 
     by_function: dict[Identity, int]
     by_type: dict[FunctionType, int]
@@ -117,12 +117,12 @@ class Linux:
         assert encode_command(c) == raw, raw.hex()
         self.said.append(said(c, self.mode))
         self.raw.append((raw, c))
-        told = self.hook(c) if self.hook is not None else None
-        if isinstance(told, int):
-            return told
-        if told is None:
-            told = self.execute(c, len(out))
-        buffer = encode_answer(told)[: len(out)]
+        reply = self.hook(c) if self.hook is not None else None
+        if isinstance(reply, int):
+            return reply
+        if reply is None:
+            reply = self.execute(c, len(out))
+        buffer = encode_answer(reply)[: len(out)]
         ctypes.memmove(ctypes.addressof(out), buffer, len(buffer))  # type: ignore[arg-type]
         return 0
 
@@ -158,7 +158,7 @@ class Linux:
             error, self._error = self._error, None
             raise error
 
-    # -- a life -------------------------------------------------------------------------------------------------------
+    # -- a session -----------------------------------------------------------------------------------------------------
 
     def open(self) -> bool:
         """From ENABLE_HCA to the event queue for page requests; False where it fails, and is undone."""
@@ -185,7 +185,7 @@ class Linux:
         return result
 
     def set_caps(self) -> None:
-        """What Linux switches on of what is offered."""
+        """The capabilities that Linux switches on of those offered."""
         page = self.tell(Opcode.QUERY_HCA_CAP, CAP_CURRENT).data
         most = read_general(self.tell(Opcode.QUERY_HCA_CAP).data)
         want = {"release_all_pages": most["release_all_pages"], "cmdif_checksum": 0, MODE_BIT: most[MODE_BIT]}
@@ -277,7 +277,7 @@ class Linux:
         return {self.identity(int(key)): np.sort(rows["addr"][rows["root"] == key]) for key in np.unique(rows["root"])}
 
     def untyped(self, name: str) -> int:
-        """How many pages of this function Linux counts for no type."""
+        """This function's pages that Linux counts for no type."""
         rows = tracked(self._peer, self.oracle)
         mine = rows["function"] == self.machine.spec(name).vhca_id
         return int(np.count_nonzero(mine & (rows["type"] == len(TYPES) - 1))) if self.mode is Mode.VHCA_ID else 0
@@ -295,7 +295,7 @@ class Linux:
         return mine
 
     def look(self) -> Look:
-        """What Linux counts; what it counts for no type is unknown. Linux and its firmware must agree."""
+        """Linux's counters; what it counts for no type is unknown. Linux and its firmware must agree."""
         c = self.oracle.counters()
         by_type = dict(zip(TYPES, c["page_counters"], strict=False))
         by_type[FunctionType.UNKNOWN] = c["fw_pages"] - sum(by_type.values())
@@ -303,7 +303,7 @@ class Linux:
         by_function = {who: int(pages.size) for who, pages in self.agree().items()}
         return Look(by_function, {k: n for k, n in by_type.items() if n}, failed, dropped, discard)
 
-    def heard(self) -> list[tuple[Identity, Said]]:
+    def page_commands(self) -> list[tuple[Identity, Said]]:
         """The page commands since the last time."""
         out, self.said = self.said, []
         return out

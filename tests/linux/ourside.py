@@ -37,7 +37,7 @@ STEPS = 20_000
 
 
 class NoMemory(LinkInjector):
-    """A link that has no memory to map, when told so."""
+    """A link that has no memory to map, when reply so."""
 
     deny = False
 
@@ -95,7 +95,7 @@ class Ours:
     # what happens
 
     def rest(self) -> None:
-        """Until nothing is on its way or waited for."""
+        """Until nothing is in flight or waited for."""
         self.link.run_until_idle(STEPS)
 
     def open(self) -> bool:
@@ -133,7 +133,7 @@ class Ours:
 
     @property
     def holds(self) -> dict[Identity, Addresses]:
-        """What firmware really holds."""
+        """The pages that firmware really holds."""
         return self.link.firmware.holds()
 
     @property
@@ -155,7 +155,7 @@ class Ours:
             raise AssertionError(str(e)) from None
 
     def look(self) -> Look:
-        """What the host's records say of the session."""
+        """The session's figures in the host's records."""
         s = self.host.session
         by_function: dict[Identity, int] = {}
         by_type: dict[FunctionType, int] = {}
@@ -165,7 +165,7 @@ class Ours:
                 by_type[r.type] = by_type.get(r.type, 0) + r.outstanding
         return Look(by_function, by_type, s.alloc_failed, s.give_dropped, s.reclaim_discard)
 
-    def heard(self) -> list[tuple[Identity, Said]]:
+    def page_commands(self) -> list[tuple[Identity, Said]]:
         """The page commands since the last time."""
         out, self.ear.said = self.ear.said, []
         return out

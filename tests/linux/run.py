@@ -122,7 +122,7 @@ class Pair:
 
     def compare(self) -> None:
         """Raises DifferenceError where the two do not say the same; each side must agree with its own firmware."""
-        theirs, mine = by_function(self.linux.heard()), by_function(self.ours.heard())
+        theirs, mine = by_function(self.linux.page_commands()), by_function(self.ours.page_commands())
         for who in theirs.keys() | mine.keys():
             a, b = theirs.get(who, []), mine.get(who, [])
             if a != b:
@@ -141,18 +141,18 @@ def _show(x: object) -> str:
     return "{" + ", ".join(f"{k}: {v}" for k, v in x.items()) + "}" if isinstance(x, dict) else str(x)
 
 
-def by_function(heard: Sequence[tuple[Identity, Said]]) -> dict[Identity, list[Said]]:
-    """What was said, by whom it was about, in order."""
+def by_function(sent: Sequence[tuple[Identity, Said]]) -> dict[Identity, list[Said]]:
+    """The page commands by the function that they are about, in order."""
     out: dict[Identity, list[Said]] = {}
-    for who, what in heard:
+    for who, what in sent:
         out.setdefault(who, []).append(what)
     return out
 
 
-def words(heard: Sequence[Said]) -> str:
+def words(sent: Sequence[Said]) -> str:
     """Page commands to read."""
     names = {-1: "QUERY boot", -2: "QUERY init", 0: "CANT_GIVE", 1: "GIVE", 2: "TAKE"}
-    each = [(names[op] + (f" {n}" if op > 0 else ""), len(list(same))) for (op, n), same in groupby(heard)]
+    each = [(names[op] + (f" {n}" if op > 0 else ""), len(list(same))) for (op, n), same in groupby(sent)]
     return ", ".join(word + (f" ({times} times)" if times > 1 else "") for word, times in each) or "nothing"
 
 
@@ -218,7 +218,7 @@ def _step(pair: Pair, op: Op) -> None:
 
 
 def replay(peer: Peer, m: Machine, ops: Sequence[Op]) -> str | None:
-    """What is different after these operations, None if nothing is; those that make no sense are left out."""
+    """The difference after these operations, None if there is none; those that make no sense are left out."""
     pair = Pair(peer, m)
     try:
         for op in ops:
@@ -271,7 +271,7 @@ def run(peer: Peer, mode: Mode, *, ecpf: bool, seed: int, ops: int, shrink: bool
             less = shortest(lambda some: replay(peer, m, some) is not None, done)
         raise DifferenceError(
             f"mode {mode}, ecpf {ecpf}, seed {seed}, operation {len(done)}: {e}\n"
-            f"the shortest way there has {len(less)}: {'; '.join(map(str, less))}"
+            f"the shortest path there has {len(less)}: {'; '.join(map(str, less))}"
         ) from None
     finally:
         pair.linux.oracle.close()

@@ -23,7 +23,7 @@ Patch = pytest.MonkeyPatch
 
 
 def _sent(patch: Patch, change: Callable[[Host, Command], dict[str, int]], *kinds: ManagePages) -> None:
-    """Fields of MANAGE_PAGES commands of these kinds are changed on their way out."""
+    """Fields of MANAGE_PAGES commands of these kinds are changed before they are sent."""
     send = Host.send
 
     def wrong(self: Host, command: Command, slot: int) -> None:
@@ -70,7 +70,7 @@ def cannot_give_names_the_supplier(patch: Patch) -> None:
 
 
 def cannot_give_not_sent(patch: Patch) -> None:
-    """Firmware is not told that nothing comes."""
+    """Firmware gets no CANT_GIVE."""
     real = pagepath.cannot_give
 
     def silent(h: HostState, why: str) -> None:
@@ -150,24 +150,24 @@ def requests_out_of_order(patch: Patch) -> None:
 
 
 def request_back_ignored(patch: Patch) -> None:
-    """What firmware wants to have taken back stays where it is."""
+    """Pages that firmware wants to have taken back stay where they are."""
     real = pagepath.page_request
 
-    def deaf(h: HostState, event: PageRequestEvent) -> None:
+    def ignore(h: HostState, event: PageRequestEvent) -> None:
         if event.num_pages >= 0:
             real(h, event)
 
-    patch.setattr(pagepath, "page_request", deaf)
+    patch.setattr(pagepath, "page_request", ignore)
 
 
 def take_not_credited(patch: Patch) -> None:
-    """What comes back is not counted as returned."""
+    """Pages that come back are not counted as returned."""
     real = Records.came_back
     patch.setattr(Records, "came_back", lambda self, row, how, n: real(self, row, how, 0 if how == "returned" else n))
 
 
 def give_counted_twice(patch: Patch) -> None:
-    """What is given is counted twice."""
+    """Pages that are given are counted twice."""
     real = Records.gave
     patch.setattr(Records, "gave", lambda self, row, n: real(self, row, 2 * n))
 

@@ -21,8 +21,8 @@ from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.joined import BOUNDS, Fate, Joined
-from tests.linux.both import GIVE, TAKE, manages
+from tests.explore.designs.driver_run import BOUNDS, DriverRun, Fate
+from tests.linux.both_sides import GIVE, TAKE, manages
 from tests.linux.devices import Machine, machine, plain
 from tests.linux.linuxside import Linux as Real
 from tests.linux.linuxside import Said, firmware, said
@@ -32,11 +32,11 @@ from tests.linux.peer import ALLOC_PAGE, ETIMEDOUT, LIBRARY, LIBRARY_64K, TYPES,
 Hook: TypeAlias = Callable[[Command, Callable[[Command], Answer]], Answer | int | None]
 Change: TypeAlias = Want | Flr
 #: page commands by the two fields that name their function
-Heard: TypeAlias = dict[tuple[int, bool], list[Said]]
+PageCommands: TypeAlias = dict[tuple[int, bool], list[Said]]
 
 
 class Pair:
-    """Linux's allocator and the model, each over a firmware of its own, told the same."""
+    """Linux's allocator and the model, each over a firmware of its own, reply the same."""
 
     def __init__(self, peer: Peer, m: Machine, library: str = LIBRARY) -> None:
         self.machine = m
@@ -44,37 +44,37 @@ class Pair:
         shift = 16 if library == LIBRARY_64K else 12
         bounds = replace(BOUNDS, pages_per_command=50_000)
         self.model = Linux(MERGED, DriverConfig(m.profile.supplier, bounds, page_shift=shift))
-        self.life = Joined("merged", ecpf=m.profile.ecpf, driver=self.model)
-        self.life.firmware = firmware(m)
+        self.run = DriverRun("merged", ecpf=m.profile.ecpf, driver=self.model)
+        self.run.firmware = firmware(m)
         self.hook: Hook | None = None
         self._before = (0, 0, 0)
 
     def open(self) -> None:
         assert self.real.open()
-        self.life.do(Open(), FunctionsChanged(self.machine.vports))
-        assert self.life.done[-1] == ("open", True)
+        self.run.do(Open(), FunctionsChanged(self.machine.vports))
+        assert self.run.done[-1] == ("open", True)
         self._before = self.model.alloc_failed, self.model.give_dropped, self.model.reclaim_discard
         self.same()
 
     def close(self) -> None:
         self.real.close()
-        self.life.do(Close())
-        assert self.life.done[-1] == ("close", True)
-        assert not self.life.mapped
+        self.run.do(Close())
+        assert self.run.done[-1] == ("close", True)
+        assert not self.run.mapped
         self.same()
 
     def _arm(self) -> None:
         hook = self.hook
         if hook is None:
-            self.real.hook, self.life.fate = None, lambda c: None
+            self.real.hook, self.run.fate = None, lambda c: None
             return
         self.real.hook = lambda c: hook(c, self.real.execute)
 
         def fate(c: Command) -> Fate:
-            told = hook(c, self.life.execute)
-            return "lost" if isinstance(told, int) else told
+            reply = hook(c, self.run.execute)
+            return "lost" if isinstance(reply, int) else reply
 
-        self.life.fate = fate
+        self.run.fate = fate
 
     def stir(self, *changes: Change, hook: Callable[[], Hook] | None = None) -> None:
         """The same inside both devices; each side gets a hook of its own, as hooks may remember."""
@@ -84,8 +84,8 @@ class Pair:
         self.hook = hook() if hook is not None else None
         self._arm()
         for x in changes:
-            self.life.device(x)
-        self.life.settle()
+            self.run.device(x)
+        self.run.settle()
         self._late()
         self.hook = None
         self._arm()
@@ -95,25 +95,25 @@ class Pair:
         event = PageRequestEvent(number, pages)
         self.real.deliver(event)
         self.real.drain()
-        self.life.do(PageRequest(self.life.session, event))
+        self.run.do(PageRequest(self.run.session, event))
 
     def _late(self) -> None:
         """Linux's library knows no command slots: a command that was given up is completed late."""
         for f in [f for f in self.model.flights.values() if f.late]:
-            self.life.do(Answered(self.life.session, f.id, Answer(f.command.opcode)))
+            self.run.do(Answered(self.run.session, f.id, Answer(f.command.opcode)))
 
     def switch(self, name: str, *, on: bool) -> None:
         (self.real.enable if on else self.real.disable)(name)
         vport = self.machine.spec(name).vport
-        self.life.do(EnableVport(vport) if on else DisableVport(vport))
+        self.run.do(EnableVport(vport) if on else DisableVport(vport))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def heard(self) -> tuple[Heard, Heard]:
+    def page_commands(self) -> tuple[PageCommands, PageCommands]:
         """The page commands of both by function, since the last time."""
-        mine = [said(c, Mode.FUNC_ID) for c in self.life.sent if c.opcode in (Opcode.MANAGE_PAGES, Opcode.QUERY_PAGES)]
-        self.life.sent.clear()
-        return _by_function(self.real.heard()), _by_function(mine)
+        mine = [said(c, Mode.FUNC_ID) for c in self.run.sent if c.opcode in (Opcode.MANAGE_PAGES, Opcode.QUERY_PAGES)]
+        self.run.sent.clear()
+        return _by_function(self.real.page_commands()), _by_function(mine)
 
     def same(self) -> None:
         """Every counter, every tree's size and pages in memory. Addresses are each side's own."""
@@ -136,8 +136,8 @@ def _tree_sizes(d: Linux) -> dict[Identity, int]:
     return {d.identity(k): len(r) for k, r in d.roots.items() if r}
 
 
-def _by_function(rows: list[tuple[Identity, Said]]) -> Heard:
-    out: Heard = {}
+def _by_function(rows: list[tuple[Identity, Said]]) -> PageCommands:
+    out: PageCommands = {}
     for who, what in rows:
         out.setdefault((who.number, who.ec), []).append(what)
     return out
@@ -149,13 +149,13 @@ def pair(peer: Peer, library: str = LIBRARY, mode: Mode = Mode.VHCA_ID) -> Pair:
     agreed(p)
     for name in ("vf0", "vf1"):
         p.switch(name, on=True)
-    p.heard()
+    p.page_commands()
     p.same()
     return p
 
 
 def agreed(p: Pair) -> None:
-    theirs, mine = p.heard()
+    theirs, mine = p.page_commands()
     assert theirs == mine
     p.same()
 
@@ -188,14 +188,14 @@ def test_release_all(peer: Peer, library: str) -> None:
 
 def _once(answer: Callable[[Command, Callable[[Command], Answer]], Answer | int | None]) -> Callable[[], Hook]:
     def make() -> Hook:
-        told = False
+        once = False
 
         def hook(c: Command, execute: Callable[[Command], Answer]) -> Answer | int | None:
-            nonlocal told
-            if told:
+            nonlocal once
+            if once:
                 return None
             said = answer(c, execute)
-            told = said is not None
+            once = said is not None
             return said
 
         return hook
@@ -238,7 +238,7 @@ def test_foreign_pages(peer: Peer) -> None:
     p.stir(Want("vf0", 4), Want("vf1", 4))
     theirs = p.machine.spec("vf1").identity(Mode.VHCA_ID)
     assert theirs is not None
-    pages = iter((p.real.firmware.holds()[theirs][:2], p.life.firmware.holds()[theirs][:2]))
+    pages = iter((p.real.firmware.holds()[theirs][:2], p.run.firmware.holds()[theirs][:2]))
 
     def foreign() -> Hook:
         mine = next(pages)
@@ -284,9 +284,9 @@ def test_count_over_asked(peer: Peer) -> None:
 def test_no_memory(peer: Peer) -> None:
     p = pair(peer)
     p.real.oracle.inject(ALLOC_PAGE, 0, 1)
-    p.life.memory = False
+    p.run.memory = False
     p.stir(Want("vf0", 3))
-    p.life.memory = True
+    p.run.memory = True
     agreed(p)
 
 
@@ -314,7 +314,7 @@ def test_pages_before_the_eswitch_knows(peer: Peer) -> None:
 @MODES
 @pytest.mark.parametrize("ecpf", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_random_lives(peer: Peer, mode: Mode, ecpf: bool, seed: int) -> None:
+def test_random_sessions(peer: Peer, mode: Mode, ecpf: bool, seed: int) -> None:
     """Functions come and go, ask and give back; twice, as nothing of the first session may be left for the second."""
     m, r = machine(mode, ecpf=ecpf, seed=seed), Random(seed)
     p = Pair(peer, m)

@@ -18,7 +18,7 @@ from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.status import Status
 from fwpages.scenario.fault_syntax import fault as parse
 from fwpages.scenario.fault_syntax import split
-from tests.linux.both import (
+from tests.linux.both_sides import (
     BOOT,
     CANT_GIVE,
     GIVE,
@@ -50,7 +50,7 @@ def test_give_time_out(peer: Peer) -> None:
     linux.hook = accepted_in_silence
     linux.stir(Want("vf0", 10))
     firmwares = linux.firmware.holds()[VF0]
-    assert linux.heard() == [(VF0, (GIVE, 10)), (VF0, (CANT_GIVE, 0))]
+    assert linux.page_commands() == [(VF0, (GIVE, 10)), (VF0, (CANT_GIVE, 0))]
     assert firmwares.size == 10
     assert VF0 not in linux.pages(), "Linux has freed what firmware owns"
     assert linux.oracle.stats()["pages_live"] == STARTUP
@@ -63,7 +63,7 @@ def test_give_time_out(peer: Peer) -> None:
     ours = ours_opened("give-unanswered-done@3")
     ours.stir(Want("vf0", 10))
     ours.stir(Want("vf1", 10))
-    assert ours.heard() == [(VF0, (GIVE, 10))], "its slot stays taken: what comes after it waits"
+    assert ours.page_commands() == [(VF0, (GIVE, 10))], "its slot stays taken: what comes after it waits"
     assert out(ours) == {str(OWN): (STARTUP, 0), str(VF0): (0, 10)}
     assert not ours.host.is_free(ours.holds[VF0]).any()
     assert ours.findings["give-unanswered"].function == VF0
@@ -76,14 +76,14 @@ def test_reclaim_error_that_leaks_the_tree(peer: Peer) -> None:
     linux = opened(peer)
     linux.stir(Want("vf0", 10))
     torn_down(linux)
-    linux.heard()
+    linux.page_commands()
     busy = Answer(Opcode.MANAGE_PAGES, Status.RES_BUSY)
     linux.hook = lambda c: busy if manages(c, TAKE) and c["function_id"] == VF0.number else None
     assert linux.oracle.reclaim_startup_pages() == 0
     assert linux.oracle.roots() == []
     assert linux.oracle.counters()["fw_pages"] == 10
     assert linux.oracle.stats()["pages_live"] == 10, "allocated, mapped, and in no list any more"
-    assert linux.heard() == [(OWN, (TAKE, 768)), (VF0, (TAKE, 768))], "one try"
+    assert linux.page_commands() == [(OWN, (TAKE, 768)), (VF0, (TAKE, 768))], "one try"
     assert any("FW pages counter is 10" in text for _, text in linux.oracle.log())
 
     ours = ours_opened("take-refused@2x*")
@@ -111,7 +111,7 @@ def test_endless_teardown(peer: Peer) -> None:
     linux.oracle.set_cmd_budget(20_000)
     with pytest.raises(peer.Oops):  # stopped from outside: four times the commands of the 5 s without progress
         linux.oracle.reclaim_startup_pages()
-    assert len(linux.heard()) > 3 * 5_000
+    assert len(linux.page_commands()) > 3 * 5_000
 
     ours = ours_opened("take-invented@1x*")
     began = ours.link.now
@@ -353,10 +353,10 @@ def test_ecpf_entries_not_migrated(peer: Peer) -> None:
     assert linux.open()
     assert linux.oracle.roots() == [OWN.number, 0x10003], "only (0, ec) moves to the own vhca_id"
     assert linux.firmware.held("self") == STARTUP
-    linux.heard()
+    linux.page_commands()
     torn_down(linux)
     assert linux.oracle.reclaim_startup_pages() == 0
-    assert linux.heard() == [(OWN, (TAKE, 768)), (vhca_id(3), (TAKE, 768))], "a function that there is not"
+    assert linux.page_commands() == [(OWN, (TAKE, 768)), (vhca_id(3), (TAKE, 768))], "a function that there is not"
     assert linux.firmware.offences[-1].name == "unknown-function"
     assert linux.oracle.stats()["pages_live"] == BOOT
 

@@ -15,7 +15,7 @@ from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
-from tests.linux.both import (
+from tests.linux.both_sides import (
     BOOT,
     CANT_GIVE,
     GIVE,
@@ -43,20 +43,25 @@ def test_large_requests(peer: Peer) -> None:
     linux = opened(peer, arena=1 << 17)
     linux.stir(Want("vf0", 60_000))
     linux.stir(Want("vf0", -60_000))
-    assert linux.heard() == [(VF0, (GIVE, 60_000)), (VF0, (TAKE, 50_000))]
+    assert linux.page_commands() == [(VF0, (GIVE, 60_000)), (VF0, (TAKE, 50_000))]
     assert linux.firmware.held("vf0") == 10_000, "which it asked to have taken, and will not ask again"
 
     ours = Ours(plain(), bounds=Bounds())
     ours.open()
-    ours.heard()
+    ours.page_commands()
     who = PageRequestEvent(VF0.number, 2**29)
     ours.link.feed(PageRequest(ours.host.session.number, who))
     ours.rest()
-    assert ours.heard() == [(VF0, (CANT_GIVE, 0))]
+    assert ours.page_commands() == [(VF0, (CANT_GIVE, 0))]
     assert ours.findings["absurd-count"].function == VF0
     ours.stir(Want("vf0", 60_000))
     ours.stir(Want("vf0", -60_000))
-    assert ours.heard() == [(VF0, (GIVE, 50_000)), (VF0, (GIVE, 10_000)), (VF0, (TAKE, 50_000)), (VF0, (TAKE, 10_000))]
+    assert ours.page_commands() == [
+        (VF0, (GIVE, 50_000)),
+        (VF0, (GIVE, 10_000)),
+        (VF0, (TAKE, 50_000)),
+        (VF0, (TAKE, 10_000)),
+    ]
     assert VF0 not in ours.holds
 
 
@@ -76,7 +81,7 @@ def test_take_time_out(peer: Peer) -> None:
     linux.hook = None
     torn_down(linux)
     assert linux.oracle.reclaim_startup_pages() == 0
-    assert linux.oracle.stats()["pages_live"] == 4, "which firmware let go of, and nobody will name again"
+    assert linux.oracle.stats()["pages_live"] == 4, "which firmware let go of, and no answer will name again"
 
     ours = ours_opened("take-unanswered-done@1")
     ours.stir(Want("vf0", 10))
@@ -135,13 +140,13 @@ def test_request_that_cannot_wait(peer: Peer) -> None:
     linux = opened(peer)
     linux.oracle.inject(KZALLOC, 0, 1)
     linux.stir(Want("vf0", 10))
-    assert linux.heard() == [], "firmware waits for ever"
+    assert linux.page_commands() == [], "firmware waits for ever"
 
     ours = Ours(plain(), bounds=Bounds(queue=1))
     assert ours.open()
-    ours.heard()
+    ours.page_commands()
     ours.stir(Want("vf0", 10), Want("vf1", 20))
-    assert ours.heard() == [(VF0, (GIVE, 10)), (vhca_id(0x32), (CANT_GIVE, 0))]
+    assert ours.page_commands() == [(VF0, (GIVE, 10)), (vhca_id(0x32), (CANT_GIVE, 0))]
     assert ours.findings["request-dropped"].pages == 20
 
 
@@ -151,12 +156,12 @@ def test_what_alloc_failed_counts(peer: Peer) -> None:
         before = linux.look().alloc_failed
         linux.oracle.inject(kind, after, 1)
         linux.stir(Want("vf0", 10))
-        assert linux.heard() == [(VF0, (CANT_GIVE, 0))]
+        assert linux.page_commands() == [(VF0, (CANT_GIVE, 0))]
         assert linux.look().alloc_failed - before == counted
 
     ours = ours_opened()
     ours.without_memory(Want("vf0", 10))
-    assert ours.heard() == [(VF0, (CANT_GIVE, 0))]
+    assert ours.page_commands() == [(VF0, (CANT_GIVE, 0))]
     assert ours.look().alloc_failed == 10, "all that firmware did not get"
 
 
@@ -164,13 +169,13 @@ def test_functions_take_turns(peer: Peer) -> None:
     vf1 = vhca_id(0x32)
     linux = opened(peer)
     linux.stir(Want("vf0", 200), Want("vf1", 10))
-    assert linux.heard() == [(VF0, (GIVE, 200)), (vf1, (GIVE, 10))]
+    assert linux.page_commands() == [(VF0, (GIVE, 200)), (vf1, (GIVE, 10))]
 
     ours = Ours(plain(), bounds=Bounds(pages_per_command=100))
     assert ours.open()
-    ours.heard()
+    ours.page_commands()
     ours.stir(Want("vf0", 200), Want("vf1", 10))
-    assert ours.heard() == [(VF0, (GIVE, 100)), (vf1, (GIVE, 10)), (VF0, (GIVE, 100))]
+    assert ours.page_commands() == [(VF0, (GIVE, 100)), (vf1, (GIVE, 10)), (VF0, (GIVE, 100))]
 
 
 def test_mode_by_what_the_device_says_now(peer: Peer) -> None:
@@ -179,7 +184,7 @@ def test_mode_by_what_the_device_says_now(peer: Peer) -> None:
     linux.oracle.set_icm_mode(0, 1)
     assert linux.startup_pages(boot=True) == 0
     # SET_HCA_CAP was answered OK, and the device did not switch
-    linux.heard()
+    linux.page_commands()
     assert linux.startup_pages(boot=False) < 0
     assert [c["function_id"] for _, c in linux.raw[-1:]] == [OWN.number], "the maximum capability has the bit"
     assert linux.firmware.mode is Mode.FUNC_ID

@@ -27,11 +27,11 @@ def test_both_do_the_same(peer: Peer, mode: Mode, ecpf: bool, seed: int) -> None
 
 @pytest.mark.parametrize("ecpf", [False, True], ids=["pf", "ecpf"])
 @pytest.mark.parametrize("mode", Mode)
-def test_a_life_told_in_full(peer: Peer, mode: Mode, ecpf: bool) -> None:
+def test_a_session_written_out(peer: Peer, mode: Mode, ecpf: bool) -> None:
     m = machine(mode, ecpf=ecpf, seed=7)
     pair = Pair(peer, m)
     first, second = m.functions[0].name, m.functions[-1].name
-    life = [
+    operations = [
         Op("open"),
         Op("enable", ((first, 0),)),
         Op("enable", ((second, 0),)),
@@ -43,7 +43,7 @@ def test_a_life_told_in_full(peer: Peer, mode: Mode, ecpf: bool) -> None:
         Op("open"),
         Op("close"),
     ]
-    for op in life:
+    for op in operations:
         assert pair.may(op)
         pair.do(op)
         pair.compare()

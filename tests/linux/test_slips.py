@@ -22,7 +22,7 @@ def test_a_slip_is_caught(peer: Peer, monkeypatch: pytest.MonkeyPatch, name: str
             run(peer, mode, ecpf=ecpf, seed=seed, ops=ENOUGH, shrink=False, own=False)
         except DifferenceError:
             return
-    pytest.fail(f"{name}: {SLIPS[name].__doc__} Nobody noticed.")
+    pytest.fail(f"{name}: {SLIPS[name].__doc__} No test noticed.")
 
 
 def test_there_are_at_least_ten_slips_and_none_is_seen_without_one(peer: Peer) -> None:
@@ -31,7 +31,7 @@ def test_there_are_at_least_ten_slips_and_none_is_seen_without_one(peer: Peer) -
         run(peer, mode, ecpf=ecpf, seed=seed, ops=ENOUGH, own=False)
 
 
-def test_a_difference_is_reported_with_its_seed_and_the_shortest_way_there(
+def test_a_difference_is_reported_with_its_seed_and_the_shortest_path_there(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     SLIPS["take_one_less"](monkeypatch)

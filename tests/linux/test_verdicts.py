@@ -1,6 +1,6 @@
 """The review's verdicts on Linux 7.2, asked of its compiled allocator: it must do what the model was found to do.
 
-Where something can happen, the shortest way that the review found is played; where it cannot, walks at random to the
+Where something can happen, the shortest path that the review found is played; where it cannot, walks at random to the
 point of the question are. On each, Linux has to send the very page commands that the model sends, in their order, and
 at the end list and count the same pages. What the question asks about is then looked for in the compiled code itself.
 """
@@ -24,9 +24,9 @@ from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario.format import HealthStep, Switch
-from tests.explore.small import wander
+from tests.explore.small_worlds import random_path
+from tests.linux.path_player import PathPlayer, model, script
 from tests.linux.peer import ETIMEDOUT, TYPES, Peer
-from tests.linux.played import Played, model, script
 
 #: why the compiled allocator cannot be asked; it is one thread without command slots, and a double of the e-switch
 NOT_ASKED = {
@@ -56,25 +56,25 @@ def verdict(answers: list[Answer], name: str, **assume: bool) -> Verdict:
 
 
 def found(v: Verdict) -> list[Walked]:
-    """The shortest way to what the review found."""
+    """The shortest path to what the review found."""
     spec, path = decode(Spec(v.world, load(v.world)), v.replay)
     return list(walk(spec, path))
 
 
-def played(peer: Peer, way: list[Walked]) -> Played:
-    """The way on the compiled code, which did the same and lists the same."""
-    p = Played(peer, way)
+def played(peer: Peer, path: list[Walked]) -> PathPlayer:
+    """The path on the compiled code, which did the same and lists the same."""
+    p = PathPlayer(peer, path)
     p.play()
     p.same()
     return p
 
 
-def gone(p: Played) -> int:
+def gone(p: PathPlayer) -> int:
     """Pages that firmware has at the end and Linux has freed."""
     return sum(p.freed(pages) for pages in p.walk[-1].after.firmware.holds().values())
 
 
-def log(p: Played) -> str:
+def log(p: PathPlayer) -> str:
     return "".join(text for _, text in p.oracle.log())
 
 
@@ -113,17 +113,17 @@ def test_counts(peer: Peer, answers: list[Answer]) -> None:
     v = verdict(answers, "counts")
     assert (v.reachable, v.broken) == (True, "overrun")
     assert "-1 pages is written into 8 bytes" in v.seen
-    way = found(v)
-    assert [x.kind for x in script(way)] == ["startup", "sent", "answer"]
+    path = found(v)
+    assert [x.kind for x in script(path)] == ["startup", "sent", "answer"]
     with pytest.raises(peer.Oops, match="SIGSEGV"):
-        Played(peer, way).play()
+        PathPlayer(peer, path).play()
 
 
 def test_endless_teardown(peer: Peer, answers: list[Answer]) -> None:
     v = verdict(answers, "endless-teardown")
     assert (v.reachable, v.broken) == (True, "fruitless")
-    p = Played(peer, found(v))
-    # the way ends with a TAKE on its way; whatever is asked from there on is answered like those before it
+    p = PathPlayer(peer, found(v))
+    # the path ends with a TAKE in flight; whatever is asked from there on is answered like those before it
     p.afterwards = next(x.answer for x in reversed(p.left) if x.kind == "answer")  # type: ignore[assignment]
     p.oracle.set_cmd_budget(8_000)
     with pytest.raises(peer.Oops):  # stopped from outside: four times the commands of this world's 2 s without progress
@@ -151,7 +151,7 @@ def test_request_lost(peer: Peer, answers: list[Answer]) -> None:
     assert p.oracle.work_pending() == 0
     sent = len(p.sent)
     p.oracle.run_work(-1)
-    assert len(p.sent) == sent, "firmware is told nothing"
+    assert len(p.sent) == sent, "firmware gets no command"
     assert p.walk[-1].after.firmware.inner.asks("vf0") == 1
 
 
@@ -182,7 +182,7 @@ def test_firmware_that_switches_later(peer: Peer, answers: list[Answer]) -> None
 
 
 def walks(name: str, function: str = "", **assume: bool) -> Iterator[list[Walked]]:
-    """Ways at random through the question's world, each walked when it is its turn."""
+    """Random paths through the question's world, each walked when it is its turn."""
     scenario = load(name)
     if function:
         scenario = only(scenario, function)
@@ -192,15 +192,15 @@ def walks(name: str, function: str = "", **assume: bool) -> Iterator[list[Walked
         scenario = msgspec.structs.replace(scenario, step=steps)
     known: dict[str, Switch] = {k: k for k in Switch.__args__}  # type: ignore[attr-defined]  # a Literal's
     spec = Spec(name, scenario, "merged", {known[k]: v for k, v in assume.items()})
-    return (list(walk(spec, wander(spec, seed, 300)[0])) for seed in SEEDS)
+    return (list(walk(spec, random_path(spec, seed, 300)[0])) for seed in SEEDS)
 
 
-def met(way: list[Walked], *points: str) -> bool:
-    """The way comes to all of these points."""
-    return all(any(PROPERTIES[name].test(x.after) is not None for x in way) for name in points)
+def met(path: list[Walked], *points: str) -> bool:
+    """The path comes to all of these points."""
+    return all(any(PROPERTIES[name].test(x.after) is not None for x in path) for name in points)
 
 
-def sound(p: Played) -> None:
+def sound(p: PathPlayer) -> None:
     """No counter of Linux's is below zero, nor counts a page that it does not list."""
     c = p.oracle.counters()
     assert max([c["fw_pages"], *c["page_counters"]]) < 1 << 20, "a counter has wrapped"
@@ -224,26 +224,28 @@ def test_walks_to_the_point(peer: Peer, answers: list[Answer], name: str, points
     v = verdict(answers, name)
     assert v.settled
     assert not v.reachable
-    ways = list(walks(name))
+    paths = list(walks(name))
     reached = 0
-    for way in ways:
-        p = played(peer, way)
+    for path in paths:
+        p = played(peer, path)
         sound(p)
         assert gone(p) == 0
         assert "page not found" not in log(p), "a page that can be found under no key"
         assert "WARN" not in log(p)
-        reached += met(way, *points)
-    assert reached > len(ways) // 4, "walks that never come to the point say nothing"
+        reached += met(path, *points)
+    assert reached > len(paths) // 4, "walks that never come to the point say nothing"
 
 
 def test_pages_given_early_are_never_counted_as_a_type(peer: Peer) -> None:
     """Why a counter does not go below zero: the type is kept with the page, none where there was none."""
-    for way in walks("early-give"):
+    for path in walks("early-give"):
         early = PROPERTIES["early-give"].test
-        n = next((n for n, x in enumerate(way) if early(x.after) is not None and model(x.after).held() is not None), -1)
+        n = next(
+            (n for n, x in enumerate(path) if early(x.after) is not None and model(x.after).held() is not None), -1
+        )
         if n < 0:
             continue
-        p = played(peer, way[: n + 1])
+        p = played(peer, path[: n + 1])
         assert p.oracle.counters()["page_counters"][TYPES.index(FunctionType.SF)] == 0
         assert p.oracle.counters()["fw_pages"] == 3
         return
@@ -253,12 +255,12 @@ def test_pages_given_early_are_never_counted_as_a_type(peer: Peer) -> None:
 def test_a_wait_ends_when_the_pages_are_back(peer: Peer) -> None:
     """A VF of a PF is known before its firmware can ask. Where it is not, see test_differences.test_late_types."""
     waited = 0
-    for way in walks("early-release"):
-        p = played(peer, way)
+    for path in walks("early-release"):
+        p = played(peer, path)
         waited += len(p.codes.get("wait", []))
         assert set(p.codes.get("wait", [])) <= {0}
-        if met(way, "disabled"):
-            assert way[-1].after.firmware.inner.held("vf0") == 0
+        if met(path, "disabled"):
+            assert path[-1].after.firmware.inner.held("vf0") == 0
     assert waited, "in one of them a page is still out when the wait begins"
 
 
@@ -268,38 +270,38 @@ def test_a_wait_ends_when_the_pages_are_back(peer: Peer) -> None:
 @cache
 def _given(function: str) -> list[Walked]:
     """A walk through question 2's world with this function alone, up to where it has its page."""
-    for way in walks("types", function, never_uplink=False):
-        for n, x in enumerate(way):
+    for path in walks("types", function, never_uplink=False):
+        for n, x in enumerate(path):
             if x.after.firmware.inner.held(function) and model(x.after).held() is not None:
-                return way[: n + 1]
+                return path[: n + 1]
     raise AssertionError(f"{function} never has a page")
 
 
 @pytest.mark.parametrize("function", ["host", "vf", "sf", "ec_vf", "spf", "adjacent", "uplink", "ecpf"])
 def test_the_table_of_types(peer: Peer, answers: list[Answer], function: str) -> None:
-    """Its e-switch is a double, told what the model's map says (eswitch.c:esw_vport_to_func_type is not compiled).
+    """Its e-switch is a double, set to what the model's map says (eswitch.c:esw_vport_to_func_type is not compiled).
 
     So it is asked what comes of that: the counter of the type that was known when the page was given, and of no other.
     """
-    way = _given(function)
-    p = played(peer, way)
+    path = _given(function)
+    p = played(peer, path)
     kinds = {str(k): n for k, n in zip(TYPES, p.oracle.counters()["page_counters"], strict=False)}
-    spec = way[0].before.rules.specs[function]
+    spec = path[0].before.rules.specs[function]
     mine = [r for r in p.rows() if r["function"] == spec.vhca_id]
     assert len(mine) == 1
     said = str(TYPES[int(mine[0]["type"])])
     (table,) = (a.table for a in answers if a.table)
     row = next(k for k in table if k.kind == KIND[function])
-    allowed = {t.replace("none", "unknown") for t in row.types["merged"]} | ({"unknown"} if early(way) else set())
+    allowed = {t.replace("none", "unknown") for t in row.types["merged"]} | ({"unknown"} if early(path) else set())
     assert said in allowed
     assert kinds.get(said, 0) == (0 if said == "unknown" else 1)
     assert kinds["self"] == 2
     assert sum(kinds.values()) == (2 if said == "unknown" else 3)
 
 
-def early(way: list[Walked]) -> bool:
+def early(path: list[Walked]) -> bool:
     """The page was given before the function was known."""
-    return met(way, "early-give")
+    return met(path, "early-give")
 
 
 #: functions of question 2's world and the rows of its table
@@ -319,14 +321,14 @@ KIND = {
 
 
 def test_a_difference_is_noticed(peer: Peer) -> None:
-    """Were the compiled code told of another type, or did it send another command, the comparison would fail."""
-    way = _given("spf")
-    p = Played(peer, way)
+    """Had the compiled code another type, or did it send another command, the comparison would fail."""
+    path = _given("spf")
+    p = PathPlayer(peer, path)
     p.left = deque(x for x in p.left if x.kind != "type")
     p.play()
     with pytest.raises(AssertionError):
         p.same()
-    p = Played(peer, way)
+    p = PathPlayer(peer, path)
     events = [n for n, x in enumerate(p.left) if x.kind == "event"]
     p.left[events[0]] = p.left[events[0]]._replace(event=PageRequestEvent(0x60, 2))
     with pytest.raises(AssertionError, match="Linux sends"):

@@ -67,7 +67,7 @@ def clean_run(root: Path, room: str) -> float:
 
 
 def patience(seconds: float) -> float:
-    """How long a mutant may take where the tests take ``seconds``: two run at once, and the machine may be busy."""
+    """Time that a mutant may take where the tests take ``seconds``: two run at once, and the machine may be busy."""
     return 3 * seconds + 10
 
 

@@ -101,7 +101,7 @@ def test_a_sparse_space_keeps_the_indices_that_it_gave(rounds: list[list[int]], 
     assert space.address(space.index(array(found))).tolist() == found
 
 
-def test_a_copy_of_a_sparse_space_goes_its_own_way() -> None:
+def test_a_copy_of_a_sparse_space_is_independent() -> None:
     one, two = 0, 2**63
     space = SparseSpace()
     space.cover(array([two]))

@@ -69,7 +69,7 @@ def test_layouts_by_type() -> None:
     assert event_layout(0x77) is EQE
 
 
-def test_the_mode_says_whom_an_event_names() -> None:
+def test_the_mode_says_which_function_an_event_names() -> None:
     event = PageRequestEvent(0x31, 4, ec=True)
     assert event.function(Mode.FUNC_ID) == func_id(0x31, ec=True)
     assert event.function(Mode.VHCA_ID) == vhca_id(0x31)

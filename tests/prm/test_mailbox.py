@@ -28,7 +28,7 @@ from fwpages.prm.mailbox import (
 from fwpages.prm.message import Answer, Command, decode_command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.prm.queue import CMDQ_ENTRY, MAILBOX, entry_is_signed, input_message, mailboxes_for, sign_entry
-from tests.prm.dumped import Dumped, dumps
+from tests.prm.golden_dumps import QueueDump, dumps
 
 DUMPS = dumps()
 INPUTS = [d for d in DUMPS if d.is_input]
@@ -57,7 +57,7 @@ def test_the_log_has_what_is_tested_on() -> None:
 
 
 @pytest.mark.parametrize("d", DUMPS, ids=lambda d: f"{d.slot}-{d.entry[60]}-{'in' if d.is_input else 'out'}")
-def test_linux_signs_its_entries(d: Dumped) -> None:
+def test_linux_signs_its_entries(d: QueueDump) -> None:
     if d.is_input:
         assert entry_is_signed(d.entry)
         assert sign_entry(CMDQ_ENTRY.patch(d.entry, {"signature": 0})) == d.entry
@@ -67,7 +67,7 @@ def test_linux_signs_its_entries(d: Dumped) -> None:
 
 
 @pytest.mark.parametrize("d", INPUTS, ids=lambda d: f"{d.slot}-{d.entry[60]}")
-def test_a_command_is_put_together_as_linux_does(d: Dumped) -> None:
+def test_a_command_is_put_together_as_linux_does(d: QueueDump) -> None:
     e = CMDQ_ENTRY.unpack(d.entry)
     command = decode_command(input_message(d.entry, d.blocks))
     m = of_command(command)
@@ -194,7 +194,7 @@ def test_pages_on_a_command_that_carries_none() -> None:
         of_command(Command(Opcode.INIT_HCA, pas=pages(3)))
 
 
-def test_an_odd_command_goes_the_long_way() -> None:
+def test_a_command_with_pages_behind_many_fields_is_encoded_whole() -> None:
     """CREATE_EQ's addresses follow 272 bytes of fields."""
     c = Command(Opcode.CREATE_EQ, fields={"log_eq_size": 8, "uar_page": 0x2B}, pas=pages(4))
     m = of_command(c)

@@ -133,7 +133,7 @@ def test_buffers_too_short_are_refused() -> None:
 
 def test_reserved_bits_are_dropped() -> None:
     raw = bytearray(encode_command(Command(Opcode.QUERY_PAGES, 1, {"function_id": 3})))
-    raw[4] = 0xFF  # bits 0x20 to 0x27 belong to nobody
+    raw[4] = 0xFF  # bits 0x20 to 0x27 are in no field
     read = decode_command(bytes(raw))
     assert encode_command(read) == encode_command(Command(Opcode.QUERY_PAGES, 1, {"function_id": 3}))
 

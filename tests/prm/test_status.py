@@ -12,7 +12,7 @@ def test_every_status_has_words_and_its_number() -> None:
     assert status_words(0x51) == "bad output length (0x51)"
 
 
-def test_a_status_that_nobody_named_is_shown_as_such() -> None:
+def test_an_unknown_status_is_shown_as_its_number() -> None:
     assert status_words(0x77) == "unknown status (0x77)"
 
 

@@ -1,4 +1,4 @@
-"""Lines that are in a log twice, told from those that were said twice."""
+"""Lines that a log holds twice, apart from those that were printed twice."""
 
 from __future__ import annotations
 

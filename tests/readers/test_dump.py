@@ -12,8 +12,8 @@ from fwpages.prm.queue import CMDQ_ENTRY, ENTRY_SIZE, INLINE, MAILBOX_DATA, MAIL
 from fwpages.readers.dump import Dump, function_of
 from fwpages.readers.observations import Place
 from tests.auditor.entries import full
-from tests.auditor.lives import pages
-from tests.prm.dumped import dumps
+from tests.auditor.written_traces import pages
+from tests.prm.golden_dumps import dumps
 
 AT = Place("log.txt", 1)
 
@@ -90,7 +90,7 @@ def test_the_first_line_tells_a_full_dump_from_a_data_dump() -> None:
     assert _fed(message).data_only is True
     # a headline has said it already
     assert _fed(message, data_only=False).data_only is False
-    # without its first line nothing is told
+    # without its first line nothing is known
     assert _fed(full(message, out=False), frozenset({0})).data_only is None
 
 

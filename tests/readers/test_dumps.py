@@ -14,8 +14,8 @@ from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.readers.dumps import caller_of
 from fwpages.readers.observations import CommandCompleted, CommandSubmitted, MissingInput, Place
-from tests.auditor.entries import GIVE, OK, QUERY, TOLD, Log, entry, full, losses, pairs
-from tests.auditor.lives import pages
+from tests.auditor.entries import ANSWERED, GIVE, OK, QUERY, Log, entry, full, losses, pairs
+from tests.auditor.written_traces import pages
 
 OTHER = encode_command(Command(Opcode.QUERY_PAGES, QueryPages.INIT))
 
@@ -25,7 +25,7 @@ def test_a_command_and_its_answer_find_each_other() -> None:
     log.dump(full(GIVE, out=False), Opcode.MANAGE_PAGES, slot=31)
     log.query(slot=0)
     log.dump(entry(GIVE[:16], OK), Opcode.MANAGE_PAGES, out=True, slot=31)
-    assert pairs(log.finish()) == [("dut", QUERY, TOLD), ("dut", GIVE, OK)]
+    assert pairs(log.finish()) == [("dut", QUERY, ANSWERED), ("dut", GIVE, OK)]
     assert [x.slot for x in log.seen if isinstance(x, CommandSubmitted)] == [31, 0]
     assert losses(log.seen) == []
 
@@ -114,10 +114,10 @@ def test_the_answer_to_an_ambiguous_command_is_passed_over() -> None:
         log.steps(full(QUERY, out=False), device="a"), log.steps(full(OTHER, out=False), device="b"), strict=True
     ):
         pass
-    told = len(log.seen)
+    before = len(log.seen)
     for device in "ab":
-        log.dump(entry(QUERY, TOLD), out=True, device=device)
-    # it has been said once that it is lost; the next one is told from it
-    assert not [x for x in log.seen[told:] if isinstance(x, CommandCompleted | MissingInput)]
+        log.dump(entry(QUERY, ANSWERED), out=True, device=device)
+    # it has been said once that it is lost; the next one is apart from it
+    assert not [x for x in log.seen[before:] if isinstance(x, CommandCompleted | MissingInput)]
     log.query(device="a")
-    assert pairs(log.finish()) == [("a", QUERY, TOLD)]
+    assert pairs(log.finish()) == [("a", QUERY, ANSWERED)]

@@ -15,18 +15,18 @@ from fwpages.readers.observations import (
     Note,
     Place,
 )
-from tests.auditor.entries import GIVE, OK, QUERY, TOLD, Log, entry, full, losses, pairs
-from tests.auditor.lives import pages
+from tests.auditor.entries import ANSWERED, GIVE, OK, QUERY, Log, entry, full, losses, pairs
+from tests.auditor.written_traces import pages
 
 TAKE = encode_command(Command(Opcode.MANAGE_PAGES, ManagePages.TAKE, {"input_num_entries": 80}))
 
 
 def test_an_answer_without_its_command_repeats_it_where_it_is_short() -> None:
     log = Log()
-    log.dump(entry(QUERY, TOLD), out=True)
-    assert (pairs(log.seen), losses(log.seen)) == ([("dut", QUERY, TOLD)], [])
-    # later in the log its lines are missing, which is told though no account needs them
-    log.dump(entry(QUERY, TOLD), out=True)
+    log.dump(entry(QUERY, ANSWERED), out=True)
+    assert (pairs(log.seen), losses(log.seen)) == ([("dut", QUERY, ANSWERED)], [])
+    # later in the log its lines are missing, which is reported though no account needs them
+    log.dump(entry(QUERY, ANSWERED), out=True)
     assert len(pairs(log.seen)) == 2
     detail = "the INPUT dump of QUERY_PAGES is missing; its OUTPUT dump repeats it"
     assert losses(log.finish()) == [("log-lines-lost", True, detail)]
@@ -56,8 +56,8 @@ def test_an_answer_to_another_command_in_the_slot_answers_neither() -> None:
     log = Log()
     log.dump(full(QUERY, out=False))
     other = encode_command(Command(Opcode.QUERY_PAGES, QueryPages.INIT))
-    log.dump(entry(other, TOLD), out=True)
-    assert pairs(log.finish()) == [("dut", other, TOLD)]
+    log.dump(entry(other, ANSWERED), out=True)
+    assert pairs(log.finish()) == [("dut", other, ANSWERED)]
     assert [name for name, _, _ in losses(log.seen)] == ["log-lines-lost"] * 2
 
 
@@ -82,7 +82,7 @@ def test_a_command_without_its_first_lines_is_lost_with_its_function(drop: int) 
 
 def test_a_log_may_begin_in_the_middle_of_an_answer_and_end_in_that_of_a_command() -> None:
     log = Log()
-    log.dump(entry(QUERY, TOLD), out=True, drop=(0,))
+    log.dump(entry(QUERY, ANSWERED), out=True, drop=(0,))
     assert [type(x) for x in log.seen] == [Note]
     steps = log.steps(full(GIVE, out=False), Opcode.MANAGE_PAGES)
     for _ in range(5):

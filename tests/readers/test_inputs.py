@@ -1,4 +1,4 @@
-"""What `fwpages audit` does with inputs good and bad: exit codes, messages, no tracebacks."""
+"""`fwpages audit` with inputs good and bad: exit codes, messages, no tracebacks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from fwpages.auditor.audit import InputError, audit
 from fwpages.cli import invoke
 from fwpages.readers.inputs import CHUNK, MAX_LINE, Source, Unpacked, open_source
-from tests.auditor.lives import Life, pages
 from tests.auditor.logs import DMESG, VHCA, accounts, dmesg, only, write, write_trace
+from tests.auditor.written_traces import WrittenTrace, pages
 
 
 def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -36,16 +36,16 @@ def test_0_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_1_is_findings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    life = Life().opened().closed([pages(0, 0)])
-    code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)))
+    trace = WrittenTrace().opened().closed([pages(0, 0)])
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, trace.lines)))
     assert code == 1
     assert "pages-left  blames: device" in out
-    code, out, _ = _run(capsys, str(write_trace(tmp_path, life.lines)), "--json")
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, trace.lines)), "--json")
     assert (code, json.loads(out)["sessions"][0]["clean"]) == (1, False)
 
 
 def test_an_open_log_is_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, _ = _run(capsys, str(write_trace(tmp_path, Life().opened().lines)))
+    code, out, _ = _run(capsys, str(write_trace(tmp_path, WrittenTrace().opened().lines)))
     assert code == 0
     assert "open: consistent so far" in out
 
@@ -187,7 +187,7 @@ def _unpack(data: bytes, size: int = CHUNK) -> tuple[bytes, type[Exception] | No
 
 
 def _before(data: bytes) -> bytes:
-    """What this beginning of a gzip file holds."""
+    """The content of this beginning of a gzip file."""
     return zlib.decompressobj(wbits=31).decompress(data)
 
 

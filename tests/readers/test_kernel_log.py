@@ -1,4 +1,4 @@
-"""Kernel logs in every spelling, and damaged in every way."""
+"""Kernel logs in every spelling, and with every kind of damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fwpages.custody.verdicts import Lack
 from fwpages.readers.inputs import Source
 from fwpages.readers.kernel_log import KernelLog
 from tests.auditor import logs
-from tests.auditor.judged import untrue
+from tests.auditor.account_checks import untrue
 from tests.auditor.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
 
 TRUTH = only(audit(DMESG))
@@ -129,7 +129,7 @@ def test_ambiguous_lines_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("behind", [7, 50, 200])
 def test_two_devices_one_behind_the_other_have_lost_no_lines(behind: int, tmp_path: Path) -> None:
-    """What does not fit together there may be the other device's."""
+    """A contradiction there may be the other device's."""
     first, second = dmesg(), _renumbered(dmesg())
     both = [*first[:behind], *(x for pair in zip(first[behind:], second, strict=False) for x in pair)]
     both += second[len(first) - behind :]

@@ -1,4 +1,4 @@
-"""What in a kernel log is not the driver's own word: notices of lost lines, and warnings that name no device."""
+"""Lines of a kernel log that are not the driver's own: notices of lost lines, and warnings that name no device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from tests.auditor import logs
-from tests.auditor.judged import untrue
+from tests.auditor.account_checks import untrue
 from tests.auditor.logs import DMESG, Lines, audit_lines, dmesg, only
 
 TRUTH = only(audit(DMESG))
@@ -28,7 +28,7 @@ NOTICES = (
 
 
 def _without_a_give(lines: Lines) -> tuple[Lines, Lines]:
-    """The log up to the request for 100 pages, and from behind their GIVE on: as if nobody had ever asked."""
+    """The log up to the request for 100 pages, and from behind their GIVE on: as if firmware had never asked."""
     asked = next(i for i, line in enumerate(lines) if "page request for func 0x5, npages 100" in line)
     gave = next(i for i, line in enumerate(lines) if "npages 100, ec_function 0" in line)
     return lines[:asked], lines[gave + 1 :]
@@ -39,7 +39,7 @@ def _logs() -> list[Lines]:
 
 
 def test_lines_missing_without_a_notice_are_not_always_detected(tmp_path: Path) -> None:
-    """So the next tests have something to tell: 100 pages come back that nobody gave, or were never there."""
+    """So the next tests have something to tell: 100 pages come back that were not given, or were never there."""
     for lines in _logs():
         before, behind = _without_a_give(lines)
         assert untrue(audit_lines(tmp_path, before + behind), TRUTH)
@@ -66,7 +66,7 @@ def test_a_notice_within_a_line_costs_the_same_and_not_the_line(form: str, tmp_p
         s = only(report := audit_lines(tmp_path, [*before, line, *behind[1:]]))
         assert untrue(report, TRUTH) == []
         assert [(f.name, f.detail) for f in s.findings] == [("log-lines-lost", "157 printk messages dropped")]
-    # the line that it stands in front of is heard
+    # the line that it stands in front of is read
     head = "[    1.000000] ** 9 printk messages dropped ** mlx5_core 0000:03:00.0: firmware version: 16.35.2000"
     assert [s.device for s in audit_lines(tmp_path, [head]).sessions] == ["0000:03:00.0"]
 
@@ -129,8 +129,8 @@ def test_a_warning_is_the_device_whose_process_it_names(
     words: str, order: tuple[int, int], mine: int, tmp_path: Path
 ) -> None:
     lines = [*_closing(*order), "[   10.0] ------------[ cut here ]------------", COUNTER, words.format(77 + mine)]
-    told = dict(_left(lines, tmp_path))
-    assert told == {DEVICES[mine]: [("pages-left", "device", 6)], DEVICES[1 - mine]: []}
+    reported = dict(_left(lines, tmp_path))
+    assert reported == {DEVICES[mine]: [("pages-left", "device", 6)], DEVICES[1 - mine]: []}
 
 
 def test_without_its_process_a_warning_is_the_device_that_took_pages_back_last(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_without_its_process_a_warning_is_the_device_that_took_pages_back_last(t
 @pytest.mark.parametrize(
     ("before", "device"),
     [([_line(DEVICES[0], "firmware version: 16.35.2000", 1)], DEVICES[0]), ([], "mlx5_core")],
-    ids=["the only one", "nobody"],
+    ids=["the only one", "no device"],
 )
 def test_a_warning_alone_is_the_only_devices_or_the_drivers(before: Lines, device: str, tmp_path: Path) -> None:
     """As in a log without debug messages."""
@@ -153,9 +153,9 @@ def test_a_warning_alone_is_the_only_devices_or_the_drivers(before: Lines, devic
 def test_counters_by_type_are_of_the_same_device(tmp_path: Path) -> None:
     vfs = COUNTER.replace("FW", "VFs FW")
     lines = [*_closing(1, 0), COUNTER, WARNED[0].format(78), vfs, WARNED[1].format(78)]
-    told = {s.device: s for s in audit_lines(tmp_path, lines).sessions}
-    assert "of these vf 6" in told[DEVICES[1]].findings[0].detail
-    assert told[DEVICES[0]].findings == []
+    reported = {s.device: s for s in audit_lines(tmp_path, lines).sessions}
+    assert "of these vf 6" in reported[DEVICES[1]].findings[0].detail
+    assert reported[DEVICES[0]].findings == []
 
 
 _ENDLESS = "9" * 5000

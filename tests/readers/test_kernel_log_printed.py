@@ -14,7 +14,7 @@ from fwpages.custody.accounts import SessionAccount
 from fwpages.readers.doubles import LEEWAY
 from fwpages.readers.inputs import InputError
 from tests.auditor import logs
-from tests.auditor.judged import untrue
+from tests.auditor.account_checks import untrue
 from tests.auditor.logs import DMESG, Lines, accounts, audit_lines, dmesg, only
 
 TRUTH = only(audit(DMESG))

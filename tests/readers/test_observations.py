@@ -1,4 +1,4 @@
-"""What readers hand out: a place that a finding can show, and kinds of things that any audit takes in any order."""
+"""Observations: a place that a finding can show, and kinds of things that any audit takes in any order."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _read(tmp: Path, lines: Lines) -> list[Observation]:
 
 
 def _told(found: list[Observation]) -> list[tuple[str, str, str]]:
-    """What was read, without line numbers."""
+    """The observations, without line numbers."""
     return [(type(v).__name__, v.device, str(getattr(v, "text", getattr(v, "request", "")))) for v in found]
 
 

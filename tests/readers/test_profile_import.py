@@ -19,24 +19,24 @@ from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import ScenarioRun as Played
 from fwpages.scenario import load
 from fwpages.scenario.topology import device_profile
-from tests.auditor.lives import OWN_VHCA, Life
 from tests.auditor.logs import DMESG, FUNC, VHCA, write_trace
+from tests.auditor.written_traces import OWN_VHCA, WrittenTrace
 
 MOST = {"vhca_id": OWN_VHCA, "release_all_pages": 1, "icm_mng_function_id_mode": 1, "log_max_eq": 8}
 NOW = {"vhca_id": OWN_VHCA, "release_all_pages": 1, "log_max_eq": 5}
 
 
-def _started(boot: int = 10, init: int = 20, *, ecpf: bool = False, supplier: Supplier | None = None) -> Life:
-    life = Life(supplier, ecpf=ecpf).enable()
-    life.query(QueryPages.BOOT, boot)
-    life.caps(MOST, current=False)
-    life.caps(NOW)
-    life.query(QueryPages.INIT, init)
-    return life
+def _started(boot: int = 10, init: int = 20, *, ecpf: bool = False, supplier: Supplier | None = None) -> WrittenTrace:
+    trace = WrittenTrace(supplier, ecpf=ecpf).enable()
+    trace.query(QueryPages.BOOT, boot)
+    trace.caps(MOST, current=False)
+    trace.caps(NOW)
+    trace.query(QueryPages.INIT, init)
+    return trace
 
 
-def _profile(tmp: Path, life: Life) -> dict[str, object]:
-    return tomllib.loads(profile_of(write_trace(tmp, life.lines), "mine"))
+def _profile(tmp: Path, trace: WrittenTrace) -> dict[str, object]:
+    return tomllib.loads(profile_of(write_trace(tmp, trace.lines), "mine"))
 
 
 def test_a_profile_has_the_devices_answers(tmp_path: Path) -> None:
@@ -74,17 +74,17 @@ def test_recordings_of_a_real_driver_can_be_used(path: Path) -> None:
 
 
 def test_the_first_word_of_the_device_counts(tmp_path: Path) -> None:
-    """Later it says what it was told to say, or what it still wants."""
-    life = Life().enable()
-    life.query(QueryPages.REGULAR, 99)
-    life.query(QueryPages.BOOT, 10)
-    life.caps(MOST, current=False)
-    life.caps(NOW)
-    life.query(QueryPages.INIT, 20)
-    life.query(QueryPages.BOOT, 99)
-    life.query(QueryPages.INIT, 99)
-    life.caps({**NOW, "icm_mng_function_id_mode": 1, "log_max_eq": 3})
-    p = _profile(tmp_path, life)
+    """Later it says what it was set to say, or what it still wants."""
+    trace = WrittenTrace().enable()
+    trace.query(QueryPages.REGULAR, 99)
+    trace.query(QueryPages.BOOT, 10)
+    trace.caps(MOST, current=False)
+    trace.caps(NOW)
+    trace.query(QueryPages.INIT, 20)
+    trace.query(QueryPages.BOOT, 99)
+    trace.query(QueryPages.INIT, 99)
+    trace.caps({**NOW, "icm_mng_function_id_mode": 1, "log_max_eq": 3})
+    p = _profile(tmp_path, trace)
     assert (p["boot_pages"], p["init_pages"], p["current"]) == (10, 20, {"release_all_pages": 1, "log_max_eq": 5})
 
 
@@ -100,12 +100,12 @@ def test_an_ecpf_is_recognised_by_its_boot_query(supplier: Supplier | None, tmp_
 
 
 def test_a_current_value_beyond_what_is_offered_is_left_out(tmp_path: Path) -> None:
-    life = Life().enable()
-    life.query(QueryPages.BOOT, 10)
-    life.caps({**MOST, "log_max_eq": 4}, current=False)
-    life.caps(NOW)
-    life.query(QueryPages.INIT, 20)
-    assert _profile(tmp_path, life)["current"] == {"release_all_pages": 1}
+    trace = WrittenTrace().enable()
+    trace.query(QueryPages.BOOT, 10)
+    trace.caps({**MOST, "log_max_eq": 4}, current=False)
+    trace.caps(NOW)
+    trace.query(QueryPages.INIT, 20)
+    assert _profile(tmp_path, trace)["current"] == {"release_all_pages": 1}
 
 
 @pytest.mark.parametrize(
@@ -118,25 +118,25 @@ def test_a_current_value_beyond_what_is_offered_is_left_out(tmp_path: Path) -> N
     ],
 )
 def test_how_many_sub_functions_there_can_be(caps: dict[str, int], base: int, most: int, tmp_path: Path) -> None:
-    life = Life().enable()
-    life.query(QueryPages.BOOT, 10)
-    life.caps({**MOST, **caps}, current=False)
-    life.caps(NOW)
-    life.query(QueryPages.INIT, 20)
-    p = _profile(tmp_path, life)
+    trace = WrittenTrace().enable()
+    trace.query(QueryPages.BOOT, 10)
+    trace.caps({**MOST, **caps}, current=False)
+    trace.caps(NOW)
+    trace.query(QueryPages.INIT, 20)
+    p = _profile(tmp_path, trace)
     assert (p["sf_base_id"], p["max_sf"]) == (base, most)
 
 
 def test_capability_pages_of_other_types_come_along_and_other_functions_do_not(tmp_path: Path) -> None:
-    life = Life().enable()
-    life.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
+    trace = WrittenTrace().enable()
+    trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
     for kind, data in ((CapType.ETHERNET_OFFLOADS, b"\x01\x02"), (0x77, b"\x03"), (CapType.ROCE, b"\0")):
         page = data.ljust(4096, b"\0")
-        life.cmd(Command(Opcode.QUERY_HCA_CAP, int(kind) << 1), Answer(Opcode.QUERY_HCA_CAP, data=page))
-    life.lines += _started().lines[1:]
-    for i, line in enumerate(life.lines[1:]):
+        trace.cmd(Command(Opcode.QUERY_HCA_CAP, int(kind) << 1), Answer(Opcode.QUERY_HCA_CAP, data=page))
+    trace.lines += _started().lines[1:]
+    for i, line in enumerate(trace.lines[1:]):
         line["id"] = i // 2
-    p = _profile(tmp_path, life)
+    p = _profile(tmp_path, trace)
     assert isinstance(p["pages"], dict)
     assert {k: v for k, v in p["pages"].items() if "general" not in k} == {
         "ethernet_offloads.max": "0102",
@@ -146,7 +146,7 @@ def test_capability_pages_of_other_types_come_along_and_other_functions_do_not(t
 
 
 def test_of_two_devices_the_first_whole_start_is_taken(tmp_path: Path) -> None:
-    half, whole = Life().enable(), _started()
+    half, whole = WrittenTrace().enable(), _started()
     half.query(QueryPages.BOOT, 99)
     whole.lines[0]["device"] = "whole"
     path = write_trace(tmp_path, half.lines + whole.lines)
@@ -163,13 +163,13 @@ def test_half_a_start_is_refused(missing: int, tmp_path: Path) -> None:
 
 
 def test_a_refused_query_adds_nothing(tmp_path: Path) -> None:
-    life = Life().enable()
-    life.plain(Opcode.QUERY_PAGES, 3, QueryPages.BOOT)
-    life.caps(MOST, current=False)
-    life.caps(NOW)
-    life.query(QueryPages.INIT, 20)
+    trace = WrittenTrace().enable()
+    trace.plain(Opcode.QUERY_PAGES, 3, QueryPages.BOOT)
+    trace.caps(MOST, current=False)
+    trace.caps(NOW)
+    trace.query(QueryPages.INIT, 20)
     with pytest.raises(InputError):
-        _profile(tmp_path, life)
+        _profile(tmp_path, trace)
 
 
 def test_an_answer_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_an_answer_that_is_cut_short_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ['a "quoted" name', "back\\slash", "two\nlines", "tab\t", "é ☃", "#", "\x7f\x1b"])
 def test_any_name_of_a_device_or_profile_can_be_read_back(name: str, tmp_path: Path) -> None:
-    life = _started()
-    life.lines[0]["device"] = name
-    text = profile_of(write_trace(tmp_path, life.lines), name)
+    trace = _started()
+    trace.lines[0]["device"] = name
+    text = profile_of(write_trace(tmp_path, trace.lines), name)
     p = tomllib.loads(text)
     assert (p["name"], p["description"]) == (name, f"as {name} said of itself")
     assert parse(text, "test").init_pages == 20

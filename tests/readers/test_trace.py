@@ -29,8 +29,8 @@ from fwpages.readers.observations import (
 )
 from fwpages.readers.trace import TraceReader
 from fwpages.readers.trace_writer import TraceWriter
-from tests.auditor.lives import Life, pages
-from tests.auditor.logs import VHCA, accounts, audit_trace, only, trace, write
+from tests.auditor.logs import VHCA, accounts, audit_trace, golden_trace, only, write
+from tests.auditor.written_traces import WrittenTrace, pages
 
 
 def _read(text: str) -> list[object]:
@@ -113,7 +113,7 @@ def _as_version_1(lines: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def test_a_recording_in_version_1_gives_the_same_accounts(tmp_path: Path) -> None:
-    s = only(audit_trace(tmp_path, _as_version_1(trace(VHCA))))
+    s = only(audit_trace(tmp_path, _as_version_1(golden_trace(VHCA))))
     assert s.device == "again"
     assert accounts(s) == accounts(only(audit(VHCA)))
 
@@ -151,7 +151,7 @@ def test_a_trace_cut_anywhere_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
 
 
 def test_broken_lines_are_reported_one_by_one_and_then_counted(tmp_path: Path) -> None:
-    lines = [json.dumps(x) for x in trace(VHCA)]
+    lines = [json.dumps(x) for x in golden_trace(VHCA)]
     broken = [*lines[:10], "{garbage", '{"kind": "command", "in": 5}', "[1]", *lines[10:]]
     s = only(audit(write(tmp_path, broken, "t.jsonl")))
     assert {f.name for f in s.findings} == {"log-lines-lost"}
@@ -163,35 +163,35 @@ def test_broken_lines_are_reported_one_by_one_and_then_counted(tmp_path: Path) -
 
 
 def test_unknown_kinds_of_lines_are_noted(tmp_path: Path) -> None:
-    lines = [*trace(VHCA)[:5], {"t": 1, "kind": "temperature", "celsius": 40}, *trace(VHCA)[5:]]
+    lines = [*golden_trace(VHCA)[:5], {"t": 1, "kind": "temperature", "celsius": 40}, *golden_trace(VHCA)[5:]]
     s = only(audit_trace(tmp_path, lines))
     assert s.clean
     assert any("'temperature'" in n for n in s.notes)
 
 
 def test_events_of_the_link_that_this_version_does_not_know_are_noted(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.link("warmed-up", "it is 40 degrees")
-    assert "link: warmed-up: it is 40 degrees" in only(audit_trace(tmp_path, life.lines)).notes
+    trace = WrittenTrace().opened()
+    trace.link("warmed-up", "it is 40 degrees")
+    assert "link: warmed-up: it is 40 degrees" in only(audit_trace(tmp_path, trace.lines)).notes
 
 
 def test_a_trace_without_anything_in_it_is_refused(tmp_path: Path) -> None:
-    for line in ('{"kind": "weather"}', json.dumps(Life().lines[0])):
+    for line in ('{"kind": "weather"}', json.dumps(WrittenTrace().lines[0])):
         with pytest.raises(InputError, match="no command"):
             audit(write(tmp_path, [line], "t.jsonl"))
 
 
 def test_answers_to_commands_from_before_the_trace_are_noted(tmp_path: Path) -> None:
-    life = Life()
-    life.complete(900, Answer(Opcode.MANAGE_PAGES))
-    life.give(0x31, pages(0x500, 7))
-    s = only(audit_trace(tmp_path, life.lines))
+    trace = WrittenTrace()
+    trace.complete(900, Answer(Opcode.MANAGE_PAGES))
+    trace.give(0x31, pages(0x500, 7))
+    s = only(audit_trace(tmp_path, trace.lines))
     assert (s.verdict, s.missing) == ("not known", [Lack.BEGINNING.missing])
     assert "answers to commands that were not seen: 1" in s.notes
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
-    path = write(tmp_path, map(json.dumps, Life().opened().closed().lines), "t.jsonl")
+    path = write(tmp_path, map(json.dumps, WrittenTrace().opened().closed().lines), "t.jsonl")
     whole = audit(path).sessions[0].totals
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert (audit(path).clean, audit(path).sessions[0].totals) == (True, whole)

@@ -1,4 +1,4 @@
-"""A host's books in the shape that runs and audits share: every figure in its place, every finding told once."""
+"""A host's books in the shape that runs and audits share: every figure in its place, every finding once."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_an_offence_belongs_to_the_session_that_it_came_in() -> None:
     second = replace(EMPTY, session=2, mode=Mode.FUNC_ID)
     offences = [(n, Offence(OffenceName.UNREQUESTED_GIVE, VF, f"in session {n}")) for n in (2, 1, 2, 3)]
     report = report_of("dut", [EMPTY, second], iter(offences))
-    told = [(s.mode, [f.detail.split(": ", 1)[1] for f in s.findings]) for s in report.sessions]
-    assert told == [("vhca_id", ["in session 1"]), ("func_id", ["in session 2 (2 times in all)"])]
+    reported = [(s.mode, [f.detail.split(": ", 1)[1] for f in s.findings]) for s in report.sessions]
+    assert reported == [("vhca_id", ["in session 1"]), ("func_id", ["in session 2 (2 times in all)"])]
     assert report.verdict is Verdict.FINDINGS
     assert report_of("dut", [WHOLE]).clean

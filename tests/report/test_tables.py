@@ -15,8 +15,8 @@ from fwpages.explain.explanation import Message
 from fwpages.explain.pasted_bytes import explain_text
 from fwpages.prm.opcodes import Opcode
 from fwpages.report.tables import show, show_messages
-from tests.auditor.lives import Life, pages
 from tests.auditor.logs import VHCA, audit_lines, audit_trace, dmesg, without_dumps
+from tests.auditor.written_traces import WrittenTrace, pages
 
 
 def _text(report: Report) -> str:
@@ -68,24 +68,24 @@ def test_what_is_not_known_is_shown_so(tmp_path: Path) -> None:
     assert "note: no command dumps" in text
 
 
-def test_findings_say_whom_where_and_what_helps(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, pages(0x500, 7))
-    life.take(0x31, pages(0x9000, 3))
-    text = _text(audit_trace(tmp_path, life.lines))
+def test_findings_say_who_is_blamed_where_and_what_helps(tmp_path: Path) -> None:
+    trace = WrittenTrace().opened()
+    trace.give(0x31, pages(0x500, 7))
+    trace.take(0x31, pages(0x9000, 3))
+    text = _text(audit_trace(tmp_path, trace.lines))
     assert "returned-never-given  blames: device  vhca:0x31  3 pages" in text
     assert "resolved by: refuse the page" in text
     assert "trace.jsonl:" in text
 
 
-def test_a_function_used_anew_is_told_apart(tmp_path: Path) -> None:
-    life = Life().opened(vhca=False)
+def test_a_function_used_anew_is_a_row_of_its_own(tmp_path: Path) -> None:
+    trace = WrittenTrace().opened(vhca=False)
     for _ in range(2):
-        life.plain(Opcode.ALLOC_SF, function_id=0x90)
-        life.give(0x90, pages(0x500, 7))
-        life.take(0x90, pages(0x500, 7))
-        life.plain(Opcode.DEALLOC_SF, function_id=0x90)
-    assert "func:0x90 (again, 1)" in _text(audit_trace(tmp_path, life.lines))
+        trace.plain(Opcode.ALLOC_SF, function_id=0x90)
+        trace.give(0x90, pages(0x500, 7))
+        trace.take(0x90, pages(0x500, 7))
+        trace.plain(Opcode.DEALLOC_SF, function_id=0x90)
+    assert "func:0x90 (again, 1)" in _text(audit_trace(tmp_path, trace.lines))
 
 
 def test_a_log_that_says_nothing_of_pages(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def named(result: RunResult) -> set[str]:
 
 
 def accounted(result: RunResult) -> None:
-    """What a run leaves behind: for every record of every session, nothing but what its findings speak of.
+    """The rest that a run leaves behind: for every record of every session, nothing but what its findings speak of.
 
     And no rule was broken by the host, but where a fault caused it.
     """

@@ -132,7 +132,7 @@ def test_times_are_finite(key: str, seconds: str) -> None:
 
 
 def test_a_byte_order_mark_is_no_statement(tmp_path: Path) -> None:
-    """Some editors write one, on whichever way the text comes."""
+    """Some editors write one, whether the text comes from a file or not."""
     marked = tmp_path / "marked.toml"
     marked.write_text(MINIMAL, "utf-8-sig")
     assert load(str(marked)) == load("-", "\ufeff" + MINIMAL) == load("-", MINIMAL)

@@ -16,7 +16,7 @@ HEALTH = 'do = "health"\nreason = "syndrome 0x8"'
 
 
 def reset(d: Driver) -> None:
-    """What a driver does about a fatal state: SOFTWARE_RESET in nic_interface, and the queue's address anew."""
+    """A driver's reaction to a fatal state: SOFTWARE_RESET in nic_interface, and the queue's address anew."""
     d.write(BAR, 0x14, (QUEUE | 7 << 8).to_bytes(4, "big"))
     d.set_up()
 
@@ -112,7 +112,7 @@ def test_trouble_comes_to_a_driver_that_never_rests(stages: list[Stage]) -> None
 
 
 def test_trouble_at_its_moment_and_then_nothing_until_it_is_over(stages: list[Stage]) -> None:
-    """What is due while the link is lost is done in the session after."""
+    """A step that is due while the link is lost is done in the session after."""
     stage = Stage(
         steps('do = "open"', 'do = "lose-link"\nat = 5.0', 'do = "request"\nfunction = "vf0"\npages = 3\nat = 6.0')
     )

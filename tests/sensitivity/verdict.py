@@ -1,4 +1,4 @@
-"""What is said of sources, broken or not: plain values, for the program that asks and the one that answers."""
+"""Verdicts on sources, broken or not: plain values, for the program that asks and the one that answers."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ def statement(source: str, line: int) -> set[int]:
 
 
 def executed(path: Path, line: int, lines: set[int]) -> bool:
-    """Whether the statement at this line is among the lines that were executed."""
+    """True if the statement at this line is among the lines that were executed."""
     return bool(statement(path.read_text("utf-8"), line) & lines)

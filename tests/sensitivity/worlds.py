@@ -57,7 +57,7 @@ def standard(*, every: bool = False) -> dict[str, Spec]:
 
 
 def clean(specs: Mapping[str, Spec], seed: int, tried: int) -> Clean:
-    """What is to be compared with: on unbroken sources, where every world holds."""
+    """The baseline to compare with: on unbroken sources, where every world holds."""
     worlds = {}
     for name, spec in specs.items():
         start = time.process_time()
@@ -70,7 +70,7 @@ def clean(specs: Mapping[str, Spec], seed: int, tried: int) -> Clean:
 
 
 def _shares(spec: Spec, seed: int, tried: int) -> dict[str, float]:
-    """How many of the walks come to each point: of one that all come to a little less, of one that none does 0."""
+    """Walks that come to each point: of one that all come to a little less, of one that none does 0."""
     found: Counter[str] = Counter()
     for n in range(tried):
         found.update(random_walks(spec, 1, _seed(seed, n)).reached.keys())

@@ -30,21 +30,21 @@ DEVICES = {
     "connectx5": ("vf",),
     "bluefield3": ("vf", "sf", "ec_vf", "host_pf", "spf"),
 }
-#: faults that make a life so long that few of them fit in: each is drawn for one life in a hundred only
+#: faults that make a run so long that few of them fit in: each is drawn for one run in a hundred only
 SLOW = ("request-storm",)
 
 
-#: what a sound device and a sound host come to: a wait for one type waits for functions that nobody announced too, and
+#: what a sound device and a sound host come to: a wait for one type waits for unannounced functions too, and
 #: may give up; a function is reset while a GIVE for it is out; a short queue is full; the scenario loses the link
-NOBODYS_FAULT = ("wait-timeout", "give-crossed-release", "request-dropped", "link-lost")
+ALLOWED = ("wait-timeout", "give-crossed-release", "request-dropped", "link-lost")
 
 
-class LifeError(AssertionError):
-    """A life that ended, but not as it must."""
+class RunError(AssertionError):
+    """A run that ended, but not as it must."""
 
 
 def scenario(seed: int, steps: int, *, faults: bool = True) -> tuple[Scenario, WantedMode]:
-    """The scenario of this seed with about ``steps`` steps, and the mode to live it in."""
+    """The scenario of this seed with about ``steps`` steps, and the mode to run it in."""
     draw = random.Random(seed)
     profile = draw.choice(list(DEVICES))
     functions = _functions(draw, DEVICES[profile])
@@ -120,22 +120,22 @@ def _faults(draw: random.Random, steps: int) -> tuple[FaultTable, ...]:
     )
 
 
-def live(plan: Scenario, mode: WantedMode, *, checked: bool = True) -> tuple[RunResult, int]:
-    """Live it and look at what is left; returns the result and how many page requests there were.
+def carry_out(plan: Scenario, mode: WantedMode, *, checked: bool = True) -> tuple[RunResult, int]:
+    """Run it and look at what is left; returns the result and how many page requests there were.
 
-    Raises whatever invariant does not hold; without faults also LifeError for a life that is not clean.
+    Raises whatever invariant does not hold; without faults also RunError for a run that is not clean.
     """
-    life = ScenarioRun(plan, mode=mode, checked=checked)
-    result = life.run()
+    run = ScenarioRun(plan, mode=mode, checked=checked)
+    result = run.run()
     for b in result.sessions:
         if b.end in ("closed", "forced", "reset") and b.outstanding:
             fenced = any(f.name == "not-fenced" for f in b.findings)
             if not fenced:
-                raise LifeError(f"session {b.session} is {b.end} with {b.outstanding} pages out, and nobody says so")
-    wrong = [f for b in result.sessions for f in b.findings if f.name not in NOBODYS_FAULT]
+                raise RunError(f"session {b.session} is {b.end} with {b.outstanding} pages out, and no finding says so")
+    wrong = [f for b in result.sessions for f in b.findings if f.name not in ALLOWED]
     left = result.mapped if result.sessions[-1].end != "open" else 0
     missed = [what for what in result.missed if not what.startswith("fault ")]  # they are drawn without looking
     if not result.faults and (wrong or result.offences or missed or result.skipped or left):
         found = sorted({f.name for f in wrong} | {o.name for _, o in result.offences})
-        raise LifeError(f"nothing went wrong, and yet {found}", wrong, result.offences, missed, result.skipped)
-    return result, life.link.requests
+        raise RunError(f"nothing went wrong, and yet {found}", wrong, result.offences, missed, result.skipped)
+    return result, run.link.requests

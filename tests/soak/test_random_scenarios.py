@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from fwpages.scenario import Scenario, load
-from tests.soak.random_scenarios import live, scenario
+from tests.soak.random_scenarios import carry_out, scenario
 from tests.soak.shrink import shrink, toml
 
 CHUNK = 25
 
 
 @pytest.mark.parametrize("first", range(0, 300, CHUNK))
-def test_lives(first: int) -> None:
+def test_random_runs(first: int) -> None:
     for seed in range(first, first + CHUNK):
-        live(*scenario(seed, 12, faults=seed % 4 > 0))
+        carry_out(*scenario(seed, 12, faults=seed % 4 > 0))
 
 
-def test_a_seed_is_a_life() -> None:
+def test_a_seed_gives_one_run() -> None:
     assert scenario(7, 30) == scenario(7, 30)
     assert scenario(7, 30) != scenario(8, 30)
 

@@ -1,4 +1,4 @@
-"""A virtual machine with one device: started, told what to do over a serial port, and always ended."""
+"""A virtual machine with one device: started, given commands over a serial port, and always ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 BUILD = Path(__file__).parents[2] / "build" / "vm"
-#: what the kernel is told: an emulated timer may tick late on a busy machine, which Linux would take for a broken one;
+#: its command line: an emulated timer may tick late on a busy machine, which Linux would take for a broken one;
 #: and an emulated processor has no secrets to guard
 APPEND = "console=ttyS0 panic=-1 loglevel=8 no_timer_check mitigations=off"
 #: seconds that a command in the guest may take, on a machine that has much else to do
@@ -75,7 +75,7 @@ def kernel(which: str) -> Kernel:
 
 @dataclass(frozen=True)
 class Said:
-    """What a command in the guest printed, and its exit status."""
+    """The output of a command in the guest, and its exit status."""
 
     text: str
     status: int
@@ -173,11 +173,11 @@ class Guest:
         return {name: int(value) for name, value in (row.split() for row in self.ok("pages").splitlines())}
 
     def console(self) -> str:
-        """What came over the kernel's console so far."""
+        """The kernel's console output so far."""
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
 
     def _line(self, mark: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """What came before the line that starts with ``mark``, and the rest of that line."""
+        """The output before the line that starts with ``mark``, and the rest of that line."""
         end = time.monotonic() + seconds
         while True:
             at = self._unread.find(mark)

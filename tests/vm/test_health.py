@@ -32,7 +32,7 @@ def said(lab: Lab, g: Guest, words: str) -> None:
 
 
 def in_time(held: dict[str, int]) -> int:
-    """All that was given before is there; of the request that the trouble struck in, what the driver answered first."""
+    """All that was given before is there; of the request in which the trouble came, what the driver answered first."""
     assert held | {"vf1": 0} == {"self": START, "vf0": 300, "vf1": 0}
     assert held.get("vf1", 0) in (0, 50)
     return held.get("vf1", 0)
@@ -90,7 +90,7 @@ def test_lost_link(new: Kernel, tmp_path: Path) -> None:
 
 
 def test_link_lost_for_a_moment(new: Kernel, tmp_path: Path) -> None:
-    """Nobody has read all ones, and yet the device is not what it was: it says so in nic_interface."""
+    """No read gave all ones, and yet the device is not what it was: it says so in nic_interface."""
     with Lab(scenario(PF, steps=OPEN + REQUEST), tmp_path) as lab, lab.guest(new) as g:
         loaded(lab, g)
         time.sleep(1)  # until it is loaded

@@ -37,11 +37,11 @@ class Fwpages:
 
     def quiet(self, seconds: float = 2.0) -> None:
         """Wait until it has had nothing to tell for so long: the scenario's steps are done."""
-        end, told, since = time.monotonic() + PATIENCE, "", time.monotonic()
-        while not told or time.monotonic() < since + seconds:
-            assert time.monotonic() < end, told
-            if self.err != told:
-                told, since = self.err, time.monotonic()
+        end, reported, since = time.monotonic() + PATIENCE, "", time.monotonic()
+        while not reported or time.monotonic() < since + seconds:
+            assert time.monotonic() < end, reported
+            if self.err != reported:
+                reported, since = self.err, time.monotonic()
             time.sleep(0.05)
 
     def __enter__(self) -> Fwpages:

@@ -14,7 +14,7 @@ from tests.vm.lab import ECPF, PF, Lab, scenario
 START = 37 + 2000
 
 
-def life(lab: Lab, g: Guest) -> None:
+def load_and_unload(lab: Lab, g: Guest) -> None:
     """Load, a few requests, unload; both sides count the same after each."""
     with g:
         g.ok("load")
@@ -35,7 +35,7 @@ def life(lab: Lab, g: Guest) -> None:
 
 
 def given_as(lab: Lab) -> list[tuple[int, int]]:
-    """Whom MANAGE_PAGES(GIVE) named, and how many pages, in order."""
+    """The functions that MANAGE_PAGES(GIVE) named, with how many pages, in order."""
     found = []
     for row in map(json.loads, lab.text().splitlines()):
         if row["kind"] == "submit":
@@ -61,14 +61,14 @@ def test_vhca_id_mode(new: Kernel, tmp_path: Path) -> None:
 @pytest.mark.parametrize("offered", [True, False])
 def test_requests(new: Kernel, tmp_path: Path, offered: bool) -> None:
     with Lab(scenario(PF, offered=offered), tmp_path) as lab:
-        life(lab, lab.guest(new))
+        load_and_unload(lab, lab.guest(new))
         assert lab.session.mode is (Mode.VHCA_ID if offered else Mode.FUNC_ID)
 
 
 @pytest.mark.parametrize("offered", [True, False])
 def test_older_kernel_stays_in_func_id_mode(old: Kernel, tmp_path: Path, offered: bool) -> None:
     with Lab(scenario(PF, offered=offered), tmp_path) as lab:
-        life(lab, lab.guest(old))
+        load_and_unload(lab, lab.guest(old))
         assert lab.session.mode is Mode.FUNC_ID
         assert {number for number, _ in given_as(lab)} == {0}
 

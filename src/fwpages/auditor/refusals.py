@@ -118,7 +118,7 @@ def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:
 
 
 def work_failed(s: AuditedSession, v: PageWorkFailed) -> Found:
-    """The last line about a page request that failed: it counts where no other told of it."""
+    """The last line about a page request that failed: it counts where no other line reported it."""
     names = _OF_GIVE if v.give else _OF_TAKE
     if s.evidence.page_commands or any(s.findings.has(name) for name in names):
         return

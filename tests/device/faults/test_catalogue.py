@@ -6,7 +6,7 @@ from fwpages.device import DEVICE_FAULTS, Firmware, Input, PlannedFault, Profile
 from fwpages.device.faults.catalogue import LATE, TOO_LATE
 from fwpages.host import Bounds
 from tests.device.conftest import SF, VF, VF2
-from tests.device.recorded import recorded_session
+from tests.device.recorded_sessions import recorded_session
 
 
 def test_late_is_in_time_for_the_host_and_too_late_is_not() -> None:

@@ -17,7 +17,7 @@ from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
 from tests.device.conftest import SPF, VF, VF2, Driver
-from tests.device.recorded import Injected, answers, events, one
+from tests.device.recorded_sessions import Injected, answers, events, one
 
 N = 8
 
@@ -47,7 +47,7 @@ def vf_with_pages(d: Driver, spec: FunctionSpec = VF) -> Identity:
 
 
 def sound(d: Driver, c: Command) -> tuple[Answer, Firmware]:
-    """What a sound firmware answers and comes to."""
+    """Answers of a sound firmware, and its state after them."""
     injected = Injected(faulty(d.fw.clone(), []))
     return injected.answer(c), injected.f.inner
 
@@ -264,7 +264,7 @@ def asked(spec: FunctionSpec) -> Command:
 def test_a_function_is_said_to_have_the_vhca_id_of_one_that_is_enabled(opened: Driver) -> None:
     injected = one(opened.fw, when.other_caps, do.vhca_id(do.someone_elses))
     opened.ok(Opcode.ENABLE_HCA, function_id=2)
-    assert read_general(injected.answer(asked(VF2)).data)["vhca_id"] == VF2.vhca_id, "nobody else has one"
+    assert read_general(injected.answer(asked(VF2)).data)["vhca_id"] == VF2.vhca_id, "no other function has one"
     assert not injected.f.took
     assert read_general(injected.answer(asked(VF)).data)["vhca_id"] == VF2.vhca_id
     assert len(injected.f.took) == 1

@@ -26,7 +26,7 @@ from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 from tests.device.conftest import SF, VF, VF2, Driver
-from tests.device.recorded import Injected, answers, events, one, recorded_session
+from tests.device.recorded_sessions import Injected, answers, events, one, recorded_session
 
 ISSI = Command(Opcode.QUERY_ISSI)
 HOST_PF = FunctionSpec("host_pf", FunctionType.HOST_PF, Vport.HOST_PF, 0, ec=False, vhca_id=0x60, pages=3)
@@ -50,16 +50,16 @@ def refused(injected: Injected, n: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("at", "times", "struck"),
+    ("at", "times", "at_commands"),
     [(1, 1, [1]), (3, 1, [3]), (2, 3, [2, 3, 4]), (4, 0, [4, 5, 6]), (1, 0, [1, 2, 3, 4, 5, 6]), (7, 1, [])],
 )
 def test_a_fault_takes_effect_at_its_opportunity_so_many_times_in_a_row(
-    driver: Driver, at: int, times: int, struck: list[int]
+    driver: Driver, at: int, times: int, at_commands: list[int]
 ) -> None:
     injected = started(driver, PlannedFault("command-refused", at, times))
-    assert refused(injected, 6) == struck
-    assert injected.f.took == ("command-refused",) * len(struck)
-    assert bool(injected.f.missed) is (not struck)
+    assert refused(injected, 6) == at_commands
+    assert injected.f.took == ("command-refused",) * len(at_commands)
+    assert bool(injected.f.missed) is (not at_commands)
 
 
 def test_only_commands_of_its_kind_are_opportunities(opened: Driver) -> None:

@@ -1,4 +1,4 @@
-"""What a driver may switch on and what it then reads; a page with one wrong bit is refused whole."""
+"""Capabilities that a driver may switch on, and what it then reads; a page with one wrong bit is refused whole."""
 
 from __future__ import annotations
 

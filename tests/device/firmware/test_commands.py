@@ -146,7 +146,7 @@ def recorded_device(lines: list[Line], functions: list[FunctionSpec]) -> Driver:
 
 
 def happened(line: Line) -> Want | ResetFunction:
-    """What was the matter in the recorded device for this event to come."""
+    """The input of the recorded device that caused this event."""
     event = decode_page_request(line.eqe)
     assert event is not None
     name = "vf" if event.number == 0x31 else "self"

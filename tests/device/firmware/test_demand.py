@@ -197,13 +197,13 @@ def test_a_request_stands_when_the_need_is_gone(opened: Driver, reset: bool) -> 
 
 def test_the_supplier_is_not_reset_as_a_function(opened: Driver) -> None:
     key = opened.fw.key()
-    for bad, words in (("self", "feed Reset"), ("nobody", "there are")):
+    for bad, words in (("self", "feed Reset"), ("absent", "there are")):
         with pytest.raises(ValueError, match=words):
             opened.feed(ResetFunction(bad))
     with pytest.raises(ValueError, match="there are"):
-        opened.feed(Want("nobody", 1))
+        opened.feed(Want("absent", 1))
     with pytest.raises(ValueError, match="there are"):
-        opened.fw.held("nobody")
+        opened.fw.held("absent")
     assert opened.fw.key() == key
 
 

@@ -70,7 +70,7 @@ def test_a_blue_flame_register_fits_into_a_uar(general: bytes) -> None:
 
 
 def test_flow_tables_of_both_directions_are_alike_and_alone_on_their_page() -> None:
-    """What is received and what is sent; the tables between them (RDMA, sniffers) are not there."""
+    """Capabilities to receive and to send; the tables between them (RDMA, sniffers) are not there."""
     page = ethernet_pages()[CapType.FLOW_TABLE, True]
     tables = [field(page, at, TABLE_BITS) for at in (RECEIVE, TRANSMIT)]
     assert tables[0] == tables[1] != 0

@@ -1,4 +1,4 @@
-"""What goes in and comes out are values: nobody's later change of them reaches the firmware, and their order tells."""
+"""Inputs and effects are values: a later change of them does not reach the firmware, and their order counts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_offence_comes_before_the_answer_and_a_page_request_after_it(opened: 
 
 
 def test_pages_are_asked_back_before_others_are_asked_for(opened: Driver) -> None:
-    """One input, both directions: nobody is asked to lend what could have been returned."""
+    """One input, both directions: the driver is not asked to lend what could have been returned."""
     opened.ok(Opcode.DESTROY_EQ, eq_number=opened.eqns[2])
     for pages in (4, -2):
         opened.feed(Want("self", pages))
@@ -86,7 +86,7 @@ def test_two_commands_are_never_the_same_command(driver: Driver) -> None:
     assert len({one, other}) == 2
 
 
-@pytest.mark.parametrize("x", [Want("nobody", 1), Want("", 1), Want("VF1", 1)])
+@pytest.mark.parametrize("x", [Want("absent", 1), Want("", 1), Want("VF1", 1)])
 def test_a_function_that_is_not_there_is_the_caller_s_mistake(opened: Driver, x: Want) -> None:
     key = opened.fw.key()
     with pytest.raises(ValueError, match=f"no function '{x.function}'; there are self, sf, spf, vf1, vf2"):

@@ -141,7 +141,7 @@ def test_pages_that_cannot_be(key: str, text: str) -> None:
 
 
 def test_ethernet() -> None:
-    """What Linux looks for before it makes a network interface (``mlx5_eth_supported``)."""
+    """Capabilities that Linux requires before it makes a network interface (``mlx5_eth_supported``)."""
     fw = LoadableFirmware(SMALL, pages=ethernet_pages())
     ok(fw, Command(Opcode.ENABLE_HCA))
     now = ok(fw, Command(Opcode.QUERY_HCA_CAP, 1)).data

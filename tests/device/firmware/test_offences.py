@@ -1,4 +1,4 @@
-"""What every refusal has in common, whatever a driver sends."""
+"""Rules of every refusal, whatever a driver sends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_refusal_says_which_rule_and_with_which_values() -> None:
 
 
 def test_pages_left_are_no_reason_to_refuse_the_end_of_a_session(opened: Driver) -> None:
-    """Each function that had some is named with its count, and nobody else; the session is over all the same."""
+    """Each function that had some is named with its count, and no other; the session is over all the same."""
     vf, other = (spec.identity(opened.fw.mode) for spec in opened.specs[:2])
     assert vf is not None
     opened.ok(Opcode.ENABLE_HCA, function_id=1)

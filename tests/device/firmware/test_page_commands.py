@@ -79,7 +79,7 @@ def test_an_op_mod_that_there_is_not(opened: Driver, opcode: Opcode, op_mod: int
 
 
 def test_what_a_query_announced_no_event_announces_again(opened: Driver) -> None:
-    """In both directions; what comes on top of it is told by an event."""
+    """In both directions; what comes on top of it is announced by an event."""
     who = of_vf(opened)
     opened.ok(Opcode.DESTROY_EQ, eq_number=opened.eqns[2])
     opened.feed(Want("vf1", 5))
@@ -172,7 +172,7 @@ def test_who_names_the_boot_pages_otherwise(small: Profile) -> None:
 
 
 class Books:
-    """What a driver may conclude from what it was told about one function."""
+    """Conclusions that a driver may draw from what it learned about one function."""
 
     def __init__(self) -> None:
         self.wanted = self.back = self.held = 0
@@ -235,7 +235,7 @@ def test_the_account_of_a_function_balances(
 
 
 def test_pages_that_are_no_longer_needed_are_accepted_and_asked_back(opened: Driver) -> None:
-    """A request that was told stands: GIVE is no offence, CANT_GIVE withdraws it."""
+    """A request that was announced stands: GIVE is no offence, CANT_GIVE withdraws it."""
     who = of_vf(opened)
     opened.ok(Opcode.ENABLE_HCA, function_id=1)
     opened.ok(Opcode.DISABLE_HCA, function_id=1)

@@ -159,7 +159,7 @@ def test_a_queue_rings_in_a_uar_that_there_is_and_holds_it(driver: Driver) -> No
 
 
 def test_page_requests_come_on_the_queue_that_was_made_for_them(opened: Driver) -> None:
-    """One at a time; the next one takes those that nobody was told of in between."""
+    """One at a time; the next one takes those that were not announced in between."""
     others, mine = opened.eqns[:2], opened.eqns[2]
     opened.feed(Want("self", 1))
     assert opened.raised_on == {mine}

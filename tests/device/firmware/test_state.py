@@ -1,4 +1,4 @@
-"""Who is meant by the numbers in a command, in either mode; what a start still needs; and copies."""
+"""Functions that the numbers in a command mean, in either mode; what a start still needs; and copies."""
 
 from __future__ import annotations
 

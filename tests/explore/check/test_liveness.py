@@ -24,7 +24,7 @@ def test_rest_without_it_is_a_dead_end() -> None:
     assert graph(3, (0, 1, "device", 0), (1, 2, "link", 0)).stuck(0, users_act=False) == Stuck(2)
 
 
-def test_a_fault_or_a_time_out_saves_nobody() -> None:
+def test_a_fault_or_a_time_out_is_no_progress() -> None:
     g = graph(2, (0, 1, "give up", Freedom.OPTIONAL), met=frozenset({1}))
     assert g.stuck(0, users_act=False) == Stuck(0)
     assert g.stuck(0, users_act=True) == Stuck(0)
@@ -36,7 +36,7 @@ def test_users_may_stop_unless_they_are_said_to_act() -> None:
     assert g.stuck(0, users_act=True) is None
 
 
-def test_a_round_that_nobody_leaves() -> None:
+def test_a_cycle_that_no_move_leaves() -> None:
     g = graph(3, (0, 1, "device", 0), (1, 2, "link", 0), (2, 1, "time", 0))
     assert g.stuck(0, users_act=False) == Stuck(1, (11, 12))
 
@@ -81,7 +81,7 @@ def test_what_follows_a_broken_step_is_not_known() -> None:
     assert g.stuck(0, users_act=False) is None
 
 
-def test_a_long_way_needs_no_deep_stack() -> None:
+def test_a_long_path_needs_no_deep_stack() -> None:
     n = 5_000
     g = graph(n, *((i, i + 1, "link", 0) for i in range(n - 1)), (n - 1, 0, "time", 0))
     stuck = g.stuck(0, users_act=False)

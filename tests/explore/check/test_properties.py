@@ -18,7 +18,7 @@ from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Mode
-from tests.explore.small import DESIGNS, HEAD, LIFE, Says, at, made, small, steps, way
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, OverriddenDriver, at, made, path_to, small, steps
 
 
 def see(name: str, w: World) -> str | None:
@@ -27,12 +27,12 @@ def see(name: str, w: World) -> str | None:
 
 def but(w: World, **answers: object) -> World:
     """The world with a driver that says something else of itself."""
-    return replace(w, driver=Says(w.driver, **answers))  # type: ignore[arg-type]  # it has what a driver has
+    return replace(w, driver=OverriddenDriver(w.driver, **answers))  # type: ignore[arg-type]  # it has what a driver has
 
 
 def rest() -> World:
     """A world at rest in which a function has its page."""
-    w = at("life", "enabled")
+    w = at("session", "enabled")
     while not w.quiet:
         w = next(x for act in moves(w) if not isinstance(act, UserActs) and (x := take(w, act)) is not None)
     assert w.firmware.inner.held("vf0") == 1
@@ -62,7 +62,7 @@ FORBIDDEN = [
 @pytest.mark.parametrize("name", FORBIDDEN)
 def test_nothing_is_wrong_where_nothing_is_wrong(name: str) -> None:
     assert see(name, rest()) is None
-    assert see(name, small("life").build()) is None
+    assert see(name, small("session").build()) is None
 
 
 def test_custody_looks_at_every_page_that_firmware_has() -> None:
@@ -113,7 +113,7 @@ def test_types() -> None:
 
 
 def test_a_deadlock_is_an_answer_that_cannot_come() -> None:
-    w = at("life", "enabled")
+    w = at("session", "enabled")
     answer = next(x for x in w.driver_inputs if isinstance(x, Answered))
     stuck = replace(rest(), held_back=(HeldBack("vf0", answer),))
     said = see("deadlock", stuck)
@@ -130,12 +130,12 @@ def test_modes() -> None:
         "the driver names functions by func_id, firmware by vhca_id"
     )
     assert see("vhca-id-mode", w) == "VHCA_ID mode"
-    assert see("vhca-id-mode", small("life").build()) is None
+    assert see("vhca-id-mode", small("session").build()) is None
 
 
 def test_a_command_that_is_read_otherwise_than_meant() -> None:
-    spec = small("life")
-    *_, last = walk(spec, way("life", "given"))
+    spec = small("session")
+    *_, last = walk(spec, path_to("session", "given"))
     w = last.after
     assert see("misnamed", w) is None
     assert see("given", w) is not None
@@ -146,7 +146,7 @@ def test_a_command_that_is_read_otherwise_than_meant() -> None:
 
 
 def test_requests_of_old_sessions() -> None:
-    w = at("life", "given")
+    w = at("session", "given")
     send = next(e for e in w.session_commands if e.command.opcode == 0x108)
     old = PageRequest(w.session - 1, PageRequestEvent(0x31, 1))
     assert see("stale-request", replace(w, log=[ToDriver(old), FromDriver(send)])) is not None
@@ -172,9 +172,9 @@ def test_an_offence_is_the_drivers_only_where_nothing_went_wrong() -> None:
 
 
 def test_busy_names_what_has_not_ended() -> None:
-    w = small("life").build()
+    w = small("session").build()
     assert see("busy", w) is None
-    said = see("busy", at("life", "open", before=3))
+    said = see("busy", at("session", "open", before=3))
     assert said == "not ended: open"
 
 
@@ -183,7 +183,7 @@ POINTS = ["open", "enabled", "disabled", "given", "taken", "closed", "vhca-id-mo
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_every_point_is_reached_somewhere(design: str) -> None:
-    text = HEAD + steps(*LIFE) + f"[expect]\nsometimes = {POINTS}\n"
+    text = HEAD + steps(*SESSION) + f"[expect]\nsometimes = {POINTS}\n"
     assert search(made(text, design)).missed == ()
 
 

@@ -6,9 +6,9 @@ from fwpages.explore.check.random_walks import random_walks
 from fwpages.explore.check.replay import decode, encode, walk
 from fwpages.explore.check.search import search
 from fwpages.explore.show.report import walked
-from tests.explore.small import DESIGNS, HEAD, LIFE, made, small, steps
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, made, small, steps
 
-BROKEN = HEAD + steps(*LIFE) + '[expect]\nnever = ["late-return"]\nsometimes = ["open", "closed"]\n'
+BROKEN = HEAD + steps(*SESSION) + '[expect]\nnever = ["late-return"]\nsometimes = ["open", "closed"]\n'
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -24,21 +24,21 @@ def test_what_they_meet_can_be_walked_again(design: str) -> None:
 
 def test_equal_seeds_walk_alike_and_others_otherwise() -> None:
     spec = small("asks")
-    told: list[tuple[int, int]] = []
-    six = random_walks(spec, 6, 5, watch=lambda n, s: told.append((n, s)))
+    progress: list[tuple[int, int]] = []
+    six = random_walks(spec, 6, 5, watch=lambda n, s: progress.append((n, s)))
     assert random_walks(spec, 6, 5) == six
     assert random_walks(spec, 6, 6).steps != six.steps
-    assert told[-1] == (6, six.steps)
-    assert told[2] == (3, random_walks(spec, 3, 5).steps)
+    assert progress[-1] == (6, six.steps)
+    assert progress[2] == (3, random_walks(spec, 3, 5).steps)
 
 
 def test_a_walk_that_does_not_end_is_cut() -> None:
-    walks = random_walks(small("life"), 5, 0, longest=10)
+    walks = random_walks(small("session"), 5, 0, longest=10)
     assert (walks.longest, walks.cut, walks.steps) == (10, 5, 50)
 
 
 def test_they_never_say_that_something_holds() -> None:
-    report = walked(random_walks(small("life"), 10, 0))
+    report = walked(random_walks(small("session"), 10, 0))
     assert not report.complete
     assert report.verdict == "open"
     assert {p.verdict for p in report.properties} <= {"open", "reached"}
@@ -48,5 +48,5 @@ def test_they_never_say_that_something_holds() -> None:
 def test_a_fault_strikes_now_and_then_and_not_always_at_first() -> None:
     spec = small("unanswered")
     walks = [random_walks(spec, 1, seed) for seed in range(20)]
-    struck = sum("fault" in w.reached for w in walks)
-    assert 0 < struck < 20
+    faulty = sum("fault" in w.reached for w in walks)
+    assert 0 < faulty < 20

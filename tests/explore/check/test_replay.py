@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fwpages.explore.check.replay import decode, encode, walk
 from fwpages.explore.check.search import search
 from fwpages.scenario import ScenarioError
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps, wander, way
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, made, path_to, random_path, small, steps
 
 somewhere = st.tuples(
     st.sampled_from(sorted(WORLDS)), st.sampled_from(DESIGNS), st.integers(0, 2**32), st.integers(0, 90)
@@ -19,10 +19,10 @@ somewhere = st.tuples(
 
 @settings(max_examples=30)
 @given(somewhere)
-def test_a_way_is_its_string(where: tuple[str, str, int, int]) -> None:
+def test_a_path_is_its_string(where: tuple[str, str, int, int]) -> None:
     name, design, seed, most = where
     spec = small(name, design)
-    path, end = wander(spec, seed, most)
+    path, end = random_path(spec, seed, most)
     text = encode(spec, path)
     again, found = decode(spec, text)
     assert (again.design, found) == (design, path)
@@ -36,10 +36,10 @@ def test_a_way_is_its_string(where: tuple[str, str, int, int]) -> None:
 
 @settings(max_examples=30)
 @given(somewhere, st.data())
-def test_a_damaged_string_is_refused_or_another_way(where: tuple[str, str, int, int], data: st.DataObject) -> None:
+def test_a_damaged_string_is_refused_or_another_path(where: tuple[str, str, int, int], data: st.DataObject) -> None:
     name, design, seed, most = where
     spec = small(name, design)
-    path, _ = wander(spec, seed, most)
+    path, _ = random_path(spec, seed, most)
     text = encode(spec, path)
     at = data.draw(st.integers(0, len(text) - 1))
     damaged = data.draw(
@@ -56,20 +56,20 @@ def test_a_damaged_string_is_refused_or_another_way(where: tuple[str, str, int, 
 
 
 def test_assumptions_are_in_the_string() -> None:
-    spec = made(WORLDS["life"], host_pages_4k=False, vport_command_waits=True)
-    text = encode(spec, way("life", "open"))
+    spec = made(WORLDS["session"], host_pages_4k=False, vport_command_waits=True)
+    text = encode(spec, path_to("session", "open"))
     assert text.split(":")[1] == "Af"
-    again, _ = decode(small("life"), text)
+    again, _ = decode(small("session"), text)
     assert again.overrides == {"host_pages_4k": False, "vport_command_waits": True}
 
 
 def test_only_choices_take_room() -> None:
-    assert encode(small("life"), way("life", "open")).endswith(":39:")
+    assert encode(small("session"), path_to("session", "open")).endswith(":39:")
 
 
 def test_the_same_choice_many_times_is_written_once() -> None:
-    spec = small("life")
-    text = encode(spec, way("life", "closed"))
+    spec = small("session")
+    text = encode(spec, path_to("session", "closed"))
     assert "~" in text
     head, _, short = text.rpartition(":")
     long = re.sub(r"(.)~(.)", lambda m: m[1] * (string.ascii_uppercase.index(m[2])), short)
@@ -82,7 +82,7 @@ def test_many_choices_take_three_characters() -> None:
     )
     users = steps("open", *(["request vf0 1"] * 3))
     spec = made(HEAD + more + users)
-    path, _ = wander(spec, 3, 50)
+    path, _ = random_path(spec, 3, 50)
     assert decode(spec, encode(spec, path))[1] == path
 
 
@@ -108,23 +108,23 @@ def test_many_choices_take_three_characters() -> None:
     ],
 )
 def test_what_is_wrong_with_a_string_is_said(change: object, says: str) -> None:
-    text = encode(small("life"), way("life", "closed"))
+    text = encode(small("session"), path_to("session", "closed"))
     assert text.rpartition(":")[2]
     with pytest.raises(ScenarioError) as e:
-        decode(small("life"), change(text))  # type: ignore[operator]  # a function of the table
+        decode(small("session"), change(text))  # type: ignore[operator]  # a function of the table
     assert says in str(e.value)
 
 
 def test_a_string_of_another_world_is_refused() -> None:
-    text = encode(small("life"), way("life", "closed"))
-    for other in (small("left"), made(HEAD + steps(*LIFE) + "[bounds]\nfaults = 3\n")):
+    text = encode(small("session"), path_to("session", "closed"))
+    for other in (small("left"), made(HEAD + steps(*SESSION) + "[bounds]\nfaults = 3\n")):
         with pytest.raises(ScenarioError, match="another world or version, or other --bound options"):
             decode(other, text)
 
 
 def test_a_path_that_is_not_possible() -> None:
-    with pytest.raises(ScenarioError, match="step 1 of this path is not possible in life"):
-        list(walk(small("life"), (7,)))
+    with pytest.raises(ScenarioError, match="step 1 of this path is not possible in session"):
+        list(walk(small("session"), (7,)))
 
 
 def test_a_round_can_be_walked() -> None:

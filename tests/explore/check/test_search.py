@@ -8,13 +8,13 @@ from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
 from fwpages.explore.model.moves import moves, take
 from fwpages.explore.model.spec import Spec
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, found, made, small, steps
 
 POINTS = ("open", "given", "enabled", "disabled", "late-return")
 
 
 def brute(spec: Spec) -> dict[str, int]:
-    """Steps of a shortest way to each point, by trying every order without telling states apart."""
+    """Steps of a shortest path to each point, by trying every order without comparing states."""
     level = [spec.build()]
     left = list(expanding.Tests(spec.scenario).points)
     depths: dict[str, int] = {}
@@ -29,8 +29,8 @@ def brute(spec: Spec) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_the_first_way_is_a_shortest(design: str) -> None:
-    spec = made(HEAD + steps(*LIFE) + f"[expect]\nsometimes = {list(POINTS)}\n", design)
+def test_the_first_path_is_a_shortest(design: str) -> None:
+    spec = made(HEAD + steps(*SESSION) + f"[expect]\nsometimes = {list(POINTS)}\n", design)
     reached = search(spec).reached
     assert reached.keys() == {*POINTS}
     assert {name: len(path) for name, path in reached.items()} == brute(spec)
@@ -38,22 +38,22 @@ def test_the_first_way_is_a_shortest(design: str) -> None:
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_second_search_finds_the_same(design: str) -> None:
-    assert search(small("life", design)) == found("life", design)
+    assert search(small("session", design)) == found("session", design)
 
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_counts_are_of_states_and_levels(name: str) -> None:
-    seen_levels: list[tuple[int, int, int, int]] = []
-    outcome = search(small(name), watch=lambda *told: seen_levels.append(told))
+    levels: list[tuple[int, int, int, int]] = []
+    outcome = search(small(name), watch=lambda *level: levels.append(level))
     assert outcome.complete
     assert sum(outcome.levels) == outcome.states
     assert outcome.states <= outcome.transitions + 1
-    assert seen_levels[-1][1:] == (outcome.states, outcome.transitions, 0)
-    assert [told[1] for told in seen_levels] == sorted(told[1] for told in seen_levels)
+    assert levels[-1][1:] == (outcome.states, outcome.transitions, 0)
+    assert [level[1] for level in levels] == sorted(level[1] for level in levels)
 
 
-def test_a_way_leads_to_what_was_seen() -> None:
-    spec = made(HEAD + steps(*LIFE) + '[expect]\nnever = ["taken"]\n')
+def test_a_path_leads_to_what_was_seen() -> None:
+    spec = made(HEAD + steps(*SESSION) + '[expect]\nnever = ["taken"]\n')
     broken = search(spec).broken["taken"]
     *before, last = walk(spec, broken.path)
     tests = expanding.Tests(spec.scenario)
@@ -62,7 +62,7 @@ def test_a_way_leads_to_what_was_seen() -> None:
 
 
 def test_nothing_follows_a_broken_step() -> None:
-    outcome = search(made(HEAD + steps(*LIFE) + '[expect]\nnever = ["open"]\nsometimes = ["closed"]\n'))
+    outcome = search(made(HEAD + steps(*SESSION) + '[expect]\nnever = ["open"]\nsometimes = ["closed"]\n'))
     assert outcome.complete
     assert outcome.broken.keys() == {"open"}
     assert outcome.missed == ("closed",)
@@ -70,13 +70,13 @@ def test_nothing_follows_a_broken_step() -> None:
 
 
 def test_a_broken_step_is_no_dead_end() -> None:
-    text = HEAD + steps(*LIFE) + '[expect]\nnever = ["open"]\neventually = ["operations-end", "agree-again"]\n'
+    text = HEAD + steps(*SESSION) + '[expect]\nnever = ["open"]\neventually = ["operations-end", "agree-again"]\n'
     for design in DESIGNS:
         assert search(made(text, design)).broken.keys() == {"open"}
 
 
 def test_a_state_that_must_not_be_is_not_gone_on_from() -> None:
-    outcome = search(made(HEAD + steps(*LIFE) + '[expect]\nnever = ["busy"]\n'))
+    outcome = search(made(HEAD + steps(*SESSION) + '[expect]\nnever = ["busy"]\n'))
     assert (outcome.states, outcome.transitions, outcome.levels) == (1, 1, (1,))
     assert len(outcome.broken["busy"].path) == 1
 
@@ -92,7 +92,7 @@ def test_a_world_that_is_broken_from_the_start() -> None:
 
 
 def test_it_stops_at_its_bound_and_says_so() -> None:
-    outcome = search(made(HEAD + steps(*LIFE) + "[bounds]\nstates = 50\n" + '[expect]\nsometimes = ["closed"]\n'))
+    outcome = search(made(HEAD + steps(*SESSION) + "[bounds]\nstates = 50\n" + '[expect]\nsometimes = ["closed"]\n'))
     assert not outcome.complete
     assert not outcome.holds
     assert outcome.missed == ("closed",)

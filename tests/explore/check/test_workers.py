@@ -17,13 +17,13 @@ import pytest
 from fwpages.explore.check import workers
 from fwpages.explore.check.search import Outcome, search
 from fwpages.explore.check.workers import Expanded, Pool, Shard, WorkerError, bucket, processes, sharded, work
-from tests.explore.small import DESIGNS, HEAD, LIFE, found, made, small, steps
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, found, made, small, steps
 
-#: a life in which much is open at a time, so that levels have many states
+#: a session in which much is open at a time, so that levels have many states
 WIDE = (
     HEAD
     + '[[function]]\nname = "vf1"\ntype = "vf"\nindex = 1\nvhca_id = 0x32\npages = 1\n'
-    + steps(*LIFE, "request vf0 1, after open", "enable vf1, after open")
+    + steps(*SESSION, "request vf0 1, after open", "enable vf1, after open")
     + '[bounds]\nstates = 400\n[expect]\nnever = ["uncounted"]\neventually = ["agree-again"]\nsometimes = ["given"]\n'
 )
 
@@ -48,7 +48,7 @@ def same(a: Outcome, b: Outcome) -> None:
 
 @pytest.mark.usefixtures("little")
 @pytest.mark.parametrize(
-    ("name", "design"), [("asks", "fwpages"), *(("life", d) for d in DESIGNS), ("timeout", "fwpages")]
+    ("name", "design"), [("asks", "fwpages"), *(("session", d) for d in DESIGNS), ("timeout", "fwpages")]
 )
 def test_shards_change_nothing(name: str, design: str) -> None:
     spec = small(name, design)
@@ -170,7 +170,7 @@ def _typed(pid: str) -> str:
         return ""
 
 
-def test_what_goes_wrong_in_a_shard_is_told() -> None:
+def test_an_error_in_a_shard_is_reported() -> None:
     spec = small("left")
 
     def broken(_: Sequence[Shard]) -> Sequence[Expanded]:
@@ -187,14 +187,14 @@ def test_what_goes_wrong_in_a_shard_is_told() -> None:
 def test_a_cluster_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     monkeypatch.setattr(workers, "SHARD", 32)
-    spec = small("life", "merged")
+    spec = small("session", "merged")
     with (
         distributed.LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50
         ) as local,
         workers.cluster(local.scheduler_address) as pool,
     ):
-        same(found("life", "merged"), search(spec, expander=sharded(spec, pool)))
+        same(found("session", "merged"), search(spec, expander=sharded(spec, pool)))
 
 
 @pytest.mark.filterwarnings("default")

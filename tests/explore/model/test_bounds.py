@@ -5,20 +5,20 @@ import pytest
 from fwpages.explore.check.search import search
 from fwpages.explore.model.bounds import bounded
 from fwpages.scenario import ScenarioError
-from tests.explore.small import small
+from tests.explore.small_worlds import small
 
 
 def test_bounds_and_assumptions_are_set_alike() -> None:
-    spec = bounded(small("life"), ["faults=3", "command=1.5", "host_pages_4k=off", "faults = 2"])
+    spec = bounded(small("session"), ["faults=3", "command=1.5", "host_pages_4k=off", "faults = 2"])
     assert (spec.scenario.bounds.faults, spec.scenario.bounds.command) == (2, 1.5)
     assert spec.overrides == {"host_pages_4k": False}
     assert spec.rules().config.page_shift == 16
     assert spec.rules().config.bounds.command == 1.5
-    assert bounded(small("life"), []) == small("life")
+    assert bounded(small("session"), []) == small("session")
 
 
 def test_a_bound_bounds() -> None:
-    assert not search(bounded(small("life"), ["states=20"])).complete
+    assert not search(bounded(small("session"), ["states=20"])).complete
 
 
 @pytest.mark.parametrize(
@@ -40,5 +40,5 @@ def test_a_bound_bounds() -> None:
 )
 def test_a_bad_one_is_named(setting: str, says: str) -> None:
     with pytest.raises(ScenarioError) as e:
-        bounded(small("life"), [setting])
+        bounded(small("session"), [setting])
     assert says in str(e.value)

@@ -1,4 +1,4 @@
-"""What the explorer relies on of every driver, ours and the models alike."""
+"""Rules that the explorer relies on for every driver, ours and the models alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.driver import Driver, DriverConfig, Input, Run
 from fwpages.host import Close, DisableVport, Effect, EnableVport, FunctionsChanged, HealthFatal, Misuse, Open, Tick
 from fwpages.prm.identity import Mode, Supplier, vhca_id
-from tests.explore.designs.joined import BOUNDS, Joined
+from tests.explore.designs.driver_run import BOUNDS, DriverRun
 
 NAMES = pytest.mark.parametrize("name", sorted(DESIGNS))
 CONFIG = DriverConfig(Supplier(max_vfs=4), BOUNDS)
@@ -40,39 +40,39 @@ class Watched:
         return getattr(self._driver, name)
 
 
-def lived(name: str, *xs: object, at: float = 0.0, mode: str = "auto", watched: Watched | None = None) -> Joined:
-    """A life that begins at this time, with a VF enabled."""
-    life = Joined(name, driver=watched or DESIGNS[name](CONFIG))  # type: ignore[arg-type]  # it stands in for its driver
-    life.now = at
-    life.do(Open("func_id" if mode == "func_id" else "auto"))
-    life.do(FunctionsChanged(life.vports), EnableVport(1), *xs)
-    return life
+def lived(name: str, *xs: object, at: float = 0.0, mode: str = "auto", watched: Watched | None = None) -> DriverRun:
+    """A run that begins at this time, with a VF enabled."""
+    run = DriverRun(name, driver=watched or DESIGNS[name](CONFIG))  # type: ignore[arg-type]  # it stands in for its driver
+    run.now = at
+    run.do(Open("func_id" if mode == "func_id" else "auto"))
+    run.do(FunctionsChanged(run.vports), EnableVport(1), *xs)
+    return run
 
 
 @NAMES
 @pytest.mark.parametrize("mode", ["auto", "func_id"])
-def test_equal_inputs_have_equal_effects_and_a_copy_goes_its_own_way(name: str, mode: str) -> None:
+def test_equal_inputs_have_equal_effects_and_a_copy_is_independent(name: str, mode: str) -> None:
     twins = Watched(DESIGNS[name](CONFIG), twins=True)
-    life = lived(name, Want("vf0", 2), Want("vf0", -1), DisableVport(1), HealthFatal("synd"), mode=mode, watched=twins)
+    run = lived(name, Want("vf0", 2), Want("vf0", -1), DisableVport(1), HealthFatal("synd"), mode=mode, watched=twins)
     assert len(twins.keys) > 30
-    assert life.done[-1] == ("open", True) if name != "fwpages" else ("close", True)
+    assert run.done[-1] == ("open", True) if name != "fwpages" else ("close", True)
 
 
 @NAMES
 def test_keys_count_times_from_now(name: str) -> None:
-    """A life that begins a thousand seconds later goes through the same states."""
+    """A run that begins a thousand seconds later goes through the same states."""
     keys = []
     for at in (0.0, 1000.0):
         watched = Watched(DESIGNS[name](CONFIG), twins=False)
         lived(name, Want("vf0", 1), Close(), at=at, watched=watched)
         keys.append(watched.keys)
     assert keys[0] == keys[1]
-    assert len(set(keys[0])) > len(keys[0]) / 2, "and they are told apart"
+    assert len(set(keys[0])) > len(keys[0]) / 2, "and they differ"
 
 
-def misused(name: str) -> Sequence[tuple[Joined, Sequence[Input]]]:
-    """Lives, and what may not be asked of their drivers now."""
-    fresh = Joined(name, driver=DESIGNS[name](CONFIG))
+def misused(name: str) -> Sequence[tuple[DriverRun, Sequence[Input]]]:
+    """Runs, and what may not be asked of their drivers now."""
+    fresh = DriverRun(name, driver=DESIGNS[name](CONFIG))
     opened = lived(name)
     closed = lived(name, Close())
     closing = lived(name)
@@ -80,8 +80,8 @@ def misused(name: str) -> Sequence[tuple[Joined, Sequence[Input]]]:
     closing.feed(Close())
     twice = opened.vports[0]
     return (
-        (fresh, (Close(), EnableVport(1), DisableVport(1), Run("nobody"))),
-        (opened, (Open(), EnableVport(1), DisableVport(2), EnableVport(77), Run("nobody"))),
+        (fresh, (Close(), EnableVport(1), DisableVport(1), Run("absent"))),
+        (opened, (Open(), EnableVport(1), DisableVport(2), EnableVport(77), Run("absent"))),
         (opened, (FunctionsChanged(()), FunctionsChanged((twice, twice)))),
         (closing, (Close(), EnableVport(2), DisableVport(1))),
         (closed, (Close(), EnableVport(1), Run("driver"))),
@@ -90,84 +90,84 @@ def misused(name: str) -> Sequence[tuple[Joined, Sequence[Input]]]:
 
 @NAMES
 def test_what_may_not_be_asked_now_changes_nothing(name: str) -> None:
-    for life, inputs in misused(name):
-        driver = life.driver
+    for run, inputs in misused(name):
+        driver = run.driver
         for x in inputs:
             before = driver.key(), driver.view(), driver.deadline
             with pytest.raises(Misuse):
-                driver.feed(life.now, x)
+                driver.feed(run.now, x)
             assert (driver.key(), driver.view(), driver.deadline) == before, x
 
 
 @NAMES
 def test_what_is_under_way_has_the_name_by_which_it_will_be_done(name: str) -> None:
-    life = lived(name)
+    run = lived(name)
     for x, what in ((EnableVport(2), "enable vport 0x2"), (DisableVport(1), "disable vport 0x1"), (Close(), "close")):
-        life.feed(x)
-        assert tuple(map(str, life.driver.view().busy)) == (what,)
-        assert life.driver.view().waiting
-        life.settle()
-        assert life.done[-1] == (what, True)
-        assert (life.driver.view().busy, dict(life.driver.view().waiting)) == ((), {})
+        run.feed(x)
+        assert tuple(map(str, run.driver.view().busy)) == (what,)
+        assert run.driver.view().waiting
+        run.settle()
+        assert run.done[-1] == (what, True)
+        assert (run.driver.view().busy, dict(run.driver.view().waiting)) == ((), {})
 
 
 @NAMES
 @pytest.mark.parametrize("mode", [Mode.VHCA_ID, Mode.FUNC_ID])
 def test_a_view_is_open_between_open_and_close_and_in_the_mode_that_was_agreed_on(name: str, mode: Mode) -> None:
-    life = Joined(name, driver=DESIGNS[name](CONFIG))
-    seen = [life.driver.view().open]
-    life.feed(Open("func_id" if mode is Mode.FUNC_ID else "auto"))
-    seen.append(life.driver.view().open)
-    life.settle()
-    assert life.driver.view().mode is mode
-    seen.append(life.driver.view().open)
-    life.feed(Close())
-    assert [*seen, life.driver.view().open] == [False, False, True, False]
+    run = DriverRun(name, driver=DESIGNS[name](CONFIG))
+    seen = [run.driver.view().open]
+    run.feed(Open("func_id" if mode is Mode.FUNC_ID else "auto"))
+    seen.append(run.driver.view().open)
+    run.settle()
+    assert run.driver.view().mode is mode
+    seen.append(run.driver.view().open)
+    run.feed(Close())
+    assert [*seen, run.driver.view().open] == [False, False, True, False]
 
 
 @NAMES
 def test_pages_that_a_function_has_are_not_free_and_all_others_are(name: str) -> None:
-    life = lived(name, Want("vf0", 4))
-    held = life.driver.held()
+    run = lived(name, Want("vf0", 4))
+    held = run.driver.held()
     assert held is not None
     assert {who: p.size for who, p in held.items()} == {vhca_id(0x2A): 5, vhca_id(0x31): 7}
     lent = np.concatenate(list(held.values()))
     around = np.arange(CONFIG.base - 8192, CONFIG.base + 64 * 4096, 4096, dtype=np.uint64)
-    assert np.array_equal(~life.driver.is_free(around), np.isin(around, lent))
-    assert life.driver.is_free(np.array([0, 1 << 50, (1 << 64) - 4096], np.uint64)).all()
-    assert life.driver.is_free(lent[:0]).shape == (0,)
+    assert np.array_equal(~run.driver.is_free(around), np.isin(around, lent))
+    assert run.driver.is_free(np.array([0, 1 << 50, (1 << 64) - 4096], np.uint64)).all()
+    assert run.driver.is_free(lent[:0]).shape == (0,)
 
 
 @NAMES
 def test_pages_are_counted_where_the_driver_says(name: str) -> None:
-    life = lived(name, Want("vf0", 4), EnableVport(0x200))
-    counters = life.driver.view().counters
-    assert [life.driver.counted_as(vhca_id(n)) for n in (0x2A, 0x31)] == ["self", "vf"]
+    run = lived(name, Want("vf0", 4), EnableVport(0x200))
+    counters = run.driver.view().counters
+    assert [run.driver.counted_as(vhca_id(n)) for n in (0x2A, 0x31)] == ["self", "vf"]
     assert (counters["self"], counters["vf"]) == (5, 7)
-    assert counters["total"] == sum(life.firmware.held(f) for f in ("self", "vf0", "sf0"))
+    assert counters["total"] == sum(run.firmware.held(f) for f in ("self", "vf0", "sf0"))
 
 
 @NAMES
 def test_equal_configurations_have_equal_constants_that_stay(name: str) -> None:
-    life = lived(name, Close())
-    assert life.driver.constants() == DESIGNS[name](CONFIG).constants()
-    assert all(a is b for a, b in zip(life.driver.constants(), life.driver.clone().constants(), strict=True))
+    run = lived(name, Close())
+    assert run.driver.constants() == DESIGNS[name](CONFIG).constants()
+    assert all(a is b for a, b in zip(run.driver.constants(), run.driver.clone().constants(), strict=True))
     other = DriverConfig(Supplier(max_vfs=5), BOUNDS)
-    assert DESIGNS[name](other).constants() != life.driver.constants()
+    assert DESIGNS[name](other).constants() != run.driver.constants()
 
 
 @NAMES
 def test_a_tick_before_its_time_says_nothing_and_one_at_the_deadline_does(name: str) -> None:
-    life = lived(name)
-    at_rest = life.driver.deadline
-    life.fate = lambda c: "lost"
-    life.feed(EnableVport(2))
-    due = life.driver.deadline
+    run = lived(name)
+    at_rest = run.driver.deadline
+    run.fate = lambda c: "lost"
+    run.feed(EnableVport(2))
+    due = run.driver.deadline
     assert at_rest is None
     assert due is not None
-    assert due == pytest.approx(life.now + BOUNDS.command)
-    assert life.driver.feed(due - 0.001, Tick()) == []
-    assert life.driver.feed(due, Tick())
+    assert due == pytest.approx(run.now + BOUNDS.command)
+    assert run.driver.feed(due - 0.001, Tick()) == []
+    assert run.driver.feed(due, Tick())
 
 
 def test_designs_differ_in_who_is_fed_first() -> None:

@@ -7,7 +7,7 @@ import pytest
 from fwpages.explore.model.library import load, names
 from fwpages.explore.model.spec import Spec
 from fwpages.scenario import ScenarioError
-from tests.explore.small import DESIGNS, WORLDS
+from tests.explore.small_worlds import DESIGNS, WORLDS
 
 
 def test_worlds_come_with_the_package() -> None:
@@ -27,8 +27,8 @@ def test_each_of_them_can_be_built(name: str, design: str) -> None:
 
 def test_a_file_is_a_world_too(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(WORLDS["life"], "utf-8")
-    assert load(str(file)) == load("-", WORLDS["life"])
+    file.write_text(WORLDS["session"], "utf-8")
+    assert load(str(file)) == load("-", WORLDS["session"])
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
@@ -51,5 +51,5 @@ def test_one_function_of_a_world() -> None:
         assert [g.name for g in one.function] == [f.name]
         assert {getattr(s, "function", f.name) for s in one.step} == {f.name}
         assert Spec(name, one).build().quiet
-    with pytest.raises(ScenarioError, match="there is no function 'nobody' in this world; there are "):
-        load(f"{name}:nobody")
+    with pytest.raises(ScenarioError, match="there is no function 'absent' in this world; there are "):
+        load(f"{name}:absent")

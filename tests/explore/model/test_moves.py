@@ -23,12 +23,12 @@ from fwpages.explore.model.moves import (
 )
 from fwpages.explore.model.world import Reach, World
 from fwpages.host import Aborted, Answered, Fenced, LinkLost, Mapped, PageRequest, Tick
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, at, made, small, steps, wander
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, at, made, random_path, small, steps
 
 
 def faulty(*names: str, times: int = 1, bounds: str = "", design: str = "fwpages") -> World:
     faults = "".join(f'[[fault]]\nname = "{n}"\ntimes = {times}\n' for n in names)
-    return made(HEAD + steps(*LIFE) + faults + f"[bounds]\n{bounds}\n", design).build()
+    return made(HEAD + steps(*SESSION) + faults + f"[bounds]\n{bounds}\n", design).build()
 
 
 def fault_of(move: Move) -> str | None:
@@ -56,7 +56,7 @@ def after(w: World, kind: type[Move], fault: str | None = None) -> World:
 @settings(max_examples=30)
 @given(st.sampled_from(sorted(WORLDS)), st.sampled_from(DESIGNS), st.integers(0, 2**32), st.integers(0, 90))
 def test_choices_come_in_one_order_and_once(name: str, design: str, seed: int, most: int) -> None:
-    _, w = wander(small(name, design), seed, most)
+    _, w = random_path(small(name, design), seed, most)
     acts = moves(w)
     assert len(set(acts)) == len(acts)
     assert moves(w.clone()) == acts
@@ -153,7 +153,7 @@ def test_time_goes_on_by_itself_only_when_nothing_else_can() -> None:
 def test_answers_overtake_requests_only_where_the_link_lets_them() -> None:
     def overtaken(design: str) -> bool:
         """An answer that came about after a request may be handed over before it."""
-        w, _ = until(small("life", design).build(), RequestArrives)
+        w, _ = until(small("session", design).build(), RequestArrives)
         waiting: list[World] = [w]
         for _ in range(4):
             for x in waiting:
@@ -174,13 +174,13 @@ def test_answers_overtake_requests_only_where_the_link_lets_them() -> None:
 
 
 def test_a_user_waits_for_its_own_operation_and_for_the_moment() -> None:
-    w = small("life").build()
+    w = small("session").build()
     (first,) = moves(w)
     opening = take(w, first)
     assert opening is not None
     assert not [a for a in moves(opening) if isinstance(a, UserActs)]
-    assert UserActs("eswitch") in moves(at("life", "open"))
-    assert UserActs("driver") not in moves(at("life", "open"))
+    assert UserActs("eswitch") in moves(at("session", "open"))
+    assert UserActs("driver") not in moves(at("session", "open"))
 
 
 def test_misuse_is_no_move() -> None:
@@ -192,11 +192,11 @@ def test_misuse_is_no_move() -> None:
 def test_a_function_asks_only_while_it_can() -> None:
     w = made(HEAD + steps("open", "request vf0 1")).build()
     assert take(w, UserActs("vf0")) is None
-    assert take(at("life", "enabled"), UserActs("eswitch")) is not None
+    assert take(at("session", "enabled"), UserActs("eswitch")) is not None
 
 
 def test_answers_are_kept_until_the_function_has_its_pages() -> None:
-    w = made(HEAD + steps(*LIFE), vport_command_waits=True).build()
+    w = made(HEAD + steps(*SESSION), vport_command_waits=True).build()
     for _ in range(200):
         if w.held_back:
             break

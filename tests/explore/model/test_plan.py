@@ -6,7 +6,7 @@ from fwpages.explore.model.plan import Deed
 from fwpages.host import DisableVport, EnableVport, HealthFatal, LinkLost, Open
 from fwpages.host.io import CLOSE, OPEN
 from fwpages.scenario import ScenarioError
-from tests.explore.small import HEAD, made, steps
+from tests.explore.small_worlds import HEAD, made, steps
 
 
 def lanes(*deeds: str, more: str = "") -> dict[str, tuple[Deed, ...]]:
@@ -50,7 +50,7 @@ def test_a_step_that_does_not_settle_is_not_waited_for() -> None:
     assert plan["driver"][0].awaits is None
 
 
-def test_how_a_device_is_closed_is_told() -> None:
+def test_the_plan_says_how_a_device_is_closed() -> None:
     plan = made(HEAD + steps("open") + '[[step]]\ndo = "close"\nhow = "forced"\n').rules().plan
     assert plan["driver"][1].words == "close (forced)"
 

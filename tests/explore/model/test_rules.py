@@ -5,7 +5,7 @@ import pytest
 from fwpages.explore.check.search import search
 from fwpages.host.io import Operation, OperationKind
 from fwpages.scenario import ScenarioError
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, found, made, small, steps
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, found, made, small, steps
 
 #: for worlds with a thousand states in either model of Linux, the designs that are enough
 FEWER = {"asks": ("fwpages",), "unanswered": ("merged", "fwpages"), "timeout": ("posted", "fwpages")}
@@ -29,7 +29,7 @@ def test_every_answer_may_be_late_without_a_fault() -> None:
     with pytest.raises(
         ScenarioError, match=r"fault\[0\]\.name: in a world any answer may be late; set bounds\.timeouts"
     ):
-        made(HEAD + steps(*LIFE) + '[[fault]]\nname = "give-late"\n').rules()
+        made(HEAD + steps(*SESSION) + '[[fault]]\nname = "give-late"\n').rules()
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_every_answer_may_be_late_without_a_fault() -> None:
 )
 def test_faults_that_a_world_cannot_have(faults: str, says: str) -> None:
     with pytest.raises(ScenarioError) as e:
-        made(HEAD + steps(*LIFE) + f"[[fault]]\n{faults}\n").rules()
+        made(HEAD + steps(*SESSION) + f"[[fault]]\n{faults}\n").rules()
     assert says in str(e.value)
 
 
 def test_faults_are_sorted_by_their_trigger() -> None:
     names = ("map-fails", "take-aborted-lost", "answer-twice", "request-not-queued", "request-lost")
-    rules = made(HEAD + steps(*LIFE) + "".join(f'[[fault]]\nname = "{n}"\n' for n in names)).rules()
+    rules = made(HEAD + steps(*SESSION) + "".join(f'[[fault]]\nname = "{n}"\n' for n in names)).rules()
     found = [rules.map_faults, rules.delivery_faults, rules.answer_faults, rules.request_faults, rules.command_faults]
     assert [[f.name for f in faults] for faults in found] == [
         ["map-fails"],
@@ -65,30 +65,30 @@ def test_faults_are_sorted_by_their_trigger() -> None:
 
 
 def test_only_moments_that_are_waited_for_are_kept() -> None:
-    assert {str(m) for m in small("life").rules().awaited_moments} == {"open", "disable vf0"}
+    assert {str(m) for m in small("session").rules().awaited_moments} == {"open", "disable vf0"}
 
 
 def test_operations_are_named_as_the_file_names_them() -> None:
-    rules = small("life").rules()
+    rules = small("session").rules()
     assert rules.moment(Operation(OperationKind.ENABLE, 1)) == "enable vf0"
     assert rules.moment(Operation(OperationKind.ENABLE, 7)) == "enable 0x7"
     assert rules.moment(Operation(OperationKind.CLOSE)) == "close"
 
 
 def test_what_is_assumed_decides_what_is_there() -> None:
-    text = HEAD + steps(*LIFE) + '[[fault]]\nname = "give-refused"\nwhen = "not never_uplink"\n'
+    text = HEAD + steps(*SESSION) + '[[fault]]\nname = "give-refused"\nwhen = "not never_uplink"\n'
     assert made(text).rules().allowed.keys() == set()
     assert made(text, never_uplink=False).rules().allowed.keys() == {"give-refused"}
 
 
 def test_fingerprints_are_of_everything_but_the_name() -> None:
-    one = small("life").rules().fingerprint
-    assert made(WORLDS["life"], name="other").rules().fingerprint == one
+    one = small("session").rules().fingerprint
+    assert made(WORLDS["session"], name="other").rules().fingerprint == one
     others = [
-        small("life", "merged"),
-        small("life", eager=False),
+        small("session", "merged"),
+        small("session", eager=False),
         small("left"),
-        made(WORLDS["life"], vport_command_waits=True),
+        made(WORLDS["session"], vport_command_waits=True),
     ]
     assert one not in {s.rules().fingerprint for s in others}
-    assert made(WORLDS["life"] + "# a remark\n").rules().fingerprint == one
+    assert made(WORLDS["session"] + "# a remark\n").rules().fingerprint == one

@@ -8,9 +8,9 @@ import pytest
 from fwpages.explore.model.moves import moves, take
 from fwpages.explore.model.spec import Packer, Spec
 from fwpages.scenario import ScenarioError, load
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps, wander
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, made, random_path, small, steps
 
-GOOD = HEAD + steps(*LIFE)
+GOOD = HEAD + steps(*SESSION)
 
 #: what is wrong with a world's file → what is said
 MALFORMED = {
@@ -54,7 +54,7 @@ def test_a_world_that_cannot_be_names_the_key(text: str, says: str) -> None:
 
 def test_a_design_that_there_is_not() -> None:
     with pytest.raises(ScenarioError, match="there is no design 'bsd'; there are posted, merged, fwpages"):
-        small("life", "bsd").rules()
+        small("session", "bsd").rules()
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -62,7 +62,7 @@ def test_a_design_that_there_is_not() -> None:
 def test_worlds_packed_here_are_the_same_there(name: str, design: str) -> None:
     spec = small(name, design)
     root = spec.build()
-    worlds = [replace(wander(spec, seed, 20 * seed)[1], rules=root.rules) for seed in range(5)]
+    worlds = [replace(random_path(spec, seed, 20 * seed)[1], rules=root.rules) for seed in range(5)]
     there = pickle.loads(pickle.dumps(spec))
     assert there == spec
     data = Packer(root).pack(worlds)
@@ -88,5 +88,5 @@ def test_a_packed_world_is_small_and_shares_nothing() -> None:
 
 
 def test_specs_are_values() -> None:
-    assert small("life") == small("life")
-    assert Spec("a", load("a", WORLDS["life"])) != Spec("a", load("a", WORLDS["left"]))
+    assert small("session") == small("session")
+    assert Spec("a", load("a", WORLDS["session"])) != Spec("a", load("a", WORLDS["left"]))

@@ -32,7 +32,7 @@ from fwpages.explore.review.report import exceptions, ours_holds
 from fwpages.scenario import Scenario
 from fwpages.scenario.assumptions import ASSUMPTIONS
 from fwpages.scenario.format import Switch
-from tests.explore.small import DESIGNS
+from tests.explore.small_worlds import DESIGNS
 
 #: every verdict, by hand: question → design → whether it can happen by default, and the assumptions that turn it over.
 #: A design that is not named is our own: never, under no assumption. Reasons are rows of docs/reference/designs.md.
@@ -147,13 +147,13 @@ def test_every_question_has_every_verdict(answers: list[Answer]) -> None:
 
 def test_every_verdict_is_settled(answers: list[Answer]) -> None:
     for a, v in each(answers):
-        told = f"{a.question.id} {v.design} {changes(v)}"
-        assert v.complete, told
-        assert v.settled, told
-        assert v.states > 0, told
+        subject = f"{a.question.id} {v.design} {changes(v)}"
+        assert v.complete, subject
+        assert v.settled, subject
+        assert v.states > 0, subject
         if not v.changed:
-            assert v.reachable or not v.missed, f"{told}: a world that never comes to its point settles nothing"
-            assert not v.moot, told
+            assert v.reachable or not v.missed, f"{subject}: a world that never comes to its point settles nothing"
+            assert not v.moot, subject
 
 
 def test_ours_never_fails(answers: list[Answer]) -> None:
@@ -190,8 +190,8 @@ def test_states_and_transitions(answers: list[Answer]) -> None:
     assert found == COUNTS
 
 
-def test_every_way_can_be_walked(answers: list[Answer]) -> None:
-    """It has as many steps as are told, and what was seen is seen after the last of them and not before.
+def test_every_path_can_be_walked(answers: list[Answer]) -> None:
+    """It has as many steps as are reported, and what was seen is seen after the last of them and not before.
 
     Those that are shown to people, and of the others, which are much alike, every fourth.
     """
@@ -252,10 +252,10 @@ def test_worlds_in_which_nothing_changes_are_searched_once(monkeypatch: pytest.M
         return real(spec)
 
     monkeypatch.setattr(reviewing, "search", counted)
-    told: list[tuple[int, int]] = []
-    (a,) = review([q], ["fwpages"], watch=lambda n, of: told.append((n, of)))
+    reported: list[tuple[int, int]] = []
+    (a,) = review([q], ["fwpages"], watch=lambda n, of: reported.append((n, of)))
     assert len(done) == len(set(done)) < len(assumption_sets()) == len(a.verdicts["fwpages"])
-    assert told == [(n, len(done)) for n in range(1, len(done) + 1)]
+    assert reported == [(n, len(done)) for n in range(1, len(done) + 1)]
     assert a.table == ()
 
 
@@ -303,7 +303,7 @@ def test_a_search_that_is_not_complete_settles_nothing(monkeypatch: pytest.Monke
     assert not ours_holds([a])
 
 
-def test_a_way_settles_even_an_unfinished_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_settles_even_an_unfinished_search(monkeypatch: pytest.MonkeyPatch) -> None:
     q = hand_made(monkeypatch, {"never": ("vhca-id-mode",)}, {"states": 60})
     (a,) = review([q], ["fwpages"])
     v = a.verdicts["fwpages"][0]

@@ -17,7 +17,7 @@ from fwpages.explore.review.report import MAIL, changed, exceptions, mail, markd
 from fwpages.explore.review.vport_kinds import Kind
 from fwpages.scenario.assumptions import ASSUMPTIONS
 from tests.explore.review.test_answers import SWITCH, VERDICTS
-from tests.explore.small import DESIGNS
+from tests.explore.small_worlds import DESIGNS
 
 DOCS = Path(__file__).parents[3] / "docs"
 FIELDS = {
@@ -82,11 +82,11 @@ def test_it_says_what_the_answers_say(answers: list[Answer]) -> None:
     out = report(answers).questions
     for a, q in zip(answers, out, strict=True):
         for design, verdicts in a.verdicts.items():
-            for v, told in zip(verdicts, q["verdicts"][design], strict=True):
-                assert (told["reachable"], told["complete"], told["settled"]) == (v.reachable, v.complete, v.settled)
-                assert (told["states"], told["transitions"]) == (v.states, v.transitions)
-                assert (told["property"], told["seen"], told["replay"]) == (v.broken, v.seen, v.replay)
-                assert told["steps"] == list(v.steps)
+            for v, row in zip(verdicts, q["verdicts"][design], strict=True):
+                assert (row["reachable"], row["complete"], row["settled"]) == (v.reachable, v.complete, v.settled)
+                assert (row["states"], row["transitions"]) == (v.states, v.transitions)
+                assert (row["property"], row["seen"], row["replay"]) == (v.broken, v.seen, v.replay)
+                assert row["steps"] == list(v.steps)
 
 
 def test_the_table_in_it(answers: list[Answer]) -> None:
@@ -257,7 +257,7 @@ def test_a_verdict_in_words() -> None:
     assert changed(NO) == ""
 
 
-def test_an_incomplete_search_is_never_told_as_not_reachable() -> None:
+def test_an_incomplete_search_is_never_reported_as_not_reachable() -> None:
     cut = replace(NO, complete=False)
     q = QUESTIONS[0]
     for text in (mail([Answer(q, {"fwpages": (cut,)})]), markdown([Answer(q, {"fwpages": (cut,)})])):
@@ -272,7 +272,7 @@ def test_only_what_is_turned_over_is_an_exception() -> None:
     assert exceptions((NO, other, turned, moot)) == [turned]
 
 
-def test_a_way_that_two_share_is_shown_once(answers: list[Answer]) -> None:
+def test_a_path_that_two_share_is_shown_once(answers: list[Answer]) -> None:
     by_id = {a.question.id: a for a in answers}
     assert [v.design for v in shown(by_id["give-timeout"])] == ["posted"]
     assert "How, for posted and merged:" in mail([by_id["give-timeout"]])

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from fwpages.explore.review.answers import Answer
 from fwpages.explore.review.vport_kinds import kinds
-from tests.explore.small import DESIGNS
+from tests.explore.small_worlds import DESIGNS
 
 #: kind of vport → its type, and under what posted, merged and fwpages count its pages
 TABLE = {
     # the own vhca_id is compared first, in all three
     "the supplier, e-switch manager": ("self", "self", "self", "self"),
-    # marked, or known by number: nobody falls through
+    # marked, or known by number: no function falls through
     "host PF": ("host_pf", "host_pf", "host_pf", "host_pf"),
     "VF": ("vf", "vf", "vf", "vf"),
     "SF": ("sf", "sf", "sf", "sf"),

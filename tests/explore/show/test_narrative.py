@@ -9,18 +9,18 @@ from fwpages.explore.check.search import search
 from fwpages.explore.model.moves import TimePasses, moves, take
 from fwpages.explore.model.wording import move_words
 from fwpages.explore.show.narrative import PARTS, Step, narrate
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps, wander, way
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, made, path_to, random_path, small, steps
 
 
-def told(name: str, point: str, design: str = "fwpages") -> list[Step]:
-    return narrate(walk(small(name, design), way(name, point, design)))
+def narrated(name: str, point: str, design: str = "fwpages") -> list[Step]:
+    return narrate(walk(small(name, design), path_to(name, point, design)))
 
 
 @settings(max_examples=20)
 @given(st.sampled_from(sorted(WORLDS)), st.sampled_from(DESIGNS), st.integers(0, 2**32))
-def test_every_step_is_told(name: str, design: str, seed: int) -> None:
+def test_every_step_is_narrated(name: str, design: str, seed: int) -> None:
     spec = small(name, design)
-    path, end = wander(spec, seed, 80)
+    path, end = random_path(spec, seed, 80)
     story = narrate(walk(spec, path))
     assert [s.number for s in story] == list(range(1, len(path) + 1))
     for s in story:
@@ -35,13 +35,13 @@ def test_every_step_is_told(name: str, design: str, seed: int) -> None:
 @settings(max_examples=20)
 @given(st.sampled_from(sorted(WORLDS)), st.integers(0, 2**32), st.integers(0, 70))
 def test_every_choice_has_words_of_its_own(name: str, seed: int, most: int) -> None:
-    _, w = wander(small(name), seed, most)
+    _, w = random_path(small(name), seed, most)
     said = [move_words(w, act) for act in moves(w) if take(w, act) is not None]
     assert len(set(said)) == len(said)
 
 
-def test_a_life_in_words() -> None:
-    story = told("life", "taken")
+def test_a_session_in_words() -> None:
+    story = narrated("session", "taken")
     assert story[0].words == "open"
     assert "enable vf0" in [s.words for s in story]
     texts = [m.text for s in story for m in s.messages]
@@ -51,7 +51,7 @@ def test_a_life_in_words() -> None:
 
 
 def test_who_says_what() -> None:
-    by_text = {m.text: (m.sender, m.receiver) for s in told("life", "taken") for m in s.messages}
+    by_text = {m.text: (m.sender, m.receiver) for s in narrated("session", "taken") for m in s.messages}
     assert by_text["GIVE 1 vf0 (0x31)"] == ("pages", "firmware")
     assert by_text["page request: vf0 +1"] == ("firmware", "pages")
     assert by_text["ENABLE_HCA function 0x1"] == ("eswitch", "firmware")
@@ -59,7 +59,7 @@ def test_who_says_what() -> None:
 
 
 def test_threads_that_stand_still_say_what_for() -> None:
-    story = told("life", "given", "merged")
+    story = narrated("session", "given", "merged")
     assert any("answer to ENABLE_HCA" in what for s in story for what in s.waiting.values())
     assert any(s.words == "thread `pages` runs" for s in story)
 
@@ -81,7 +81,7 @@ FAULTS_HERE = [
 
 @pytest.mark.parametrize("name", FAULTS_HERE)
 def test_a_fault_is_named_where_it_strikes(name: str) -> None:
-    text = HEAD + steps(*LIFE) + f'[[fault]]\nname = "{name}"\n[bounds]\nstates = 300\n'
+    text = HEAD + steps(*SESSION) + f'[[fault]]\nname = "{name}"\n[bounds]\nstates = 300\n'
     spec = made(text + '[expect]\nsometimes = ["fault"]\n')
     story = narrate(walk(spec, search(spec).reached["fault"]))
     assert f"; {name}: " in story[-1].words

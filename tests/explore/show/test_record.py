@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import Report
 from fwpages.explore.check.replay import walk
-from fwpages.explore.check.search import Path as Way
+from fwpages.explore.check.search import Path as WorldPath
 from fwpages.explore.check.search import search
 from fwpages.explore.model.moves import TimePasses, moves, take
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.record import record
 from fwpages.host import Send
-from tests.explore.small import DESIGNS, HEAD, LIFE, WORLDS, made, small, steps, wander, way
+from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, made, path_to, random_path, small, steps
 
 
-def lines(spec: Spec, path: Way) -> list[dict[str, object]]:
+def lines(spec: Spec, path: WorldPath) -> list[dict[str, object]]:
     stream = io.StringIO()
     record(spec, path, stream)
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def audited(spec: Spec, path: Way, folder: Path) -> Report:
+def audited(spec: Spec, path: WorldPath, folder: Path) -> Report:
     file = folder / "walk.jsonl"
     with file.open("w", encoding="utf-8") as stream:
         record(spec, path, stream)
@@ -42,7 +42,7 @@ def names(report: Report) -> set[str]:
 @given(st.sampled_from(sorted(WORLDS)), st.sampled_from(DESIGNS), st.integers(0, 2**32), st.integers(0, 90))
 def test_everything_that_was_sent_is_in_it_and_time_goes_on(name: str, design: str, seed: int, most: int) -> None:
     spec = small(name, design)
-    path, _ = wander(spec, seed, most)
+    path, _ = random_path(spec, seed, most)
     found = lines(spec, path)
     assert (found[0]["kind"], found[-1]["kind"]) == ("header", "end")
     assert [row["n"] for row in found] == list(range(len(found)))
@@ -53,9 +53,9 @@ def test_everything_that_was_sent_is_in_it_and_time_goes_on(name: str, design: s
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_a_clean_life_is_clean_in_the_audit(design: str, tmp_path: Path) -> None:
+def test_a_clean_session_is_clean_in_the_audit(design: str, tmp_path: Path) -> None:
     spec = small("left", design)
-    report = audited(spec, way("left", "closed", design), tmp_path)
+    report = audited(spec, path_to("left", "closed", design), tmp_path)
     assert len(report.sessions) == 1
     assert report.clean, names(report)
     assert report.sessions[0].totals.held == 0
@@ -66,16 +66,16 @@ def test_a_clean_life_is_clean_in_the_audit(design: str, tmp_path: Path) -> None
 def test_what_firmware_has_is_what_the_audit_says(design: str, tmp_path: Path) -> None:
     spec = small("asks", design)
     for seed in range(12):
-        path, end = wander(spec, seed, 75)
+        path, end = random_path(spec, seed, 75)
         if end.sent or end.inbox or end.held_back or not end.firmware.holds():
             continue
         (session,) = audited(spec, path, tmp_path).sessions
         assert session.totals.held == sum(p.size for p in end.firmware.holds().values())
 
 
-def fault(name: str, design: str) -> tuple[Spec, Way]:
-    """A shortest way to that fault."""
-    text = HEAD + steps(*LIFE) + f'[[fault]]\nname = "{name}"\n[bounds]\nstates = 300\n'
+def fault(name: str, design: str) -> tuple[Spec, WorldPath]:
+    """A shortest path to that fault."""
+    text = HEAD + steps(*SESSION) + f'[[fault]]\nname = "{name}"\n[bounds]\nstates = 300\n'
     spec = made(text + '[expect]\nsometimes = ["fault"]\n', design)
     path = search(spec).reached["fault"]
     return spec, path
@@ -111,7 +111,7 @@ def test_a_command_whose_time_is_over_is_given_up(design: str, tmp_path: Path) -
     assert "give-unanswered" in names(audited(spec, tuple(path), tmp_path))
 
 
-def test_a_reset_and_its_fence_are_told() -> None:
+def test_a_reset_and_its_fence_are_recorded() -> None:
     text = HEAD + steps("open", "lose-link, after open")
     spec = made(text)
     w, path = spec.build(), list[int]()
@@ -121,10 +121,10 @@ def test_a_reset_and_its_fence_are_told() -> None:
             break
         n, w = found[0]
         path.append(n)
-    told = [row["what"] for row in lines(spec, tuple(path)) if row["kind"] == "link"]
-    assert told[:1] == ["lost"]
-    assert told[-2:] == ["reset", "fenced"]
+    reported = [row["what"] for row in lines(spec, tuple(path)) if row["kind"] == "link"]
+    assert reported[:1] == ["lost"]
+    assert reported[-2:] == ["reset", "fenced"]
 
 
-def test_a_way_of_no_steps_is_an_empty_trace() -> None:
-    assert [row["kind"] for row in lines(small("life"), ())] == ["header", "end"]
+def test_a_path_of_no_steps_is_an_empty_trace() -> None:
+    assert [row["kind"] for row in lines(small("session"), ())] == ["header", "end"]

@@ -12,7 +12,7 @@ from fwpages.explore.show.narrative import narrate
 from fwpages.explore.show.report import replayed, searched
 from fwpages.explore.show.tables import show, show_replay
 from fwpages.scenario.assumptions import ASSUMPTIONS
-from tests.explore.small import HEAD, made, small, steps
+from tests.explore.small_worlds import HEAD, made, small, steps
 
 #: firmware answers every TAKE with pages that it never had: Linux's close takes them for progress
 ENDLESS = (
@@ -43,7 +43,7 @@ def test_what_goes_on_for_ever_is_found_as_a_loop() -> None:
     assert search(made(ENDLESS)).broken == {}, "ours gives up at its deadline"
 
 
-def test_what_nothing_will_change_is_told_from_what_is_not_yet() -> None:
+def test_terminal_and_unfinished_are_worded_differently() -> None:
     spec = small("asks")
     report = replayed(spec, (0,))
     assert report.unmet

@@ -11,19 +11,19 @@ from fwpages.explore.check.search import CYCLE, Broken, Path, search
 from fwpages.explore.show.narrative import narrate
 from fwpages.explore.show.report import ExploreReport, replayed, searched
 from fwpages.explore.show.tables import show, show_replay, verdict
-from tests.explore.small import small, wander, way
+from tests.explore.small_worlds import path_to, random_path, small
 
 
 def shown(report: ExploreReport) -> str:
     out = io.StringIO()
-    spec = small("life")
-    show(report, Console(file=out), lambda s: narrate(walk(*decode(spec, s))), "fwpages explore life")
+    spec = small("session")
+    show(report, Console(file=out), lambda s: narrate(walk(*decode(spec, s))), "fwpages explore session")
     return out.getvalue()
 
 
 def with_a_cycle(path: Path, loop: Path) -> ExploreReport:
     """The report of a search that found this cycle."""
-    outcome = search(small("life"))
+    outcome = search(small("session"))
     broken = {"operations-end": Broken("operations-end", path, CYCLE, loop)}
     expect = msgspec.structs.replace(outcome.spec.scenario.expect, eventually=("operations-end",))
     scenario = msgspec.structs.replace(outcome.spec.scenario, expect=expect)
@@ -31,20 +31,22 @@ def with_a_cycle(path: Path, loop: Path) -> ExploreReport:
 
 
 def test_a_cycle_is_shown_as_one() -> None:
-    path = way("life", "open")
+    path = path_to("session", "open")
     report = with_a_cycle(path[:-2], path[-2:])
     (row,) = [p for p in report.properties if p.verdict == "broken"]
     assert (len(row.steps), len(row.loop), row.depth) == (37, 2, 37)
     # the string is of a world with another [expect], which the fingerprint knows
     text = shown(
-        msgspec.structs.replace(report, properties=[msgspec.structs.replace(row, replay=encode(small("life"), path))])
+        msgspec.structs.replace(
+            report, properties=[msgspec.structs.replace(row, replay=encode(small("session"), path))]
+        )
     )
     assert "not always: after 37 steps, cycle" in text
     assert "the last 2 steps are a cycle: the state is again the one after step 37" in text
 
 
 def test_the_last_line_says_it_all() -> None:
-    report = searched(search(small("life")))
+    report = searched(search(small("session")))
     assert verdict(report) == "holds, within these bounds and assumptions"
     missed = msgspec.structs.replace(report.properties[-1], verdict="missed")
     assert verdict(msgspec.structs.replace(report, verdict="missed", properties=[missed])) == (
@@ -54,7 +56,7 @@ def test_the_last_line_says_it_all() -> None:
 
 def test_how_things_stand_at_the_end_of_a_replay() -> None:
     spec = small("asks")
-    path, _ = wander(spec, 0, 5)
+    path, _ = random_path(spec, 0, 5)
     report = replayed(spec, path)
     assert report.unmet == {"operations-end": "not ended: open"} | report.unmet
     out = io.StringIO()

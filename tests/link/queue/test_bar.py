@@ -95,7 +95,7 @@ def test_a_value_that_does_not_fit_changes_nothing() -> None:
 
 @given(st.integers(-8, BAR_SIZE + 8))
 def test_each_byte_of_bar_0_is_the_segment_s_the_function_s_or_a_uar_s(offset: int) -> None:
-    """What the PCI function claims lies between the segment and the first UAR; beyond the last there is nothing."""
+    """The claimed BAR lies between the segment and the first UAR; beyond the last there is nothing."""
     place = uar_at(offset)
     claims = [in_segment(offset), pci.PciFunction(identity_of(profile("connectx7"))).owns(offset), place is not None]
     assert sum(claims) <= 1

@@ -93,7 +93,7 @@ def test_pieces_are_written_and_nothing_between_them(
     ],
 )
 def test_pieces_that_are_near_are_read_at_once(stride: int, reads: list[tuple[int, int]]) -> None:
-    """What is between them costs less than a message for each; far ones are read one by one, as are laps over laps."""
+    """The gap between them costs less than a message for each; far ones are read one by one, as are laps over laps."""
     bus = Pieces(filled())
     read_blocks(bus, 8192, stride, np.zeros((4, 512), np.uint8))
     assert bus.reads == reads

@@ -31,14 +31,14 @@ u16, u32 = (st.integers(0, (1 << n) - 1) for n in (16, 32))
 
 
 def asked(data: bytes) -> Request:
-    """What a whole message asks for."""
+    """The request in a whole message."""
     h = m.parse_header(data[: m.HEADER_SIZE])
     assert h.body == len(data) - m.HEADER_SIZE
     return parse(h.command, data[m.HEADER_SIZE :])
 
 
 def outcome(command: int, body: bytes) -> Request | int:
-    """What is asked for, or the errno that answers it."""
+    """The request, or the errno that answers it."""
     try:
         return parse(command, body)
     except MessageError as e:

@@ -62,7 +62,7 @@ def test_one_that_knocks_as_the_other_goes_is_let_in_by_the_same_step(loop: Loop
 
 
 def test_a_second_client_does_not_wait(loop: Loop) -> None:
-    """Who is turned away is so at once, and who comes later finds the place free."""
+    """A second client is refused at once, and one that comes later finds the place free."""
     first, second = loop.joined(), Wire(loop.path)
     loop.server.step()
     assert second.closed()

@@ -3,7 +3,7 @@
 Theory of operation. A function's demand has two counts in 4 KiB pages: ``wanted``, not given yet, and ``asked_back``,
 held and to be returned. Of each count a part is *announced*: the driver knows of it by a page request event or by the
 answer to QUERY_PAGES. ``new_requests`` makes an event of the part that is not announced and announces it. So an event
-is raised once, when there is a queue to raise it on, and a driver that queries is not told twice.
+is raised once, when there is a queue to raise it on, and a driver that queries gets no second event.
 
 An announced request stands until the driver answers it by GIVE or CANT_GIVE. If the need for it has gone by then,
 because the function was disabled or reset, the announced pages become ``unneeded``: firmware still accepts the GIVE and

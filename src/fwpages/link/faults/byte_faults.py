@@ -183,6 +183,6 @@ BYTE_FAULTS: Mapping[str, LinkFault] = MappingProxyType(
             change=lambda entry: entry[:-1] + bytes([entry[-1] ^ 1]),
         ),
         "interrupt-lost": InterruptFault(words="an interrupt is lost"),
-        "doorbell-lost": DoorbellFault(words="the device is not told that events were read, nor to interrupt again"),
+        "doorbell-lost": DoorbellFault(words="the device does not learn that events were read, nor to interrupt again"),
     }
 )

@@ -12,7 +12,7 @@ from fwpages.explore.model.world import World
 from fwpages.host import Close, HealthFatal, Reset
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
-from tests.explore.small import HEAD, Says, at, made, steps
+from tests.explore.small_worlds import HEAD, OverriddenDriver, at, made, steps
 
 RESET = FromDriver(Reset(1, "why not"))
 DOWN = ToDevice(Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0}), 16))
@@ -20,7 +20,7 @@ DOWN = ToDevice(Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0})
 
 def rest() -> World:
     """A world at rest in which a function has its page."""
-    w = at("life", "enabled")
+    w = at("session", "enabled")
     while not w.quiet:
         w = next(x for act in moves(w) if not isinstance(act, UserActs) and (x := take(w, act)) is not None)
     assert w.firmware.inner.held("vf0") == 1
@@ -44,8 +44,8 @@ def test_a_teardown_waits_for_the_pages_of_functions_that_the_e_switch_knew() ->
     w = replace(rest(), log=[DOWN])
     assert early_teardown(w) == "TEARDOWN_HCA, and firmware has 1 page of vf0"
     for counter in (None, "unknown"):
-        other = Says(w.driver, counted_as=lambda _, counter=counter: counter)
+        other = OverriddenDriver(w.driver, counted_as=lambda _, counter=counter: counter)
         assert early_teardown(replace(w, driver=other)) is None  # type: ignore[arg-type]  # it has what a driver has
     assert early_teardown(replace(w, faults_left=w.faults_left - 1)) is None
     assert early_teardown(replace(w, log=[])) is None
-    assert early_teardown(replace(at("life", "open"), log=[DOWN])) is None
+    assert early_teardown(replace(at("session", "open"), log=[DOWN])) is None

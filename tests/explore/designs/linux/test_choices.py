@@ -17,16 +17,16 @@ from fwpages.prm.identity import Supplier, vhca_id
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
-from tests.explore.designs.joined import BOUNDS, Joined, T
+from tests.explore.designs.driver_run import BOUNDS, DriverRun, T
 from tests.explore.designs.linux.test_pages import TAKE, manages
 
 PF, ECPF = Supplier(max_vfs=4), Supplier(True, 4, 4)
 
 
-def life(choices: Choices, *, ecpf: bool = False, removes: bool = False) -> Joined:
-    """An open device under a driver with these choices, that has been told of its vports."""
+def run(choices: Choices, *, ecpf: bool = False, removes: bool = False) -> DriverRun:
+    """An open device under a driver with these choices, that knows its vports."""
     driver = Linux(choices, DriverConfig(ECPF if ecpf else PF, BOUNDS), removes=removes)
-    made = Joined("", ecpf=ecpf, driver=driver)
+    made = DriverRun("", ecpf=ecpf, driver=driver)
     made.do(Open())
     made.do(FunctionsChanged(made.vports))
     return made
@@ -34,7 +34,7 @@ def life(choices: Choices, *, ecpf: bool = False, removes: bool = False) -> Join
 
 def cached(c: Choices) -> object:
     """The type of pages that are out when their vhca_id is another function's."""
-    a = life(c)
+    a = run(c)
     a.do(EnableVport(1))
     a.fate = lambda x: Answer(x.opcode, Status.RES_BUSY) if manages(x, TAKE) else None
     a.do(DisableVport(1), FunctionsChanged((VportInfo(0x201, T.SF, 0x201, vhca_id=0x31),)))
@@ -44,8 +44,8 @@ def cached(c: Choices) -> object:
 
 
 def by_page(c: Choices) -> object:
-    """The total, where an answer names a page that is nobody's."""
-    a = life(c)
+    """The total, where an answer names a page that no function has."""
+    a = run(c)
     foreign = np.array([1 << 50], np.uint64)
     a.fate = lambda x: Answer(x.opcode, fields={"output_num_entries": 1}, pas=foreign) if manages(x, TAKE) else None
     a.do(a.request(0x2A, -1))
@@ -53,31 +53,31 @@ def by_page(c: Choices) -> object:
 
 
 def walks(c: Choices) -> object:
-    """Whether a vport that is disabled still tells the type of its vhca_id, as the table of vports does."""
-    a = life(c)
+    """A vport that is disabled still tells the type, or does not, of its vhca_id, as the table of vports does."""
+    a = run(c)
     a.do(EnableVport(1), DisableVport(1))
     return a.driver.counted_as(vhca_id(0x31)) == "vf"
 
 
 def spf(c: Choices) -> object:
     """The type of a satellite PF that is enabled."""
-    a = life(c, ecpf=True)
+    a = run(c, ecpf=True)
     a.do(EnableVport(0x2000))
     return a.driver.counted_as(vhca_id(0x36)) == "spf"
 
 
 def rename_first(c: Choices) -> object:
-    """Whether the old key is there in the middle of the migration."""
+    """The old key is there in the middle of the migration, or is not."""
     driver = Linux(c, DriverConfig(PF, BOUNDS))
-    a = Joined("", driver=driver)
+    a = DriverRun("", driver=driver)
     a.stopped = {"driver"}
     a.do(Open())
     return 0 in driver.roots
 
 
 def guard(c: Choices) -> object:
-    """Whether counters that are left are passed over where the e-switch is gone."""
-    a = life(c, removes=True)
+    """Counters that are left are passed over where the e-switch is gone, or are not."""
+    a = run(c, removes=True)
     a.do(EnableVport(1))
     a.fate = lambda x: Answer(x.opcode, Status.INTERNAL_ERR) if manages(x, TAKE) and x["function_id"] == 0x31 else None
     a.do(Close())

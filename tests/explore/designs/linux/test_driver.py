@@ -18,17 +18,17 @@ from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import NO_PAGES, Answer, Command, PageArray, decode_answer, decode_command
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode
 from tests.conftest import Line
-from tests.explore.designs.joined import BOUNDS, Joined
+from tests.explore.designs.driver_run import BOUNDS, DriverRun
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened
 
 #: commands of Linux's that have no bearing on pages, and what stands for others in the model (designs.md)
 LEFT_OUT = {Opcode.QUERY_ADAPTER}
 
 
-def linux(life: Joined) -> Linux:
-    """The driver of a life that is a model of Linux."""
-    assert isinstance(life.driver, Linux)
-    return life.driver
+def linux(run: DriverRun) -> Linux:
+    """The driver of a run that is a model of Linux."""
+    assert isinstance(run.driver, Linux)
+    return run.driver
 
 
 class Replay:
@@ -95,7 +95,7 @@ class Replay:
 
 
 def shown(c: Command) -> tuple[int, int, dict[str, int]]:
-    """What a command says of functions and numbers; identifiers of resources are the device's."""
+    """Functions and numbers in a command; identifiers of resources are the device's."""
     named = ("function_id", "embedded_cpu_function", "input_num_entries", "current_issi", "register_id", "eq_number")
     fields = {n: v for n, v in c.fields.items() if n in named and v}
     return c.opcode, c.op_mod, fields
@@ -117,55 +117,55 @@ def test_the_model_sends_what_linux_sent_from_load_to_unload(trace: list[Line]) 
 
 @BOTH
 def test_page_commands_go_one_at_a_time_and_others_on_the_lowest_free_slots(name: str) -> None:
-    """cmd.c:cmd_work_handler: the last slot is theirs, under pages_sem; nobody else is kept waiting by it."""
-    life = opened(name)
-    life.fate = lambda c: "lost"
-    life.ids.clear()
-    life.do(Want("self", 1), until=life.now)
-    life.do(EnableVport(2), until=life.now)
-    assert [(manages(e.command, GIVE), e.slot) for e in life.ids] == [(True, PAGE_SLOT), (False, 0)]
-    life.do(Close(), until=life.now)
-    assert dict(life.driver.view().waiting) == {
+    """cmd.c:cmd_work_handler: the last slot is theirs, under pages_sem; no other command waits for it."""
+    run = opened(name)
+    run.fate = lambda c: "lost"
+    run.ids.clear()
+    run.do(Want("self", 1), until=run.now)
+    run.do(EnableVport(2), until=run.now)
+    assert [(manages(e.command, GIVE), e.slot) for e in run.ids] == [(True, PAGE_SLOT), (False, 0)]
+    run.do(Close(), until=run.now)
+    assert dict(run.driver.view().waiting) == {
         "driver": "devlink, held by eswitch",
         "eswitch": "answer to QUERY_HCA_CAP",
         "pages": "answer to MANAGE_PAGES",
     }
-    assert life.driver.deadline == life.now + BOUNDS.command
+    assert run.driver.deadline == run.now + BOUNDS.command
 
 
 @BOTH
 def test_a_lock_that_was_waited_for_is_had_and_let_go_of(name: str) -> None:
-    """mutex_unlock wakes who waits; nobody else gets it before."""
-    life = opened(name)
-    d = linux(life)
-    life.fate = lambda c: "lost"
-    life.do(EnableVport(2), until=life.now)
-    life.feed(Close())
+    """mutex_unlock wakes the waiting thread; no other gets it before."""
+    run = opened(name)
+    d = linux(run)
+    run.fate = lambda c: "lost"
+    run.do(EnableVport(2), until=run.now)
+    run.feed(Close())
     assert d.locks == {"devlink": "eswitch", "state_lock": "eswitch"}
-    life.now = d.deadline or 0.0
-    life.feed(Tick())
+    run.now = d.deadline or 0.0
+    run.feed(Tick())
     assert d.locks == {"devlink": "driver"}
-    life.settle()
+    run.settle()
     assert (d.locks, d.running) == ({}, {})
 
 
 @BOTH
 def test_every_type_is_counted_from_nothing(name: str) -> None:
-    life = Joined(name)
-    life.do(Open())
-    assert life.driver.view().counters == dict.fromkeys(COUNTED, 0) | {"total": 5, "self": 5}
+    run = DriverRun(name)
+    run.do(Open())
+    assert run.driver.view().counters == dict.fromkeys(COUNTED, 0) | {"total": 5, "self": 5}
 
 
 @BOTH
-def test_a_thread_that_is_told_to_go_on_goes_on_alone(name: str) -> None:
-    life = opened(name)
-    life.stopped = {"pages"}
-    life.do(Want("vf0", 1), Want("self", 1))
-    d = life.driver
+def test_a_thread_that_is_resumed_runs_alone(name: str) -> None:
+    run = opened(name)
+    run.stopped = {"pages"}
+    run.do(Want("vf0", 1), Want("self", 1))
+    d = run.driver
     assert d.threads() == ("pages",)
     key = d.key()
     clone = d.clone()
-    assert clone.feed(life.now, Run("pages"))
+    assert clone.feed(run.now, Run("pages"))
     assert (d.key(), d.threads()) == (key, ("pages",))
     assert clone.threads() == (), "one request is being served, and the next one waits for it"
 
@@ -177,9 +177,9 @@ def test_a_thread_that_is_told_to_go_on_goes_on_alone(name: str) -> None:
 @pytest.mark.parametrize(("shift", "blocks"), [(12, 1), (16, 16)])
 def test_system_pages_are_mapped_one_by_one_from_the_lowest_address_up(name: str, shift: int, blocks: int) -> None:
     """alloc_system_page: of a page of 64 KiB firmware gets sixteenths, from the lowest free one up."""
-    life = Joined(name, shift=shift)
-    life.do(Open())
-    d = linux(life)
+    run = DriverRun(name, shift=shift)
+    run.do(Open())
+    d = linux(run)
     # two boot pages, three init pages
     count = -(-5 // blocks)
     assert sorted(d.mapped) == [d.config.base + (n << shift) for n in range(count)]
@@ -191,35 +191,35 @@ def test_system_pages_are_mapped_one_by_one_from_the_lowest_address_up(name: str
 @BOTH
 @pytest.mark.parametrize("shift", [12, 16])
 def test_a_block_is_free_unless_it_is_lent(name: str, shift: int) -> None:
-    life = opened(name, shift=shift)
-    d = linux(life)
-    lent = np.concatenate([*life.firmware.holds().values()])
+    run = opened(name, shift=shift)
+    d = linux(run)
+    lent = np.concatenate([*run.firmware.holds().values()])
     span = np.arange(d.config.base, d.config.base + (4 << 16), 4096, dtype=np.uint64)
     assert np.array_equal(~d.is_free(span), np.isin(span, lent))
     assert not d.is_free(lent + np.uint64(4095)).any(), "nor is any byte of it"
 
 
 @BOTH
-def test_a_page_that_is_mapped_and_lent_to_nobody_yet_is_not_free(name: str) -> None:
-    """Between dma_map_page and insert_page nobody else can get it."""
-    life = opened(name)
-    life.stopped = {"pages"}
-    life.do(Want("vf0", 1))
-    (mapped,) = [e for e in life.driver.feed(life.now, Run("pages")) if isinstance(e, Map)]
-    assert not life.driver.is_free(np.array([mapped.iova], np.uint64)).any()
-    assert life.driver.held() is None, "pages are being put together for a command"
+def test_a_page_that_is_mapped_and_not_yet_lent_is_not_free(name: str) -> None:
+    """Between dma_map_page and insert_page no other user can get it."""
+    run = opened(name)
+    run.stopped = {"pages"}
+    run.do(Want("vf0", 1))
+    (mapped,) = [e for e in run.driver.feed(run.now, Run("pages")) if isinstance(e, Map)]
+    assert not run.driver.is_free(np.array([mapped.iova], np.uint64)).any()
+    assert run.driver.held() is None, "pages are being put together for a command"
 
 
 @BOTH
 def test_there_is_no_more_memory_than_the_bound(name: str) -> None:
-    """alloc_pages fails: what was got for the command goes back, and firmware is told."""
-    life = opened(name, bounds=replace(BOUNDS, memory=10))
-    before = len(life.mapped)
-    life.do(Want("vf0", 10 - before))
-    assert (len(life.mapped), life.names()) == (10, [])
-    life.do(Want("vf0", 1))
-    assert (len(life.mapped), life.names()) == (10, ["alloc-failed"])
-    life.agree()
+    """alloc_pages fails: what was got for the command goes back, and firmware gets CANT_GIVE."""
+    run = opened(name, bounds=replace(BOUNDS, memory=10))
+    before = len(run.mapped)
+    run.do(Want("vf0", 10 - before))
+    assert (len(run.mapped), run.names()) == (10, [])
+    run.do(Want("vf0", 1))
+    assert (len(run.mapped), run.names()) == (10, ["alloc-failed"])
+    run.agree()
 
 
 @pytest.mark.parametrize("mode", [Mode.FUNC_ID, Mode.VHCA_ID])

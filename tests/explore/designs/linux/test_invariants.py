@@ -1,4 +1,4 @@
-"""A model's state as a whole: what must hold of it, and that states are told apart by what can become of them."""
+"""A model's state as a whole: what must hold of it, and states with different futures have different keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fwpages.host import Close, CustodyError, VportInfo
 from fwpages.host.io import Operation, OperationKind
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode
-from tests.explore.designs.joined import T
+from tests.explore.designs.driver_run import T
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages, opened
 
@@ -26,7 +26,7 @@ TAKE = Command(Opcode.MANAGE_PAGES, ManagePages.TAKE, {"function_id": 0x31, "inp
 
 @pytest.fixture
 def d() -> Linux:
-    """An open device with a VF; a page of memory that is nobody's yet is mapped."""
+    """An open device with a VF; a page of memory that no function has yet is mapped."""
     d = linux(opened("merged", shift=16))
     d.mapped |= {1 << 40}
     return d
@@ -76,7 +76,7 @@ def test_a_state_that_cannot_be_is_our_own_bug(d: Linux, damage: Callable[[Linux
 
 
 def test_what_linux_gets_wrong_is_not_looked_at(d: Linux) -> None:
-    """A page that nobody has any more, a counter that is off, blocks that are counted otherwise than they lie."""
+    """A page that no function has any more, a counter that is off, blocks that are counted otherwise than they lie."""
     d.roots = {}
     d.fw_pages = -7
     iova = min(d.pages)
@@ -195,10 +195,10 @@ def test_a_command_s_number_does_not_tell_and_its_time_is_counted_from_now(d: Li
 @BOTH
 def test_a_late_command_has_no_time_left(name: str) -> None:
     """Whenever it was given up: nothing but its completion frees its slot."""
-    life = opened(name)
-    life.fate = lambda c: "lost" if manages(c, GIVE) else None
-    life.do(Want("vf0", 1))
-    d = linux(life)
+    run = opened(name)
+    run.fate = lambda c: "lost" if manages(c, GIVE) else None
+    run.do(Want("vf0", 1))
+    d = linux(run)
     key = d.key()
     d.now += 77
     assert d.key() == key
@@ -212,20 +212,20 @@ def test_who_waits_first_for_a_lock_tells(d: Linux) -> None:
     assert d.key() != other.key()
 
 
-def test_memory_that_is_tracked_is_told_from_memory_that_is_only_mapped(d: Linux) -> None:
+def test_memory_that_is_tracked_differs_from_memory_that_is_only_mapped(d: Linux) -> None:
     before = d.key()
     d.pages[1 << 40] = FwPage(1 << 40, 0x31, "vf", 0xFFFF, 16)
     assert d.key() != before
 
 
 @BOTH
-def test_two_lives_that_come_to_the_same_are_the_same(name: str) -> None:
+def test_two_runs_that_come_to_the_same_are_the_same(name: str) -> None:
     """A request that came and went, with pages given and taken back, leaves no trace in what can happen next."""
-    life, other = opened(name), opened(name)
-    life.do(Want("vf0", 2))
-    life.do(Want("vf0", -2))
-    assert linux(life).session == linux(other).session
-    assert linux(life).next_id != linux(other).next_id
-    assert linux(life).key() == linux(other).key()
-    life.feed(Close())
-    assert linux(life).key() != linux(other).key()
+    run, other = opened(name), opened(name)
+    run.do(Want("vf0", 2))
+    run.do(Want("vf0", -2))
+    assert linux(run).session == linux(other).session
+    assert linux(run).next_id != linux(other).next_id
+    assert linux(run).key() == linux(other).key()
+    run.feed(Close())
+    assert linux(run).key() != linux(other).key()

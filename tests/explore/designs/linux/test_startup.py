@@ -1,4 +1,4 @@
-"""Linux's way up, step by step: what is sent, what is made of the answers, and what is undone where it ends early."""
+"""Linux's start-up, step by step: what is sent, what is made of the answers, and what is undone where it ends early."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from fwpages.prm.identity import Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages
 from fwpages.prm.status import Status
-from tests.explore.designs.joined import Fate, Joined, held
+from tests.explore.designs.driver_run import DriverRun, Fate, held
 from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, manages
 
 GENERAL = CapType.GENERAL << 1
 
 
-def refused(name: str, which: tuple[int, int], *, ecpf: bool = False, status: int = Status.BAD_PARAM) -> Joined:
+def refused(name: str, which: tuple[int, int], *, ecpf: bool = False, status: int = Status.BAD_PARAM) -> DriverRun:
     """An open in which the command with this opcode and op_mod is refused."""
-    life = Joined(name, ecpf=ecpf)
-    life.fate = lambda c: Answer(c.opcode, status) if (c.opcode, c.op_mod) == which else None
-    life.do(Open())
-    return life
+    run = DriverRun(name, ecpf=ecpf)
+    run.fate = lambda c: Answer(c.opcode, status) if (c.opcode, c.op_mod) == which else None
+    run.do(Open())
+    return run
 
 
-def sent(life: Joined) -> list[int]:
-    return [c.opcode for c in life.sent]
+def sent(run: DriverRun) -> list[int]:
+    return [c.opcode for c in run.sent]
 
 
-def capabilities(life: Joined, **fields: int) -> None:
+def capabilities(run: DriverRun, **fields: int) -> None:
     """Firmware says this of itself in max and in current, and that it takes whatever is set."""
 
     def fate(c: Command) -> Fate:
@@ -39,10 +39,10 @@ def capabilities(life: Joined, **fields: int) -> None:
             return Answer(c.opcode)
         if c.opcode != Opcode.QUERY_HCA_CAP or c.op_mod >> 1:
             return None
-        was = read_general(life.execute(c).data)
+        was = read_general(run.execute(c).data)
         return Answer(c.opcode, data=general({**was, **fields}))
 
-    life.fate = fate
+    run.fate = fate
 
 
 # -- what is undone ---------------------------------------------------------------------------------------------------
@@ -68,60 +68,60 @@ def test_a_start_that_is_refused_goes_back_as_far_as_it_came(
     name: str, which: tuple[int, int], after: list[int]
 ) -> None:
     """function_enable, function_open: what was enabled is disabled, and what was given is taken back before."""
-    life = refused(name, which)
-    assert life.done == [("open", False)]
-    at = [(c.opcode, c.op_mod) for c in life.sent].index(which)
-    assert [*dict.fromkeys(sent(life)[at + 1 :])] == after
-    assert life.names() == ["command-failed"]
-    assert (held(life), life.mapped) == ([], set())
-    assert life.driver.view().busy == ()
+    run = refused(name, which)
+    assert run.done == [("open", False)]
+    at = [(c.opcode, c.op_mod) for c in run.sent].index(which)
+    assert [*dict.fromkeys(sent(run)[at + 1 :])] == after
+    assert run.names() == ["command-failed"]
+    assert (held(run), run.mapped) == ([], set())
+    assert run.driver.view().busy == ()
 
 
 @BOTH
 def test_a_driver_s_name_that_is_refused_is_no_reason_to_stop(name: str) -> None:
     """main.c:mlx5_set_driver_version returns nothing."""
-    life = refused(name, (Opcode.SET_DRIVER_VERSION, 0))
-    assert life.done == [("open", True)]
-    life.agree()
+    run = refused(name, (Opcode.SET_DRIVER_VERSION, 0))
+    assert run.done == [("open", True)]
+    run.agree()
 
 
 @BOTH
-def test_the_error_is_told_with_the_command_and_its_answer(name: str) -> None:
-    life = refused(name, (Opcode.INIT_HCA, 0), status=Status.NO_RES_ERR)
-    (finding,) = life.findings
+def test_the_error_is_reported_with_the_command_and_its_answer(name: str) -> None:
+    run = refused(name, (Opcode.INIT_HCA, 0), status=Status.NO_RES_ERR)
+    (finding,) = run.findings
     assert finding.detail.startswith("INIT_HCA refused: ")
     assert (finding.blame.value, finding.session) == ("device", 1)
 
 
 @BOTH
 def test_capabilities_that_cannot_be_read_end_the_start(name: str) -> None:
-    life = Joined(name)
-    life.fate = lambda c: Answer(c.opcode, data=b"short") if c.opcode == Opcode.QUERY_HCA_CAP else None
-    life.do(Open())
-    assert (life.done, held(life), life.mapped) == ([("open", False)], [], set())
+    run = DriverRun(name)
+    run.fate = lambda c: Answer(c.opcode, data=b"short") if c.opcode == Opcode.QUERY_HCA_CAP else None
+    run.do(Open())
+    assert (run.done, held(run), run.mapped) == ([("open", False)], [], set())
 
 
 # -- what is asked for ------------------------------------------------------------------------------------------------
 
 
 @BOTH
-def test_a_device_without_issi_1_is_not_told_to_use_it(name: str) -> None:
-    life = Joined(name)
-    life.fate = lambda c: Answer(c.opcode, fields={"supported_issi_dw0": 1}) if c.opcode == Opcode.QUERY_ISSI else None
-    life.do(Open())
-    assert Opcode.SET_ISSI not in sent(life)
-    assert sent(life)[2] == Opcode.QUERY_PAGES
+def test_a_device_without_issi_1_is_not_set_to_it(name: str) -> None:
+    run = DriverRun(name)
+    run.fate = lambda c: Answer(c.opcode, fields={"supported_issi_dw0": 1}) if c.opcode == Opcode.QUERY_ISSI else None
+    run.do(Open())
+    assert Opcode.SET_ISSI not in sent(run)
+    assert sent(run)[2] == Opcode.QUERY_PAGES
 
 
 @BOTH
 @pytest.mark.parametrize("ecpf", [False, True])
 def test_host_endianness_is_a_pf_s_to_write(name: str, ecpf: bool) -> None:
     """set_hca_ctrl; an ECPF names itself with the ec bit until it has a vhca_id to be named by."""
-    life = Joined(name, ecpf=ecpf)
-    life.do(Open())
-    assert (Opcode.ACCESS_REG in sent(life)) is not ecpf
+    run = DriverRun(name, ecpf=ecpf)
+    run.do(Open())
+    assert (Opcode.ACCESS_REG in sent(run)) is not ecpf
     bits = [
-        (c.op_mod, c["embedded_cpu_function"], c["function_id"]) for c in life.sent if c.opcode == Opcode.QUERY_PAGES
+        (c.op_mod, c["embedded_cpu_function"], c["function_id"]) for c in run.sent if c.opcode == Opcode.QUERY_PAGES
     ]
     assert bits == [(QueryPages.BOOT, int(ecpf), 0), (QueryPages.INIT, 0, 0x2A)]
 
@@ -132,36 +132,36 @@ def test_what_max_offers_of_the_mode_and_of_release_all_is_switched_on_and_nothi
     name: str, asked: str, offered: bool
 ) -> None:
     """handle_hca_cap: the current page with those two bits; signatures are switched off."""
-    life = Joined(name, offered=offered)
+    run = DriverRun(name, offered=offered)
     pages: list[bytes] = []
 
     def fate(c: Command) -> Fate:
         if c.opcode == Opcode.QUERY_HCA_CAP and c.op_mod in (GENERAL | CAP_CURRENT, GENERAL):
-            pages.append(life.execute(c).data)
+            pages.append(run.execute(c).data)
             return Answer(c.opcode, data=pages[-1])
         return None
 
-    life.fate = fate
-    life.do(Open("func_id" if asked == "func_id" else "auto"))
-    (c,) = [c for c in life.sent if c.opcode == Opcode.SET_HCA_CAP]
+    run.fate = fate
+    run.do(Open("func_id" if asked == "func_id" else "auto"))
+    (c,) = [c for c in run.sent if c.opcode == Opcode.SET_HCA_CAP]
     current, most = read_general(pages[0]), read_general(pages[1])
     on = int(asked == "auto" and offered)
     want = {**current, MODE: on, "release_all_pages": most["release_all_pages"], "cmdif_checksum": 0}
     assert read_general(c.data) == want
-    assert life.driver.view().mode is (Mode.VHCA_ID if on else Mode.FUNC_ID)
+    assert run.driver.view().mode is (Mode.VHCA_ID if on else Mode.FUNC_ID)
 
 
 @BOTH
 @pytest.mark.parametrize("ecpf", [False, True])
 @pytest.mark.parametrize("asked", ["auto", "func_id"])
 def test_boot_pages_are_afterwards_the_own_function_s(name: str, ecpf: bool, asked: str) -> None:
-    life = Joined(name, ecpf=ecpf)
-    life.do(Open("func_id" if asked == "func_id" else "auto"))
-    mine = life.driver.held()
+    run = DriverRun(name, ecpf=ecpf)
+    run.do(Open("func_id" if asked == "func_id" else "auto"))
+    mine = run.driver.held()
     assert mine is not None
     own = vhca_id(0x2A) if asked == "auto" else func_id(0, ec=ecpf)
     assert {who: p.size for who, p in mine.items()} == {own: 5}
-    gives = [(c["function_id"], c["embedded_cpu_function"]) for c in life.sent if manages(c, GIVE)]
+    gives = [(c["function_id"], c["embedded_cpu_function"]) for c in run.sent if manages(c, GIVE)]
     assert gives == [(0, int(ecpf)), (0x2A, 0) if asked == "auto" else (0, int(ecpf))]
 
 
@@ -171,26 +171,26 @@ def test_boot_pages_are_afterwards_the_own_function_s(name: str, ecpf: bool, ask
 )
 def test_no_pages_wanted_is_no_command(name: str, op_mod: QueryPages, after: Opcode) -> None:
     which = (Opcode.QUERY_PAGES, op_mod)
-    life = Joined(name)
-    life.fate = lambda c: Answer(c.opcode) if (c.opcode, c.op_mod) == which else None
-    life.do(Open("func_id"))
-    at = [(c.opcode, c.op_mod) for c in life.sent].index(which)
-    assert sent(life)[at + 1] == after
+    run = DriverRun(name)
+    run.fate = lambda c: Answer(c.opcode) if (c.opcode, c.op_mod) == which else None
+    run.do(Open("func_id"))
+    at = [(c.opcode, c.op_mod) for c in run.sent].index(which)
+    assert sent(run)[at + 1] == after
 
 
 @BOTH
 @pytest.mark.parametrize("disabled", [0, 1])
 def test_there_is_a_queue_for_page_requests_unless_firmware_makes_none(name: str, disabled: int) -> None:
-    """eq.c:create_async_eqs; without it the driver is deaf to them."""
-    life = Joined(name)
-    capabilities(life, page_request_disable=disabled)
-    life.do(Open("func_id"))
-    assert life.done == [("open", True)]
-    masks = [c["event_bitmask_0"] for c in life.sent if c.opcode == Opcode.CREATE_EQ]
+    """eq.c:create_async_eqs; without it the driver does not get them."""
+    run = DriverRun(name)
+    capabilities(run, page_request_disable=disabled)
+    run.do(Open("func_id"))
+    assert run.done == [("open", True)]
+    masks = [c["event_bitmask_0"] for c in run.sent if c.opcode == Opcode.CREATE_EQ]
     events = [EventType.COMMAND, EventType.NIC_VPORT_CHANGE, EventType.PAGE_REQUEST][: 3 - disabled]
     assert masks == [1 << e for e in events]
-    life.feed(life.request(0, 1))
-    assert life.driver.threads() == (() if disabled else ("pages",))
+    run.feed(run.request(0, 1))
+    assert run.driver.threads() == (() if disabled else ("pages",))
 
 
 @BOTH
@@ -199,20 +199,20 @@ def test_an_e_switch_is_there_for_a_manager_of_it_or_of_a_vport_group(
     name: str, manager: int, group: int, there: bool
 ) -> None:
     """main.c:mlx5_init_once, mlx5_eswitch_init."""
-    life = Joined(name)
-    capabilities(life, eswitch_manager=manager, vport_group_manager=group)
-    life.do(Open("func_id"))
-    assert linux(life).eswitch is there
+    run = DriverRun(name)
+    capabilities(run, eswitch_manager=manager, vport_group_manager=group)
+    run.do(Open("func_id"))
+    assert linux(run).eswitch is there
 
 
 @BOTH
 def test_a_load_begins_with_slots_that_are_as_new(name: str) -> None:
     """mlx5_cmd_enable: what was never answered keeps no slot over a load, nor does its late answer find anybody."""
-    life = Joined(name)
-    life.fate = lambda c: "lost" if c.opcode == Opcode.QUERY_ISSI else None
-    life.do(Open())
-    assert life.names()[0] == "command-timeout"
-    assert len(linux(life).flights) == 1
-    life.fate = lambda c: None
-    life.do(Open())
-    assert (life.done[-1], linux(life).flights) == (("open", True), {})
+    run = DriverRun(name)
+    run.fate = lambda c: "lost" if c.opcode == Opcode.QUERY_ISSI else None
+    run.do(Open())
+    assert run.names()[0] == "command-timeout"
+    assert len(linux(run).flights) == 1
+    run.fate = lambda c: None
+    run.do(Open())
+    assert (run.done[-1], linux(run).flights) == (("open", True), {})

@@ -19,7 +19,7 @@ from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode, Teardown
 from fwpages.prm.status import Status
 from tests.conftest import Line
-from tests.explore.designs.joined import Joined
+from tests.explore.designs.driver_run import DriverRun
 from tests.explore.designs.linux.test_pages import opened
 
 
@@ -40,12 +40,12 @@ def test_no_two_classes_have_the_same_name() -> None:
 
 def working(name: str) -> None:
     """Vports are enabled and disabled, pages given and taken, a function is reset, the device is closed."""
-    life = opened(name, 1, 2, 0x200)
-    life.do(Want("vf0", 2), Want("vf0", -1), ResetFunction("vf1"), DisableVport(2), DisableVport(1))
-    life.feed(DisableVport(0x200))
-    life.feed(EnableVport(1))
-    life.settle()
-    life.do(Close())
+    run = opened(name, 1, 2, 0x200)
+    run.do(Want("vf0", 2), Want("vf0", -1), ResetFunction("vf1"), DisableVport(2), DisableVport(1))
+    run.feed(DisableVport(0x200))
+    run.feed(EnableVport(1))
+    run.settle()
+    run.do(Close())
 
 
 def recovered(name: str) -> None:
@@ -57,15 +57,15 @@ def shut_down(name: str) -> None:
 
 
 def without_memory(name: str) -> None:
-    life = opened(name)
-    life.memory = False
-    life.do(Want("vf0", 1))
+    run = opened(name)
+    run.memory = False
+    run.do(Want("vf0", 1))
 
 
 def refused(name: str, opcode: Opcode) -> None:
-    life = Joined(name)
-    life.fate = lambda c: Answer(c.opcode, Status.INTERNAL_ERR) if c.opcode == opcode else None
-    life.do(Open())
+    run = DriverRun(name)
+    run.fate = lambda c: Answer(c.opcode, Status.INTERNAL_ERR) if c.opcode == opcode else None
+    run.do(Open())
 
 
 SESSIONS: tuple[Callable[[str], None], ...] = (

@@ -21,7 +21,7 @@ def pages(first: int, n: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return (np.arange(first, first + n, dtype=np.uint64)) << np.uint64(12)
 
 
-class Life:
+class WrittenTrace:
     """A trace of version 1 being written; commands are answered OK unless a status is given."""
 
     def __init__(self, supplier: Supplier | None = None, *, ecpf: bool = False) -> None:
@@ -66,13 +66,13 @@ class Life:
 
     # -- a session
 
-    def enable(self) -> Life:
+    def enable(self) -> WrittenTrace:
         self.plain(Opcode.ENABLE_HCA, embedded_cpu_function=self.ec)
         return self
 
-    def query(self, op_mod: QueryPages, n: int, number: int = 0, told: int | None = None) -> None:
+    def query(self, op_mod: QueryPages, n: int, number: int = 0, answered: int | None = None) -> None:
         c = Command(Opcode.QUERY_PAGES, op_mod, {"function_id": number, "embedded_cpu_function": self.ec})
-        fields = {"function_id": number if told is None else told, "num_pages": n}
+        fields = {"function_id": number if answered is None else answered, "num_pages": n}
         self.cmd(c, Answer(Opcode.QUERY_PAGES, fields=fields))
 
     def give_command(self, number: int, pas: Any, *, count: int | None = None, ec: int = 0) -> Command:
@@ -109,7 +109,7 @@ class Life:
         self.cmd(Command(Opcode.SET_HCA_CAP, data=general(values)), Answer(Opcode.SET_HCA_CAP, status))
         self.caps({**values, "icm_mng_function_id_mode": int(vhca if back is None else back)})
 
-    def opened(self, *, vhca: bool = True, init: int = 20) -> Life:
+    def opened(self, *, vhca: bool = True, init: int = 20) -> WrittenTrace:
         """Boot 10 pages from 0x100, init 20 from 0x200; returns itself."""
         self.enable()
         self.query(QueryPages.BOOT, 10)
@@ -128,7 +128,7 @@ class Life:
         c = Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": 1 << EventType.PAGE_REQUEST}, pas=pages(0x90, 1))
         self.cmd(c, Answer(Opcode.CREATE_EQ, fields={"eq_number": 3}))
 
-    def closed(self, back: Sequence[Any] = (), *, own: int = OWN_VHCA, status: int = 0) -> Life:
+    def closed(self, back: Sequence[Any] = (), *, own: int = OWN_VHCA, status: int = 0) -> WrittenTrace:
         """Teardown, TAKEs for the own function, DISABLE_HCA."""
         self.plain(Opcode.TEARDOWN_HCA)
         for pas in back or [np.concatenate([pages(0x100, 10), pages(0x200, 20)])]:

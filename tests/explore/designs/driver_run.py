@@ -55,7 +55,7 @@ def functions(*, ecpf: bool) -> tuple[FunctionSpec, ...]:
     return tuple(FunctionSpec(*row, 0x31 + n, 3) for n, row in enumerate(rows))
 
 
-class Joined:
+class DriverRun:
     """A driver, a firmware and what is between them. ``fate`` decides on a command before firmware sees it."""
 
     def __init__(
@@ -220,6 +220,6 @@ class Joined:
         return {k: n for k, n in self.driver.view().counters.items() if n}
 
 
-def held(life: Joined) -> Sequence[int]:
-    """What firmware holds in all, as numbers."""
-    return sorted(int(a) for pages in life.firmware.holds().values() for a in pages)
+def held(run: DriverRun) -> Sequence[int]:
+    """All pages that firmware holds, as numbers."""
+    return sorted(int(a) for pages in run.firmware.holds().values() for a in pages)

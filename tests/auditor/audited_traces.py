@@ -1,4 +1,4 @@
-"""A session that is fed to the audit observation by observation, and can be inspected at any point."""
+"""A trace that is fed to the audit observation by observation, and can be inspected at any point."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from fwpages.readers.observations import (
     Place,
     TraceHeader,
 )
-from tests.auditor.lives import Life, pages
+from tests.auditor.written_traces import WrittenTrace, pages
 
 DEVICE = "dut"
 
 
-class Fed(Life):
-    """The observations of a ``Life`` go into an audit. ``log``: as if they came from a kernel's log. Unless the first
-    is ENABLE_HCA, or ``late`` (the input begins in the middle), the beginning is observed before it.
+class AuditedTrace(WrittenTrace):
+    """A trace whose lines go into an audit as they are written. ``log``: as if they came from a kernel's log. Unless
+    the first is ENABLE_HCA, or ``late`` (the input begins in the middle), the beginning is observed before it.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Fed(Life):
             MissingInput(place=place, device=DEVICE, cause=Cause.LOG_LINES_LOST, detail=why, number=number, **rest)
         )
 
-    def booted(self) -> Fed:
+    def booted(self) -> AuditedTrace:
         """Boot pages are given, no mode is negotiated; returns itself."""
         self.enable()
         self.query(QueryPages.BOOT, 10)
@@ -192,6 +192,6 @@ class Fed(Life):
         return self.account
 
 
-def numbered(life: Life) -> list[dict[str, Any]]:
+def numbered(trace: WrittenTrace) -> list[dict[str, Any]]:
     """The recorded lines as a trace whose line numbers show that none is missing."""
-    return [{"n": n, **line} for n, line in enumerate([*life.lines, {"kind": "end"}])]
+    return [{"n": n, **line} for n, line in enumerate([*trace.lines, {"kind": "end"}])]

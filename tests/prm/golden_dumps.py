@@ -11,7 +11,7 @@ from tests.conftest import GOLDEN
 
 
 @dataclass(frozen=True)
-class Dumped:
+class QueueDump:
     """One command in one direction: the entry's 64 bytes, and its mailboxes of 576 bytes as far as they were needed."""
 
     slot: int
@@ -23,8 +23,8 @@ class Dumped:
         return bool(self.entry[63] & 1)
 
 
-def dumps() -> list[Dumped]:
-    out: list[Dumped] = []
+def dumps() -> list[QueueDump]:
+    out: list[QueueDump] = []
     raw: bytearray | None = None
     slot = 0
     with gzip.open(GOLDEN / "linux-7.2.13-pf-vhca_id.dmesg.txt.gz", "rt", encoding="utf-8", errors="replace") as log:
@@ -36,7 +36,7 @@ def dumps() -> list[Dumped]:
             elif "end dump" in line and raw is not None:
                 rest = bytes(raw[ENTRY_SIZE:])
                 blocks = tuple(rest[n : n + MAILBOX_SIZE] for n in range(0, len(rest), MAILBOX_SIZE))
-                out.append(Dumped(slot, bytes(raw[:ENTRY_SIZE]), blocks))
+                out.append(QueueDump(slot, bytes(raw[:ENTRY_SIZE]), blocks))
                 raw = None
             elif row and raw is not None:
                 raw += bytes.fromhex(row[1].replace(" ", ""))

@@ -1,4 +1,4 @@
-"""Small worlds for tests, and ways to a point of them."""
+"""Small worlds for tests, and paths to a point of them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def steps(*deeds: str) -> str:
     return "\n".join(out) + "\n"
 
 
-LIFE = ("open", "enable vf0, after open", "disable vf0", "close, after disable vf0")
+SESSION = ("open", "enable vf0, after open", "disable vf0", "close, after disable vf0")
 POINTS = '[expect]\nsometimes = ["open", "enabled", "disabled", "given", "taken", "closed"]\n'
 
 #: worlds by name: a function comes and goes; it is left enabled; it asks by itself; a fault; a time-out; 64 KiB pages
 WORLDS = {
-    "life": HEAD + steps(*LIFE) + POINTS,
+    "session": HEAD + steps(*SESSION) + POINTS,
     "left": HEAD + steps("open", "enable vf0", "close") + '[expect]\nsometimes = ["closed"]\n',
     "asks": HEAD
     + steps("open", "request vf0 2, after enable vf0", "enable vf0", "request vf0 -1", "close, after enable vf0")
@@ -59,7 +59,7 @@ WORLDS = {
     "unmapped": HEAD
     + steps("open", "close")
     + '[[fault]]\nname = "map-fails"\n[expect]\nnever = ["silent-leak"]\nsometimes = ["fault"]\n',
-    "large": HEAD + steps(*LIFE) + "[assume]\nhost_pages_4k = false\n" + POINTS,
+    "large": HEAD + steps(*SESSION) + "[assume]\nhost_pages_4k = false\n" + POINTS,
 }
 
 
@@ -80,20 +80,20 @@ def found(name: str, design: str = "fwpages") -> Outcome:
     return search(small(name, design))
 
 
-def way(name: str, point: str, design: str = "fwpages") -> Path:
-    """A shortest way to a point of a small world."""
+def path_to(name: str, point: str, design: str = "fwpages") -> Path:
+    """A shortest path to a point of a small world."""
     return found(name, design).reached[point]
 
 
 def at(name: str, point: str, design: str = "fwpages", *, before: int = 0) -> World:
     """The world where that point is reached, or some steps before it."""
-    spec, path = small(name, design), way(name, point, design)
+    spec, path = small(name, design), path_to(name, point, design)
     path = path[: len(path) - before]
     return [spec.build(), *(x.after for x in walk(spec, path))][-1]
 
 
-def wander(spec: Spec, seed: int, most: int) -> tuple[Path, World]:
-    """A random way, and the world at its end."""
+def random_path(spec: Spec, seed: int, most: int) -> tuple[Path, World]:
+    """A random path, and the world at its end."""
     dice, path, w = random.Random(seed), list[int](), spec.build()
     while len(path) < most:
         found = [(n, after) for n, act in enumerate(moves(w)) if (after := take(w, act)) is not None]
@@ -104,7 +104,7 @@ def wander(spec: Spec, seed: int, most: int) -> tuple[Path, World]:
     return tuple(path), w
 
 
-class Says:
+class OverriddenDriver:
     """A driver that says something else of itself in places."""
 
     def __init__(self, driver: Driver, **answers: object) -> None:

@@ -34,7 +34,7 @@ MODE_BIT = "icm_mng_function_id_mode"
 
 
 class Item(NamedTuple):
-    """What came to the allocator (event, unqueued, type, time, answer), or what it sent.
+    """One input of the allocator (event, unqueued, type, time, answer), or one command that it sent.
 
     Or what was asked of it: startup, start, stop, work, wait, reclaim.
     """
@@ -53,7 +53,7 @@ def model(w: World) -> Model:
 
 
 def script(walk: Iterable[Walked]) -> list[Item]:
-    """What the compiled code can be told of a way, and has to do in it. A way with an error state is not played."""
+    """Inputs for the compiled code, and the calls that it has to make. A path with an error state is not played."""
     out: list[Item] = []
     reclaiming = False
     for x in walk:
@@ -61,8 +61,8 @@ def script(walk: Iterable[Walked]) -> list[Item]:
         assert after.error is before.error or not after.up, "the library's error state is not played"
         if after.now > before.now:
             out.append(Item("time", value=round(1000 * (after.now - before.now))))
-        for told in x.after.driver_inputs:
-            out += _told(before, after, told)
+        for fed in x.after.driver_inputs:
+            out += _input(before, after, fed)
         for number in sorted(before.types.keys() | after.types.keys()):
             if before.types.get(number) != after.types.get(number):
                 kind = after.types.get(number)
@@ -94,8 +94,8 @@ def _sent(after: Model, e: Send, *, reclaiming: bool) -> list[Item]:
     return [*([Item("reclaim")] if begins else []), Item("sent", c)]
 
 
-def _told(before: Model, after: Model, told: object) -> list[Item]:
-    match told:
+def _input(before: Model, after: Model, fed: object) -> list[Item]:
+    match fed:
         case Answered(id=n, answer=a) if n in before.flights and not before.flights[n].late:
             return [Item("answer", answer=a)] if before.flights[n].command.opcode in _PAGE_COMMANDS else []
         case Aborted(id=n) if n in before.flights:
@@ -114,7 +114,7 @@ def _told(before: Model, after: Model, told: object) -> list[Item]:
 
 @dataclass
 class Seen:
-    """The compiled allocator's state when the way ends, which may be in the middle of a command."""
+    """The compiled allocator's state when the path ends, which may be in the middle of a command."""
 
     fw_pages: int
     counters: dict[str, int]
@@ -124,8 +124,8 @@ class Seen:
     lent: set[int] = field(default_factory=set)
 
 
-class Played:
-    """Linux's allocator on a way. ``seen`` is its state at the end, ``codes`` what its entry points returned."""
+class PathPlayer:
+    """Linux's allocator on a path. ``seen`` is its state at the end, ``codes`` what its entry points returned."""
 
     def __init__(self, peer: Peer, walk: Sequence[Walked]) -> None:
         self.peer, self.walk = peer, walk
@@ -140,7 +140,7 @@ class Played:
         self.sent: list[Command] = []
         self.codes: dict[str, list[int]] = {}
         self.seen: Seen | None = None
-        #: an answer for whatever the allocator asks when the way has ended; without one it is refused
+        #: an answer for whatever the allocator asks when the path has ended; without one it is refused
         self.afterwards: Answer | None = None
         self._put_off: list[Item] = []
         self._error: BaseException | None = None
@@ -156,7 +156,7 @@ class Played:
         self.oracle.set_timeouts(round(1000 * bounds.reclaim_progress), round(1000 * bounds.wait_progress))
 
     def play(self) -> Seen:
-        """To the end of the way."""
+        """To the end of the path."""
         while self.left or self._put_off:
             self._do(self._put_off.pop(0) if self._put_off else self.left.popleft())
             if self._error is not None:
@@ -176,7 +176,7 @@ class Played:
         assert seen.live == len(d.mapped)
 
     def freed(self, pages: Addresses) -> int:
-        """How many of these pages of the model Linux has let go of: lent to nobody by its trees, and not leaked."""
+        """The number of these pages of the model that Linux has let go of: not lent by its trees, and not leaked."""
         seen = self.seen or self.look()
         return sum(self.addresses[a] not in seen.lent for a in pages.tolist() if a in self.addresses)
 
@@ -256,7 +256,7 @@ class Played:
         return self._over(out)
 
     def _over(self, out: Sequence[int]) -> int:
-        """The way has ended, and Linux waits for an answer."""
+        """The path has ended, and Linux waits for an answer."""
         self.seen = self.seen or self.look()
         return self._answer(self.afterwards, out) if self.afterwards is not None else -EIO
 
@@ -270,11 +270,11 @@ class Played:
         except BaseException as e:  # it would be lost in C
             self._error = self._error or e
 
-    def _answer(self, told: Answer | int, out: Sequence[int]) -> int:
-        if isinstance(told, int):
-            return told
-        pas = np.array([self.addresses.get(a, a) for a in told.pas.tolist()], np.uint64)
-        buffer = encode_answer(replace(told, pas=pas))[: len(out)]
+    def _answer(self, reply: Answer | int, out: Sequence[int]) -> int:
+        if isinstance(reply, int):
+            return reply
+        pas = np.array([self.addresses.get(a, a) for a in reply.pas.tolist()], np.uint64)
+        buffer = encode_answer(replace(reply, pas=pas))[: len(out)]
         ctypes.memmove(ctypes.addressof(out), buffer, len(buffer))  # type: ignore[arg-type]
         return 0
 

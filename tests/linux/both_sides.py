@@ -24,14 +24,14 @@ def opened(peer: Peer, mode: Mode = Mode.VHCA_ID, **options: object) -> Linux:
     """Linux after its start, with 10 pages of its own out."""
     linux = Linux(peer, plain(mode), **options)  # type: ignore[arg-type]
     assert linux.open()
-    linux.heard()
+    linux.page_commands()
     return linux
 
 
 def ours_opened(*faults: str, mode: Mode = Mode.VHCA_ID) -> Ours:
     ours = Ours(plain(mode), faults=faults)
     assert ours.open()
-    ours.heard()
+    ours.page_commands()
     return ours
 
 

@@ -1,4 +1,4 @@
-"""What an audit says of a short trace: its session, the one finding of it, a function's row."""
+"""An audit's account of a short trace: its session, the one finding of it, a function's row."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fwpages.custody.accounts import COLUMNS, FindingAccount, FunctionAccount, Report, SessionAccount
 from fwpages.custody.findings import Cause
-from tests.auditor.lives import OWN_VHCA, Life
 from tests.auditor.logs import audit_trace, only
+from tests.auditor.written_traces import OWN_VHCA, WrittenTrace
 
 OWN = f"vhca:{OWN_VHCA:#x}"
 
 
-def audit_life(tmp: Path, life: Life) -> SessionAccount:
-    return only(audit_trace(tmp, life.lines))
+def audit_written(tmp: Path, trace: WrittenTrace) -> SessionAccount:
+    return only(audit_trace(tmp, trace.lines))
 
 
 def one(s: SessionAccount, name: str) -> FindingAccount:

@@ -1,4 +1,4 @@
-"""Each finding, by a trace that deserves it, with whom it blames; and near misses that do not."""
+"""Each finding, by a trace that deserves it, with the party that it blames; and near misses that do not."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
 from fwpages.prm.status import Status
-from tests.auditor.judged import OWN, audit_life, one, row
-from tests.auditor.lives import OWN_VHCA, Life, pages
-from tests.auditor.logs import FUNC, audit_trace, only, trace
+from tests.auditor.account_checks import OWN, audit_written, one, row
+from tests.auditor.logs import FUNC, audit_trace, golden_trace, only
+from tests.auditor.written_traces import OWN_VHCA, WrittenTrace, pages
 
 
-def test_a_life_without_fault(tmp_path: Path) -> None:
+def test_a_trace_without_fault_has_no_findings(tmp_path: Path) -> None:
     for vhca, own in ((True, OWN_VHCA), (False, 0)):
-        s = audit_life(tmp_path, Life().opened(vhca=vhca).closed(own=own))
+        s = audit_written(tmp_path, WrittenTrace().opened(vhca=vhca).closed(own=own))
         assert (s.end, s.clean, s.findings, s.device) == ("closed", True, [], "dut")
         assert (s.totals.given, s.totals.returned, s.totals.peak) == (30, 30, 30)
 
@@ -26,87 +26,87 @@ def test_a_life_without_fault(tmp_path: Path) -> None:
 
 
 def test_pages_left_by_a_host_that_never_asked(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.plain(Opcode.TEARDOWN_HCA)
-    life.plain(Opcode.DISABLE_HCA)
-    f = one(s := audit_life(tmp_path, life), "pages-left")
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.TEARDOWN_HCA)
+    trace.plain(Opcode.DISABLE_HCA)
+    f = one(s := audit_written(tmp_path, trace), "pages-left")
     assert (f.blame, f.function, f.pages, s.end) == ("host", OWN, 30, "closed")
     assert (s.totals.held, s.counters["fw_pages_total"]) == (30, 30)
 
 
 def test_pages_left_by_a_host_that_stopped_asking(tmp_path: Path) -> None:
-    f = one(audit_life(tmp_path, Life().opened().closed([pages(0x100, 10)])), "pages-left")
+    f = one(audit_written(tmp_path, WrittenTrace().opened().closed([pages(0x100, 10)])), "pages-left")
     assert (f.blame, f.pages) == ("host", 20)
 
 
 def test_pages_left_by_firmware_that_returns_nothing(tmp_path: Path) -> None:
-    f = one(audit_life(tmp_path, Life().opened().closed([pages(0x100, 10), pages(0, 0)])), "pages-left")
+    f = one(audit_written(tmp_path, WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])), "pages-left")
     assert (f.blame, f.function, f.pages) == ("device", OWN, 20)
 
 
 def test_pages_left_by_an_open_that_was_never_closed(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.session = 2
-    first, second = audit_trace(tmp_path, life.opened().closed().lines).sessions
+    trace = WrittenTrace().opened()
+    trace.session = 2
+    first, second = audit_trace(tmp_path, trace.opened().closed().lines).sessions
     f = one(first, "pages-left")
     assert (first.end, f.blame, f.pages) == ("reset", "host", 30)
     assert (second.end, second.clean) == ("closed", True)
 
 
 def test_a_fence_discards_and_leaves_nothing(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.link("reset", "function-level reset")
-    life.link("fenced", "function-level reset completed")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.link("reset", "function-level reset")
+    trace.link("fenced", "function-level reset completed")
+    s = audit_written(tmp_path, trace)
     assert (s.end, s.clean, s.findings) == ("reset", True, [])
     assert (s.totals.discarded, s.totals.held) == (30, 0)
-    life.session = 2
-    first, second = audit_trace(tmp_path, life.opened().closed().lines).sessions
+    trace.session = 2
+    first, second = audit_trace(tmp_path, trace.opened().closed().lines).sessions
     assert (first.end, first.clean, second.clean) == ("reset", True, True)
 
 
 def test_a_fence_after_the_close_counts_for_it(tmp_path: Path) -> None:
-    life = Life().opened().closed([pages(0x100, 10), pages(0, 0)])
-    life.link("fenced", "bus mastering off")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])
+    trace.link("fenced", "bus mastering off")
+    s = audit_written(tmp_path, trace)
     assert (s.end, s.findings, s.totals.discarded, s.totals.held) == ("closed", [], 20, 0)
 
 
 def test_a_forced_teardown_leaves_pages_on_purpose(tmp_path: Path) -> None:
     for profile in (Teardown.FORCE, Teardown.PREPARE_FAST):
-        life = Life().opened()
-        life.plain(Opcode.TEARDOWN_HCA, profile=profile)
-        s = audit_life(tmp_path, life)
+        trace = WrittenTrace().opened()
+        trace.plain(Opcode.TEARDOWN_HCA, profile=profile)
+        s = audit_written(tmp_path, trace)
         assert (s.end, s.findings, s.totals.held) == ("forced", [], 30)
         assert any("on purpose" in n for n in s.notes)
-    life = Life().opened()
-    life.plain(Opcode.TEARDOWN_HCA, Status.BAD_OP, profile=Teardown.FORCE)
-    assert audit_life(tmp_path, life).end == "open"
+    trace = WrittenTrace().opened()
+    trace.plain(Opcode.TEARDOWN_HCA, Status.BAD_OP, profile=Teardown.FORCE)
+    assert audit_written(tmp_path, trace).end == "open"
 
 
 def test_an_open_device_at_the_end_is_no_fault(tmp_path: Path) -> None:
-    s = audit_life(tmp_path, Life().opened())
+    s = audit_written(tmp_path, WrittenTrace().opened())
     assert (s.end, s.verdict, s.totals.held) == ("open", "consistent so far", 30)
-    life = Life().opened()
-    life.submit(life.give_command(OWN_VHCA, pages(0x900, 5)), slot=31)
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.submit(trace.give_command(OWN_VHCA, pages(0x900, 5)), slot=31)
+    s = audit_written(tmp_path, trace)
     assert (s.end, s.verdict, s.totals.given, s.totals.doubtful) == ("open", "consistent so far", 35, 5)
     assert any("under way" in n for n in s.notes)
 
 
 def test_a_lost_link(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.link("lost", "all-ones reads")
-    f = one(s := audit_life(tmp_path, life), "link-lost")
+    trace = WrittenTrace().opened()
+    trace.link("lost", "all-ones reads")
+    f = one(s := audit_written(tmp_path, trace), "link-lost")
     assert (s.end, f.blame, f.pages) == ("lost", "link", 30)
-    life.link("back")
-    assert audit_life(tmp_path, life).end == "open"
+    trace.link("back")
+    assert audit_written(tmp_path, trace).end == "open"
 
 
 def test_a_new_kind_of_link_line_is_noted(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.link("warmed-up", "it is 40 degrees")
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.link("warmed-up", "it is 40 degrees")
+    s = audit_written(tmp_path, trace)
     assert s.verdict == "consistent so far"
     assert "link: warmed-up: it is 40 degrees" in s.notes
 
@@ -115,10 +115,10 @@ def test_a_new_kind_of_link_line_is_noted(tmp_path: Path) -> None:
 
 
 def test_given_twice_to_the_same_or_another_function(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(OWN_VHCA, pages(0x210, 4))
-    life.give(0x31, pages(0x109, 3))
-    s = audit_life(tmp_path, life.closed([np.concatenate([pages(0x100, 10), pages(0x200, 20)])]))
+    trace = WrittenTrace().opened()
+    trace.give(OWN_VHCA, pages(0x210, 4))
+    trace.give(0x31, pages(0x109, 3))
+    s = audit_written(tmp_path, trace.closed([np.concatenate([pages(0x100, 10), pages(0x200, 20)])]))
     twice = [f for f in s.findings if f.name == "given-twice"]
     assert [(f.blame, f.function, f.pages) for f in twice] == [("host", OWN, 4), ("host", "vhca:0x31", 1)]
     assert OWN in twice[1].detail
@@ -126,25 +126,25 @@ def test_given_twice_to_the_same_or_another_function(tmp_path: Path) -> None:
 
 
 def test_a_page_named_twice_in_one_give(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, np.concatenate([pages(0x500, 3), pages(0x501, 1)]))
-    f = audit_life(tmp_path, life).findings[0]
+    trace = WrittenTrace().opened()
+    trace.give(0x31, np.concatenate([pages(0x500, 3), pages(0x501, 1)]))
+    f = audit_written(tmp_path, trace).findings[0]
     assert (f.name, f.pages) == ("given-twice", 1)
 
 
 def test_a_page_given_again_after_it_came_back_is_fine(tmp_path: Path) -> None:
-    life = Life().opened()
+    trace = WrittenTrace().opened()
     for _ in range(2):
-        life.give(0x31, pages(0x500, 3))
-        life.take(0x31, pages(0x500, 3))
-    assert audit_life(tmp_path, life.closed()).clean
+        trace.give(0x31, pages(0x500, 3))
+        trace.take(0x31, pages(0x500, 3))
+    assert audit_written(tmp_path, trace.closed()).clean
 
 
 def test_a_page_left_behind_and_given_in_the_next_session(tmp_path: Path) -> None:
-    life = Life().opened().closed([pages(0x100, 10), pages(0, 0)])
-    life.session = 2
-    life.opened()
-    first, second = audit_trace(tmp_path, life.closed().lines).sessions
+    trace = WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])
+    trace.session = 2
+    trace.opened()
+    first, second = audit_trace(tmp_path, trace.closed().lines).sessions
     assert [f.name for f in first.findings] == ["pages-left"]
     f = one(second, "given-twice")
     assert (f.blame, f.pages) == ("host", 20)
@@ -152,9 +152,9 @@ def test_a_page_left_behind_and_given_in_the_next_session(tmp_path: Path) -> Non
 
 
 def test_bad_addresses(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, np.array([0, 0x5000, 0x6010], np.uint64), Status.BAD_PARAM)
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.give(0x31, np.array([0, 0x5000, 0x6010], np.uint64), Status.BAD_PARAM)
+    s = audit_written(tmp_path, trace)
     bad = next(f for f in s.findings if f.name == "bad-address")
     assert (bad.blame, bad.function, bad.pages) == ("host", "vhca:0x31", 2)
     # the device was right to refuse it
@@ -162,19 +162,19 @@ def test_bad_addresses(tmp_path: Path) -> None:
 
 
 def test_a_count_that_is_not_the_number_of_addresses(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, pages(0x500, 3), Status.BAD_INP_LEN, count=5)
-    s = audit_life(tmp_path, life)
+    trace = WrittenTrace().opened()
+    trace.give(0x31, pages(0x500, 3), Status.BAD_INP_LEN, count=5)
+    s = audit_written(tmp_path, trace)
     assert [(f.name, f.blame) for f in s.findings] == [("count-mismatch", "host"), ("give-refused", "host")]
     assert s.counters["fw_pages_give_dropped"] == 5
 
 
 def test_a_refused_give_gives_nothing(tmp_path: Path) -> None:
-    life = Life().opened()
-    life.give(0x31, pages(0x500, 7), Status.NO_RES_ERR)
-    life.give(0x31, pages(0x500, 7))
-    life.take(0x31, pages(0x500, 7))
-    s = audit_life(tmp_path, life.closed())
+    trace = WrittenTrace().opened()
+    trace.give(0x31, pages(0x500, 7), Status.NO_RES_ERR)
+    trace.give(0x31, pages(0x500, 7))
+    trace.take(0x31, pages(0x500, 7))
+    s = audit_written(tmp_path, trace.closed())
     f = one(s, "give-refused")
     assert (f.blame, f.function, f.pages) == ("device", "vhca:0x31", 7)
     assert "no resources" in f.detail
@@ -182,10 +182,10 @@ def test_a_refused_give_gives_nothing(tmp_path: Path) -> None:
 
 
 def test_cannot_give(tmp_path: Path) -> None:
-    life = Life().opened()
+    trace = WrittenTrace().opened()
     fields = {"function_id": 0x31}
-    life.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, fields), slot=31)
-    f = one(audit_life(tmp_path, life.closed()), "cannot-give")
+    trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, fields), slot=31)
+    f = one(audit_written(tmp_path, trace.closed()), "cannot-give")
     assert (f.blame, f.function) == ("host", "vhca:0x31")
 
 
@@ -194,33 +194,33 @@ def test_cannot_give(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("waited", "found"), [(65, ["give-unanswered"]), (0, [])])
 def test_what_comes_late_from_an_earlier_session(waited: int, found: list[str], tmp_path: Path) -> None:
-    """A GIVE that was under way when the device was reset is nobody's fault unless it had its time."""
-    life = Life().opened()
-    id_ = life.submit(life.give_command(0x31, pages(0x500, 2)), slot=31)
-    life.t += waited
-    life.link("reset")
-    life.link("fenced")
-    life.session = 2
-    life.opened()
-    life.session = 1
-    life.complete(id_, Answer(Opcode.MANAGE_PAGES))
-    life.event(OWN_VHCA, 5)
-    life.session = 2
-    first, second = audit_trace(tmp_path, life.closed().lines).sessions
+    """A GIVE that was under way when the device was reset is no fault unless it had its time."""
+    trace = WrittenTrace().opened()
+    id_ = trace.submit(trace.give_command(0x31, pages(0x500, 2)), slot=31)
+    trace.t += waited
+    trace.link("reset")
+    trace.link("fenced")
+    trace.session = 2
+    trace.opened()
+    trace.session = 1
+    trace.complete(id_, Answer(Opcode.MANAGE_PAGES))
+    trace.event(OWN_VHCA, 5)
+    trace.session = 2
+    first, second = audit_trace(tmp_path, trace.closed().lines).sessions
     assert [f.name for f in first.findings] == found
     assert (first.totals.discarded, first.totals.held) == (32, 0)
     assert [(f.name, f.blame) for f in second.findings] == [("late-answer", "device"), ("stale-page-request", "link")]
 
 
 def test_a_start_that_is_tried_again_is_one_session(tmp_path: Path) -> None:
-    life = Life()
-    life.plain(Opcode.ENABLE_HCA, Status.RES_BUSY)
-    s = audit_life(tmp_path, life.opened().closed())
+    trace = WrittenTrace()
+    trace.plain(Opcode.ENABLE_HCA, Status.RES_BUSY)
+    s = audit_written(tmp_path, trace.opened().closed())
     assert (s.end, [f.name for f in s.findings]) == ("closed", ["command-refused"])
 
 
 def test_the_other_recording_with_a_page_returned_by_the_wrong_function(tmp_path: Path) -> None:
-    lines = trace(FUNC)
+    lines = golden_trace(FUNC)
     at = max(i for i, x in enumerate(lines) if x.get("in", "").startswith("0108000000000002000000310000"))
     lines[at]["in"] = lines[at]["in"].replace("00000031", "00000000")
     s = only(audit_trace(tmp_path, lines))
@@ -229,18 +229,18 @@ def test_the_other_recording_with_a_page_returned_by_the_wrong_function(tmp_path
 
 
 def test_findings_are_bounded(tmp_path: Path) -> None:
-    life = Life().opened()
+    trace = WrittenTrace().opened()
     for _ in range(100):
-        life.give(OWN_VHCA, pages(0x210, 4))
-    s = audit_life(tmp_path, life)
+        trace.give(OWN_VHCA, pages(0x210, 4))
+    s = audit_written(tmp_path, trace)
     assert len(s.findings) == 16
     assert "(and 84 more like it, 336 pages)" in s.findings[-1].detail
 
 
 def test_garbled_addresses_do_not_fill_the_memory(tmp_path: Path) -> None:
-    life = Life().opened()
+    trace = WrittenTrace().opened()
     far = (np.arange(1, 20_000, dtype=np.uint64)) << np.uint64(40)
-    life.give(0x31, far)
-    s = audit_life(tmp_path, life)
+    trace.give(0x31, far)
+    s = audit_written(tmp_path, trace)
     assert row(s, "vhca:0x31").given is None
     assert row(s, OWN).given == 30
