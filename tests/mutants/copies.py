@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def copy(to: Path) -> None:
     """Copy what the tests need of the tree."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for folder in ("src", "tests"):
+    for folder in ("src", "tests", "docs"):
         shutil.copytree(ROOT / folder, to / folder, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", to)
 
