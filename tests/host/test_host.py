@@ -32,7 +32,7 @@ from fwpages.prm.identity import Supplier, vhca_id
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import PAGE_SLOT, Opcode, Teardown
 from fwpages.prm.status import Status
-from tests.host.fake import OWN, SF0, VF0, VF1, Fake, name_of, ok, taken
+from tests.host.fake import OWN, SF0, VF0, VF1, Fake, name_of, ok, silent, taken
 
 
 def test_misuse_is_refused_and_changes_nothing() -> None:
@@ -76,6 +76,20 @@ def test_an_answer_to_another_command_is_not_believed() -> None:
     assert "answer-malformed" in f.findings
     f.run()
     f.agree()
+
+
+def test_a_late_answer_to_another_command_is_about_no_function_although_a_page_command_is_out() -> None:
+    f = Fake().open()
+    f.vports(VF0)
+    f.script[Opcode.ENABLE_HCA] = silent
+    f.feed(EnableVport(VF0.vport))
+    f.run()
+    f.tick()
+    (enabling,) = f.unanswered
+    f.request(0x31, 10)
+    f.answer(ok(enabling.command), enabling)
+    assert [name_of(s.command) for s in f.waiting] == ["MANAGE_PAGES(GIVE)"]
+    assert f.finding("late-answer").function is None
 
 
 def test_a_tick_before_the_deadline_changes_nothing() -> None:

@@ -7,7 +7,8 @@ from fwpages.custody.ledger import State
 from fwpages.host import CustodyError, DisableVport
 from fwpages.host.page_queue import Origin, Request
 from fwpages.prm.identity import vhca_id
-from tests.host.fake import SF0, SPF0, VF0, VF1, Fake
+from fwpages.prm.message import Answer
+from tests.host.fake import SF0, SPF0, VF0, VF1, Fake, name_of
 
 VF = vhca_id(0x31)
 
@@ -97,6 +98,43 @@ def test_a_key_distinguishes_a_page_that_has_come_back_from_one_never_given() ->
         f.host.ledger.offer(row, free)
         f.host.ledger.refuse(row, free)
         assert f.host.key() != before
+
+
+def test_a_key_distinguishes_a_page_that_a_function_of_the_past_has_returned_from_one_never_given() -> None:
+    f = Fake()
+    # the boot pages go to the first VF, whose record so is the first of the session
+    f.script["QUERY_PAGES(boot)"] = lambda c: Answer(c.opcode, fields={"function_id": VF0.function_id, "num_pages": 3})
+    f.open("func_id")
+    f.enable(VF0)
+    f.feed(DisableVport(VF0.vport))
+    f.run()
+    f.request(VF0.function_id, -3)
+    f.run()
+    first, *_ = f.host.records
+    assert (first.identity, first.given, first.outstanding) == (VF0.identity, 3, 0)
+    last, free = f.host.pool.indices()[:2, None]
+    f.host.ledger.offer(f.host.records.rows[1], last)
+    f.host.ledger.refuse(f.host.records.rows[1], last)
+    assert f.host.ledger.owners(free).tolist() == [0]
+    before = f.host.key()
+    f.host.ledger.offer(first, free)
+    f.host.ledger.refuse(first, free)
+    assert f.host.key() != before
+
+
+def test_a_key_forgets_a_function_of_the_past_while_a_page_command_is_out() -> None:
+    keys = []
+    for past in (False, True):
+        f = Fake().open()
+        f.enable(VF0)
+        if past:
+            f.feed(DisableVport(VF0.vport))
+            f.run()
+            f.enable(VF0)
+        f.request(0x31, 10)
+        assert [name_of(s.command) for s in f.waiting] == ["MANAGE_PAGES(GIVE)"]
+        keys.append(f.host.key())
+    assert keys[0] == keys[1]
 
 
 def test_a_key_shows_which_of_two_functions_that_are_gone_has_which_pages() -> None:

@@ -96,7 +96,10 @@ def test_a_sparse_space_keeps_the_indices_that_it_gave(rounds: list[list[int]], 
             assert space.index(array([address])).tolist() == [index]
         known |= {a: model.index(a) for a in addresses if a % PAGE_SIZE == 0}
     everything = asked + list(known)
-    assert space.index(array(everything)).tolist() == [model.index(a) for a in everything]
+    expected = [model.index(a) for a in everything]
+    assert space.index(array(everything)).tolist() == expected
+    exact = space.exact(array(everything))
+    assert (None if exact is None else exact.tolist()) == (None if -1 in expected else expected)
     found = [a for a in everything if model.index(a) >= 0]
     assert space.address(space.index(array(found))).tolist() == found
 

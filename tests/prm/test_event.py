@@ -63,6 +63,13 @@ def test_a_completion_names_slots_as_a_vector() -> None:
     assert COMMAND_EQE.unpack(raw)["vector"] == 1 << 31 | 1
 
 
+@pytest.mark.parametrize("event_type", EventType)
+def test_every_event_has_its_type_and_sub_type_in_the_first_dword(event_type: EventType) -> None:
+    raw = bytes([0, event_type, 0, 0x9C]) + bytes(60)
+    v = event_layout(event_type).unpack(raw)
+    assert (v["type"], v["sub_type"]) == (event_type, 0x9C)
+
+
 def test_layouts_by_type() -> None:
     assert event_layout(0x0B) is PAGE_REQUEST_EQE
     assert event_layout(0x0A) is COMMAND_EQE

@@ -56,6 +56,7 @@ def test_values_that_do_not_fit_are_refused(pair: tuple[Layout, Field]) -> None:
     low, high = (-(1 << (f.width - 1)), (1 << (f.width - 1)) - 1) if f.signed else (0, (1 << f.width) - 1)
     for value in (low, high):
         assert layout.unpack(layout.pack({f.name: value}))[f.name] == value
+        assert f.decode(f.encode(value)) == value
     for value in (low - 1, high + 1):
         with pytest.raises(LayoutError, match=f"{f.name} = .* does not fit {f.width} bits"):
             layout.pack({f.name: value})

@@ -12,6 +12,7 @@ from fwpages.prm.delivery import Delivery, DeliveryError
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import (
     CONTROL,
+    MAX_MESSAGE,
     STRIDE,
     Rows,
     answer_in,
@@ -187,6 +188,10 @@ def test_an_answer_is_cut_to_the_room_that_there_is(n: int, length: int) -> None
 def test_an_answer_that_is_too_short_for_its_fields() -> None:
     with pytest.raises(LayoutError):
         answer_in(Opcode.MANAGE_PAGES, bytes(16), made(0), 4)
+
+
+def test_the_longest_message_is_a_command_of_2_to_the_20_pages() -> None:
+    assert of_command(give(1 << 20)).length == MAX_MESSAGE
 
 
 def test_pages_on_a_command_that_carries_none() -> None:

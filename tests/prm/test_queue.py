@@ -32,6 +32,17 @@ def test_an_entry_as_it_was_dumped() -> None:
     assert not any(CMDQ_ENTRY.reserved(ENTRY))
 
 
+def test_an_entry_has_the_first_16_bytes_of_the_command_and_of_the_answer() -> None:
+    answered = bytes(16) + bytes(range(0x80, 0xA0)) + bytes(16)
+    v = CMDQ_ENTRY.unpack(answered)
+    assert v["input"].to_bytes(16, "big") == answered[16:32]
+    assert (
+        v["output"].to_bytes(16, "big")
+        == answered[32:48]
+        == output_message(CMDQ_ENTRY.patch(answered, {"output_length": 16}), [])
+    )
+
+
 def test_delivery_status_and_ownership_share_a_byte() -> None:
     done = CMDQ_ENTRY.unpack(ENTRY[:63] + b"\x06")
     assert (done["delivery_status"], done["ownership"]) == (3, 0)
