@@ -18,7 +18,16 @@ def _function(
     identity: str, given: int, returned: int, released: int, peak: int, kind: FunctionType
 ) -> FunctionAccount:
     return FunctionAccount(
-        identity=identity, generation=0, type=kind, given=given, returned=returned, released=released, peak=peak
+        identity=identity,
+        generation=0,
+        type=kind,
+        given=given,
+        returned=returned,
+        released=released,
+        discarded=0,
+        held=0,
+        doubtful=0,
+        peak=peak,
     )
 
 

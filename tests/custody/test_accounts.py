@@ -15,7 +15,6 @@ from fwpages.custody.accounts import (
     Missing,
     Report,
     SessionAccount,
-    Totals,
     Verdict,
     by_type,
     counters,
@@ -40,7 +39,8 @@ functions = st.lists(
 
 
 def _row(kind: FunctionType, **rest: Count) -> FunctionAccount:
-    return FunctionAccount(identity="vhca:0x31", generation=0, type=kind, **rest)
+    counts: dict[str, Count] = dict.fromkeys(COLUMNS, 0)
+    return FunctionAccount(identity="vhca:0x31", generation=0, type=kind, **counts | rest)
 
 
 def _sum(values: list[Count]) -> Count:
@@ -112,7 +112,7 @@ def _session(verdict: Verdict) -> SessionAccount:
         end=End.CLOSED,
         verdict=verdict,
         clean=verdict.clean,
-        totals=Totals(),
+        totals=total([]),
         by_type={},
         counters={},
         functions=[],

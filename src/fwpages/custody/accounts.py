@@ -69,13 +69,13 @@ Count = int | None
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over functions. ``held`` and ``doubtful`` are now, ``peak`` the most that was out at one time."""
 
-    given: Count = 0
-    returned: Count = 0
-    released: Count = 0
-    discarded: Count = 0
-    held: Count = 0
-    doubtful: Count = 0
-    peak: Count = 0
+    given: Count
+    returned: Count
+    released: Count
+    discarded: Count
+    held: Count
+    doubtful: Count
+    peak: Count
 
 
 #: the sums where not even the functions are known
@@ -88,13 +88,13 @@ class FunctionAccount(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     generation: int
     type: FunctionType
-    given: Count = 0
-    returned: Count = 0
-    released: Count = 0
-    discarded: Count = 0
-    held: Count = 0
-    doubtful: Count = 0
-    peak: Count = 0
+    given: Count
+    returned: Count
+    released: Count
+    discarded: Count
+    held: Count
+    doubtful: Count
+    peak: Count
 
 
 class FindingAccount(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,6 @@ def _destroy_eq(name: str) -> Step:
         return None if number is None else Command(Opcode.DESTROY_EQ, fields={"eq_number": number})
 
     def answered(h: HostState, _: int, __: Answer) -> None:
-        h.session.eqs = tuple(eq for eq in h.session.eqs if eq[0] != name)
         h.pool.put(h.session.eq_memory.pop(name))
 
     # a queue that the device does not let go of is memory that it may write into

@@ -38,8 +38,7 @@ def answered(h: HostState, answer: Answer) -> None:
     """The command that the operation in progress waits for was answered."""
     s = h.session
     p = s.progress
-    if p is None or s.phase is Phase.FENCING:
-        return
+    assert p is not None  # a fence, and a failure, give up the commands of what they end
     step = step_of(p)
     if not answer.ok:
         h.find(

@@ -27,7 +27,7 @@ class OperationKind(StrEnum):
     WAIT = "wait for the pages of disabled functions"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation; ``vport`` is the number that an enabling or disabling is about. Its text is for people."""
 

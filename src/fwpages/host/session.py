@@ -120,6 +120,7 @@ class Session:
     cap_page: bytes = b""
     issi: int = 0
     uar: int | None = None
+    #: name and number of each event queue that was made, destroyed or not
     eqs: tuple[tuple[str, int], ...] = ()
     #: blocks that each event queue lies in: the device's from CREATE_EQ until DESTROY_EQ is answered OK
     eq_memory: dict[str, Indices] = field(default_factory=dict)
