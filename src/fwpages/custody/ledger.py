@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fwpages.custody.records import Record, Records
-from fwpages.pages import DenseSpace, SparseSpace, TagMap
+from fwpages.pages import DenseSpace, Space, TagMap
 from fwpages.pages.space import Addresses, Indices
 from fwpages.pages.tags import Found, Mask, Tags
 from fwpages.pages.words import many
@@ -70,7 +70,7 @@ class Ledger:
 
     __slots__ = ("_tags", "few", "records", "space")
 
-    def __init__(self, space: DenseSpace | SparseSpace, records: Records) -> None:
+    def __init__(self, space: Space, records: Records) -> None:
         self.space = space
         self.records = records
         self._tags = TagMap()
