@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from fwpages.auditor.audit import Audit
@@ -35,7 +37,7 @@ KINDS: tuple[Observation, ...] = (
     CommandUnanswered(place=AT, device="dut", key=1),
     PagesRequested(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
     LinkChange(place=AT, device="dut", what=LinkEvent.LOST),
-    DriverMessage(place=AT, device="dut", text="Link up"),
+    UnknownPageReturned(place=AT, device="dut", text="page not found"),
     MissingInput(place=AT, device="dut", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     MissingInput(place=AT, device="", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     Note(place=AT, device="dut", text="the log begins in the middle of a command"),
@@ -50,8 +52,23 @@ def _audited(*things: Observation, log: bool) -> Report:
     return audit.report()
 
 
+def _below(parent: type[Observation]) -> Iterator[type[Observation]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
 def test_every_kind_is_tried_here() -> None:
-    assert {type(x).__name__ for x in KINDS} == {kind.__name__ for kind in Observation.__subclasses__()}
+    tried = {base.__name__ for x in KINDS for base in type(x).__mro__}
+    assert {kind.__name__ for kind in Observation.__subclasses__()} - tried == set()
+
+
+def test_a_wording_makes_each_kind_of_line() -> None:
+    """So that the test of every wording tries every kind, and an audit that has no handler for one fails there."""
+    read = [read_message(AT, "dut", next(iter(w.printed_by), None), w.example) for w in WORDINGS]
+    parents = {c.__name__ for c in _below(DriverMessage) if c.__subclasses__()}
+    kinds = {c.__name__ for c in _below(DriverMessage)} - parents
+    assert kinds - {type(v).__name__ for v in read} == set()
 
 
 @pytest.mark.parametrize("log", [True, False])
@@ -71,6 +88,12 @@ def test_any_line_of_the_drivers_can_be_the_first(wording: Wording) -> None:
     assert line is not None
     (s,) = _audited(line, line, log=True).sessions
     assert s.totals.held in (None, 0)
+
+
+def test_a_kind_of_line_that_the_audit_does_not_know_is_an_error() -> None:
+    for v in (DriverMessage(place=AT, device="dut", text="a new line"), Observation(place=AT, device="dut")):
+        with pytest.raises((KeyError, TypeError)):
+            _audited(v, log=True)
 
 
 @pytest.mark.parametrize("time", [1.5, "Nov 21 09:02:53", None])

@@ -186,6 +186,8 @@ class Audit:
                 self._session(v).note(v.text)
             case MachineRestart():
                 self._restarted(v)
+            case _:
+                raise TypeError(f"an audit takes no {type(v).__name__}")
 
     # -- sessions
 

@@ -133,6 +133,8 @@ class Book:
     #: the host has asked for its pages, and how many the last TAKE brought: None where it was refused
     asked_back: bool = False
     brought: Count = None
+    #: TAKEs in a row that were answered OK and brought nothing
+    fruitless: int = 0
     #: pages that firmware's release_all was about, until the driver's line confirms it
     released: Count = None
     #: pages that firmware wants given, and wants taken back, request by request

@@ -27,6 +27,7 @@ from fwpages.prm.health import FatalSensor
 from fwpages.readers.observations import (
     CardMessage,
     DeviceInError,
+    DriverLetGo,
     DriverMessage,
     FatalError,
     Recovery,
@@ -52,11 +53,16 @@ class Cards:
         #: by session, the first line that shows the link gone, and the first that shows the device in error
         self._off_link: dict[int, DriverMessage] = {}
         self._in_error: dict[int, DriverMessage] = {}
+        #: sessions whose driver was shut down, after which it enters its error state on purpose
+        self._shut_down: set[int] = set()
 
     def see(self, v: DriverMessage, slot: int) -> None:
         """Take a line of the driver's; ``slot`` is its session's place in the report."""
-        if isinstance(v, DeviceInError) or (isinstance(v, RecoveryLine) and v.outcome is Recovery.STARTED):
-            self._in_error.setdefault(slot, v)
+        if isinstance(v, DriverLetGo) and v.shutdown:
+            self._shut_down.add(slot)
+        elif isinstance(v, DeviceInError) or (isinstance(v, RecoveryLine) and v.outcome is Recovery.STARTED):
+            if slot not in self._shut_down:
+                self._in_error.setdefault(slot, v)
         elif isinstance(v, FatalError) and v.sensor in _LINK:
             self._off_link.setdefault(slot, v)
         elif isinstance(v, CardMessage):

@@ -2,7 +2,8 @@
 
 Where there are dumps, a line is only compared with them: one that no dump confirms shows that dumps are missing. Where
 there are none, lines are counted (``books.py``). Each kind of line is a class of observations; ``_HANDLERS`` has a row
-for each class, and a new wording of an old statement needs nothing here.
+for each class, and a new wording of an old statement needs nothing here. A class without a row is an error of ours:
+KeyError, whatever the input.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.session import After, AuditedSession, Repeats
-from fwpages.custody.findings import Cause
+from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.readers.observations import (
     AllocationFailed,
     AllPagesReleased,
+    AssertVar,
     CantGiveFailed,
+    ColdResetRequired,
     CommandNotDone,
     CommandNotSent,
     CommandRefused,
@@ -36,13 +39,20 @@ from fwpages.readers.observations import (
     FirmwareVersion,
     FunctionMessage,
     GiveFailed,
+    GiveWithheld,
     HealthCode,
     HealthCompromised,
+    HealthIssue,
+    HealthLine,
+    HighTemperature,
+    HotSensor,
     LateCompletion,
     LoadFailed,
     LoadStepFailed,
+    ModuleError,
     ObjectKept,
     PageRequestDropped,
+    PageReturnedTwice,
     PagesGiven,
     PagesLeft,
     PagesPending,
@@ -50,9 +60,11 @@ from fwpages.readers.observations import (
     PageWorkFailed,
     ReclaimAbandoned,
     RecoveryLine,
+    SlotPowerShort,
     StartupPagesRequested,
     TakeBegun,
     TakeFailed,
+    TeardownFailed,
     TeardownSkipped,
     TooManyReturned,
     UnknownPageReturned,
@@ -62,9 +74,12 @@ from fwpages.readers.observations import (
 def said(s: AuditedSession, v: DriverMessage) -> Found:
     """The driver printed a line."""
     s.last = v.place
-    handler = _HANDLERS.get(type(v))
-    if handler is not None:
-        yield from handler(s, v)
+    yield from _HANDLERS[type(v)](s, v)
+
+
+def _of_the_card(_s: AuditedSession, _v: DriverMessage) -> Found:
+    """It says nothing about this session: ``cards.py`` takes it."""
+    yield from ()
 
 
 # -- requests and GIVEs
@@ -262,6 +277,11 @@ def _not_found(s: AuditedSession, v: UnknownPageReturned) -> Found:
         yield Finding(Cause.RETURNED_NEVER_GIVEN, v.place, pages=1, detail=v.text, stated=True)
 
 
+def _returned_before(s: AuditedSession, v: PageReturnedTwice) -> Found:
+    if not s.evidence.page_commands:
+        yield Finding(Cause.RETURNED_TWICE, v.place, pages=1, detail=v.text, stated=True)
+
+
 def _over_asked(s: AuditedSession, v: TooManyReturned) -> Found:
     if not s.evidence.page_commands:
         yield Finding(Cause.COUNT_OVER_ASKED, v.place, pages=v.pages, detail=v.text, stated=True)
@@ -289,6 +309,7 @@ def settle(s: AuditedSession) -> Found:
 def finish(s: AuditedSession) -> Found:
     """The driver's last words: what it could not take back, and counters that do not fit."""
     yield from refusals.flush(s)
+    yield from _below_zero(s)
     if s.evidence.page_commands:
         yield from _compare_left(s)
         return
@@ -297,13 +318,19 @@ def finish(s: AuditedSession) -> Found:
     if left or s.driver.gave_up is not None:
         yield from _report_left(s)
     by_type = {kind: v for kind, v in s.driver.left.items() if kind is not None}
-    if total is not None and total.pages < 0:
-        yield Finding(Cause.COUNTERS_DISAGREE, total.place, detail=f"{total.text}: below zero", stated=True)
-    elif by_type and not left:
+    if by_type and not left and not s.findings.has(FindingName.COUNTERS_DISAGREE):
         words = ", ".join(f"{kind.value} {v.pages}" for kind, v in by_type.items())
         place = next(iter(s.driver.left.values())).place
         detail = f"no total is left, but by type: {words}"
         yield Finding(Cause.COUNTERS_DISAGREE, place, detail=detail, stated=True)
+
+
+def _below_zero(s: AuditedSession) -> Found:
+    """A counter of pages below zero is wrong, whatever else the input shows."""
+    below = [v for v in s.driver.left.values() if v.pages < 0]
+    if below:
+        detail = "; ".join(v.text for v in below)
+        yield Finding(Cause.COUNTERS_DISAGREE, below[0].place, detail=f"{detail}: below zero", stated=True)
 
 
 def _report_left(s: AuditedSession) -> Found:
@@ -328,7 +355,7 @@ def _unreturned(book: Book | None) -> int | None:
 
 def _compare_left(s: AuditedSession) -> Found:
     left = s.driver.left
-    if not left or not s.evidence.judges_pages:
+    if not left or not s.evidence.judges_pages or any(v.pages < 0 for v in left.values()):
         return
     out = s.ledger.records.out
     total = left[None].pages if None in left else None
@@ -377,5 +404,21 @@ _HANDLERS: Mapping[type[DriverMessage], _Handler] = MappingProxyType(
         LoadFailed: loads.failed,
         HealthCompromised: outages.in_error,
         FatalError: outages.in_error,
+        PageReturnedTwice: _returned_before,
+        GiveWithheld: refusals.withheld,
+        TeardownFailed: refusals.teardown_failed,
+        **dict.fromkeys(
+            (
+                HealthIssue,
+                AssertVar,
+                HealthLine,
+                ColdResetRequired,
+                HighTemperature,
+                HotSensor,
+                SlotPowerShort,
+                ModuleError,
+            ),
+            _of_the_card,
+        ),
     }
 )

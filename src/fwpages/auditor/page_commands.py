@@ -38,6 +38,9 @@ from fwpages.readers.observations import CommandCompleted, Holes, Place
 #: GIVEs that wait for the driver's line about them
 MAX_UNCONFIRMED = 64
 
+#: TAKEs of one function in a row that return nothing, from which on firmware does not just need a moment
+MANY_FRUITLESS = 100
+
 _PAS_FROM = 16
 
 
@@ -314,12 +317,21 @@ def _take_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comm
     named = a["output_num_entries"]
     pas = yield from _named_pages(s, p, book, a, v)
     book.brought = int(pas.size)
+    yield from _fruitless(s, p, book, named, v.place)
     returned = s.ledger.check_return(book.identity, pas)
     if returned.unknown.size and _doubt_waiting(s, book):
         returned = s.ledger.check_return(book.identity, pas)
     returned, contested = _take_contested(s, returned)
     yield from _judge_return(s, p, book, returned, v.place)
     yield from requests.served(s, p, book, named, s.ledger.take(returned) + contested, v.place)
+
+
+def _fruitless(s: AuditedSession, p: Pending, book: Book, named: int, place: Place) -> Found:
+    """Count TAKEs in a row that brought nothing. Where the beginning was seen, what is left at the end says it all."""
+    book.fruitless = 0 if named else book.fruitless + 1
+    if book.fruitless == MANY_FRUITLESS and not s.evidence.from_start:
+        detail = f"{p} of {many(p.asked)}: {MANY_FRUITLESS} in a row are answered OK, and no page comes back"
+        yield Finding(Cause.PAGES_NOT_RETURNED_BY_TAKES, place, book, detail=detail)
 
 
 def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: CommandCompleted) -> Finds[Addresses]:

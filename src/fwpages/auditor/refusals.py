@@ -26,9 +26,11 @@ from fwpages.readers.observations import (
     CompletionsRecovered,
     DriverMessage,
     GiveFailed,
+    GiveWithheld,
     LateCompletion,
     PageWorkFailed,
     TakeFailed,
+    TeardownFailed,
 )
 
 #: errors of the kernel's that say what became of a command
@@ -48,7 +50,13 @@ _PERHAPS_HOST = frozenset(
         Status.BAD_OUTP_LEN,
     }
 )
-_OF_GIVE = (FindingName.GIVE_REFUSED, FindingName.GIVE_UNANSWERED, FindingName.ALLOC_FAILED)
+_OF_GIVE = (
+    FindingName.GIVE_REFUSED,
+    FindingName.GIVE_UNANSWERED,
+    FindingName.ALLOC_FAILED,
+    FindingName.PAGE_LIMIT,
+    FindingName.CANNOT_GIVE,
+)
 _OF_TAKE = (FindingName.TAKE_REFUSED, FindingName.TAKE_UNANSWERED)
 _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 
@@ -104,6 +112,20 @@ def alloc_failed(s: AuditedSession, v: AllocationFailed) -> Found:
     again, s.driver.no_memory = s.driver.no_memory and v.err is not None, v.err is None
     if not again:
         yield _stated(Cause.ALLOC_FAILED, v)
+
+
+def withheld(s: AuditedSession, v: GiveWithheld) -> Found:
+    """The driver gives less than firmware asked for, or nothing: no command of it is to come."""
+    book = yield from function_of(s, v)
+    cause = Cause.CANNOT_GIVE if v.limit is None else Cause.PAGE_LIMIT
+    yield Finding(cause, v.place, book, v.pages, v.text, stated=True)
+
+
+def teardown_failed(s: AuditedSession, v: TeardownFailed) -> Found:
+    """A forced or fast teardown failed: the driver tries the one, then the other, and prints a line of each."""
+    text = _completed(s, v)
+    if not s.findings.has(FindingName.TEARDOWN_STATE):
+        yield _stated(Cause.TEARDOWN_STATE_FAST, v, text)
 
 
 def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:

@@ -10,6 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, unique
 
+from fwpages.custody.remedies import (
+    AGAIN,
+    COOL,
+    FENCE,
+    FLR,
+    FW_ACTIVATE,
+    LATE,
+    LOAD_AGAIN,
+    OPEN_AGAIN,
+    OTHER_FIRMWARE,
+    POWER_CYCLE,
+    READ_BACK,
+    REFUSE,
+    RELOAD,
+    RIGHT,
+    SLOT,
+    TICKET,
+    WHOLE_INPUT,
+)
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages, Opcode
 
@@ -57,6 +76,7 @@ class FindingName(StrEnum):
     DELIVERY_ERROR = "delivery-error"
     CANNOT_GIVE = "cannot-give"
     ALLOC_FAILED = "alloc-failed"
+    PAGE_LIMIT = "page-limit"
     IDENTITY_MISMATCH = "identity-mismatch"
     MODE_MISMATCH = "mode-mismatch"
     MODE_DISAGREEMENT = "mode-disagreement"
@@ -125,36 +145,6 @@ class Causes(Enum):
 
 _N = FindingName
 
-_FENCE = (
-    "a function-level reset of the supplier's function: only that proves that firmware no longer writes there. It "
-    "takes down the function's interfaces and VFs; a driver must be unbound first (unbind, reset, bind)"
-)
-_LATE = "a late answer settles it; else a function-level reset, until which the memory must not be used"
-_SLOT = (
-    "`devlink dev reload pci/ADDRESS action driver_reinit`, which gives the slot back and takes down the function's "
-    "interfaces and VFs; for a device that no kernel driver is bound to, a function-level reset"
-)
-_REFUSE = "refuse the page, count the rest; a device reset if it comes again"
-_AGAIN = "see status and syndrome; the request can be made again"
-_RIGHT = "a driver that sends a valid command: another finding says what is wrong with this one"
-_LOAD_AGAIN = "load it again, `echo ADDRESS > /sys/bus/pci/drivers/mlx5_core/bind`, which interrupts nothing else"
-_LOG = "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
-_TICKET = (
-    "for the vendor's ticket: `devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
-)
-_RELOAD = (
-    "if the driver has not recovered by itself, `devlink dev reload pci/ADDRESS action driver_reinit`, which takes "
-    "down the interfaces and VFs of this function, or for the card `devlink dev reload pci/ADDRESS action "
-    "fw_activate`, which takes down those of all its functions"
-)
-_POWER_CYCLE = "power the machine off and on again, which ends everything that runs on it"
-_COOL = (
-    "cool the card: airflow, fans, dust, the temperature of the room; where it has shut down, then "
-    + _POWER_CYCLE
-    + ": no reset helps before it is cool"
-)
-_READ_BACK = "a new open; a device reset if it comes again"
-
 
 @unique
 class Cause(Causes):
@@ -162,64 +152,76 @@ class Cause(Causes):
 
     # what is left, and who has what
     PAGES_LEFT_NEVER_ASKED = Row(
-        _N.PAGES_LEFT, Blame.HOST, "pages are still out after the close: the driver never asked for them", _FENCE
+        _N.PAGES_LEFT,
+        Blame.HOST,
+        "pages are still out after the close: the driver never asked for them",
+        FENCE,
     )
     PAGES_LEFT_STOPPED_ASKING = Row(
         _N.PAGES_LEFT,
         Blame.HOST,
         "pages are still out after the close: the driver stopped asking while firmware still returned some",
-        _FENCE,
+        FENCE,
     )
     PAGES_LEFT_OPENED_ANEW = Row(
         _N.PAGES_LEFT,
         Blame.HOST,
         "pages are still out after an open that ended without a close and without a proven reset",
-        _FENCE,
+        FENCE,
     )
     PAGES_LEFT_TAKE_UNANSWERED = Row(
-        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE was not answered", _FENCE
+        _N.PAGES_LEFT,
+        Blame.DEVICE,
+        "pages are still out after the close: the last TAKE was not answered",
+        FENCE,
     )
     PAGES_LEFT_TAKE_REFUSED = Row(
-        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE was refused", _FENCE
+        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE was refused", FENCE
     )
     PAGES_LEFT_TAKE_EMPTY = Row(
-        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE returned none", _FENCE
+        _N.PAGES_LEFT, Blame.DEVICE, "pages are still out after the close: the last TAKE returned none", FENCE
     )
     PAGES_LEFT_DEVICE_ERROR = Row(
         _N.PAGES_LEFT,
         Blame.DEVICE,
         "the device was in a fatal state, and the driver freed its pages without a command",
-        _FENCE,
+        FENCE,
     )
     PAGES_LEFT_BY_LINES = Row(
-        _N.PAGES_LEFT, Blame.DEVICE, "the driver's own lines say that firmware did not return all pages", _FENCE
+        _N.PAGES_LEFT, Blame.DEVICE, "the driver's own lines say that firmware did not return all pages", FENCE
     )
     PAGES_LEFT_LINK = Row(
         _N.PAGES_LEFT,
         Blame.LINK,
         "the link was lost, and the driver freed its pages without a command",
-        _FENCE,
+        FENCE,
     )
     PAGES_LEFT_OBJECTS = Row(
         _N.PAGES_LEFT,
         Blame.HOST,
         "pages are still out after the close: firmware keeps them for objects that the driver did not destroy",
-        "the program or driver that still uses those objects ended before the unload; else " + _FENCE,
+        "the program or driver that still uses those objects ended before the unload; else " + FENCE,
     )
     PAGES_NOT_RETURNED = Row(
-        _N.PAGES_NOT_RETURNED, Blame.DEVICE, "firmware stopped returning pages while the host closed", _FENCE
+        _N.PAGES_NOT_RETURNED, Blame.DEVICE, "firmware stopped returning pages while the host closed", FENCE
+    )
+    PAGES_NOT_RETURNED_BY_TAKES = Row(
+        _N.PAGES_NOT_RETURNED,
+        Blame.DEVICE,
+        "firmware answers one TAKE after the other OK and returns no page",
+        f"nothing while the driver is loaded; {OTHER_FIRMWARE}; where pages are left after the close, {FENCE}",
     )
     PAGES_PENDING = Row(
         _N.PAGES_PENDING,
         Blame.DEVICE,
         "the driver stopped waiting for the pages of functions that are gone",
-        "a TAKE for them, or " + _FENCE,
+        "a TAKE for them, or " + FENCE,
     )
     GIVEN_TWICE = Row(
         _N.GIVEN_TWICE,
         Blame.HOST,
         "the driver gave a page that firmware has already, or may have",
-        "one TAKE of it; " + _FENCE,
+        f"one TAKE of it; else {FENCE}",
     )
     BAD_ADDRESS = Row(
         _N.BAD_ADDRESS,
@@ -234,28 +236,28 @@ class Cause(Causes):
         "the command again, with its count right",
     )
     RETURNED_FOREIGN = Row(
-        _N.RETURNED_FOREIGN, Blame.DEVICE, "a TAKE's answer names a page of another function", _REFUSE
+        _N.RETURNED_FOREIGN, Blame.DEVICE, "a TAKE's answer names a page of another function", REFUSE
     )
     RETURNED_TWICE = Row(
         _N.RETURNED_TWICE,
         Blame.DEVICE,
         "a TAKE's answer names a page that has come back already, or names it twice",
-        _REFUSE,
+        REFUSE,
     )
     RETURNED_NEVER_GIVEN = Row(
-        _N.RETURNED_NEVER_GIVEN, Blame.DEVICE, "a TAKE's answer names a page that was never given", _REFUSE
+        _N.RETURNED_NEVER_GIVEN, Blame.DEVICE, "a TAKE's answer names a page that was never given", REFUSE
     )
     COUNT_OVER_ASKED = Row(
         _N.COUNT_OVER_ASKED,
         Blame.DEVICE,
         "a TAKE's answer counts more pages than were asked for, or than it names",
-        _REFUSE,
+        REFUSE,
     )
     GIVE_CROSSED_RELEASE = Row(
         _N.GIVE_CROSSED_RELEASE,
         Blame.LINK,
         "a GIVE was pending when firmware released all: it may or may not have those pages",
-        "a TAKE that names them, or " + _FENCE,
+        "a TAKE that names them, or " + FENCE,
     )
     TAKE_SHORT = Row(
         _N.TAKE_SHORT,
@@ -272,70 +274,80 @@ class Cause(Causes):
         "nothing: firmware asks again if it still needs the pages",
     )
     GIVE_REFUSED_WRONG = Row(
-        _N.GIVE_REFUSED, Blame.HOST, "the device refused a GIVE that was not a valid command", _RIGHT
+        _N.GIVE_REFUSED, Blame.HOST, "the device refused a GIVE that was not a valid command", RIGHT
     )
     TAKE_REFUSED = Row(
         _N.TAKE_REFUSED,
         Blame.DEVICE,
         "the device refused a TAKE: the pages stay held",
-        "the TAKE again, at the latest when closing; else a function-level reset",
+        f"the TAKE again, at the latest when closing; else {FENCE}",
     )
     TAKE_REFUSED_WRONG = Row(
-        _N.TAKE_REFUSED, Blame.HOST, "the device refused a TAKE that was not a valid command", _RIGHT
+        _N.TAKE_REFUSED, Blame.HOST, "the device refused a TAKE that was not a valid command", RIGHT
     )
-    COMMAND_REFUSED = Row(_N.COMMAND_REFUSED, Blame.DEVICE, "the device refused a command", _AGAIN)
+    COMMAND_REFUSED = Row(_N.COMMAND_REFUSED, Blame.DEVICE, "the device refused a command", AGAIN)
     COMMAND_REFUSED_WRONG = Row(
-        _N.COMMAND_REFUSED, Blame.HOST, "the device refused a command that was not valid", _RIGHT
+        _N.COMMAND_REFUSED, Blame.HOST, "the device refused a command that was not valid", RIGHT
     )
     COMMAND_REFUSED_STATE = Row(
         _N.COMMAND_REFUSED,
         Blame.UNKNOWN,
         "the device took a command for wrong, or for sent at the wrong time: the driver's doing or firmware's",
-        _AGAIN,
+        AGAIN,
     )
     TEARDOWN_REFUSED_STATE = Row(
         _N.TEARDOWN_REFUSED,
         Blame.UNKNOWN,
         "the device took TEARDOWN_HCA for sent at the wrong time: the driver's doing or firmware's",
-        _AGAIN,
+        AGAIN,
     )
-    TEARDOWN_REFUSED = Row(_N.TEARDOWN_REFUSED, Blame.DEVICE, "the device refused TEARDOWN_HCA", _AGAIN)
+    TEARDOWN_REFUSED = Row(_N.TEARDOWN_REFUSED, Blame.DEVICE, "the device refused TEARDOWN_HCA", AGAIN)
     TEARDOWN_REFUSED_WRONG = Row(
-        _N.TEARDOWN_REFUSED, Blame.HOST, "the device refused a TEARDOWN_HCA that was not valid", _RIGHT
+        _N.TEARDOWN_REFUSED, Blame.HOST, "the device refused a TEARDOWN_HCA that was not valid", RIGHT
     )
-    TEARDOWN_STATE = Row(
-        _N.TEARDOWN_STATE, Blame.DEVICE, "TEARDOWN_HCA was answered OK, but not done", "a function-level reset"
+    TEARDOWN_STATE = Row(_N.TEARDOWN_STATE, Blame.DEVICE, "TEARDOWN_HCA was answered OK, but not done", FLR)
+    TEARDOWN_STATE_FAST = Row(
+        _N.TEARDOWN_STATE,
+        Blame.DEVICE,
+        "firmware did not carry out a forced or fast TEARDOWN_HCA",
+        f"nothing where the driver then unloads in the ordinary manner; else {FLR}",
     )
     GIVE_UNANSWERED = Row(
-        _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", _LATE
+        _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", LATE
     )
     GIVE_UNANSWERED_LINK = Row(
-        _N.GIVE_UNANSWERED, Blame.LINK, "the link gave up a GIVE without an answer: its pages are doubtful", _LATE
+        _N.GIVE_UNANSWERED,
+        Blame.LINK,
+        "the link gave up a GIVE without an answer: its pages are doubtful",
+        LATE,
     )
     TAKE_UNANSWERED = Row(
         _N.TAKE_UNANSWERED,
         Blame.DEVICE,
         "the device did not answer a TAKE: every page of its function is doubtful",
-        _LATE,
+        LATE,
     )
     TAKE_UNANSWERED_LINK = Row(
         _N.TAKE_UNANSWERED,
         Blame.LINK,
         "the link gave up a TAKE without an answer: every page of its function is doubtful",
-        _LATE,
+        LATE,
     )
     CANT_GIVE_UNANSWERED = Row(
-        _N.CANT_GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a CANT_GIVE, which is about no page", _SLOT
+        _N.CANT_GIVE_UNANSWERED,
+        Blame.DEVICE,
+        "the device did not answer a CANT_GIVE, which is about no page",
+        SLOT,
     )
     CANT_GIVE_UNANSWERED_LINK = Row(
         _N.CANT_GIVE_UNANSWERED,
         Blame.LINK,
         "the link gave up a CANT_GIVE without an answer, which is about no page",
-        _SLOT,
+        SLOT,
     )
-    COMMAND_UNANSWERED = Row(_N.COMMAND_UNANSWERED, Blame.DEVICE, "the device did not answer a command", _SLOT)
+    COMMAND_UNANSWERED = Row(_N.COMMAND_UNANSWERED, Blame.DEVICE, "the device did not answer a command", SLOT)
     COMMAND_UNANSWERED_LINK = Row(
-        _N.COMMAND_UNANSWERED, Blame.LINK, "the link gave up a command without an answer", _SLOT
+        _N.COMMAND_UNANSWERED, Blame.LINK, "the link gave up a command without an answer", SLOT
     )
     LATE_ANSWER = Row(
         _N.LATE_ANSWER,
@@ -353,13 +365,13 @@ class Cause(Causes):
         _N.ANSWER_UNASKED,
         Blame.DEVICE,
         "an answer came to a command that was never sent",
-        "a device reset if it comes again",
+        f"nothing: nothing is taken from it; {OTHER_FIRMWARE}",
     )
     COMMAND_NOT_SENT = Row(
         _N.COMMAND_NOT_SENT,
         Blame.HOST,
         "the driver could not send a command: no slot came free",
-        "a function-level reset",
+        f"a late answer to a command that holds a slot; else {SLOT}",
     )
     COMMAND_MALFORMED = Row(
         _N.COMMAND_MALFORMED,
@@ -368,11 +380,12 @@ class Cause(Causes):
         "the command again, with its proper length and fields",
     )
     ANSWER_MALFORMED = Row(
-        _N.ANSWER_MALFORMED, Blame.DEVICE, "an answer is shorter than its fields", "a function-level reset"
+        _N.ANSWER_MALFORMED,
+        Blame.DEVICE,
+        "an answer is shorter than its fields",
+        f"{FENCE}; {OTHER_FIRMWARE}",
     )
-    ANSWER_MISDELIVERED = Row(
-        _N.ANSWER_MALFORMED, Blame.LINK, "an answer is one to another command", "a function-level reset"
-    )
+    ANSWER_MISDELIVERED = Row(_N.ANSWER_MALFORMED, Blame.LINK, "an answer is one to another command", FENCE)
     DELIVERY_ERROR = Row(
         _N.DELIVERY_ERROR,
         Blame.LINK,
@@ -388,42 +401,54 @@ class Cause(Causes):
     ALLOC_FAILED = Row(
         _N.ALLOC_FAILED, Blame.HOST, "the host had no memory to give", "free memory; firmware asks again"
     )
+    PAGE_LIMIT = Row(
+        _N.PAGE_LIMIT,
+        Blame.HOST,
+        "the driver gave fewer pages than firmware asked for, as the function's limit of pages is reached",
+        "a higher limit, or none (`page_limit` of the vendor's driver, in sysfs at the VF's directory), which "
+        "interrupts nothing; firmware asks again",
+    )
 
     # identities and modes
     IDENTITY_MISMATCH = Row(
         _N.IDENTITY_MISMATCH,
         Blame.HOST,
         "a command names a function as the other identity mode does, or not the function it is for",
-        "a driver that names functions as its session's mode does; a new open",
+        f"a driver that names functions as its session's mode does; {OPEN_AGAIN}",
     )
     IDENTITY_MISMATCH_DEVICE = Row(
         _N.IDENTITY_MISMATCH,
         Blame.DEVICE,
         "an answer or event names a function as the other identity mode does",
-        "a new open; a device reset if it comes again",
+        f"{OPEN_AGAIN}; {OTHER_FIRMWARE}",
     )
     MODE_MISMATCH = Row(
         _N.MODE_MISMATCH,
         Blame.HOST,
         "the driver names functions in another mode than its commands have negotiated",
-        "a new open",
+        OPEN_AGAIN,
     )
     MODE_DISAGREEMENT = Row(
-        _N.MODE_DISAGREEMENT, Blame.DEVICE, "the mode read back is not the one that was set", _READ_BACK
+        _N.MODE_DISAGREEMENT, Blame.DEVICE, "the mode read back is not the one that was set", READ_BACK
     )
     CAPABILITY_DISAGREEMENT = Row(
         _N.CAPABILITY_DISAGREEMENT,
         Blame.DEVICE,
         "a capability read back is not what was set, or not what it was before",
-        _READ_BACK,
+        READ_BACK,
     )
     STARTUP_IDENTITY = Row(
         _N.STARTUP_IDENTITY,
         Blame.DEVICE,
         "start-up pages are asked for under another identity than the function's",
-        "a new open; a device reset if it comes again",
+        f"{OPEN_AGAIN}; {OTHER_FIRMWARE}",
     )
-    VHCA_ID_TWICE = Row(_N.VHCA_ID_TWICE, Blame.DEVICE, "two functions answer with the same vhca_id", "a device reset")
+    VHCA_ID_TWICE = Row(
+        _N.VHCA_ID_TWICE,
+        Blame.DEVICE,
+        "two functions answer with the same vhca_id",
+        f"{FW_ACTIVATE}; {OTHER_FIRMWARE}",
+    )
 
     # requests
     ABSURD_REQUEST = Row(
@@ -442,13 +467,13 @@ class Cause(Causes):
         _N.ABSURD_COUNT,
         Blame.DEVICE,
         "the device wants more start-up pages than the host lends in all: the open fails",
-        "a device reset; another firmware if it comes again",
+        f"{FW_ACTIVATE}; {OTHER_FIRMWARE}",
     )
     STARTUP_NEGATIVE = Row(
         _N.ABSURD_COUNT,
         Blame.DEVICE,
         "firmware wants pages back before it works, which drivers do not expect there",
-        f"another firmware; {_TICKET}",
+        f"another firmware; {TICKET}",
     )
     REQUEST_DROPPED = Row(
         _N.REQUEST_DROPPED,
@@ -460,7 +485,7 @@ class Cause(Causes):
         _N.REQUEST_WITHOUT_EQ,
         Blame.DEVICE,
         "a page request came while no event queue for it existed",
-        "a function-level reset",
+        f"nothing: the host does not follow it; {OTHER_FIRMWARE}",
     )
     STALE_PAGE_REQUEST = Row(
         _N.STALE_PAGE_REQUEST,
@@ -472,39 +497,39 @@ class Cause(Causes):
         _N.RELEASE_ALL_NOT_NEGOTIATED,
         Blame.DEVICE,
         "release_all came although its capability was not set: the pages stay held",
-        "a TAKE of the pages; else a function-level reset",
+        f"a TAKE of the pages; else {FENCE}",
     )
     RELEASE_ALL_OWN = Row(
         _N.RELEASE_ALL_OWN,
         Blame.DEVICE,
         "release_all came for the supplier's own function while it was open: the pages stay held",
-        "a TAKE of the pages; else a function-level reset",
+        f"a TAKE of the pages; else {FENCE}",
     )
     WAIT_TIMEOUT = Row(
-        _N.WAIT_TIMEOUT, Blame.DEVICE, "pages of functions that are gone did not come back in time", _FENCE
+        _N.WAIT_TIMEOUT, Blame.DEVICE, "pages of functions that are gone did not come back in time", FENCE
     )
 
     # a load that does not succeed
-    LOAD_FAILED = Row(_N.LOAD_FAILED, Blame.UNKNOWN, "the driver could not load on the function", _LOAD_AGAIN)
+    LOAD_FAILED = Row(_N.LOAD_FAILED, Blame.UNKNOWN, "the driver could not load on the function", LOAD_AGAIN)
     LOAD_FAILED_LINK = Row(
         _N.LOAD_FAILED,
         Blame.LINK,
         "the load failed as the device cannot be reached: what is read of it is all ones",
         "the slot: seating, power, riser and cable, and in a virtual machine that the function is still attached; then "
-        + _LOAD_AGAIN,
+        + LOAD_AGAIN,
     )
     LOAD_FAILED_NOT_READY = Row(
         _N.LOAD_FAILED,
         Blame.DEVICE,
         "the load failed as firmware did not become ready: no command was sent",
         "a power cycle of the machine, which interrupts all of it (a warm restart does not restart firmware); if it "
-        "comes again, firmware burned anew (flint), or " + _TICKET,
+        "comes again, firmware burned anew (flint), or " + TICKET,
     )
     LOAD_FAILED_PCI = Row(
         _N.LOAD_FAILED,
         Blame.UNKNOWN,
         "the load failed as the kernel could not use the PCI function: no command was sent",
-        "the platform's lines about the function's BARs and DMA (dmesg, lspci -vv); " + _LOAD_AGAIN,
+        "the platform's lines about the function's BARs and DMA (dmesg, lspci -vv); " + LOAD_AGAIN,
     )
     LOAD_FAILED_NO_PATH = Row(
         _N.LOAD_FAILED,
@@ -517,13 +542,13 @@ class Cause(Causes):
         _N.LOAD_FAILED,
         Blame.DEVICE,
         "the load failed as the device stopped answering commands",
-        _LOAD_AGAIN + "; if it comes again, " + _TICKET,
+        LOAD_AGAIN + "; if it comes again, " + TICKET,
     )
     LOAD_FAILED_REFUSED = Row(
         _N.LOAD_FAILED,
         Blame.DEVICE,
         "the load failed as the device refused a command for a reason of its own",
-        _LOAD_AGAIN + "; if it comes again, " + _TICKET,
+        LOAD_AGAIN + "; if it comes again, " + TICKET,
     )
     LOAD_FAILED_STATE = Row(
         _N.LOAD_FAILED,
@@ -531,13 +556,13 @@ class Cause(Causes):
         "the load failed as the device refused a command that it took for wrong, or for sent at the wrong time: the "
         "driver's doing or firmware's",
         "driver and firmware of one release, and no function of the card left half open by a load before; "
-        + _LOAD_AGAIN,
+        + LOAD_AGAIN,
     )
     LOAD_FAILED_NO_MEMORY = Row(
         _N.LOAD_FAILED,
         Blame.HOST,
         "the load failed as the host had no memory that the device can use",
-        "free memory (for DMA: IOMMU group, DMA mask, swiotlb); firmware does not ask again: " + _LOAD_AGAIN,
+        "free memory (for DMA: IOMMU group, DMA mask, swiotlb); firmware does not ask again: " + LOAD_AGAIN,
     )
 
     # link and device
@@ -545,7 +570,7 @@ class Cause(Causes):
         _N.RECOVERY_FAILED,
         Blame.UNKNOWN,
         "the driver could not bring a failed device back",
-        f"{_TICKET}; {_RELOAD}; if that fails, {_POWER_CYCLE}",
+        f"{TICKET}; {RELOAD}; if that fails, {POWER_CYCLE}",
     )
     OBJECTS_KEPT = Row(
         _N.OBJECTS_KEPT,
@@ -564,13 +589,13 @@ class Cause(Causes):
         _N.LINK_LOST,
         Blame.LINK,
         "the link to the device was lost: firmware may still write to what was out",
-        "a device reset",
+        f"the link first; then {FENCE}",
     )
     NOT_FENCED = Row(
         _N.NOT_FENCED,
         Blame.LINK,
         "a reset was not proven: firmware may still write to what was out",
-        "a device reset",
+        f"{FENCE}; else {POWER_CYCLE}",
     )
     LINK_ALL_ONES = Row(
         _N.LINK_LOST,
@@ -584,44 +609,47 @@ class Cause(Causes):
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "the driver found the device in a fatal state",
-        f"{_TICKET}; {_RELOAD}",
+        f"{TICKET}; {RELOAD}",
     )
     DEVICE_ERROR_FIRMWARE = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "firmware reported an error of its own, with a syndrome",
-        f"{_TICKET}; {_RELOAD}; another firmware if it comes again",
+        f"{TICKET}; {RELOAD}; another firmware if it comes again",
     )
     DEVICE_ERROR_HARDWARE = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "firmware reported an error of the card's hardware",
-        f"{_TICKET}; {_POWER_CYCLE}; another card if it comes again",
+        f"{TICKET}; {POWER_CYCLE}; another card if it comes again",
     )
     DEVICE_ERROR_ICM = Row(
         _N.DEVICE_ERROR,
         Blame.UNKNOWN,
         "firmware could not read the pages that it was given over PCI: the device, the link, the IOMMU or the memory",
-        f"look for errors of PCI (AER), the IOMMU (DMAR, AMD-Vi) and the memory (EDAC, MCE) at this time; {_TICKET}; "
-        f"{_RELOAD}",
+        f"look for errors of PCI (AER), the IOMMU (DMAR, AMD-Vi) and the memory (EDAC, MCE) at this time; {TICKET}; "
+        f"{RELOAD}",
     )
     DEVICE_ERROR_LOCKDOWN = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "firmware locked itself down, as something that it must trust was not as it should be",
-        _TICKET,
+        TICKET,
     )
     DEVICE_ERROR_COLD = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,
         "firmware reported an error after which it needs a cold reset",
-        f"{_TICKET}; {_POWER_CYCLE}: firmware says that no other reset helps",
+        f"{TICKET}; {POWER_CYCLE}: firmware says that no other reset helps",
     )
     HIGH_TEMPERATURE = Row(
-        _N.HIGH_TEMPERATURE, Blame.UNKNOWN, "firmware stopped, as the card is too hot: its cooling, or the card", _COOL
+        _N.HIGH_TEMPERATURE,
+        Blame.UNKNOWN,
+        "firmware stopped, as the card is too hot: its cooling, or the card",
+        COOL,
     )
     TEMPERATURE_WARNING = Row(
-        _N.HIGH_TEMPERATURE, Blame.UNKNOWN, "firmware warned that sensors of the card are too hot", _COOL
+        _N.HIGH_TEMPERATURE, Blame.UNKNOWN, "firmware warned that sensors of the card are too hot", COOL
     )
     SLOT_POWER = Row(
         _N.SLOT_POWER,
@@ -641,11 +669,13 @@ class Cause(Causes):
         _N.COUNTERS_DISAGREE,
         Blame.HOST,
         "the driver's own page counters are not what its commands add up to",
-        "a newer driver",
+        "a newer driver, which takes down the function's interfaces and VFs when it is loaded",
     )
 
     # the input
-    LOG_LINES_LOST = Row(_N.LOG_LINES_LOST, Blame.LOG, "lines are missing: what depends on them is not counted", _LOG)
+    LOG_LINES_LOST = Row(
+        _N.LOG_LINES_LOST, Blame.LOG, "lines are missing: what depends on them is not counted", WHOLE_INPUT
+    )
     LOG_TRUNCATED = Row(
         _N.LOG_TRUNCATED, Blame.LOG, "the input ends too early; what could be read was", "the whole file"
     )
@@ -655,7 +685,7 @@ class Cause(Causes):
         "dump lines name no device, and two dumps were in progress at once",
         "one device's dumps at a time, or a kernel with CONFIG_PRINTK_CALLER",
     )
-    LOG_DISAGREES = Row(_N.LOG_DISAGREES, Blame.LOG, "the driver's one-line messages contradict its dumps", _LOG)
+    LOG_DISAGREES = Row(_N.LOG_DISAGREES, Blame.LOG, "the driver's one-line messages contradict its dumps", WHOLE_INPUT)
 
 
 #: by what MANAGE_PAGES asks; the first is the device's doing, the second of an invalid command, or the link's

@@ -254,6 +254,11 @@ class UnknownPageReturned(DriverMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageReturnedTwice(DriverMessage):
+    """Firmware returned an address that it had returned before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyReturned(DriverMessage):
     """Firmware returned ``pages``, more than the ``asked`` of the TAKE."""
 
@@ -266,6 +271,17 @@ class AllocationFailed(DriverMessage):
     """The driver had no memory for a GIVE; ``err`` where the line is that of the GIVE which ends thereby."""
 
     err: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveWithheld(FunctionMessage):
+    """The driver gives fewer of the ``pages`` asked for, or none: the function's ``limit`` of pages is reached.
+
+    ``limit`` is None where the driver does not know the function.
+    """
+
+    pages: int
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,7 +366,13 @@ class RecoveryLine(DriverMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverLetGo(DriverMessage):
-    """The driver is unbound from the function, or the function is being removed, or the machine is shut down."""
+    """The driver is unbound from the function, or the function is being removed.
+
+    ``shutdown``: the machine is shut down, or starts another kernel (kexec). The driver then enters its error state on
+    purpose, so that nothing uses the device any more.
+    """
+
+    shutdown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -470,6 +492,11 @@ class ModuleError(CardMessage):
 
     module: int
     words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeardownFailed(DriverMessage):
+    """Firmware did not carry out a forced or fast TEARDOWN_HCA."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,14 @@ from __future__ import annotations
 from enum import StrEnum, unique
 
 from fwpages.custody.findings import Blame, Causes, Row
+from fwpages.custody.remedies import (
+    FENCE,
+    FW_ACTIVATE,
+    LATE,
+    LOAD_AGAIN,
+    OTHER_FIRMWARE,
+    SLOT,
+)
 
 
 @unique
@@ -33,8 +41,6 @@ class LinuxFindingName(StrEnum):
 
 _N = LinuxFindingName
 _DRIVER = "a change of the driver"
-_RESET = "a function-level reset"
-_RELOAD = "a new load of the driver, after a function-level reset"
 
 
 @unique
@@ -44,26 +50,30 @@ class LinuxCause(Causes):
     ALLOC_4K_BUG = Row(_N.ALLOC_4K_BUG, Blame.HOST, "a page on the free list has no free block (alloc_4k)", _DRIVER)
     WARN_NO_ROOT = Row(_N.WARN_NO_ROOT, Blame.HOST, "a function has no tree of pages (WARN)", _DRIVER)
     PAGE_NOT_FOUND = Row(
-        _N.PAGE_NOT_FOUND, Blame.DEVICE, "firmware returned a page that is not in the function's tree (free_4k)", _RESET
+        _N.PAGE_NOT_FOUND,
+        Blame.DEVICE,
+        "firmware returned a page that is not in the function's tree (free_4k)",
+        OTHER_FIRMWARE,
     )
-    COMMAND_FAILED = Row(_N.COMMAND_FAILED, Blame.DEVICE, "a command of the load failed", _RELOAD)
+    COMMAND_FAILED = Row(_N.COMMAND_FAILED, Blame.DEVICE, "a command of the load failed", LOAD_AGAIN)
     MIGRATE_FAILED = Row(_N.MIGRATE_FAILED, Blame.HOST, "the boot pages could not get the own vhca_id", _DRIVER)
     REQUEST_LOST = Row(_N.REQUEST_LOST, Blame.HOST, "the driver had no memory to queue a page request", "free memory")
     LATE_COMPLETION = Row(
-        _N.LATE_COMPLETION, Blame.DEVICE, "a command was completed after the driver gave it up", _RESET
+        _N.LATE_COMPLETION,
+        Blame.DEVICE,
+        "a command was completed after the driver gave it up",
+        "nothing: its slot is free again",
     )
-    COMMAND_TIMEOUT = Row(_N.COMMAND_TIMEOUT, Blame.DEVICE, "the device did not answer a command in time", _RESET)
-    TEARDOWN_FAILED = Row(_N.TEARDOWN_FAILED, Blame.DEVICE, "TEARDOWN_HCA failed: the close stops there", _RESET)
-    NOT_ALL_RETURNED = Row(_N.NOT_ALL_RETURNED, Blame.DEVICE, "firmware did not return all pages at the close", _RESET)
+    COMMAND_TIMEOUT = Row(_N.COMMAND_TIMEOUT, Blame.DEVICE, "the device did not answer a command in time", SLOT)
+    TEARDOWN_FAILED = Row(_N.TEARDOWN_FAILED, Blame.DEVICE, "TEARDOWN_HCA failed: the close stops there", FENCE)
+    NOT_ALL_RETURNED = Row(_N.NOT_ALL_RETURNED, Blame.DEVICE, "firmware did not return all pages at the close", FENCE)
     WARN_PAGES_LEFT = Row(_N.WARN_PAGES_LEFT, Blame.HOST, "fw_pages is not 0 after the close (WARN)", _DRIVER)
     WARN_COUNTER_LEFT = Row(
         _N.WARN_COUNTER_LEFT, Blame.HOST, "a type's counter is not 0 after the close (WARN)", _DRIVER
     )
-    RECOVERY_FAILED = Row(
-        _N.RECOVERY_FAILED, Blame.LINK, "the device did not come back after a reset", "a device reset"
-    )
+    RECOVERY_FAILED = Row(_N.RECOVERY_FAILED, Blame.LINK, "the device did not come back after a reset", FW_ACTIVATE)
     VZALLOC_FAILED = Row(_N.VZALLOC_FAILED, Blame.HOST, "the driver had no memory for a command", "free memory")
     HEAP_OVERRUN = Row(_N.HEAP_OVERRUN, Blame.HOST, "the driver wrote past the end of a command's buffer", _DRIVER)
-    GIVE_FAILED = Row(_N.GIVE_FAILED, Blame.DEVICE, "a GIVE failed: the driver freed its pages", _RESET)
+    GIVE_FAILED = Row(_N.GIVE_FAILED, Blame.DEVICE, "a GIVE failed: the driver freed its pages", LATE)
     PAGE_NOTIFY_FAILED = Row(_N.PAGE_NOTIFY_FAILED, Blame.DEVICE, "a CANT_GIVE failed", "nothing: firmware asks again")
     RECLAIM_FAILED = Row(_N.RECLAIM_FAILED, Blame.DEVICE, "a TAKE failed", "the TAKE again, at the latest when closing")

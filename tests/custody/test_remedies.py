@@ -1,0 +1,39 @@
+"""Remedies help against their cause, can be followed, and say what they interrupt."""
+
+from __future__ import annotations
+
+import pytest
+
+from fwpages.custody.findings import Cause, Causes, FindingName
+from fwpages.explore.designs.linux.findings import LinuxCause
+
+ALL: tuple[Causes, ...] = (*Cause, *LinuxCause)
+
+
+@pytest.mark.parametrize("cause", ALL, ids=lambda c: c.name)
+def test_a_reset_is_never_one_behind_the_back_of_a_driver(cause: Causes) -> None:
+    words = cause.remedy
+    assert "/reset" not in words
+    if "function-level reset" in words:
+        assert "no driver bound" in words or "no kernel driver is bound" in words
+    assert "a device reset" not in words
+
+
+@pytest.mark.parametrize("cause", ALL, ids=lambda c: c.name)
+def test_a_remedy_that_takes_something_down_says_what(cause: Causes) -> None:
+    for step in ("driver_reinit", "fw_activate", "function-level reset", "off and on again"):
+        if step in cause.remedy:
+            assert "takes down" in cause.remedy or "ends everything" in cause.remedy
+
+
+@pytest.mark.parametrize("cause", [c for c in ALL if "ticket" in c.remedy], ids=lambda c: c.name)
+def test_a_ticket_wants_the_health_dump_and_the_versions(cause: Causes) -> None:
+    assert "`devlink health dump show pci/ADDRESS reporter fw_fatal`" in cause.remedy
+    assert "`devlink dev info pci/ADDRESS`" in cause.remedy
+
+
+@pytest.mark.parametrize(
+    "name", [FindingName.INTERRUPT_LOST, FindingName.OBJECTS_KEPT, FindingName.SLOT_POWER, FindingName.PAGE_LIMIT]
+)
+def test_no_reset_is_said_where_none_helps(name: FindingName) -> None:
+    assert [c.name for c in Cause if c.finding is name and "reset" in c.remedy] == []
