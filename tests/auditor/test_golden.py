@@ -12,6 +12,7 @@ from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import FunctionAccount
 from fwpages.prm.identity import FunctionType
 from tests.auditor.logs import DMESG, FUNC, VHCA, accounts, audit_lines, dmesg, only, without_dumps
+from tests.conftest import GOLDEN
 
 
 def _function(
@@ -63,6 +64,23 @@ def test_the_same_run_without_its_dumps_tells_what_its_lines_can_tell(tmp_path: 
     assert (s.totals.given, s.totals.released, s.totals.returned, s.totals.held) == (2666, 54, None, None)
     assert s.counters["fw_pages_total"] is None
     assert any("what a TAKE returned is not known" in n for n in s.notes)
+
+
+def test_the_messages_of_the_page_path_alone_prove_a_session_from_load_to_unload() -> None:
+    s = only(audit(GOLDEN / "linux-7.2.13-pf-vhca_id.page-lines.dmesg.txt"))
+    assert (s.device, s.mode, s.end, s.verdict) == ("0000:01:00.0", "vhca_id", "closed", "clean")
+    assert [(f.identity, f.given, f.returned, f.released) for f in s.functions] == [
+        ("vhca:0x2a", 2037, None, 0),
+        ("vhca:0x31", 600, 100, 500),
+        ("vhca:0x90", 7, 0, 7),
+    ]
+
+
+def test_messages_switched_on_in_a_session_show_the_next_one_from_its_beginning() -> None:
+    first, second = audit(GOLDEN / "linux-7.2.13-pf-vhca_id.rebound.dmesg.txt").sessions
+    assert (first.end, first.verdict, first.totals.given) == ("closed", "not known", None)
+    assert (second.end, second.verdict, second.totals.given) == ("open", "not known", 2644)
+    assert [f.held for f in second.functions] == [2037, None, 0]
 
 
 def test_the_report_has_the_shape_that_is_promised() -> None:

@@ -160,6 +160,13 @@ def test_a_time_out_belongs_to_the_line_that_follows_it_or_stands_for_itself() -
 
 GIVEN = "npages 9, ec_function 0, func_id 0x0, err 0"
 SWEPT = "func 0x0, npages 768, outlen 6160"
+RELEASED_THE_REST = (
+    "npages 9, ec_function 0, func_id 0x3, err 0",
+    "page request for func 0x3, npages -4, release_all 0",
+    "func 0x3, npages 4, outlen 48",
+    "page request for func 0x3, npages 0, release_all 1",
+    "npages 5, ec_function 0, func_id 0x3",
+)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +176,8 @@ SWEPT = "func 0x0, npages 768, outlen 6160"
         ([GIVEN, SWEPT], True, True),
         # all was not asked for, unless the device was opened anew
         ([GIVEN, "npages 9, ec_function 0, func_id 0x3, err 0", SWEPT], False, True),
+        # a function that released the rest has none left to be asked for
+        ([GIVEN, *RELEASED_THE_REST, SWEPT], True, True),
         ([GIVEN, "FW pages counter is 3 after reclaiming all pages"], True, True),
         ([GIVEN, "FW did not return all pages. giving up..."], True, True),
         ([GIVEN, "tear_down_hca failed, skip cleanup"], False, False),

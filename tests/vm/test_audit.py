@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from fwpages.cli import cli
+from fwpages.custody.verdicts import DUMPS, PAGE_LINES
 from tests.vm.guest import Kernel
 from tests.vm.lab import ECPF, PF, Lab, scenario
 
@@ -64,3 +65,35 @@ def test_log_and_trace(request: pytest.FixtureRequest, tmp_path: Path, which: st
     own = f"vhca:{lab.profile.vhca_id:#x}" if by_vhca_id else func
     assert accounts(audit(log))[own] == (START, START, 0, 0, 0, START)
     assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if by_vhca_id else "func_id")
+
+
+def test_messages_of_the_page_path_switched_on_while_the_driver_is_loaded(new: Kernel, tmp_path: Path) -> None:
+    """By the commands that an audit suggests; the session that was open then is not known, the next one is."""
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new) as g:
+        g.ok("load")
+        lab.until({"self": START})
+        g.ok(PAGE_LINES)
+        g.ok(DUMPS)
+        address = g.ok("address").strip()
+        driver = "/sys/bus/pci/drivers/mlx5_core"
+        g.ok(f"echo {address} > {driver}/unbind")
+        lab.wait(lambda: lab.session.end != "open")
+        g.ok(f"echo {address} > {driver}/bind")
+        lab.until({"self": START})
+        lab.want(vf0=600)
+        lab.until({"self": START, "vf0": 600})
+        lab.reset("vf0")
+        lab.until({"self": START})
+        g.ok("unload")
+        lab.clean(g, sessions=2)
+        g.off()
+    log = tmp_path / "console.log"
+    log.write_text(g.console().replace("\r\n", "\n"))
+    first, second = audit(log)["sessions"]
+    assert (first["verdict"], first["missing"][0]["what"]) == ("not known", "the log from the load of the driver on")
+    assert (second["verdict"], second["end"]) == ("clean", "closed")
+    assert (second["totals"]["given"], second["totals"]["returned"], second["totals"]["released"]) == (
+        START + 600,
+        START,
+        600,
+    )

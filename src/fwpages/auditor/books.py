@@ -236,7 +236,7 @@ class Books:
 
     def swept_out(self) -> bool:
         """Each function that may have pages was asked, without a request of its own, for as many as it may have."""
-        owing = [t for _, t in self.counted() if t.given > t.released]
+        owing = [t for _, t in self.counted() if t.out != 0 and t.given > t.released]
         return bool(owing) and all(0 < t.swept >= t.given - t.released - t.asked for t in owing)
 
     @property

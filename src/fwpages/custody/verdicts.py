@@ -17,9 +17,10 @@ from enum import Enum
 
 from fwpages.custody.accounts import Count, End, Missing, Verdict
 
-#: the driver's messages of the page path, at a line each; and every command with its dump
+#: the driver's messages of the page path, at a line each; and beside them the dump of every command (of dump_command
+#: and dump_buf; no query tells commands apart)
 PAGE_LINES = "echo 'module mlx5_core file pagealloc.c +p' > /proc/dynamic_debug/control"
-DUMPS = "echo 'module mlx5_core +p' > /proc/dynamic_debug/control"
+DUMPS = "echo 'module mlx5_core func dump_* +p' > /proc/dynamic_debug/control"
 WHOLE_LOG = "journalctl -k -b -o short-monotonic"
 TRACE = "fwpages serve --trace FILE"
 
