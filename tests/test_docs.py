@@ -20,9 +20,12 @@ import msgspec
 import pytest
 
 from fwpages.cli import COMMANDS, cli, invoke
+from fwpages.custody.accounts import FindingAccount, FunctionAccount, HealthAccount, Missing, Report, SessionAccount
 from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
+from fwpages.report.run import RunReport
+from fwpages.report.serve import ServedOffence, ServedSessionAccount, ServeReport
 from fwpages.scenario import Scenario, ScenarioError, load
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.format import BoundsTable, DeviceTable, ExpectTable, FunctionTable, Step
@@ -201,6 +204,22 @@ def test_every_key_of_a_scenario_is_described() -> None:
             assert f"`{f.name}`" in text, f"{struct.__name__}.{f.name}"
     for step in steps:
         assert f"| `{step.__struct_config__.tag}` |" in text
+
+
+@pytest.mark.parametrize(
+    ("page", "structs"),
+    [
+        ("audit-json.md", (Report, Missing, SessionAccount, HealthAccount, FunctionAccount)),
+        ("findings.md", (FindingAccount,)),
+        ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
+        ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),
+    ],
+)
+def test_every_key_of_the_json_is_described(page: str, structs: tuple[type[msgspec.Struct], ...]) -> None:
+    for struct in structs:
+        for f in msgspec.structs.fields(struct):
+            if f.encode_name != "schema":
+                assert f"`{f.encode_name}`" in reference(page), f"{page}: {struct.__name__}.{f.encode_name}"
 
 
 def test_every_fault_is_described() -> None:
