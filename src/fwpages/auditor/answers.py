@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+from fwpages.auditor.evidence import Loss
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.losses import missing, outcome_unknown
 from fwpages.auditor.session import AuditedSession, Counted, Pending
@@ -47,7 +48,8 @@ def none_to(s: AuditedSession, p: Pending) -> Found:
     """The trace goes on as if this had been answered or given up, and has neither line."""
     e = s.evidence
     detail = f"{p}: the line with its answer is missing, or the one that says that it was given up"
-    e.contradicted = e.contradicted or (e.numbered and not e.incomplete)
+    if e.numbered and not e.incomplete:
+        e.lose(Loss.CONSISTENCY, detail)
     yield Finding(Cause.LOG_LINES_LOST, p.place, p.book, detail=detail)
     outcome_unknown(s, p, detail)
     s.lose(None, detail)

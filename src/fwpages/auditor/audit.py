@@ -18,7 +18,7 @@ import numpy as np
 from fwpages.auditor import commands, fences, messages, requests, waits
 from fwpages.auditor.cards import Cards
 from fwpages.auditor.closing import close
-from fwpages.auditor.evidence import FOLDED, Start
+from fwpages.auditor.evidence import FOLDED, Format, Start
 from fwpages.auditor.findings import Finding, Found, account
 from fwpages.auditor.losses import missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
@@ -164,7 +164,7 @@ class Audit:
         match v:
             case CommandSubmitted():
                 s = self._opened(v, _sign_of_command(v, self._session(v)))
-                if s.evidence.by_version and v.message[:2] == _MANAGE_PAGES:
+                if v.message[:2] == _MANAGE_PAGES:
                     s.evidence.page_seen()
                 s.add(commands.submitted(s, v))
             case CommandCompleted() | PagesRequested() | CommandUnanswered() | LinkChange():
@@ -199,13 +199,18 @@ class Audit:
         device.slot = len(self._done)
         self._done.append(None)
         s = device.session = AuditedSession.begin(
-            device.name, v.place, device.supplier, log=self.log, numbered=device.numbered, number=v.session
+            device.name, v.place, device.supplier, form=self._format(device), number=v.session
         )
         if self._folded:
             s.lose(None, FOLDED)
         if device.leftovers is not None:
             s.leftovers = device.leftovers
         return s
+
+    def _format(self, device: _Device) -> Format:
+        if self.log:
+            return Format.LOG
+        return Format.NUMBERED_TRACE if device.numbered else Format.TRACE
 
     def _finish(self, device: _Device, after: After) -> None:
         s, device.session = device.session, None
@@ -324,11 +329,13 @@ def _sign_of_line(v: DriverMessage, s: AuditedSession) -> Sign | None:
 def _begins(s: AuditedSession, sign: Sign, place: Place) -> Found:
     """The session's beginning was seen, unless it begins with a command that is none."""
     e, naming = s.evidence, s.naming
-    e.by_version = sign is Sign.VERSION_LINE
     match sign:
         case Sign.BOOT_QUERY:
             e.start = Start.ENABLED  # its ENABLE_HCA was the last that came in the session before
         case Sign.COMMAND:
+            return
+        case Sign.VERSION_LINE:
+            e.start = e.start if e.from_start else Start.VERSION_LINE
             return
         case Sign.ENABLE_ECPF:
             naming.ecpf = True
@@ -338,7 +345,7 @@ def _begins(s: AuditedSession, sign: Sign, place: Place) -> Found:
             naming.ecpf = False
             detail = "ENABLE_HCA of 0x0 without the ec bit is the first command of an ECPF, whose own name has it"
             yield Finding(Cause.IDENTITY_MISMATCH, place, s.books.of(func_id(0)), detail=detail)
-    if not e.from_start:
+    if not e.from_start or e.start is Start.VERSION_LINE:
         e.start = Start.SEEN
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 
 from fwpages.auditor import answers, lifecycle, page_commands
+from fwpages.auditor.evidence import Loss, Shown
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.losses import doubt, outcome_unknown
 from fwpages.auditor.session import AuditedSession, Pending, Unconfirmed
@@ -34,7 +35,8 @@ _DECODED_OF_TRACES = lifecycle.QUEUES | {Opcode.ACCESS_REG}
 
 def submitted(s: AuditedSession, v: CommandSubmitted) -> Found:
     """A command was handed to the device."""
-    s.last, s.evidence.used, s.evidence.dumps = v.place, True, True
+    s.last = v.place
+    s.evidence.show(Shown.COMMANDS)
     p = yield from _decode(s, v)
     yield from _slot_used_anew(s, v)
     s.pending[v.key] = p
@@ -44,12 +46,13 @@ def submitted(s: AuditedSession, v: CommandSubmitted) -> Found:
     if p.command is None:
         return
     if p.opcode == Opcode.MANAGE_PAGES:
-        s.evidence.page_commands = True
+        s.evidence.show(Shown.PAGE_COMMANDS)
         yield from page_commands.sent(s, p, p.command, v.holes)
     elif p.opcode == Opcode.QUERY_PAGES:
         yield from page_commands.query_sent(s, p, p.command)
     elif p.opcode == Opcode.SET_HCA_CAP and lifecycle.holed(v.holes, 0, lifecycle.CAPS_READ):
-        p.command, s.evidence.mode_unknown = None, True
+        p.command = None
+        s.evidence.lose(Loss.MODE, "SET_HCA_CAP is not whole")
 
 
 def _decode(s: AuditedSession, v: CommandSubmitted) -> Finds[Pending]:
@@ -89,7 +92,8 @@ def _slot_used_anew(s: AuditedSession, v: CommandSubmitted) -> Found:
 
 def completed(s: AuditedSession, v: CommandCompleted) -> Found:
     """An answer came."""
-    s.last, s.evidence.used = v.place, True
+    s.last = v.place
+    s.evidence.show(Shown.SOMETHING)
     p = s.pending.pop(v.key, None)
     late = p is None
     if p is None:
@@ -139,7 +143,8 @@ def _decode_answer(s: AuditedSession, p: Pending, v: CommandCompleted) -> Finds[
         if status:
             return Answer(p.opcode, status)
         yield Finding(Cause.ANSWER_MALFORMED, v.place, p.book, detail=f"{p}: {e}")
-        s.evidence.mode_unknown = s.evidence.mode_unknown or p.opcode == Opcode.SET_HCA_CAP
+        if p.opcode == Opcode.SET_HCA_CAP:
+            s.evidence.lose(Loss.MODE, "the answer to SET_HCA_CAP is malformed")
         doubt(s, p)
         return None
 
@@ -170,7 +175,8 @@ def _tried(p: Pending, a: Answer) -> bool:
 
 def unanswered(s: AuditedSession, v: CommandUnanswered) -> Found:
     """The host or the link has stopped waiting for an answer."""
-    s.last, s.evidence.used = v.place, True
+    s.last = v.place
+    s.evidence.show(Shown.SOMETHING)
     p = s.pending.get(v.key)
     if p is None:
         return

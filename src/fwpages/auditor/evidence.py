@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
 
 #: the reason for being blind where a log was folded or cut and cannot be joined safely
 FOLDED = "the log looks folded: lines of it may be incomplete"
+
+
+class Format(Enum):
+    """The kind of input."""
+
+    LOG = "a kernel log"
+    TRACE = "a trace"
+    #: nothing is missing from it without a trace: it says when a host gives a command up
+    NUMBERED_TRACE = "a trace that numbers its lines"
 
 
 class Start(Enum):
@@ -16,6 +25,9 @@ class Start(Enum):
     UNSEEN = "unseen"
     #: the same, and ENABLE_HCA of a function 0 came since: the next session's, or an ECPF's for its host PF
     PERHAPS_NEXT = "perhaps next"
+    #: nothing but the line about the firmware's version. A driver always prints it; its debug messages may have been
+    #: switched on long after
+    VERSION_LINE = "version line"
     #: the first thing that a driver does was seen; ENABLE_HCA has no answer yet
     SEEN = "seen"
     #: ENABLE_HCA was refused
@@ -33,58 +45,141 @@ class Start(Enum):
         return self not in (Start.UNSEEN, Start.PERHAPS_NEXT)
 
 
+class Shown(IntEnum):
+    """How much the input shows of the device's commands. Each step includes those before it."""
+
+    NOTHING = 0
+    #: answers, or events or lines about pages
+    SOMETHING = 1
+    COMMANDS = 2
+    #: MANAGE_PAGES
+    PAGE_COMMANDS = 3
+
+
+class Loss(Enum):
+    """Facts that the input does not show, though a judgement needs them."""
+
+    #: lines that any function may need are missing: no function can be followed
+    ALL_PAGES = "pages of all functions"
+    #: dumps cannot be separated: no function can be followed; the driver's one-line messages can still be counted
+    DUMPS = "dumps"
+    #: a function cannot be followed
+    PAGES = "pages of a function"
+    #: and neither can its pages be counted
+    COUNTS = "counts of a function"
+    #: the input contradicts itself: lines are missing, or changed, and nothing says so
+    CONSISTENCY = "consistency"
+    #: the outcome of SET_HCA_CAP
+    MODE = "mode"
+
+
 @dataclass(slots=True)
 class Evidence:
-    """The input of one session. The first two never change; the others only ever grow.
+    """The input of one session. ``form`` never changes; the others only ever grow.
 
-    ``blind`` and ``ambiguous`` say why no function can be followed: lines are missing that any function may need, or
-    dumps cannot be separated (the driver's one-line messages can still be counted then).
+    ``lost`` has the first reason for each loss, ``gaps`` counts how often lines were found missing, ``lines`` says that
+    the driver's one-line messages about pages were seen.
     """
 
-    #: a kernel log, else a trace
-    log: bool
-    #: the input numbers its lines, and says when a host gives a command up: nothing is missing without a trace of it
-    numbered: bool
+    form: Format
     start: Start = Start.UNSEEN
-    #: nothing but the line about the firmware's version shows the beginning. A driver always prints it; its debug
-    #: messages may have been switched on long after
-    by_version: bool = False
-    #: commands, events or lines about pages were seen; commands of any kind; MANAGE_PAGES; one-line messages
-    used: bool = False
-    dumps: bool = False
-    page_commands: bool = False
+    shown: Shown = Shown.NOTHING
     lines: bool = False
-    blind: str = ""
-    ambiguous: str = ""
-    #: functions that cannot be followed, and those among them whose pages cannot even be counted
-    unfollowed: int = 0
-    uncounted_functions: int = 0
-    #: how often lines were found missing
+    lost: dict[Loss, str] = field(default_factory=dict)
     gaps: int = 0
-    #: the input contradicts itself: lines are missing, or changed, and nothing says so
-    contradicted: bool = False
-    #: what SET_HCA_CAP set is not known
-    mode_unknown: bool = False
+
+    # -- the input is read
+
+    def show(self, shown: Shown) -> None:
+        """The input shows at least so much."""
+        if shown > self.shown:
+            self.shown = shown
+
+    def show_lines(self) -> None:
+        """The driver's one-line messages about pages are seen."""
+        self.lines = True
+        self.show(Shown.SOMETHING)
+
+    def lose(self, loss: Loss, why: str) -> None:
+        """The input does not show this fact; the first reason stays."""
+        self.lost.setdefault(loss, why)
+
+    def start_up(self) -> None:
+        """Start-up is seen, not the version's line alone."""
+        if self.start is Start.VERSION_LINE:
+            self.start = Start.SEEN
+
+    def page_seen(self) -> None:
+        """A page is given or taken. Where no start-up was seen before, the messages about pages began after it."""
+        if self.start is Start.VERSION_LINE:
+            self.start = Start.UNSEEN
+
+    def advance(self, start: Start) -> None:
+        """The driver has come so far in its start-up, where that was seen from its beginning."""
+        if self.from_start and self.start is not Start.VERSION_LINE:
+            self.start = start
+
+    # -- the input is judged
+
+    @property
+    def log(self) -> bool:
+        """The input is a kernel log, else a trace."""
+        return self.form is Format.LOG
+
+    @property
+    def numbered(self) -> bool:
+        """The input numbers its lines: nothing is missing without a trace of it."""
+        return self.form is Format.NUMBERED_TRACE
+
+    @property
+    def used(self) -> bool:
+        """Commands, events or lines about pages were seen."""
+        return self.shown >= Shown.SOMETHING
+
+    @property
+    def dumps(self) -> bool:
+        """Commands were seen."""
+        return self.shown >= Shown.COMMANDS
+
+    @property
+    def page_commands(self) -> bool:
+        """MANAGE_PAGES was seen."""
+        return self.shown is Shown.PAGE_COMMANDS
+
+    @property
+    def blind(self) -> str:
+        """The reason why no function can be followed; empty where there is none."""
+        return self.lost.get(Loss.ALL_PAGES, "")
+
+    @property
+    def ambiguous(self) -> str:
+        """The reason why dumps cannot be separated; empty where there is none."""
+        return self.lost.get(Loss.DUMPS, "")
+
+    @property
+    def contradicted(self) -> bool:
+        """The input contradicts itself."""
+        return Loss.CONSISTENCY in self.lost
+
+    @property
+    def mode_unknown(self) -> bool:
+        """The outcome of SET_HCA_CAP is not known."""
+        return Loss.MODE in self.lost
 
     @property
     def from_start(self) -> bool:
         """The session was seen from its beginning."""
         return self.start.seen
 
-    def page_seen(self) -> None:
-        """A page is given or taken. Where no start-up was seen before, the messages about pages began after it."""
-        if self.by_version:
-            self.by_version, self.start = False, Start.UNSEEN
-
     @property
     def lossy(self) -> bool:
         """Lines that the accounts need are missing: what single pages seem to show is not to be trusted."""
-        return bool(self.blind or self.ambiguous or self.unfollowed)
+        return bool(self.lost) and not _OF_PAGES.isdisjoint(self.lost)
 
     @property
     def uncounted(self) -> bool:
         """Lines are missing without which not even the counts are known."""
-        return bool(self.blind or self.ambiguous or self.uncounted_functions)
+        return bool(self.lost) and not _OF_COUNTS.isdisjoint(self.lost)
 
     @property
     def incomplete(self) -> bool:
@@ -110,3 +205,7 @@ class Evidence:
     def judges_pages(self) -> bool:
         """A single page that looks wrong is wrong."""
         return self.from_start and not self.lossy
+
+
+_OF_COUNTS = frozenset({Loss.ALL_PAGES, Loss.DUMPS, Loss.COUNTS})
+_OF_PAGES = _OF_COUNTS | {Loss.PAGES}

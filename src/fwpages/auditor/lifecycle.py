@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from fwpages.auditor import waits
-from fwpages.auditor.evidence import Start
+from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.identities import back_to_function_ids, learn_own, switch_to_vhca_ids
 from fwpages.auditor.losses import enabled
@@ -63,7 +63,7 @@ def unanswered(s: AuditedSession, p: Pending) -> None:
     if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not s.naming.is_own_hca(c):
         s.naming.enable(s.naming.vport_name(c), None)
     elif p.opcode == Opcode.SET_HCA_CAP:
-        s.evidence.mode_unknown = True
+        s.evidence.lose(Loss.MODE, "SET_HCA_CAP was not answered")
     elif p.opcode == Opcode.ALLOC_SF:
         s.naming.enable(s.naming.sf_name(c["function_id"]), FunctionType.SF)
 
@@ -71,7 +71,8 @@ def unanswered(s: AuditedSession, p: Pending) -> None:
 def refused(s: AuditedSession, p: Pending) -> None:
     """The device refused it."""
     if p.opcode == Opcode.SET_HCA_CAP:
-        s.evidence.mode_unknown = True  # which mode the driver goes by, its next command shows
+        # which mode the driver goes by, its next command shows
+        s.evidence.lose(Loss.MODE, "SET_HCA_CAP was refused")
     own = p.opcode == Opcode.ENABLE_HCA and p.command is not None and s.naming.is_own_hca(p.command)
     if own and s.evidence.start is Start.SEEN:
         s.evidence.start = Start.REFUSED
@@ -79,8 +80,7 @@ def refused(s: AuditedSession, p: Pending) -> None:
 
 def initialized(s: AuditedSession) -> None:
     """INIT_HCA was answered OK."""
-    if s.evidence.from_start:
-        s.evidence.start = Start.INITIALIZED
+    s.evidence.advance(Start.INITIALIZED)
 
 
 # -- commands that were answered OK: functions that come and go
@@ -150,8 +150,8 @@ def _sf_gone(s: AuditedSession, _p: Pending, c: Command, _a: Answer, v: CommandC
 
 def _queue_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: CommandCompleted) -> Found:
     s.queues[a["eq_number"]] = by_this = carries_page_requests(c)
-    if by_this and s.evidence.from_start:
-        s.evidence.start = Start.WORKING
+    if by_this:
+        s.evidence.advance(Start.WORKING)
     yield from ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fwpages.auditor.books import CUT
-from fwpages.auditor.evidence import Start
+from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import AuditedSession, Close, Pending
 from fwpages.custody.findings import Cause
@@ -19,9 +19,9 @@ def missing(s: AuditedSession, v: MissingInput) -> Found:
     p = s.pending.pop(v.key, None)
     about_pages = v.opcode in (None, Opcode.MANAGE_PAGES)
     if v.opcode == Opcode.SET_HCA_CAP:
-        s.evidence.mode_unknown = True
+        s.evidence.lose(Loss.MODE, v.detail)
     if about_pages and v.cause is Cause.LOG_AMBIGUOUS:
-        s.evidence.ambiguous = s.evidence.ambiguous or v.detail
+        s.evidence.lose(Loss.DUMPS, v.detail)
     elif p is not None:
         outcome_unknown(s, p, v.detail)
     elif about_pages and not (v.harmless or _over(s)):
@@ -40,7 +40,7 @@ def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
         if p.offer is not None and p.doubted is None:
             s.ledger.accept(p.offer)
     elif p.opcode == Opcode.SET_HCA_CAP:
-        s.evidence.mode_unknown = True
+        s.evidence.lose(Loss.MODE, why)
     elif p.command is not None and p.opcode in _OWN_HCA and s.naming.is_own_hca(p.command):
         enabled(s)
         s.close = Close.DONE if p.opcode == Opcode.DISABLE_HCA else s.close

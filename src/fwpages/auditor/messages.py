@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from fwpages.auditor import loads, outages, refusals, requests
 from fwpages.auditor.books import Book, lines_of
 from fwpages.auditor.driver_names import function_of
+from fwpages.auditor.evidence import Loss, Shown
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.session import After, AuditedSession, Repeats
@@ -86,7 +87,8 @@ def _of_the_card(_s: AuditedSession, _v: DriverMessage) -> Found:
 
 
 def _startup_request(s: AuditedSession, v: StartupPagesRequested) -> Found:
-    s.evidence.used, s.evidence.by_version = True, False
+    s.evidence.show(Shown.SOMETHING)
+    s.evidence.start_up()
     if not v.boot:
         s.driver.last_init = v.number
     if v.pages < 0:
@@ -132,7 +134,7 @@ def _learn_ecpf(s: AuditedSession, v: PagesGiven) -> None:
 
 
 def _count_give(s: AuditedSession, v: PagesGiven, book: Book | None, pages: int | None) -> None:
-    s.evidence.used = True
+    s.evidence.show(Shown.SOMETHING)
     if book is not None and pages is not None:
         s.evidence.lines = True
         s.books.by_lines.give(lines_of(book), pages)
@@ -198,7 +200,7 @@ def _taking(s: AuditedSession, v: TakeBegun) -> Found:
 
 def _count_take(s: AuditedSession, v: TakeBegun, book: Book | None, *, solicited: bool) -> None:
     """Count it for the function that the line names; for each that it may mean where it names none for certain."""
-    s.evidence.used = True
+    s.evidence.show(Shown.SOMETHING)
     named = book is not None or v.number is not None
     for each in s.books.called(v.number) if book is None else [book]:
         s.evidence.lines = True
@@ -224,7 +226,7 @@ def _released(s: AuditedSession, v: AllPagesReleased) -> Found:
     e, book, pages = s.evidence, (yield from function_of(s, v)), v.pages
     if book is None:
         return
-    e.used = e.lines = True
+    e.show_lines()
     s.books.released(book, pages)
     if not e.follows_commands:
         return
@@ -235,7 +237,7 @@ def _released(s: AuditedSession, v: AllPagesReleased) -> Found:
         detail = f"{v.text}: by its commands the function had {many(n)}"
         yield Finding(Cause.LOG_DISAGREES, v.place, book, pages, detail, stated=True)
         # dumps are missing, and nothing has shown it: what the others seem to show is not to be trusted
-        e.contradicted = True
+        e.lose(Loss.CONSISTENCY, detail)
         s.lose(None, detail)
 
 

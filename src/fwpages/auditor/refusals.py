@@ -9,6 +9,7 @@ from __future__ import annotations
 from fwpages.auditor import commands
 from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
+from fwpages.auditor.evidence import Shown
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.findings import Cause, FindingName
@@ -83,7 +84,7 @@ def give_failed(s: AuditedSession, v: GiveFailed) -> Found:
     text = _completed(s, v)
     if s.evidence.page_commands:
         return
-    s.evidence.used = True
+    s.evidence.show(Shown.SOMETHING)
     if v.err == ETIMEDOUT:
         detail = f"{text}: the driver frees these pages, but firmware may have them"
         yield Finding(Cause.GIVE_UNANSWERED, v.place, book, pages, detail, stated=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from fwpages.auditor.books import Book
+from fwpages.auditor.evidence import Shown
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.identities import doubtful_name
 from fwpages.auditor.session import AuditedSession, Close, Pending
@@ -33,7 +34,8 @@ MAX_OWED = 256
 def happened(s: AuditedSession, v: PagesRequested) -> Found:
     """A page request came as an event."""
     r = v.request
-    s.last, s.evidence.used = v.place, True
+    s.last = v.place
+    s.evidence.show(Shown.SOMETHING)
     if s.closed:
         detail = f"a page request of {many(r.num_pages)} came after the close"
         yield Finding(Cause.STALE_PAGE_REQUEST, v.place, detail=detail)

@@ -23,7 +23,7 @@ from enum import Enum, Flag, auto
 import numpy as np
 
 from fwpages.auditor.books import CUT, Book, Books
-from fwpages.auditor.evidence import Evidence, Start
+from fwpages.auditor.evidence import Evidence, Format, Loss, Start
 from fwpages.auditor.findings import Finding, Findings, Found
 from fwpages.auditor.incidents import Health, Incident
 from fwpages.auditor.ledger import ObservedLedger, Offer
@@ -39,6 +39,8 @@ from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
 from fwpages.readers.observations import DriverMessage, PagesLeft, Place, TakeBegun
 
+#: starts after which nothing but the load itself was seen
+_TRYING = frozenset({Start.VERSION_LINE, Start.SEEN, Start.REFUSED})
 #: notes of one session
 MAX_NOTES = 100
 #: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
@@ -237,10 +239,10 @@ class AuditedSession:
 
     @classmethod
     def begin(
-        cls, device: str, place: Place, supplier: Supplier | None, *, log: bool, numbered: bool, number: int | None
+        cls, device: str, place: Place, supplier: Supplier | None, *, form: Format, number: int | None
     ) -> AuditedSession:
         """A session of which nothing was seen yet."""
-        return cls(device, Naming(supplier), Evidence(log=log, numbered=numbered), number, place)
+        return cls(device, Naming(supplier), Evidence(form), number, place)
 
     # -- what was found
 
@@ -259,10 +261,9 @@ class AuditedSession:
     def lose(self, book: Book | None, why: str) -> None:
         """This function's pages, or with None anybody's, can no longer be followed."""
         if book is None:
-            self.evidence.blind = self.evidence.blind or why
+            self.evidence.lose(Loss.ALL_PAGES, why)
         elif not book.unsure or (book.unsure == CUT and why != CUT):
-            self.evidence.unfollowed += not book.unsure
-            self.evidence.uncounted_functions += why != CUT
+            self.evidence.lose(Loss.PAGES if why == CUT else Loss.COUNTS, why)
             book.unsure = why
 
     # -- how far it has come
@@ -296,7 +297,7 @@ class AuditedSession:
         if e.start is Start.UNSEEN:
             return Phase.MIDDLE
         about_pages = e.page_commands or e.lines
-        return Phase.RUNNING if e.start not in (Start.SEEN, Start.REFUSED) or about_pages else Phase.TRYING
+        return Phase.RUNNING if e.start not in _TRYING or about_pages else Phase.TRYING
 
     @property
     def release_all_set(self) -> bool | None:
