@@ -173,7 +173,7 @@ def test_a_request_that_no_line_answers_leaves_its_function_unsure() -> None:
     # a function that has no line yet may be any
     t = Counted()
     t.give(A, 5)
-    t.releasing.append(9)
+    t.release_requested(9)
     assert t.settle(t.naming) == ["firmware released all pages of function 0x9, no line says how many"]
     assert _row(t, A).given is None
 
@@ -181,7 +181,7 @@ def test_a_request_that_no_line_answers_leaves_its_function_unsure() -> None:
 def test_a_release_that_its_line_confirms_is_settled() -> None:
     t = Counted()
     t.give(B, 5)
-    t.releasing.append(3)
+    t.release_requested(3)
     t.release(B, 5)
     assert t.settle(t.naming) == []
     assert _row(t, B).returned == 0

@@ -7,11 +7,11 @@ from collections.abc import Hashable, Iterable
 from fwpages.auditor.evidence import Loss
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.losses import missing, outcome_unknown
-from fwpages.auditor.session import AuditedSession, Counted, Pending
+from fwpages.auditor.session import MAX_WITHHELD, AuditedSession, Counted, Pending, Stray
 from fwpages.custody.findings import Cause
 from fwpages.readers.observations import CommandCompleted, MissingInput
 
-#: commands that a session remembers as answered, and answers without a command that it remembers
+#: commands that a session remembers as answered
 MAX_DONE = 4096
 
 
@@ -38,8 +38,8 @@ def stray(s: AuditedSession, v: CommandCompleted) -> Found:
 
 
 def _keep(s: AuditedSession, finding: Finding) -> None:
-    if len(s.strays) < MAX_DONE:
-        s.strays.append(finding)
+    if len(s.withheld) < MAX_WITHHELD:
+        s.withheld.append(Stray(finding))
     else:
         s.counts[Counted.UNMATCHED] += 1
 
@@ -57,7 +57,8 @@ def none_to(s: AuditedSession, p: Pending) -> Found:
 
 def settle(s: AuditedSession) -> Found:
     """The session is over: a stray answer is the device's finding, unless lines are missing."""
+    strays = s.kept(Stray)
     if s.evidence.incomplete:
-        s.counts[Counted.UNMATCHED] += len(s.strays)
+        s.counts[Counted.UNMATCHED] += len(strays)
     else:
-        yield from s.strays
+        yield from (stray.finding for stray in strays)

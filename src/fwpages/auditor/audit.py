@@ -204,7 +204,7 @@ class Audit:
         if self._folded:
             s.lose(None, FOLDED)
         if device.leftovers is not None:
-            s.leftovers = device.leftovers
+            s.inherit(device.leftovers)
         return s
 
     def _format(self, device: _Device) -> Format:
@@ -218,11 +218,11 @@ class Audit:
             return
         done = self._done[device.slot] = close(s, after)
         if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
-            device.leftovers = np.union1d(s.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
+            device.leftovers = np.union1d(s.ledger.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
         elif Link.FENCED in s.link:
             device.leftovers = None
         elif device.leftovers is not None:
-            device.leftovers = s.leftovers
+            device.leftovers = s.ledger.leftovers
 
     def _session(self, v: Observation) -> AuditedSession:
         """The session that this belongs to; a new one where none is open, whose beginning was then not seen."""

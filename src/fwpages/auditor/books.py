@@ -155,14 +155,17 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Firmware, or a start-up query, asked for pages (below zero: for them to be taken back)."""
+    """Firmware, or a start-up query, asked for pages (below zero: for them to be taken back).
+
+    ``pages`` is None where it released all pages of the function.
+    """
 
     number: int
-    pages: int
+    pages: int | None
 
     def served_by(self, number: int | None, pages: int | None, *, take: bool) -> bool:
         """A GIVE or TAKE of these pages may serve it; None stands for what its line does not say."""
-        if (self.pages < 0) is not take or number not in (None, self.number):
+        if self.pages is None or (self.pages < 0) is not take or number not in (None, self.number):
             return False
         asked = abs(self.pages)
         return pages in (None, asked) or (take and pages == MAX_TAKE <= asked)
@@ -171,16 +174,15 @@ class Request:
 class Books:
     """The books of one session by the functions' present names, and what no single one of them can hold."""
 
-    __slots__ = ("_requests", "broken", "by_lines", "by_numbers", "releasing", "rows")
+    __slots__ = ("_requests", "broken", "by_lines", "by_numbers", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Identity, Book] = {}
         #: totals of ``lines`` and of ``numbers``
         self.by_lines = Total()
         self.by_numbers = Total()
+        #: requests that no line of the driver's has followed
         self._requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
-        #: functions that firmware released all pages of, where no line of the driver's has followed
-        self.releasing: deque[int] = deque(maxlen=MAX_REQUESTS)
         #: why nothing can be counted by lines
         self.broken = ""
 
@@ -220,6 +222,10 @@ class Books:
         if pages:
             self._requests.append(Request(number, pages))
 
+    def release_requested(self, number: int) -> None:
+        """Remember that firmware released all pages of a function."""
+        self._requests.append(Request(number, None))
+
     def serve(self, number: int | None, pages: int | None, *, take: bool) -> Request | None:
         """The request that a GIVE or TAKE of these pages serves; None where none, or not one alone, fits."""
         fits = [r for r in self._requests if r.served_by(number, pages, take=take)]
@@ -230,8 +236,9 @@ class Books:
 
     def released(self, book: Book, pages: int) -> None:
         """Count a line that says how many pages a release_all was about."""
-        if book.identity.number in self.releasing:
-            self.releasing.remove(book.identity.number)
+        request = Request(book.identity.number, None)
+        if request in self._requests:
+            self._requests.remove(request)
         self.by_lines.release(lines_of(book), pages)
 
     def swept_out(self) -> bool:
@@ -252,7 +259,6 @@ class Books:
     def settle(self, naming: Naming) -> list[str]:
         """Mark the counts by lines that are not sure, now that nothing more comes; returns the reasons."""
         reasons = [(r.number, _unserved(r)) for r in self._requests]
-        reasons += [(n, _unsaid(n)) for n in self.releasing]
         for number, why in reasons:
             self._doubt(number, why)
         self._doubt_unswept()
@@ -288,12 +294,10 @@ def numbers_of(book: Book) -> Tally:
 
 
 def _unserved(r: Request) -> str:
+    if r.pages is None:
+        return f"firmware released all pages of function {r.number:#x}, no line says how many"
     wanted = f"firmware asked for {many(r.pages)}" if r.pages > 0 else f"firmware wanted {many(-r.pages)} taken back"
     return f"{wanted} for function {r.number:#x}, and no line says what came of it"
-
-
-def _unsaid(number: int) -> str:
-    return f"firmware released all pages of function {number:#x}, no line says how many"
 
 
 def _join(book: Book, other: Book) -> None:

@@ -24,7 +24,7 @@ from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.judgement import facts, mode_shown
 from fwpages.auditor.losses import doubt, outcome_unknown
-from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending
+from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending, Stray, Tried
 from fwpages.auditor.unknowns import seen_all_the_same, unknowns
 from fwpages.custody.accounts import End, FindingAccount, SessionAccount
 from fwpages.custody.findings import Cause
@@ -102,8 +102,9 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
 def _notes(s: AuditedSession, outcome: Outcome) -> Iterator[str]:
     yield from outcome.unknowns
     yield from seen_all_the_same(s)
-    for name, n in s.tried.items():
-        yield f"refused and no fault: {name}" + (f", {n} times" if n > 1 else "")
+    for what, n in s.counts.items():
+        if isinstance(what, Tried):
+            yield f"refused and no fault: {what.name}" + (f", {n} times" if n > 1 else "")
     if outcome.end is End.FORCED:
         left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
         yield "torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else "")
@@ -116,8 +117,8 @@ def _end(s: AuditedSession, after: After) -> End:
     """The session's end: the first of these that holds."""
     if Link.FORCED in s.link:
         return End.FORCED
-    if s.ended_by_reset is not None:
-        return s.ended_by_reset
+    if s.reset is not None and s.reset.end is not None:
+        return s.reset.end
     if s.health is Health.PAGES_FREED and not s.closed:
         return End.LOST
     if (told := outages.end(s)) is not None:
@@ -173,7 +174,7 @@ def _under_way(s: AuditedSession, p: Pending, end: End) -> bool:
     e = s.evidence
     if e.log and end is not End.CLOSED:
         return True
-    return end is End.OPEN and not s.strays and (e.numbered or not p.overdue_at(s.last))
+    return end is End.OPEN and not s.kept(Stray) and (e.numbered or not p.overdue_at(s.last))
 
 
 def _output_missing(s: AuditedSession, p: Pending) -> Found:

@@ -14,7 +14,7 @@ from fwpages.auditor import answers, lifecycle, page_commands
 from fwpages.auditor.evidence import Loss, Shown
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.losses import doubt, outcome_unknown
-from fwpages.auditor.session import AuditedSession, Pending, Unconfirmed
+from fwpages.auditor.session import AuditedSession, Pending, Tried, Unconfirmed
 from fwpages.custody.findings import Cause
 from fwpages.custody.findings import refused as refused_cause
 from fwpages.custody.findings import unanswered as unanswered_cause
@@ -152,7 +152,7 @@ def _decode_answer(s: AuditedSession, p: Pending, v: CommandCompleted) -> Finds[
 def _refused(s: AuditedSession, p: Pending, a: Answer, place: Place) -> Found:
     lifecycle.refused(s, p)
     if _tried(p, a):
-        s.tried[str(p)] += 1
+        s.counts[Tried(str(p))] += 1
         return
     detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
     yield Finding(refused_cause(p.opcode, p.op_mod, valid=not p.faulty), place, p.book, detail=detail)
@@ -184,27 +184,26 @@ def unanswered(s: AuditedSession, v: CommandUnanswered) -> Found:
     why = v.detail or ("the link gave it up" if v.by_link else "no answer came")
     finding = Finding(unanswered_cause(p.opcode, p.op_mod, by_link=v.by_link), p.place, p.book, pages, f"{p}: {why}")
     if s.evidence.log and not v.said:
-        s.unconfirmed.append(Unconfirmed(p, finding))
+        s.withheld.append(Unconfirmed(p, finding))
     else:
         yield finding
 
 
 def confirm(s: AuditedSession, opcode: int | None) -> Found:
     """The driver says that it waited in vain: dumps of this command that show no answer are believed."""
-    for x in s.unconfirmed:
+    for x in s.kept(Unconfirmed):
         if x.pending.opcode == opcode:
+            s.withheld.remove(x)
             yield x.finding
-    s.unconfirmed = [x for x in s.unconfirmed if x.pending.opcode != opcode]
 
 
 def settle(s: AuditedSession) -> Found:
     """Nothing more comes: such dumps are believed, but where lines are missing they may be parts of two dumps."""
-    for x in s.unconfirmed:
+    for x in s.kept(Unconfirmed):
         if s.evidence.incomplete:
             outcome_unknown(s, x.pending, "lines are missing: whether it was answered is not known")
         else:
             yield x.finding
-    s.unconfirmed = []
 
 
 def abandon(s: AuditedSession, place: Place) -> Found:

@@ -92,8 +92,7 @@ class Evidence:
 
     def show(self, shown: Shown) -> None:
         """The input shows at least so much."""
-        if shown > self.shown:
-            self.shown = shown
+        self.shown = max(self.shown, shown)
 
     def show_lines(self) -> None:
         """The driver's one-line messages about pages are seen."""

@@ -7,9 +7,11 @@ was none. How a session ended is decided at its first reset, by what led to it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fwpages.auditor import answers, commands
 from fwpages.auditor.findings import Finding, Found
-from fwpages.auditor.session import After, AuditedSession, Close, Link
+from fwpages.auditor.session import After, AuditedSession, Close, Link, Reset
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.pages.words import many
@@ -52,9 +54,9 @@ def _reset(s: AuditedSession, v: LinkChange, words: str) -> Found:
     s.note(f"the link was reset{words}")
     if s.reset_asked is not None:
         yield _not_fenced(s, s.reset_asked)
-    s.reset_asked = v.place
-    if s.ended_by_reset is None:
-        s.ended_by_reset = _end_by_reset(s, v.place)
+    end = None if s.reset is None else s.reset.end
+    s.reset = Reset(_end_by_reset(s, v.place) if end is None else end, v.place)
+    if end is None:
         yield from _not_returned(s, v.place)
     s.waits = []
     yield from commands.abandon(s, v.place)
@@ -99,7 +101,7 @@ def _fence(s: AuditedSession, v: LinkChange, words: str) -> Found:
     s.overdue.clear()
     s.queues.clear()
     s.link |= Link.FENCED
-    s.reset_asked = None
+    s.reset = s.reset and replace(s.reset, unproven=None)
     n = s.ledger.discard()
     s.note(f"fenced{words}; {many(n)} discarded")
 

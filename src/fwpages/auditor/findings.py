@@ -56,34 +56,45 @@ Finds: TypeAlias = Generator[Finding, None, _T]
 _Key: TypeAlias = tuple[str, Book | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Findings of one name about one function: how many are listed, how many more there were, and their pages."""
+
+    listed: int = 0
+    more: int = 0
+    pages: int = 0
+
+
 class Findings:
     """A bounded list; findings beyond the bounds are counted and their pages summed, by name and function."""
 
-    __slots__ = ("_alike", "_more", "_named", "_rows")
+    __slots__ = ("_alike", "_rows")
 
     def __init__(self) -> None:
         self._rows: list[Finding] = []
-        self._alike: Counter[_Key] = Counter()
-        self._named: Counter[str] = Counter()
-        #: how many are not listed, and their pages
-        self._more: dict[_Key, tuple[int, int]] = {}
+        self._alike: dict[_Key, _Alike] = {}
 
     def add(self, finding: Finding) -> None:
         """Add one."""
         key = (finding.name, finding.book)
-        if self._alike.get(key, 0) >= MAX_ALIKE or self._named[finding.name] >= MAX_NAMED:
-            key = key if key in self._alike else (finding.name, None)
-            count, pages = self._more.get(key, (0, 0))
-            self._more[key] = (count + 1, pages + (finding.pages or 0))
+        alike = self._alike.get(key, _Alike())
+        if alike.listed < MAX_ALIKE and self._listed(finding.name) < MAX_NAMED:
+            self._alike[key] = replace(alike, listed=alike.listed + 1)
+            self._rows.append(finding)
             return
-        self._alike[key] += 1
-        self._named[finding.name] += 1
-        self._rows.append(finding)
+        if key not in self._alike:
+            key = (finding.name, None)
+            alike = self._alike.get(key, alike)
+        self._alike[key] = replace(alike, more=alike.more + 1, pages=alike.pages + (finding.pages or 0))
+
+    def _listed(self, name: str) -> int:
+        """How many findings of this name are listed."""
+        return sum(alike.listed for (other, _), alike in self._alike.items() if other == name)
 
     def has(self, name: FindingName, who: Identity | None = None) -> bool:
         """There is one of this name; about this function, where one is given."""
         if who is None:
-            return self._named[name] > 0
+            return any(other == name for other, _ in self._alike)
         return any(f.name == name and f.function == who for f in self._rows)
 
     def drop_inferred(self) -> int:
@@ -99,10 +110,10 @@ class Findings:
         return taken
 
     def _keep(self, kept: list[Finding]) -> None:
+        names = {f.name for f in kept}
+        listed = Counter((f.name, f.book) for f in kept)
         self._rows = kept
-        self._alike = Counter((f.name, f.book) for f in kept)
-        self._named = Counter(f.name for f in kept)
-        self._more = {key: more for key, more in self._more.items() if key[0] in self._named}
+        self._alike = {key: replace(a, listed=listed[key]) for key, a in self._alike.items() if key[0] in names}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -113,9 +124,10 @@ class Findings:
         for i, f in enumerate(self._rows):
             last[f.name, f.function] = last[f.name] = i
         words = [""] * len(self._rows)
-        for (name, book), (count, pages) in self._more.items():
-            at = last.get((name, book.identity if book is not None else None), last[name])
-            words[at] += f" (and {count} more like it" + (f", {many(pages)})" if pages else ")")
+        for (name, book), alike in self._alike.items():
+            if alike.more:
+                at = last.get((name, book.identity if book is not None else None), last[name])
+                words[at] += f" (and {alike.more} more like it" + (f", {many(alike.pages)})" if alike.pages else ")")
         return [account(replace(f, detail=f.detail + more)) for f, more in zip(self._rows, words, strict=True)]
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.naming import Naming
-from fwpages.auditor.session import AuditedSession, Negotiated, Suspect
+from fwpages.auditor.session import MAX_WITHHELD, AuditedSession, Negotiated, Suspect
 from fwpages.custody.findings import Blame, Cause
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.readers.observations import Place
-
-#: names whose judgement waits for the session's end
-MAX_SUSPECTS = 256
 
 _MISMATCH = {Blame.HOST: Cause.IDENTITY_MISMATCH, Blame.DEVICE: Cause.IDENTITY_MISMATCH_DEVICE}
 
@@ -71,8 +68,8 @@ def check_name(s: AuditedSession, number: int, ec: bool, place: Place, blame: Bl
         detail = f"{in_words(number, ec)} {why}"
         yield Finding(_MISMATCH[blame], place, s.book(number, ec), detail=detail)
         return True
-    if _of_other_mode(s.naming, number, ec) and len(s.suspects) < MAX_SUSPECTS:
-        s.suspects.append(Suspect(place, by_host, number))
+    if _of_other_mode(s.naming, number, ec) and len(s.withheld) < MAX_WITHHELD:
+        s.withheld.append(Suspect(place, by_host, number))
     return False
 
 
@@ -94,14 +91,14 @@ def _of_other_mode(naming: Naming, number: int, ec: bool) -> bool:
 
 def doubtful_name(s: AuditedSession, number: int, ec: bool, place: Place) -> Finds[bool]:
     """True where a name that the device used is wrong, or may be: a request under it is not held against the host."""
-    before = len(s.suspects)
+    before = len(s.withheld)
     wrong = yield from check_name(s, number, ec, place, Blame.DEVICE)
-    return wrong or len(s.suspects) > before
+    return wrong or len(s.withheld) > before
 
 
 def settle(s: AuditedSession) -> Found:
     """Nothing more comes: suspects that nothing explained are names of the other mode."""
-    for suspect in s.suspects:
+    for suspect in s.kept(Suspect):
         number = suspect.number
         if s.evidence.lossy or _explained(s, number):
             continue

@@ -15,28 +15,45 @@ from fwpages.prm.identity import FunctionType, Identity
 #: pages of address space that one session's ledger follows (1 TiB, 1 GiB of tags); more is a garbled input
 MAX_COVERED = 1 << 28
 
+_NONE: Addresses = np.zeros(0, np.uint64)
 _PAGE = np.uint64(PAGE_SIZE - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer:
-    """A GIVE's pages: those that could be offered, and those that could not, each with its reason."""
+    """A GIVE's pages: those that could be offered, and those that could not, each with its reason.
+
+    ``left``: those among the offered that an earlier session left with firmware.
+    """
 
     record: Record
     index: Indices
     twice: Addresses
     bad: Addresses
+    left: Addresses
 
 
 class ObservedLedger:
-    """Moves pages as the observed commands say, and keeps the most that was out at one time."""
+    """Moves pages as the observed commands say, and keeps the most that was out at one time.
 
-    __slots__ = ("ledger", "space")
+    ``leftovers`` are pages that an earlier session left with firmware, never fenced, and that were not given since.
+    A page that is given while firmware has it is *contested*: which function firmware knows it by is open, and it may
+    come back from any function.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_contested", "ledger", "leftovers", "space")
+
+    def __init__(self, leftovers: Addresses = _NONE) -> None:
         self.space = SparseSpace()
         self.ledger = Ledger(self.space, Records())
         self.records.begin(1)
+        self.leftovers = leftovers
+        self._contested = np.zeros(0, np.int64)
+
+    @property
+    def contested(self) -> int:
+        """How many pages are contested."""
+        return int(self._contested.size)
 
     @property
     def records(self) -> Records:
@@ -59,7 +76,9 @@ class ObservedLedger:
         first[np.unique(index, return_index=True)[1]] = True
         free &= first
         self.ledger.offer(record, index[free])
-        return Offer(record, index[free], good[~free], pas[bad])
+        left = good[free & np.isin(good, self.leftovers)]
+        self.leftovers = np.setdiff1d(self.leftovers, left) if left.size else self.leftovers
+        return Offer(record, index[free], good[~free], pas[bad], left)
 
     def owners_of(self, addresses: Addresses) -> str:
         """The functions that have, or last had, these pages, in words: ``func:0x0 (37), func:0x3 (2)``."""
@@ -88,6 +107,20 @@ class ObservedLedger:
     def check_return(self, who: Identity, addresses: Addresses) -> Returned:
         """Sort what a TAKE's answer names."""
         return self.ledger.check_return(who, addresses)
+
+    def contest(self, offer: Offer) -> None:
+        """The pages that the GIVE could not offer, as firmware had them, are contested from now on."""
+        self._contested = np.union1d(self._contested, self.space.index(offer.twice))
+
+    def take_contested(self, returned: Returned) -> tuple[Returned, int]:
+        """Contested pages come back, from whichever function. Returns the rest, and how many came back."""
+        if not self.contested or not (returned.foreign.size or returned.twice.size):
+            return returned, 0
+        foreign, twice = (self.space.index(pas) for pas in (returned.foreign, returned.twice))
+        ours, again = np.isin(foreign, self._contested), np.isin(twice, self._contested)
+        none = returned.foreign[:0]
+        n = self.take(Returned(foreign[ours], none, none, none))
+        return returned._replace(foreign=returned.foreign[~ours], twice=returned.twice[~again]), n
 
     def take(self, returned: Returned) -> int:
         """held or doubtful → free."""

@@ -103,7 +103,7 @@ def requested(s: AuditedSession, v: PagesRequested) -> None:
     """The driver printed a page request."""
     s.last = v.place
     if v.request.release_all:
-        s.books.releasing.append(v.request.number)
+        s.books.release_requested(v.request.number)
     else:
         _wanted(s, v.request.number, v.request.num_pages)
 

@@ -180,7 +180,7 @@ def _give_sent(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Hol
         return
     yield from _bad_addresses(s, p, book, p.offer)
     yield from _given_twice(s, p, book, p.offer)
-    yield from _left_before(s, p, book, p.offer)
+    yield from _left_before(p, book, p.offer)
 
 
 def _given_pages(s: AuditedSession, p: Pending, c: Command, book: Book, holes: Holes) -> Finds[Addresses]:
@@ -222,20 +222,16 @@ def _given_twice(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Fou
         words = s.ledger.owners_of(offer.twice)
         detail = f"{p}: {many(n)}, the first {int(offer.twice[0]):#x}, already with {words}"
         yield Finding(Cause.GIVEN_TWICE, p.place, book, n, detail)
-        s.contested = np.union1d(s.contested, s.ledger.space.index(offer.twice))
+        s.ledger.contest(offer)
 
 
-def _left_before(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:
+def _left_before(p: Pending, book: Book, offer: Offer) -> Found:
     """Pages that an earlier session left with firmware are given again."""
-    if not s.leftovers.size:
-        return
-    pas = s.ledger.space.address(offer.index)
-    again = pas[np.isin(pas, s.leftovers)]
-    if again.size:
-        first = int(again[0])
-        detail = f"{p}: {many(again.size)}, the first {first:#x}, left with firmware by an earlier session"
-        yield Finding(Cause.GIVEN_TWICE, p.place, book, int(again.size), detail)
-        s.leftovers = np.setdiff1d(s.leftovers, again)
+    n = int(offer.left.size)
+    if n:
+        first = int(offer.left[0])
+        detail = f"{p}: {many(n)}, the first {first:#x}, left with firmware by an earlier session"
+        yield Finding(Cause.GIVEN_TWICE, p.place, book, n, detail)
 
 
 def _incomplete(s: AuditedSession, p: Pending, book: Book, why: str, *, cut: bool) -> Found:
@@ -321,7 +317,7 @@ def _take_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comm
     returned = s.ledger.check_return(book.identity, pas)
     if returned.unknown.size and _doubt_waiting(s, book):
         returned = s.ledger.check_return(book.identity, pas)
-    returned, contested = _take_contested(s, returned)
+    returned, contested = s.ledger.take_contested(returned)
     yield from _judge_return(s, p, book, returned, v.place)
     yield from requests.served(s, p, book, named, s.ledger.take(returned) + contested, v.place)
 
@@ -352,17 +348,6 @@ def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comman
         pas = pas[known]
         yield from _incomplete(s, p, book, "the addresses that a TAKE returned are not all in the log", cut=v.cut)
     return pas
-
-
-def _take_contested(s: AuditedSession, returned: Returned) -> tuple[Returned, int]:
-    """Pages that were given twice come back, from whichever function. Returns the rest, and how many came back."""
-    if not s.contested.size or not (returned.foreign.size or returned.twice.size):
-        return returned, 0
-    foreign, twice = (s.ledger.space.index(pas) for pas in (returned.foreign, returned.twice))
-    ours, again = np.isin(foreign, s.contested), np.isin(twice, s.contested)
-    none = returned.foreign[:0]
-    n = s.ledger.take(Returned(foreign[ours], none, none, none))
-    return returned._replace(foreign=returned.foreign[~ours], twice=returned.twice[~again]), n
 
 
 def _judge_return(s: AuditedSession, p: Pending, book: Book, returned: Returned, place: Place) -> Found:

@@ -11,7 +11,7 @@ from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.evidence import Shown
 from fwpages.auditor.findings import Finding, Found
-from fwpages.auditor.session import AuditedSession, Counted
+from fwpages.auditor.session import AuditedSession, Counted, Tried
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.findings import refused as refused_cause
 from fwpages.prm.opcodes import Opcode, opcode_name
@@ -188,7 +188,7 @@ def flush(s: AuditedSession, err: int | None = None) -> Found:
         case CommandTimedOut() | CommandNotDone():
             yield _stated(Cause.COMMAND_UNANSWERED, v)
         case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
-            s.tried[f"{_name(v)}, {status_words(v.status)}"] += 1
+            s.counts[Tried(f"{_name(v)}, {status_words(v.status)}")] += 1
         case CommandRefused():
             yield _stated(_refusal(v), v)
 

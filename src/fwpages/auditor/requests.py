@@ -221,7 +221,7 @@ def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -
     """Firmware wants to return so many pages: it can have those that are out, and those of a pending GIVE."""
     e = s.evidence
     if e.judges_pages and (e.page_commands or not e.log):
-        out = s.out_of(book) + _in_pending_gives(s, book) + int(s.contested.size)
+        out = s.out_of(book) + _in_pending_gives(s, book) + s.ledger.contested
         if pages > out:
             detail = f"{asker} wants {many(pages)} of {book.identity} taken back, {out} are out"
             yield Finding(Cause.ABSURD_TAKE_BACK, place, book, pages, detail)

@@ -19,8 +19,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
-
-import numpy as np
+from typing import TypeAlias, TypeVar
 
 from fwpages.auditor.books import CUT, Book, Books
 from fwpages.auditor.evidence import Evidence, Format, Loss, Start
@@ -43,6 +42,8 @@ from fwpages.readers.observations import DriverMessage, PagesLeft, Place, TakeBe
 _TRYING = frozenset({Start.VERSION_LINE, Start.SEEN, Start.REFUSED})
 #: notes of one session
 MAX_NOTES = 100
+#: what one session withholds until its end
+MAX_WITHHELD = 4096
 #: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
 PATIENCE = 60.0
 
@@ -165,6 +166,13 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """An answer to no command that was sent: a finding, unless lines turn out to be missing."""
+
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
 class Unconfirmed:
     """A command that a dump shows unanswered, though the driver has not complained of it."""
 
@@ -179,6 +187,26 @@ class Suspect:
     place: Place
     by_host: bool
     number: int
+
+
+#: what is not judged before more is known
+Withheld: TypeAlias = Stray | Unconfirmed | Suspect
+_W = TypeVar("_W", bound=Withheld)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A refusal that is no fault: drivers try what a device may not know."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The session's resets: how the first ended it, and the place of the last while nothing has proven it."""
+
+    end: End | None
+    unproven: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,25 +228,18 @@ class AuditedSession:
     number: int | None
     #: where the last observation stands
     last: Place
-    #: pages that an earlier session left behind, never fenced
-    leftovers: Addresses = field(default_factory=lambda: np.zeros(0, np.uint64))
-    #: pages that were given while firmware had them: which function it knows them by is open
-    contested: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
-    ledger: ObservedLedger = field(default_factory=ObservedLedger)
+    #: None until pages are to be followed one by one: few logs show their addresses
+    _ledger: ObservedLedger | None = None
     books: Books = field(default_factory=Books)
     findings: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
-    counts: Counter[Counted] = field(default_factory=Counter)
-    #: refusals that are no fault: drivers try what a device may not know
-    tried: Counter[str] = field(default_factory=Counter)
+    counts: Counter[Counted | Tried] = field(default_factory=Counter)
     #: commands without an answer; those that the host has stopped waiting for; those that are answered or lost
     #: their slots, whose answers change nothing
     pending: dict[Hashable, Pending] = field(default_factory=dict)
     overdue: dict[Hashable, Pending] = field(default_factory=dict)
     done: dict[Hashable, None] = field(default_factory=dict)
-    unconfirmed: list[Unconfirmed] = field(default_factory=list)
-    #: answers to no command that was sent: findings, unless lines turn out to be missing
-    strays: list[Finding] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
     #: the last answer was a refusal
     refusing: bool = False
     negotiated: Negotiated | None = None
@@ -226,13 +247,10 @@ class AuditedSession:
     queues: dict[int, bool] = field(default_factory=dict)
     #: names (number, ec bit) that the device has used: a host that repeats one makes no mistake of its own
     device_names: set[tuple[int, bool]] = field(default_factory=set)
-    suspects: list[Suspect] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     close: Close = Close.NOT_BEGUN
     link: Link = field(default_factory=lambda: Link(0))
-    #: how the first reset ended the session; and the reset that was asked for and is not proven yet
-    ended_by_reset: End | None = None
-    reset_asked: Place | None = None
+    reset: Reset | None = None
     driver: DriverLines = field(default_factory=DriverLines)
     #: a load that failed, or a device in error; None where nothing of the kind was seen
     incident: Incident | None = None
@@ -244,6 +262,17 @@ class AuditedSession:
         """A session of which nothing was seen yet."""
         return cls(device, Naming(supplier), Evidence(form), number, place)
 
+    def inherit(self, leftovers: Addresses) -> None:
+        """An earlier session left these pages with firmware."""
+        self._ledger = ObservedLedger(leftovers)
+
+    @property
+    def ledger(self) -> ObservedLedger:
+        """The ledger that follows this session's pages."""
+        if self._ledger is None:
+            self._ledger = ObservedLedger()
+        return self._ledger
+
     # -- what was found
 
     def add(self, found: Found) -> None:
@@ -252,6 +281,10 @@ class AuditedSession:
             if finding.cause in (Cause.LOG_LINES_LOST, Cause.LOG_AMBIGUOUS):
                 self.evidence.gaps += 1
             self.findings.add(finding)
+
+    def kept(self, kind: type[_W]) -> list[_W]:
+        """Everything of this kind that is withheld."""
+        return [x for x in self.withheld if isinstance(x, kind)]
 
     def note(self, text: str) -> None:
         """Note what is no fault, but ought to be known."""
@@ -298,6 +331,11 @@ class AuditedSession:
             return Phase.MIDDLE
         about_pages = e.page_commands or e.lines
         return Phase.RUNNING if e.start not in _TRYING or about_pages else Phase.TRYING
+
+    @property
+    def reset_asked(self) -> Place | None:
+        """The reset that was asked for and that no fence has proven."""
+        return None if self.reset is None else self.reset.unproven
 
     @property
     def release_all_set(self) -> bool | None:
