@@ -158,7 +158,7 @@ def test_a_request_for_nothing_is_none() -> None:
     t = Counted()
     t.requested(3, 0)
     assert t.serve(3, None, take=False) is None
-    assert t.settle(t.naming) == []
+    assert t.settle() == []
 
 
 def test_a_request_that_no_line_answers_leaves_its_function_unsure() -> None:
@@ -166,15 +166,13 @@ def test_a_request_that_no_line_answers_leaves_its_function_unsure() -> None:
     t.give(A, 5)
     t.give(B, 6)
     t.requested(3, -4)
-    assert t.settle(t.naming) == [
-        "firmware wanted 4 pages taken back for function 0x3, and no line says what came of it"
-    ]
+    assert t.settle() == ["firmware wanted 4 pages taken back for function 0x3, and no line says what came of it"]
     assert (_row(t, A).given, _row(t, B).given) == (5, None)
     # a function that has no line yet may be any
     t = Counted()
     t.give(A, 5)
     t.release_requested(9)
-    assert t.settle(t.naming) == ["firmware released all pages of function 0x9, no line says how many"]
+    assert t.settle() == ["firmware released all pages of function 0x9, no line says how many"]
     assert _row(t, A).given is None
 
 
@@ -183,7 +181,7 @@ def test_a_release_that_its_line_confirms_is_settled() -> None:
     t.give(B, 5)
     t.release_requested(3)
     t.release(B, 5)
-    assert t.settle(t.naming) == []
+    assert t.settle() == []
     assert _row(t, B).returned == 0
 
 
@@ -217,7 +215,7 @@ def test_while_a_driver_sweeps_the_functions_after_the_last_line_are_open() -> N
     t.give(A, 100)
     t.give(B, 10)
     t.take(A, 768, solicited=False)
-    t.settle(t.naming)
+    t.settle()
     assert (_row(t, B).given, _row(t, B).held, _row(t, B).returned) == (10, None, None)
 
 
@@ -234,15 +232,14 @@ def test_a_function_that_is_called_otherwise_stays_the_first_and_keeps_its_count
     assert [(f.identity, f.given, f.held, f.peak) for f in rows] == [("vhca:0x5", 6, 6, 6), ("vhca:0x31", 7, 7, 7)]
     t.rename(vhca_id(0x31), vhca_id(5))
     assert [(f.identity, f.given, f.held) for f in t.functions()] == [("vhca:0x5", 13, 13)]
-    assert t.settle(t.naming) == []
-    assert t.broken == ""
+    assert t.settle() == []
+    assert not t.boot_pages_unclear(t.naming)
 
 
 def test_boot_pages_without_a_vhca_id_break_the_count() -> None:
     t = Counted(Mode.VHCA_ID)
     t.give(A, 6)
-    t.settle(t.naming)
-    assert t.broken == "no line says which vhca_id the boot pages belong to"
+    assert t.boot_pages_unclear(t.naming)
 
 
 def _joined(*, taken: bool = False, released: int = 0) -> Counted:

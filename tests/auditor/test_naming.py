@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.auditor.naming import Naming
+from fwpages.auditor.naming import BootName, Naming
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, vhca_id
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode
@@ -33,7 +33,7 @@ def test_the_function_itself_goes_by_its_boot_name_until_mode_and_vhca_id_are_kn
     assert n.own == func_id(0)
     n.ecpf = True
     assert n.own == func_id(0, ec=True)
-    n.boot = func_id(5)
+    n.boot = BootName(func_id(5), certain=True)
     assert n.own == func_id(5)
     n.mode = Mode.VHCA_ID
     assert n.own == func_id(5)
@@ -92,7 +92,7 @@ def test_a_supplier_tells_the_types_of_all_numbers(supplier: Supplier, number: i
         (func_id(3, ec=True), "ec_vf", "vf"),
         (func_id(0x7F), "unknown", "vf"),
         (func_id(0x80), "sf", "vf"),
-        (vhca_id(0x80), "unknown", "unknown"),
+        (vhca_id(0x80), "unknown", "vf"),
     ],
 )
 def test_types_where_no_header_describes_the_supplier(who: Identity, kind: str, enabled: str) -> None:
@@ -200,7 +200,8 @@ def test_the_name_of_a_vport_that_is_gone_is_known_and_not_present(mode: Mode) -
     assert not n.present(vf)
     assert not n.present(vhca)
     assert n.knows(0x31)
-    assert {vf, vhca} <= n.met
+    assert n.met(vf)
+    assert n.met(vhca)
     # whoever has the vhca_id next may be of another type
     assert n.type_of(vhca) is FunctionType.UNKNOWN
 

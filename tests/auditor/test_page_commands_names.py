@@ -75,7 +75,7 @@ def test_a_vport_that_is_enabled_later_explains_its_name() -> None:
 
 
 def test_only_so_many_names_wait_for_their_judgement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identities, "MAX_SUSPECTS", 3)
+    monkeypatch.setattr(identities, "MAX_WITHHELD", 3)
     trace = _fed(Mode.FUNC_ID)
     for n in range(5):
         trace.give(OWN_VHCA, pages(0x500 + n, 1))

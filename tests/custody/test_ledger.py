@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fwpages.custody import ledger
 from fwpages.custody.ledger import FEW, CustodyError, Ledger, State
 from fwpages.custody.records import Records
 from fwpages.pages import PAGE_SIZE, DenseSpace, SparseSpace
@@ -48,12 +49,15 @@ class LedgerMachine(RuleBasedStateMachine):
             space.cover(array([BASE]))
         self.ledger = Ledger(space, self.records)
         # every answer by arrays, small ones page by page, all of them: no difference
-        self.ledger.few = few
+        ledger.FEW = few
         self.first = int(space.index(array([BASE]))[0])
         #: block → state, record number (the last one where it is free, -1 where there never was one)
         self.blocks: dict[int, tuple[State, int]] = {self.first + n: (State.FREE, -1) for n in range(BLOCKS)}
         self.offers: list[tuple[int, list[int]]] = []
         self.copies: list[tuple[Ledger, Tags, bytes]] = []
+
+    def teardown(self) -> None:
+        ledger.FEW = FEW
 
     def owner(self, block: int) -> Identity:
         return self.records.rows[self.blocks[block][1]].identity

@@ -66,7 +66,7 @@ def _peaks(s: AuditedSession) -> tuple[Count, dict[FunctionType, int] | None]:
 
 def _lines_known(s: AuditedSession) -> bool:
     """The driver's lines show what was given; of single functions they may still not."""
-    return s.evidence.from_start and not s.evidence.blind and not s.books.broken
+    return s.evidence.from_start and not s.evidence.blind and not s.evidence.uncounted_lines
 
 
 def _by_lines(s: AuditedSession) -> list[FunctionAccount]:

@@ -174,7 +174,7 @@ class Request:
 class Books:
     """The books of one session by the functions' present names, and what no single one of them can hold."""
 
-    __slots__ = ("_requests", "broken", "by_lines", "by_numbers", "rows")
+    __slots__ = ("_requests", "by_lines", "by_numbers", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[Identity, Book] = {}
@@ -183,8 +183,6 @@ class Books:
         self.by_numbers = Total()
         #: requests that no line of the driver's has followed
         self._requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
-        #: why nothing can be counted by lines
-        self.broken = ""
 
     def __iter__(self) -> Iterator[Book]:
         return iter(self.rows.values())
@@ -256,15 +254,17 @@ class Books:
         """A driver that closes has begun to take everything back."""
         return any(t.swept for _, t in self.counted())
 
-    def settle(self, naming: Naming) -> list[str]:
+    def settle(self) -> list[str]:
         """Mark the counts by lines that are not sure, now that nothing more comes; returns the reasons."""
         reasons = [(r.number, _unserved(r)) for r in self._requests]
         for number, why in reasons:
             self._doubt(number, why)
         self._doubt_unswept()
-        if naming.mode is Mode.VHCA_ID and any(book.identity.mode is Mode.FUNC_ID for book, _ in self.counted()):
-            self.broken = self.broken or "no line says which vhca_id the boot pages belong to"
         return [why for _, why in reasons]
+
+    def boot_pages_unclear(self, naming: Naming) -> bool:
+        """The mode has changed, and lines counted boot pages of a function whose name in that mode they do not say."""
+        return naming.mode is Mode.VHCA_ID and any(book.identity.mode is Mode.FUNC_ID for book, _ in self.counted())
 
     def _doubt_unswept(self) -> None:
         """A driver that was taking everything back, function by function, may have come to any of them."""

@@ -19,7 +19,7 @@ from fwpages.auditor import answers, commands, fences, identities, loads, messag
 from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.card_events import PCI_ADDRESS
-from fwpages.auditor.evidence import Start
+from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.judgement import facts, mode_shown
@@ -90,8 +90,10 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
     s.add(loads.finish(s))
     s.add(outages.finish(s))
     if s.evidence.by_lines:
-        for unserved in s.books.settle(s.naming):
+        for unserved in s.books.settle():
             s.note(unserved)
+        if s.books.boot_pages_unclear(s.naming):
+            s.evidence.lose(Loss.LINES, "no line says which vhca_id the boot pages belong to")
         s.add(_left_by_lines(s, end))
     else:
         s.add(_left_by_ledger(s, end))
@@ -211,7 +213,7 @@ def _left(s: AuditedSession) -> dict[Identity, int]:
 def _left_by_lines(s: AuditedSession, end: End) -> Found:
     """The same where lines alone count: how many came back by a TAKE is then not known, at most what was asked."""
     freed = s.health is Health.PAGES_FREED
-    if s.evidence.blind or s.books.broken or not (freed or end is End.RESET):
+    if s.evidence.blind or s.evidence.uncounted_lines or not (freed or end is End.RESET):
         return
     for book, tally in s.books.counted():
         least = tally.given - tally.released - tally.asked

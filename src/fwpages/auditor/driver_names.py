@@ -17,7 +17,7 @@ def function_of(s: AuditedSession, v: FunctionMessage) -> Finds[Book | None]:
         return None
     naming = s.naming
     if v.mode is not None:
-        naming.mode_shown = True
+        naming.show_mode()
     if v.mode not in (None, naming.mode):
         yield from _other_mode(s, v)
     if v.ec is None and naming.mode is Mode.FUNC_ID:

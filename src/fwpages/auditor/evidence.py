@@ -71,6 +71,8 @@ class Loss(Enum):
     CONSISTENCY = "consistency"
     #: the outcome of SET_HCA_CAP
     MODE = "mode"
+    #: the driver's lines do not say whose pages they count
+    LINES = "lines"
 
 
 @dataclass(slots=True)
@@ -154,6 +156,11 @@ class Evidence:
     def ambiguous(self) -> str:
         """The reason why dumps cannot be separated; empty where there is none."""
         return self.lost.get(Loss.DUMPS, "")
+
+    @property
+    def uncounted_lines(self) -> str:
+        """The reason why nothing can be counted by lines; empty where there is none."""
+        return self.lost.get(Loss.LINES, "")
 
     @property
     def contradicted(self) -> bool:

@@ -20,7 +20,8 @@ def rename(s: AuditedSession, old: Identity, new: Identity, kind: FunctionType) 
 
 def switch_to_vhca_ids(s: AuditedSession) -> None:
     """The session is in VHCA_ID mode from here on: what was given at boot now counts for the own vhca_id."""
-    s.naming.mode, s.naming.mode_shown = Mode.VHCA_ID, True
+    s.naming.mode = Mode.VHCA_ID
+    s.naming.show_mode()
     if s.negotiated is None and not s.evidence.from_start:
         _rename_all(s)
     _rename_boot(s)
@@ -40,8 +41,7 @@ def _rename_all(s: AuditedSession) -> None:
 def _rename_boot(s: AuditedSession) -> None:
     """Give the boot record its name of VHCA_ID mode, once that mode and the own vhca_id are known."""
     if s.naming.mode is Mode.VHCA_ID and s.naming.vhca is not None:
-        old = s.naming.boot or func_id(0, ec=bool(s.naming.ecpf))
-        rename(s, old, vhca_id(s.naming.vhca), FunctionType.SELF)
+        rename(s, s.naming.boot_name, vhca_id(s.naming.vhca), FunctionType.SELF)
 
 
 def back_to_function_ids(s: AuditedSession, negotiated: Negotiated) -> None:
@@ -112,7 +112,7 @@ def _explained(s: AuditedSession, number: int) -> bool:
     naming = s.naming
     if number == 0:
         return naming.mode is not Mode.VHCA_ID or naming.knows(0)
-    if naming.mode is not Mode.FUNC_ID or func_id(number) in naming.met:
+    if naming.mode is not Mode.FUNC_ID or naming.met(func_id(number)):
         return True
     supplier = naming.supplier
     return supplier is not None and number <= max(supplier.max_vfs, supplier.max_ec_vfs)

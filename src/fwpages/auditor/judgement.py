@@ -32,7 +32,7 @@ def _gaps(s: AuditedSession) -> bool:
     """Functions cannot be followed, or not be counted by lines, as something is missing or contradicts the rest."""
     e = s.evidence
     unsure = any(book.unsure and book.unsure != CUT for book in s.books)
-    uncounted = e.by_lines and (bool(s.books.broken) or s.books.doubted)
+    uncounted = e.by_lines and (bool(e.uncounted_lines) or s.books.doubted)
     return bool((e.blind and e.blind != FOLDED) or e.ambiguous or e.contradicted) or unsure or uncounted
 
 

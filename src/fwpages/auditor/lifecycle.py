@@ -12,6 +12,7 @@ from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.identities import back_to_function_ids, learn_own, switch_to_vhca_ids
 from fwpages.auditor.losses import enabled
+from fwpages.auditor.naming import Proof
 from fwpages.auditor.requests import carries_page_requests, closing
 from fwpages.auditor.session import AuditedSession, Close, Link, Negotiated, Pending
 from fwpages.custody.findings import Cause
@@ -175,7 +176,7 @@ def _caps_set(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v: Comman
         caps = GENERAL.unpack(c.data) if len(c.data) >= GENERAL.least else {}
         vhca_mode = bool(caps.get("icm_mng_function_id_mode"))
         s.negotiated = Negotiated(vhca_mode, bool(caps.get("release_all_pages")))
-        s.naming.mode_shown = True
+        s.naming.show_mode()
         if vhca_mode:
             switch_to_vhca_ids(s)
     yield from ()
@@ -196,7 +197,8 @@ def _caps_read(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandC
     learn_own(s, caps["vhca_id"])
     if not c.op_mod & CAP_CURRENT:
         return
-    naming.sf_base, naming.mode_shown = caps["sf_base_id"] if caps["sf"] else 0, True
+    naming.sf_base = caps["sf_base_id"] if caps["sf"] else 0
+    naming.show_mode()
     yield from _compare_release_all(s, p, v.place, now=bool(caps["release_all_pages"]))
     yield from _compare_mode(s, p, v.place, now=bool(caps["icm_mng_function_id_mode"]))
 
@@ -218,7 +220,7 @@ def _compare_mode(s: AuditedSession, p: Pending, place: Place, *, now: bool) -> 
     elif now is not negotiated.vhca_mode:
         detail = f"SET_HCA_CAP set icm_mng_function_id_mode to {int(not now)}, {p} says {int(now)}"
         yield Finding(Cause.MODE_DISAGREEMENT, place, s.books.of(s.naming.own), detail=detail)
-        if not now and not s.naming.vhca_used and s.naming.vhca is not None:
+        if not now and s.naming.proof is not Proof.USED and s.naming.vhca is not None:
             back_to_function_ids(s, replace(negotiated, vhca_mode=False))
 
 

@@ -140,7 +140,7 @@ def _count_give(s: AuditedSession, v: PagesGiven, book: Book | None, pages: int 
         s.books.by_lines.give(lines_of(book), pages)
     else:
         where = f"{v.place.file}:{v.place.line}"
-        s.books.broken = f"{v.text!r} ({where}) names no function, and no single request fits it"
+        s.evidence.lose(Loss.LINES, f"{v.text!r} ({where}) names no function, and no single request fits it")
 
 
 _AFTER_BARE_GIVE: Mapping[Repeats, tuple[Repeats, bool]] = MappingProxyType(

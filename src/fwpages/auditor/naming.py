@@ -2,8 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, named, vhca_id
 from fwpages.prm.message import Command
+
+
+class Proof(Enum):
+    """How far the input shows the mode that holds."""
+
+    NONE = "a guess"
+    SHOWN = "shown"
+    #: a page command has named a function by vhca_id
+    USED = "used"
+
+
+@dataclass(frozen=True, slots=True)
+class BootName:
+    """The function's own name before any mode was negotiated: that of the answer to QUERY_PAGES for boot or init pages.
+
+    Until the first GIVE it is not ``certain``: that may still correct it.
+    """
+
+    identity: Identity
+    certain: bool
+
+
+@dataclass(slots=True)
+class Vport:
+    """A name that a command gave to a vport, whatever has become of it.
+
+    ``enabled``: it is there now, under this name. ``function``: the FUNC_ID name of the function whose capabilities
+    hold this vhca_id; None for a FUNC_ID name.
+    """
+
+    type: FunctionType = FunctionType.UNKNOWN
+    enabled: bool = False
+    function: Identity | None = None
 
 
 class Naming:
@@ -15,31 +51,51 @@ class Naming:
         self.supplier = supplier
         self.ecpf: bool | None = supplier.ecpf if supplier else None
         self.mode = Mode.FUNC_ID
-        #: something in the input shows the mode; else FUNC_ID is a guess
-        self.mode_shown = False
-        #: a page command has named a function by vhca_id
-        self.vhca_used = False
+        #: without a proof FUNC_ID is a guess
+        self.proof = Proof.NONE
         #: own vhca_id, from the general capabilities
         self.vhca: int | None = None
-        #: the name under which the device answered, or was given pages, before any mode was negotiated
-        self.boot: Identity | None = None
-        #: a QUERY_PAGES for boot or init pages was answered: the first GIVE may still correct the name
-        self.boot_open = False
+        self.boot: BootName | None = None
         #: the first number of a sub-function; 0 where there are none
         self.sf_base = 0
-        #: vports that a command enabled, by the name that it used, with the type that it shows
-        self.enabled: dict[Identity, FunctionType] = {}
-        #: the same, and every vhca_id that was learned, whatever has become of the function
-        self.met: set[Identity] = set()
-        self._vhca_of: dict[Identity, int] = {}
-        self._learned: dict[int, FunctionType] = {}
+        #: vports by the names that commands enabled them by, and by the vhca_ids that their capabilities hold
+        self._vports: dict[Identity, Vport] = {}
 
     @property
     def own(self) -> Identity:
         """The function itself in the mode that now holds."""
         if self.mode is Mode.VHCA_ID and self.vhca is not None:
             return vhca_id(self.vhca)
-        return self.boot or func_id(0, ec=bool(self.ecpf))
+        return self.boot_name
+
+    @property
+    def boot_name(self) -> Identity:
+        """The function itself before any mode was negotiated."""
+        return self.boot.identity if self.boot is not None else func_id(0, ec=bool(self.ecpf))
+
+    @property
+    def mode_shown(self) -> bool:
+        """Something in the input shows the mode."""
+        return self.proof is not Proof.NONE
+
+    def show_mode(self) -> None:
+        """The input shows the mode."""
+        if self.proof is Proof.NONE:
+            self.proof = Proof.SHOWN
+
+    def use(self) -> None:
+        """A page command names a function in the mode that holds."""
+        if self.mode is Mode.VHCA_ID:
+            self.proof = Proof.USED
+
+    @property
+    def enabled(self) -> dict[Identity, FunctionType]:
+        """The vports that are enabled now, by the name that the command used, with the type that it shows."""
+        return {who: v.type for who, v in self._vports.items() if v.enabled}
+
+    def met(self, who: Identity) -> bool:
+        """A vport had this name at some time."""
+        return who in self._vports
 
     @property
     def poses_as_pf(self) -> bool:
@@ -70,18 +126,20 @@ class Naming:
 
     def knows(self, vhca: int) -> bool:
         """This vhca_id is the own one, or was at some time another function's, by its capabilities."""
-        return vhca == self.vhca or vhca_id(vhca) in self.met
+        return vhca == self.vhca or self.met(vhca_id(vhca))
 
     def present(self, who: Identity) -> bool:
         """A vport of this name is enabled now."""
-        return who in self.enabled or (who.mode is Mode.VHCA_ID and who.number in self._vhca_of.values())
+        vport = self._vports.get(who)
+        return vport is not None and (vport.enabled or vport.function is not None)
 
     def type_of(self, who: Identity) -> FunctionType:
         """The type of a function; UNKNOWN where nothing shows it."""
         if who == self.own:
             return FunctionType.SELF
         if who.mode is Mode.VHCA_ID:
-            return self._learned.get(who.number, FunctionType.UNKNOWN)
+            vport = self._vports.get(who)
+            return FunctionType.UNKNOWN if vport is None else vport.type
         if self.supplier is not None:
             return self.supplier.type_by_number(who)
         return self._type_without_limits(who)
@@ -90,8 +148,9 @@ class Naming:
         """The type of a FUNC_ID name where no trace's header says how many functions of each type there are."""
         if who.number == 0:
             return FunctionType.HOST_PF if self.ecpf and not who.ec else FunctionType.SELF
-        if who in self.enabled:
-            return self.enabled[who]
+        vport = self._vports.get(who)
+        if vport is not None and vport.enabled:
+            return vport.type
         if who.ec:
             return FunctionType.EC_VF
         if 0 < self.sf_base <= who.number:
@@ -100,29 +159,41 @@ class Naming:
 
     def enable(self, who: Identity, kind: FunctionType | None) -> None:
         """A vport was enabled, or a sub-function allocated, under its FUNC_ID name."""
-        self.enabled[who] = kind or FunctionType.UNKNOWN
-        self.met.add(who)
+        vport = self._vport(who)
+        vport.type, vport.enabled = kind or FunctionType.UNKNOWN, True
+
+    def _vport(self, who: Identity) -> Vport:
+        return self._vports.setdefault(who, Vport())
 
     def user_of(self, vhca: int, who: Identity) -> str | None:
         """Another function than ``who`` (its FUNC_ID name) that has this vhca_id, in words; None where it is free."""
         if vhca == self.vhca:
             return None if self.type_of_number(who) is FunctionType.SELF else "the function itself"
-        return next((str(w) for w, v in self._vhca_of.items() if v == vhca and w != who), None)
+        vport = self._vports.get(vhca_id(vhca))
+        return None if vport is None or vport.function in (None, who) else str(vport.function)
 
     def enable_vhca(self, vhca: int) -> FunctionType:
         """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
         kind = FunctionType.SPF if self.ecpf else FunctionType.UNKNOWN
-        self.enabled[vhca_id(vhca)] = kind
-        self.met.add(vhca_id(vhca))
-        return self._learned.setdefault(vhca, kind) if vhca != self.vhca else FunctionType.SELF
+        vport = self._vport(vhca_id(vhca))
+        vport.enabled = True
+        if vport.type is FunctionType.UNKNOWN:
+            vport.type = kind
+        return vport.type if vhca != self.vhca else FunctionType.SELF
 
     def learn(self, who: Identity, vhca: int) -> FunctionType:
         """Note the vhca_id that the capabilities of ``who`` (its FUNC_ID name) hold; returns the type that it has."""
         kind = FunctionType.SELF if vhca == self.vhca else self.type_of_number(who)
-        self._vhca_of[who] = vhca
-        self.met.add(vhca_id(vhca))
-        self._learned[vhca] = kind
+        former = self._holder(who)
+        if former is not None:
+            former.function = None
+        vport = self._vport(vhca_id(vhca))
+        vport.type, vport.function = kind, who
         return kind
+
+    def _holder(self, who: Identity) -> Vport | None:
+        """The vhca_id that the capabilities of this FUNC_ID name hold."""
+        return next((v for v in self._vports.values() if v.function == who), None)
 
     def type_of_number(self, who: Identity) -> FunctionType:
         """The type that a FUNC_ID name has, whatever mode holds now."""
@@ -132,21 +203,27 @@ class Naming:
 
     def gone(self, who: Identity) -> Identity:
         """Forget a vport that was disabled under its FUNC_ID name; returns its name in the mode that holds."""
-        self.enabled.pop(who, None)
-        vhca = self._vhca_of.pop(who, None)
-        if vhca is None:
+        self._disable(who)
+        number = next((name.number for name, v in self._vports.items() if v.function == who), None)
+        if number is None:
             return who
-        self._learned.pop(vhca, None)
-        return who if self.mode is Mode.FUNC_ID else vhca_id(vhca)
+        vport = self._vports[vhca_id(number)]
+        vport.type, vport.function = FunctionType.UNKNOWN, None
+        return who if self.mode is Mode.FUNC_ID else vhca_id(number)
 
     def gone_vhca(self, vhca: int) -> Identity:
         """Forget a vport that was disabled under its vhca_id; returns its name in the mode that holds."""
-        self._learned.pop(vhca, None)
-        self.enabled.pop(vhca_id(vhca), None)
-        who = next((w for w, v in self._vhca_of.items() if v == vhca), None)
+        vport = self._vports.get(vhca_id(vhca))
+        if vport is None:
+            return vhca_id(vhca)
+        who = vport.function
+        vport.type, vport.enabled, vport.function = FunctionType.UNKNOWN, False, None
         if who is not None:
-            del self._vhca_of[who]
-            self.enabled.pop(who, None)
+            self._disable(who)
             if self.mode is Mode.FUNC_ID:
                 return who
         return vhca_id(vhca)
+
+    def _disable(self, who: Identity) -> None:
+        if who in self._vports:
+            self._vports[who].enabled = False

@@ -15,6 +15,8 @@ any function, and more than once. The finding stands, and no guess is made about
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fwpages.auditor import requests
@@ -23,13 +25,14 @@ from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.identities import check_name, in_words, learn_own, switch_to_vhca_ids
 from fwpages.auditor.ledger import Offer
+from fwpages.auditor.naming import BootName, Naming
 from fwpages.auditor.session import AuditedSession, Counted, Pending
 from fwpages.custody.findings import Blame, Cause, FindingName, refused
 from fwpages.custody.judgements import count_fits, wrong_pages
 from fwpages.custody.ledger import Returned
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
-from fwpages.prm.identity import Mode, func_id
+from fwpages.prm.identity import Identity, Mode, func_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, QueryPages
 from fwpages.prm.status import status_words
@@ -114,9 +117,10 @@ def _certainly_wrong(s: AuditedSession, number: int) -> bool:
 def _named_at_boot(s: AuditedSession, book: Book) -> None:
     """The name in the start-up's first answer is the function's own, until its first GIVE says otherwise."""
     naming = s.naming
-    naming.boot_open = naming.mode is Mode.FUNC_ID and naming.boot is None
-    if naming.boot_open:
-        naming.boot = book.identity
+    if naming.boot is not None:
+        naming.boot = replace(naming.boot, certain=True)
+    elif naming.mode is Mode.FUNC_ID:
+        naming.boot = BootName(book.identity, certain=False)
 
 
 # -- MANAGE_PAGES is sent
@@ -126,9 +130,9 @@ def sent(s: AuditedSession, p: Pending, c: Command, holes: Holes) -> Found:
     """MANAGE_PAGES goes to the device."""
     number, ec, naming = c["function_id"], bool(c["embedded_cpu_function"]), s.naming
     p.asked = c["input_num_entries"]
-    if naming.boot_open and c.op_mod == ManagePages.GIVE and naming.mode is Mode.FUNC_ID:
-        naming.boot, naming.boot_open = func_id(number, ec=ec), False
-    naming.vhca_used = naming.vhca_used or naming.mode is Mode.VHCA_ID
+    if naming.boot is not None and not naming.boot.certain:
+        _correct_boot_name(naming, c, func_id(number, ec=ec))
+    naming.use()
     book = p.book = s.book(number, ec)
     match c.op_mod:
         case ManagePages.GIVE:
@@ -145,6 +149,12 @@ def sent(s: AuditedSession, p: Pending, c: Command, holes: Holes) -> Found:
             p.faulty = True
             detail = f"MANAGE_PAGES with op_mod {c.op_mod:#x}"
             yield Finding(Cause.COMMAND_MALFORMED, p.place, book, detail=detail)
+
+
+def _correct_boot_name(naming: Naming, c: Command, who: Identity) -> None:
+    """The first GIVE says under which name the function has its boot pages."""
+    if c.op_mod == ManagePages.GIVE and naming.mode is Mode.FUNC_ID:
+        naming.boot = BootName(who, certain=True)
 
 
 def _check_function(

@@ -44,8 +44,8 @@ def _counts(s: AuditedSession) -> Iterator[str]:
     unjudged = s.counts[Counted.UNJUDGED]
     if unjudged and e.uncounted:
         yield f"single pages that look wrong and are not judged, as lines are missing: {unjudged}"
-    if e.by_lines and s.books.broken:
-        yield f"no counts: {s.books.broken}"
+    if e.by_lines and e.uncounted_lines:
+        yield f"no counts: {e.uncounted_lines}"
 
 
 def _returned(s: AuditedSession, end: End) -> Iterator[str]:

@@ -68,13 +68,12 @@ def _tag(record: int, state: int) -> int:
 class Ledger:
     """Owner and state of every block of a space. Methods that free blocks return their indices."""
 
-    __slots__ = ("_tags", "few", "records", "space")
+    __slots__ = ("_tags", "records", "space")
 
     def __init__(self, space: Space, records: Records) -> None:
         self.space = space
         self.records = records
         self._tags = TagMap()
-        self.few = FEW
         self.extend()
 
     def extend(self) -> None:
@@ -157,7 +156,7 @@ class Ledger:
 
     def _all_held(self, addresses: Addresses, number: int) -> Indices | None:
         """The blocks, if this record holds every one of them and none is named twice: what firmware should answer."""
-        if addresses.size <= self.few and isinstance(self.space, DenseSpace):
+        if addresses.size <= FEW and isinstance(self.space, DenseSpace):
             few = self.space.exact_few(addresses.tolist())
             good = few is not None and self._tags.only_few(few, _tag(number, _HELD))
             return np.array(few, np.int64) if good else None
@@ -232,7 +231,7 @@ class Ledger:
     def copy(self, records: Records) -> Ledger:
         """A ledger of its own over ``records``, which must be a copy of this one's."""
         new = Ledger.__new__(Ledger)
-        new.space, new.records, new._tags, new.few = self.space.copy(), records, self._tags.copy(), self.few
+        new.space, new.records, new._tags = self.space.copy(), records, self._tags.copy()
         return new
 
     def state(self, names: Tags) -> bytes:
