@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fwpages.auditor.books import Book, Books
 from fwpages.auditor.findings import MAX_ALIKE, MAX_NAMED, Finding, Findings, account
 from fwpages.custody.findings import Cause, FindingName
+from fwpages.pages.words import many
 from fwpages.prm.identity import func_id, vhca_id
 from fwpages.readers.observations import Place
 
@@ -47,7 +48,7 @@ def test_no_finding_and_no_page_is_lost_to_the_bound(added: list[tuple[Cause, in
         mine, pages = [r for r in rows if r.name == cause.finding], [n for x, n in added if x is cause]
         assert [r.pages for r in mine] == pages[:MAX_ALIKE]
         more = pages[MAX_ALIKE:]
-        words = f"d (and {len(more)} more like it, {sum(more)} pages)" if more else "d"
+        words = f"d (and {len(more)} more like it, {many(sum(more))})" if more else "d"
         assert [r.detail for r in mine[-1:]] == [words] * bool(mine)
         assert all(r.detail == "d" for r in mine[:-1])
 
@@ -64,9 +65,9 @@ def test_each_function_has_its_own_share() -> None:
 
 
 def test_a_name_is_bounded_over_all_functions() -> None:
-    many = _filled(*(_fault(book=BOOKS[n], pages=1) for n in range(MAX_NAMED + 3)), _lost())
-    assert len(many) == MAX_NAMED + 1
-    assert many.rows()[MAX_NAMED - 1].detail.endswith("(and 3 more like it, 3 pages)")
+    filled = _filled(*(_fault(book=BOOKS[n], pages=1) for n in range(MAX_NAMED + 3)), _lost())
+    assert len(filled) == MAX_NAMED + 1
+    assert filled.rows()[MAX_NAMED - 1].detail.endswith("(and 3 more like it, 3 pages)")
 
 
 def test_a_finding_can_be_asked_for_by_name_and_function() -> None:
