@@ -10,6 +10,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import FunctionAccount
+from fwpages.custody.verdicts import PAGE_LINES
 from fwpages.prm.identity import FunctionType
 from tests.auditor.logs import DMESG, FUNC, VHCA, accounts, audit_lines, dmesg, only, without_dumps
 from tests.conftest import GOLDEN
@@ -64,6 +65,14 @@ def test_the_same_run_without_its_dumps_tells_what_its_lines_can_tell(tmp_path: 
     assert (s.totals.given, s.totals.released, s.totals.returned, s.totals.held) == (2666, 54, None, None)
     assert s.counters["fw_pages_total"] is None
     assert any("what a TAKE returned is not known" in n for n in s.notes)
+
+
+def test_dumps_alone_do_not_show_what_firmware_released(tmp_path: Path) -> None:
+    page_path = ("give_pages", "req_pages_handler", "reclaim_pages", "release_all_pages", "mlx5_satisfy_startup_pages")
+    s = only(audit_lines(tmp_path, [line for line in dmesg() if not any(f" {name}:" in line for name in page_path)]))
+    assert (s.end, s.verdict, s.findings) == ("closed", "not known", [])
+    assert s.missing[-1].command == PAGE_LINES
+    assert s.totals.held is None
 
 
 def test_the_messages_of_the_page_path_alone_prove_a_session_from_load_to_unload() -> None:

@@ -58,6 +58,7 @@ def test_a_verdict_is_clean_only_where_the_input_proves_it(f: Facts) -> None:
         (replace(CLOSED, gaps=True, left=None), (Lack.LINES,)),
         (replace(CLOSED, folded=True), (Lack.WHOLE_LINES,)),
         (replace(CLOSED, left=None), (Lack.RETURNS,)),
+        (replace(CLOSED, left=5, releases=False), (Lack.RELEASES,)),
         (replace(CLOSED, end=End.FORCED, left=7), (Lack.FENCE,)),
         (replace(CLOSED, end=End.REMOVED), (Lack.FATE,)),
     ],
@@ -71,6 +72,7 @@ def test_each_lack_makes_it_not_known(f: Facts, lacks: tuple[Lack, ...]) -> None
 def test_an_open_session_may_hold_pages_and_is_consistent_so_far() -> None:
     assert judge(replace(CLOSED, end=End.OPEN, left=30)).verdict is Verdict.CONSISTENT
     assert judge(replace(CLOSED, end=End.OPEN, left=None)).lacks == (Lack.RETURNS,)
+    assert judge(replace(CLOSED, end=End.OPEN, left=5, releases=False)).lacks == (Lack.RELEASES,)
 
 
 def test_the_worst_verdict_is_that_of_all() -> None:

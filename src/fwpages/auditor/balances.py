@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fwpages.auditor.books import CUT, Book
+from fwpages.auditor.judgement import releases_shown
 from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.accounts import COLUMNS, UNKNOWN, Count, FunctionAccount, Totals, by_type, counters, total
 from fwpages.custody.ledger import State
@@ -118,11 +119,14 @@ def _by_record(s: AuditedSession, r: Record, held: dict[tuple[int, State], int])
         "doubtful": held.get((r.number, State.DOUBTFUL), 0),
         "peak": r.peak,
     }
+    shown = {name: n if known else None for name, n in figures.items()}
+    if r.outstanding and not releases_shown(s):
+        shown |= dict.fromkeys(("released", "held", "peak"))
     return FunctionAccount(
         identity=str(r.identity),
         generation=r.generation,
         type=_type(s, r.identity) if not r.retired else r.type,
-        **{name: n if known else None for name, n in figures.items()},
+        **shown,
     )
 
 

@@ -22,7 +22,7 @@ from fwpages.auditor.card_events import PCI_ADDRESS
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
-from fwpages.auditor.judgement import facts, mode_shown
+from fwpages.auditor.judgement import facts, mode_shown, releases_shown
 from fwpages.auditor.losses import doubt, outcome_unknown
 from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending, Stray, Tried
 from fwpages.auditor.unknowns import seen_all_the_same, unknowns
@@ -193,6 +193,8 @@ def _left_by_ledger(s: AuditedSession, end: End) -> Found:
     e = s.evidence
     over = end in (End.CLOSED, End.RESET) or s.health is Health.PAGES_FREED
     if s.close is Close.PERHAPS or not over or e.blind or e.ambiguous or s.reset_asked is not None:
+        return
+    if not releases_shown(s):
         return
     for who, n in _left(s).items():
         book = s.books.of(who)

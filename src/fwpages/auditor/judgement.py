@@ -25,7 +25,18 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         gaps=_gaps(s),
         folded=e.blind == FOLDED,
         log=e.log,
+        releases=releases_shown(s),
     )
+
+
+def releases_shown(s: AuditedSession) -> bool:
+    """The input shows the pages that firmware releases by an event: in a log only the lines about pages do.
+
+    A kernel can print dumps of commands without these lines; pages that no TAKE returned may be released then.
+    """
+    e = s.evidence
+    possible = s.negotiated is None or s.negotiated.release_all
+    return not (e.log and e.page_commands and possible) or e.lines
 
 
 def _gaps(s: AuditedSession) -> bool:

@@ -24,6 +24,7 @@ from fwpages.auditor.books import CUT, Book, numbers_of
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.identities import check_name, in_words, learn_own, switch_to_vhca_ids
+from fwpages.auditor.judgement import releases_shown
 from fwpages.auditor.ledger import Offer
 from fwpages.auditor.naming import BootName, Naming
 from fwpages.auditor.session import AuditedSession, Counted, Pending
@@ -225,6 +226,8 @@ def _bad_addresses(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> F
 
 def _given_twice(s: AuditedSession, p: Pending, book: Book, offer: Offer) -> Found:
     n = int(offer.twice.size)
+    if n and not releases_shown(s):
+        s.lose(None, "pages are given anew whose release the log does not show")
     if n and s.evidence.lossy:
         s.counts[Counted.UNJUDGED] += n
     elif n:

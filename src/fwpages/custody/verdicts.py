@@ -35,6 +35,7 @@ class Lack(Enum):
     LINES = "lines that the accounts need and that are not in the log", "dmesg --follow > dmesg.txt"
     RECORDS = "records that the accounts need and that are not in the trace", TRACE
     RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
+    RELEASES = "the pages that firmware released by an event, which only the lines about pages show", PAGE_LINES
     WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
     FATE = "what became of the pages: the input does not tell", ""
     FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", ""
@@ -54,7 +55,8 @@ class Facts:
     load; ``left``: pages that firmware has or may have, None where that is not known; ``asked_for_all``: every function
     was asked for everything that it had, and the driver complained of nothing; ``gaps``: something is missing without
     which functions cannot be followed; ``folded``: its lines were folded or cut, and cannot be joined
-    safely; ``log``: the input is a kernel's log, else a trace or a host's own books.
+    safely; ``log``: the input is a kernel's log, else a trace or a host's own books; ``releases``: the input shows the
+    pages that firmware released by an event.
     """
 
     end: End
@@ -66,6 +68,7 @@ class Facts:
     gaps: bool = False
     folded: bool = False
     log: bool = False
+    releases: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ def _unseen(f: Facts) -> Iterator[Lack]:
         yield Lack.WHOLE_LINES
     if f.gaps:
         yield Lack.LINES if f.log else Lack.RECORDS
+    if not f.releases and f.left != 0:
+        yield Lack.RELEASES
     if not f.pages:
         yield Lack.PAGE_MESSAGES if f.log else Lack.PAGES
     if not f.from_load:
