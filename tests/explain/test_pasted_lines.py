@@ -34,6 +34,21 @@ def _meanings(m: Message) -> dict[str, str]:
             {"opcode": "MANAGE_PAGES"},
         ),
         ("print_health_info:447:(pid 0): synd 0x7: irisc not responding", "irisc not responding", {}),
+        (
+            "[ 432.1] DMAR: [DMA Write NO_PASID] Request device [3b:00.4] fault addr 0xfe800000 [fault reason 0x05]",
+            "the IOMMU blocked an access of the device to memory",
+            {},
+        ),
+        (
+            "Failed giving 512 pages to func:3 due to exceeding the limit:4096, curr_pages:4096",
+            "the function's limit of pages, which an administrator set, is reached",
+            {},
+        ),
+        (
+            "Flow group 19 wasn't destroyed, refcount > 1",
+            "the driver keeps the object, as something uses it; firmware keeps its pages",
+            {},
+        ),
         ("Fatal error 3 detected", "the NIC interface is disabled", {"sensor": "the NIC interface is disabled"}),
     ],
 )
@@ -41,6 +56,13 @@ def test_a_line_is_explained_by_its_numbers(line: str, title: str, shown: dict[s
     [m] = explain_text(line)
     assert m.title == title
     assert _meanings(m).items() >= shown.items()
+
+
+def test_a_line_of_another_part_of_the_kernel_says_which_function_it_is_about() -> None:
+    [m] = explain_text("pcieport 0000:16:00.0: AER: Uncorrected (Fatal) error received: 0000:17:00.0")
+    assert "about the function 0000:17:00.0" in m.notes
+    [m] = explain_text("pcieport 0000:64:02.0: pciehp: Slot(4): Link Down")
+    assert "about what is below the port 0000:64:02.0" in m.notes
 
 
 def test_a_commands_syndrome_is_the_vendors_to_explain() -> None:

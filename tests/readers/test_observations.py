@@ -25,6 +25,8 @@ from fwpages.readers.observations import (
     Observation,
     PagesRequested,
     Place,
+    PlatformEvent,
+    PlatformLine,
     TraceHeader,
     UnknownPageReturned,
 )
@@ -42,6 +44,7 @@ KINDS: tuple[Observation, ...] = (
     MissingInput(place=AT, device="", cause=Cause.LOG_LINES_LOST, detail="5 lines"),
     Note(place=AT, device="dut", text="the log begins in the middle of a command"),
     LooksFolded(place=AT),
+    PlatformLine(place=AT, event=PlatformEvent.FROZEN, text="EEH: Frozen PHB#30-PE#10000 detected"),
     MachineRestart(place=AT),
 )
 

@@ -23,6 +23,7 @@ from fwpages.auditor.findings import Finding, Found, account
 from fwpages.auditor.losses import missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
 from fwpages.auditor.session import After, AuditedSession, Link
+from fwpages.auditor.surroundings import Surroundings
 from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
 from fwpages.custody.verdicts import PAGE_LINES, TRACE, WHOLE_LOG, Lack
@@ -50,6 +51,7 @@ from fwpages.readers.observations import (
     PagesGiven,
     PagesRequested,
     Place,
+    PlatformLine,
     StartupPagesRequested,
     TakeBegun,
     TraceHeader,
@@ -115,6 +117,8 @@ class _Device:
     name: str
     supplier: Supplier | None = None
     numbered: bool = False
+    #: where its session begins
+    begun: Place | None = None
     session: AuditedSession | None = None
     slot: int = 0
     leftovers: Addresses | None = None
@@ -130,6 +134,7 @@ class Audit:
         self._of_no_session: list[Finding] = []
         self._folded = False
         self._cards = Cards()
+        self._surroundings = Surroundings()
 
     def feed(self, stream: Iterable[Observation]) -> None:
         """Take everything that a reader observes."""
@@ -177,6 +182,8 @@ class Audit:
                 self._cards.see(v, self._device(v.device).slot)
             case MissingInput():
                 self._missing(v)
+            case PlatformLine():
+                self._surroundings.see(v)
             case LooksFolded():
                 self._looks_folded()
             case TraceHeader():
@@ -196,7 +203,7 @@ class Audit:
 
     def _begin(self, device: _Device, v: Observation) -> AuditedSession:
         self._finish(device, After.NEXT_SESSION)
-        device.slot = len(self._done)
+        device.slot, device.begun = len(self._done), v.place
         self._done.append(None)
         s = device.session = AuditedSession.begin(
             device.name, v.place, device.supplier, form=self._format(device), number=v.session
@@ -216,6 +223,7 @@ class Audit:
         s, device.session = device.session, None
         if s is None:
             return
+        self._surroundings.attach(s, device.begun or s.last)
         done = self._done[device.slot] = close(s, after)
         if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
             device.leftovers = np.union1d(s.ledger.leftovers, s.ledger.left())[:MAX_LEFTOVERS]

@@ -174,6 +174,11 @@ class Event:
         return max(self.blocks.values(), key=lambda b: (b.lines, -b.first.place.line))
 
     @property
+    def of_itself(self) -> bool:
+        """The card said something of itself, beside what its driver concluded."""
+        return self.kind is not Kind.HEALTH or any(b.synd or b.words or b.cold for b in self.blocks.values())
+
+    @property
     def cause(self) -> Cause:
         """The finding that the event is."""
         if self.kind is not Kind.HEALTH:

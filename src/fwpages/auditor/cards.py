@@ -22,7 +22,7 @@ import msgspec
 
 from fwpages.auditor.card_events import Event, Kind, finding_of, kind_of, near
 from fwpages.custody.accounts import FindingAccount, HealthAccount, SessionAccount, Verdict
-from fwpages.custody.findings import Cause, FindingName
+from fwpages.custody.findings import Blame, Cause, FindingName
 from fwpages.prm.health import FatalSensor
 from fwpages.readers.observations import (
     CardMessage,
@@ -91,7 +91,7 @@ class Cards:
     def settle(self, sessions: Sequence[SessionAccount | None]) -> tuple[list[SessionAccount], list[HealthAccount]]:
         """The sessions with their findings of cards, and the events themselves, now that the input has ended."""
         done = {slot: s for slot, s in enumerate(sessions) if s is not None}
-        events = self._of_firmware()
+        events = [e for e in self._of_firmware() if e.of_itself or not _behind_a_lost_link(e, done)]
         for e in events:
             where = e.most
             note = f"an event of the card {e.card}: {e.words()}; see the session of {where.device}"
@@ -117,6 +117,11 @@ class Cards:
                 e.absorb(warning)
         every = [e for events in self._events.values() for e in events if not e.most.reads_nothing]
         return sorted(every, key=lambda e: e.first.place.line)
+
+
+def _behind_a_lost_link(e: Event, done: dict[int, SessionAccount]) -> bool:
+    """The driver of a function that printed it lost the link: a counter that stands still is a consequence."""
+    return any(f.blame == Blame.LINK.value for slot in e.slots for f in done[slot].findings if f.name in _REASONS)
 
 
 def _with_finding(s: SessionAccount, finding: FindingAccount) -> SessionAccount:

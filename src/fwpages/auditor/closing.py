@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages
+from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages, surroundings
 from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.card_events import PCI_ADDRESS
@@ -87,6 +87,7 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
     s.add(answers.settle(s))
     s.add(identities.settle(s))
     s.add(messages.finish(s))
+    s.add(surroundings.settle(s))
     s.add(loads.finish(s))
     s.add(outages.finish(s))
     if s.evidence.by_lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -108,6 +108,21 @@ class Findings:
         taken = [f for f in self._rows if f.name in names]
         self._keep([f for f in self._rows if f.name not in names])
         return taken
+
+    def of(self, names: Collection[str]) -> list[Finding]:
+        """Those of these names."""
+        return [f for f in self._rows if f.name in names]
+
+    def change(self, causes: Mapping[Causes, Causes], beside: str) -> None:
+        """Findings of these causes get others, by what a line beside them says."""
+        rows: list[Finding] = []
+        for f in self._rows:
+            cause = causes.get(f.cause)
+            rows.append(f if cause is None else replace(f, cause=cause, detail=f"{f.detail}; {beside}"))
+        if rows != self._rows:
+            names: dict[str, str] = {old.finding: new.finding for old, new in causes.items()}
+            self._more = {(names.get(name, name), book): more for (name, book), more in self._more.items()}
+            self._keep(rows)
 
     def _keep(self, kept: list[Finding]) -> None:
         names = {f.name for f in kept}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fwpages.readers.observations import LoadStepFailed, Place, Recovery
+from fwpages.readers.observations import LoadStepFailed, Place, PlatformEvent, PlatformLine, Recovery
 
 #: lines of others about the function or its slot that one incident keeps
 MAX_BESIDE = 8
@@ -27,7 +27,7 @@ class Incident:
     ``link``: the first line that shows that the device cannot be reached. ``steps``: the steps of a load that failed,
     with ``err``, and ``over`` once the driver has given the load up. ``recovery``: the last word on it. ``explained``:
     firmware said what is wrong before the link went. ``gone``: the line by which the driver left. ``objects``: lines
-    about objects that the driver kept. ``beside``: lines of others about the function.
+    about objects that the driver kept. ``beside``: lines of other parts of the kernel about it.
     """
 
     place: Place
@@ -40,9 +40,13 @@ class Incident:
     explained: bool = False
     gone: str = ""
     objects: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
+    beside: list[PlatformLine] = field(default_factory=list)
 
     @property
     def load_failed(self) -> bool:
         """A load failed."""
         return self.over or bool(self.steps)
+
+    def some(self, event: PlatformEvent) -> bool:
+        """A line of another part of the kernel says this."""
+        return any(v.event is event for v in self.beside)

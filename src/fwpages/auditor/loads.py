@@ -12,10 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.incidents import Incident
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.findings import Blame, Cause, FindingName
 from fwpages.prm.errnos import errno_words
-from fwpages.readers.observations import FirmwareAwaited, FirmwareVersion, LoadFailed, LoadStep, LoadStepFailed
+from fwpages.readers.observations import (
+    FirmwareAwaited,
+    FirmwareVersion,
+    LoadFailed,
+    LoadStep,
+    LoadStepFailed,
+    PlatformEvent,
+)
 
 ENOMEM, ETIMEDOUT = -12, -110
 
@@ -72,6 +80,7 @@ class _Load:
     link: str
     answered: bool
     absorbed: list[Finding]
+    incident: Incident
 
     def some(self, name: FindingName, *blames: Blame) -> bool:
         """One of the absorbed findings has this name, and one of these blames if any are given."""
@@ -81,6 +90,10 @@ class _Load:
     def unanswered(self) -> bool:
         """A command got no answer."""
         return self.some(FindingName.COMMAND_UNANSWERED) or (self.err == ETIMEDOUT and self.step is not None)
+
+    def beside(self, event: PlatformEvent) -> bool:
+        """A command got no answer, and a line of another part of the kernel says this."""
+        return self.unanswered and self.incident.some(event)
 
     @property
     def no_memory(self) -> bool:
@@ -93,6 +106,8 @@ _CAUSES: tuple[tuple[Cause, Callable[[_Load], bool]], ...] = (
     (Cause.LOAD_FAILED_LINK, lambda x: bool(x.link)),
     (Cause.LOAD_FAILED_NOT_READY, lambda x: x.step is LoadStep.FIRMWARE),
     (Cause.LOAD_FAILED_PCI, lambda x: x.step is LoadStep.PCI),
+    (Cause.LOAD_FAILED_IOMMU, lambda x: x.beside(PlatformEvent.DMA_FAULT)),
+    (Cause.LOAD_FAILED_INTERRUPT, lambda x: x.answered and x.beside(PlatformEvent.INTERRUPT_UNROUTED)),
     (Cause.LOAD_FAILED_NO_PATH, lambda x: x.unanswered and not x.answered),
     (Cause.LOAD_FAILED_UNANSWERED, lambda x: x.unanswered),
     (Cause.LOAD_FAILED_REFUSED, lambda x: x.some(FindingName.COMMAND_REFUSED, Blame.DEVICE)),
@@ -108,9 +123,9 @@ def finish(s: AuditedSession) -> Found:
         return
     step = i.steps[0].step if i.steps else None
     absorbed = s.findings.take(_ABSORBED)
-    load = _Load(step, i.err, i.link, _answered(s, step), absorbed)
+    load = _Load(step, i.err, i.link, _answered(s, step), absorbed, i)
     cause = next((cause for cause, holds in _CAUSES if holds(load)), Cause.LOAD_FAILED)
-    yield Finding(cause, i.place, detail=_detail(load, i.steps, i.beside), stated=True)
+    yield Finding(cause, i.place, detail=_detail(load, i), stated=True)
 
 
 def _answered(s: AuditedSession, step: LoadStep | None) -> bool:
@@ -121,11 +136,12 @@ def _answered(s: AuditedSession, step: LoadStep | None) -> bool:
     return e.lines or e.used or (step is not None and LoadStep.ISSI.before(step))
 
 
-def _detail(load: _Load, steps: list[LoadStepFailed], beside: list[str]) -> str:
-    said = steps[0].text if steps else "the load failed"
+def _detail(load: _Load, i: Incident) -> str:
+    said = i.steps[0].text if i.steps else "the load failed"
     error = f": {errno_words(load.err)}" if load.err is not None else ""
     words = [f"{said}{error}", *dict.fromkeys(f.detail for f in load.absorbed)]
-    if load.link and load.link not in words[0]:
+    beside = [v.text for v in i.beside]
+    if load.link and load.link not in (words[0], *beside):
         words.append(f"the device reads as all ones, or is out of reach: {load.link}")
     return "; ".join([*words, _pages(load.step), *beside])
 

@@ -108,4 +108,4 @@ def finish(s: AuditedSession) -> Found:
 
 def _words(i: Incident, first: str) -> str:
     outcome = f"recovery {i.recovery.value}" if i.recovery is not None else ""
-    return "; ".join(word for word in (first, outcome, *i.beside) if word)
+    return "; ".join(dict.fromkeys(word for word in (first, outcome, *(v.text for v in i.beside)) if word))

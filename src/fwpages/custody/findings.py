@@ -97,6 +97,7 @@ class FindingName(StrEnum):
     RECOVERY_FAILED = "recovery-failed"
     OBJECTS_KEPT = "objects-kept"
     INTERRUPT_LOST = "interrupt-lost"
+    IOMMU_FAULT = "iommu-fault"
     HIGH_TEMPERATURE = "high-temperature"
     SLOT_POWER = "slot-power"
     MODULE_ERROR = "module-error"
@@ -321,6 +322,12 @@ class Cause(Causes):
         "the link gave up a GIVE without an answer: its pages are doubtful",
         LATE,
     )
+    GIVE_UNANSWERED_PATH = Row(
+        _N.GIVE_UNANSWERED,
+        Blame.UNKNOWN,
+        "no answer to a GIVE was seen, and lines beside it say that the IOMMU or an interrupt failed: doubtful pages",
+        LATE,
+    )
     TAKE_UNANSWERED = Row(
         _N.TAKE_UNANSWERED,
         Blame.DEVICE,
@@ -331,6 +338,12 @@ class Cause(Causes):
         _N.TAKE_UNANSWERED,
         Blame.LINK,
         "the link gave up a TAKE without an answer: every page of its function is doubtful",
+        LATE,
+    )
+    TAKE_UNANSWERED_PATH = Row(
+        _N.TAKE_UNANSWERED,
+        Blame.UNKNOWN,
+        "no answer to a TAKE was seen, and lines beside it say that the IOMMU or an interrupt failed: doubtful pages",
         LATE,
     )
     CANT_GIVE_UNANSWERED = Row(
@@ -345,9 +358,21 @@ class Cause(Causes):
         "the link gave up a CANT_GIVE without an answer, which is about no page",
         SLOT,
     )
+    CANT_GIVE_UNANSWERED_PATH = Row(
+        _N.CANT_GIVE_UNANSWERED,
+        Blame.UNKNOWN,
+        "no answer to a CANT_GIVE was seen, and lines beside it say that the IOMMU or an interrupt failed",
+        SLOT,
+    )
     COMMAND_UNANSWERED = Row(_N.COMMAND_UNANSWERED, Blame.DEVICE, "the device did not answer a command", SLOT)
     COMMAND_UNANSWERED_LINK = Row(
         _N.COMMAND_UNANSWERED, Blame.LINK, "the link gave up a command without an answer", SLOT
+    )
+    COMMAND_UNANSWERED_PATH = Row(
+        _N.COMMAND_UNANSWERED,
+        Blame.UNKNOWN,
+        "no answer to a command was seen, and lines beside it say that the IOMMU failed",
+        SLOT,
     )
     LATE_ANSWER = Row(
         _N.LATE_ANSWER,
@@ -514,7 +539,7 @@ class Cause(Causes):
     LOAD_FAILED_LINK = Row(
         _N.LOAD_FAILED,
         Blame.LINK,
-        "the load failed as the device cannot be reached: what is read of it is all ones",
+        "the load failed as the device cannot be reached: its link is lost, or what is read of it is all ones",
         "the slot: seating, power, riser and cable, and in a virtual machine that the function is still attached; then "
         + LOAD_AGAIN,
     )
@@ -537,6 +562,19 @@ class Cause(Causes):
         "the load failed as the first command got no answer: the path to and from the device was never proven",
         "bus mastering (lspci -vv: BusMaster+), ARI forwarding in the bridge above (ARIFwd+), IOMMU group and faults "
         "(DMAR, AMD-Vi), the function's routing; a reset helps none of these",
+    )
+    LOAD_FAILED_IOMMU = Row(
+        _N.LOAD_FAILED,
+        Blame.UNKNOWN,
+        "the load failed as a command got no answer while the IOMMU blocked what the device read or wrote",
+        "the IOMMU: whether the requester that it names is this function, the function's group and domain, what the "
+        "machine's firmware reserves there; no reset helps",
+    )
+    LOAD_FAILED_INTERRUPT = Row(
+        _N.LOAD_FAILED,
+        Blame.UNKNOWN,
+        "the load failed as no answer to a command was seen while interrupts went nowhere",
+        "the platform's interrupts: 'No irq handler for vector', interrupt remapping, CPU hot-plug; " + LOAD_AGAIN,
     )
     LOAD_FAILED_UNANSWERED = Row(
         _N.LOAD_FAILED,
@@ -584,6 +622,13 @@ class Cause(Causes):
         "the device had completed commands, and no interrupt announced it: the driver found them by looking",
         "nothing for the commands: they are done; look for lost interrupts in the platform (irqbalance, CPU hot-plug, "
         "'No irq handler for vector', interrupt remapping)",
+    )
+    IOMMU_FAULT = Row(
+        _N.IOMMU_FAULT,
+        Blame.UNKNOWN,
+        "the IOMMU blocked an access of the device: to a page that it does not have, or that was unmapped too early",
+        "the address of the fault, looked for among the pages of a log with command dumps: firmware's if it was given "
+        f"and not returned; {TICKET}",
     )
     LINK_LOST = Row(
         _N.LINK_LOST,

@@ -15,6 +15,8 @@ from fwpages.prm.errnos import errno_words
 from fwpages.prm.health import health_words, sensor_words
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, op_mod_suffix
 from fwpages.prm.status import status_words
+from fwpages.readers.observations import Place, PlatformLine
+from fwpages.readers.platform_messages import read_platform
 
 #: of one paste
 MAX_LINES = 1000
@@ -23,6 +25,8 @@ TICKET = (
     "the syndrome of a command's answer is a number of firmware's own, which only the vendor knows: give it with the "
     "command, its op_mod and status, the firmware version and board id (`devlink dev info pci/ADDRESS`)"
 )
+
+BESIDE = "an audit takes it for the cause of what mlx5_core prints beside it, where it is about the same function"
 
 _OPCODE = re.compile(r"\b(?P<name>[A-Z][A-Z0-9_]+)\(0x(?P<opcode>[0-9a-fA-F]{1,4})\)")
 _HEX = {
@@ -45,6 +49,17 @@ _EVENTS = (
         "the driver stops waiting; the command keeps its slot until it is answered",
     ),
     ("arrived after timeout", "the answer came after the driver had stopped waiting: the slot is free again"),
+    ("the limit:", "the function's limit of pages, which an administrator set, is reached"),
+    (
+        "FW did not return all pages",
+        "firmware returned no page for seconds: the driver stops asking",
+    ),
+    ("wasn't destroyed, refcount", "the driver keeps the object, as something uses it; firmware keeps its pages"),
+    ("page notify failed", "the driver could not tell firmware that it gives no pages (CANT_GIVE)"),
+    (
+        "mode failed",
+        "firmware did not carry out a forced or fast TEARDOWN_HCA; the driver then unloads in the ordinary manner",
+    ),
     ("health compromised", "firmware's health counter stands still"),
 )
 
@@ -101,6 +116,9 @@ _NUMBERS: dict[str, Callable[[int], tuple[str, list[str]]]] = {
 
 
 def _line(line: str) -> Message | None:
+    beside = read_platform(Place("", 0), line)
+    if beside is not None:
+        return _of_platform(line, beside)
     command = _OPCODE.search(line)
     opcode = None if command is None else int(command["opcode"], 16)
     values = list(_values(line, opcode, command["name"] if command else ""))
@@ -113,6 +131,13 @@ def _line(line: str) -> Message | None:
         notes.append("an ext_synd is a number of firmware's own: the vendor's ticket needs it")
     title = f"{command['name']}: {_outcome(values, notes)}" if command else _outcome(values, notes)
     return Message(kind="line", title=title, length=len(line.encode()), fields=values, notes=notes)
+
+
+def _of_platform(line: str, v: PlatformLine) -> Message:
+    """A line of another part of the kernel: what happened, and to which function."""
+    about = f"about the function {v.function}" if v.function else f"about what is below the port {v.port}"
+    notes = ([about] if v.function or v.port else []) + [BESIDE]
+    return Message(kind="line", title=v.event.value, length=len(line.encode()), fields=[], notes=notes)
 
 
 def _values(line: str, opcode: int | None, name: str) -> Iterator[Value]:

@@ -1,6 +1,6 @@
 """Kernel logs with mlx5_core's messages, however they were printed: dmesg in all its styles, journalctl, syslog.
 
-How it works. A line of a log takes one of five paths, tried in this order:
+How it works. A line of a log takes one of six paths, tried in this order:
 
 - a *dump line* holds sixteen bytes of a command and names no device: it goes to ``Dumps``. Runs of them, most of a
   debug log, are taken at once;
@@ -8,6 +8,7 @@ How it works. A line of a log takes one of five paths, tried in this order:
   ``driver_messages.read_message`` turns into one observation;
 - a line of mlx5's that *names no device*: a WARN about a page counter. It is kept until the next lines tell the process
   that printed it, and is then attributed to the device whose pages that process took back;
+- a *line of another part of the kernel* that may be about an mlx5 function, which ``platform_messages`` reads;
 - a *notice* of others: lines were lost, a line was repeated, the machine was restarted;
 - any other line is passed over.
 
@@ -56,6 +57,7 @@ from fwpages.readers.observations import (
     TakeFailed,
 )
 from fwpages.readers.pasted import Layout, Mended, layout_of
+from fwpages.readers.platform_messages import may_be_platform, read_platform
 
 _DUMP = re.compile(
     r"(?:cmd\[(?P<slot>\d{1,4})\]: )?(?:(?P<edge>start|end) dump$|"
@@ -183,9 +185,16 @@ class KernelLog:
             self._drivers.add(driver)
         if b"mlx5" in line or b"(pid " in line or b"FW pages counter" in line:
             return self._message(number, line)
+        if may_be_platform(line) and (found := self._beside(number, line.decode("utf-8", "replace"))):
+            return found
         if may_be_notice(line):
             return self._notice(number, line.decode("utf-8", "replace"))
         return None
+
+    def _beside(self, number: int, line: str) -> list[Observation]:
+        """A line of another part of the kernel; empty where it is none of those that matter."""
+        found = read_platform(Place(self._source.name, number, clock(line[:80])), line)
+        return [] if found is None else [found]
 
     def _after_dropped(self, number: int, line: bytes) -> Iterator[Observation]:
         """A line that may have a notice of lost lines in front."""
@@ -224,6 +233,8 @@ class KernelLog:
         found = read_message(place, device, function.decode() if function else None, text)
         if found is not None:
             return self._printed(found, pid.decode() if pid else None)
+        if may_be_platform(message):
+            return self._beside(number, raw.decode())
         if len(self._barren) >= _MOST_BARREN:
             self._barren.clear()
         self._barren.add(kind)
@@ -272,6 +283,8 @@ class KernelLog:
             yield from self._headline(place, device, message, caller_of(line))
         elif (found := read_message(place, device, function, message)) is not None:
             yield from self._printed(found, pid)
+        elif may_be_platform(message.encode()):
+            yield from self._beside(number, line)
 
     def _printed(self, found: Observation, pid: str | None) -> Iterator[Observation]:
         """One message of the driver's is one observation."""
@@ -326,6 +339,8 @@ class KernelLog:
             self._counters.waiting.append((place, counter[0]))
         elif self._counters.waiting and (warned := _WARNED.search(line)):
             yield from self._attribute(warned["pid"])
+        elif may_be_platform(line.encode()):
+            yield from self._beside(number, line)
 
     def _attribute(self, pid: str | None) -> Iterator[Observation]:
         """Page counters without a device are those of the device that this process, if it is known, took pages from."""

@@ -528,6 +528,43 @@ class LooksFolded(Observation):
     device: str = field(default="")
 
 
+@unique
+class PlatformEvent(Enum):
+    """Events that another part of the kernel than mlx5's driver prints, in words."""
+
+    PCIE_ERROR = "a PCIe error that was not corrected"
+    CONTAINED = "the port above contained an error (DPC): nothing below it is reached"
+    SLOT_EMPTY = "the link of the slot is down, or no card is in it (hot-plug)"
+    FROZEN = "the platform has frozen the function after an error (EEH)"
+    DMA_FAULT = "the IOMMU blocked an access of the device to memory"
+    INTERRUPT_UNROUTED = "an interrupt came that no driver takes, or that is not routed"
+    REMOVED = "the function was removed"
+
+    @property
+    def of_link(self) -> bool:
+        """By it the device cannot be reached, for some time at least."""
+        return self in _OF_LINK
+
+
+_OF_LINK = frozenset(
+    {PlatformEvent.PCIE_ERROR, PlatformEvent.CONTAINED, PlatformEvent.SLOT_EMPTY, PlatformEvent.FROZEN}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformLine(Observation):
+    """A line of another part of the kernel, which may be about an mlx5 function.
+
+    ``function`` is the address that it names, ``port`` that of the port above; each empty where the line has none.
+    """
+
+    device: str = field(default="")
+    event: PlatformEvent
+    function: str = ""
+    port: str = ""
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
     """Something that a report should mention, and no fault."""
