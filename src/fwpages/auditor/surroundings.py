@@ -90,14 +90,14 @@ def _trouble(s: AuditedSession) -> Place | None:
 
 
 def _belongs(v: PlatformLine, s: AuditedSession, begun: Place, trouble: Place | None) -> bool:
-    if v.event in (PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED) and v.function:
-        # it names the function itself: no complaint of the driver's is needed
-        return _same(v.function, s.device, card=False) and _from(begun, v.place) and v.place.line <= _end(s)
-    if trouble is None or not _near(v.place, trouble, s.last):
-        return False
+    near = trouble is not None and _near(v.place, trouble, s.last)
+    if v.function and v.event in (PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED):
+        # about this very function: within the session no complaint of the driver's is needed
+        within = begun.line <= v.place.line <= _end(s)
+        return (within or near) and _same(v.function, s.device, card=False)
     if v.function:
-        return _same(v.function, s.device, card=True)
-    return not v.port or _below(v.port, s.device)
+        return near and _same(v.function, s.device, card=True)
+    return near and (not v.port or _below(v.port, s.device))
 
 
 def _end(s: AuditedSession) -> int:
@@ -128,11 +128,6 @@ def _near(at: Place, first: Place, last: Place) -> bool:
         return first.line - LINES <= at.line <= last.line + LINES
     now, begin, end = (float(t) for t in times if isinstance(t, (int, float)))
     return begin - BEFORE <= now <= end + AFTER
-
-
-def _from(begun: Place, at: Place) -> bool:
-    """Not before the session's first line."""
-    return at.line >= begun.line
 
 
 def _same(address: str, device: str, *, card: bool) -> bool:
