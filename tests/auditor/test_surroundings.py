@@ -176,3 +176,9 @@ def test_a_function_that_is_removed_tells_nothing_of_its_pages(line: str, tmp_pa
     assert (s.end, _found(s)) == ("lost", [("link-lost", "link")])
     s = _session(tmp_path, *_own("E-Switch: cleanup"), HOTPLUG, line)
     assert (s.end, _found(s)) == ("removed", [])
+
+
+def test_what_is_not_listed_stays_counted_under_the_new_cause(tmp_path: Path) -> None:
+    s = _session(tmp_path, NO_IRQ, *[GAVE_UP] * 40, *_own("Link up"), step=0.001)
+    assert {f.name for f in s.findings} == {"interrupt-lost"}
+    assert f"(and {40 - len(s.findings)} more like it)" in s.findings[-1].detail

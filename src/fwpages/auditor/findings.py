@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from fwpages.auditor.books import Book
@@ -119,16 +120,18 @@ class Findings:
         for f in self._rows:
             cause = causes.get(f.cause)
             rows.append(f if cause is None else replace(f, cause=cause, detail=f"{f.detail}; {beside}"))
-        if rows != self._rows:
-            names: dict[str, str] = {old.finding: new.finding for old, new in causes.items()}
-            self._more = {(names.get(name, name), book): more for (name, book), more in self._more.items()}
-            self._keep(rows)
+        self._keep(rows, {old.finding: new.finding for old, new in causes.items()})
 
-    def _keep(self, kept: list[Finding]) -> None:
+    def _keep(self, kept: list[Finding], renamed: Mapping[str, str] = MappingProxyType({})) -> None:
+        """List these alone. Those that are not listed stay counted beside others of their name, or of its new one."""
         names = {f.name for f in kept}
-        listed = Counter((f.name, f.book) for f in kept)
-        self._rows = kept
-        self._alike = {key: replace(a, listed=listed[key]) for key, a in self._alike.items() if key[0] in names}
+        alike = {key: _Alike(listed) for key, listed in Counter((f.name, f.book) for f in kept).items()}
+        for (old, book), a in self._alike.items():
+            name = old if old in names else renamed.get(old, old)
+            if a.more and name in names:
+                now = alike.get((name, book), _Alike())
+                alike[name, book] = replace(now, more=now.more + a.more, pages=now.pages + a.pages)
+        self._rows, self._alike = kept, alike
 
     def __len__(self) -> int:
         return len(self._rows)
