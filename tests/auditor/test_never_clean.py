@@ -48,6 +48,26 @@ def test_a_log_without_pages(folder: Path, lines: list[str]) -> None:
     assert audit_lines(folder, driver_log(*lines)).verdict in (Verdict.NOT_KNOWN, Verdict.FINDINGS)
 
 
+def test_each_device_that_a_log_names_has_a_verdict(folder: Path) -> None:
+    """Also one of which only lines about its links are there; it comes last."""
+    lines = [
+        "[    5.1] mlx5_core 0000:21:00.1 ens3f1: Link up",
+        "[    6.1] mlx5_core 0000:21:00.0: firmware version: 22.41.1000",
+        "[    7.1] mlx5_core 0000:21:00.2 ens3f2: TX timeout detected",
+    ]
+    verdicts = [(s.device[-4:], s.verdict) for s in audit_lines(folder, lines).sessions]
+    assert verdicts == [(name, Verdict.NOT_KNOWN) for name in ("00.0", "00.1", "00.2")]
+
+
+def test_lines_whose_device_was_cut_off_have_a_session_too(folder: Path) -> None:
+    lines = [
+        "set_hca_cap:880:(pid 77): handle_hca_cap failed",
+        "probe_one:2003:(pid 77): mlx5_init_one failed with error code -22",
+    ]
+    (s,) = audit_lines(folder, lines).sessions
+    assert (s.device, s.end, [f.name for f in s.findings]) == ("mlx5_core", "failed", ["load-failed"])
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(LOST), st.data())
 def test_a_load_that_failed_or_a_device_that_is_lost(folder: Path, lost: str, data: st.DataObject) -> None:

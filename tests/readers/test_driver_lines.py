@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.readers.driver_lines import NamedLine, driver_named, named_line
+from fwpages.readers.driver_lines import NamedLine, driver_named, named_line, retyped
 
 LINES = {
     "[    3.1] mlx5_core 0000:03:00.0: give_pages:467:(pid 7): npages 6, err 0": NamedLine(
@@ -37,6 +37,17 @@ LINES = {
     "<7>[    1.2] mlx5_core3: ERR: give_pages:300:(pid 9): err -12": NamedLine(
         "<7>[    1.2] ", "mlx5_core3", "give_pages", "9", "err -12"
     ),
+    "mlx5_core: INFO: synd 0x7: irisc not responding": NamedLine(
+        "", "mlx5_core", None, None, "synd 0x7: irisc not responding"
+    ),
+    "mlx5_core: WARN: 0000:82:00.0:wait_func:812:(pid 3): QUERY_ISSI(0x10a) timeout.": NamedLine(
+        "mlx5_core: WARN: ", "0000:82:00.0", "wait_func", "3", "QUERY_ISSI(0x10a) timeout."
+    ),
+    # the address is hidden
+    "mlx5_core 0000:XX:YY.Z: give_pages:467:(pid 7): err -12": NamedLine(
+        "", "0000:XX:YY.Z", "give_pages", "7", "err -12"
+    ),
+    "mlx5_core xx:xx.x: E-Switch: cleanup": NamedLine("", "xx:xx.x", None, None, "E-Switch: cleanup"),
     "0000:03:00.0:give_pages:300:(pid 1): err 0": NamedLine("", "0000:03:00.0", "give_pages", "1", "err 0"),
 }
 NAMELESS = (
@@ -51,6 +62,26 @@ NAMELESS = (
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_has_a_device_the_function_that_printed_it_and_a_message(line: str) -> None:
     assert named_line(line) == LINES[line]
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "init_one:",
+        "init_one:12:",
+        "init_one:(pid 7):",
+        "init_one:12:(pid 7) :",
+        "init_one:12:(pid XXXX):",
+        "init_one: ...",
+    ],
+)
+def test_the_function_in_front_may_be_retyped(front: str) -> None:
+    assert retyped(f"{front} the load failed") == ("init_one", "the load failed")
+
+
+def test_a_message_with_no_function_in_front_stands_for_itself() -> None:
+    assert retyped("E-Switch: cleanup") is None
+    assert retyped("Link up") is None
 
 
 @pytest.mark.parametrize("line", NAMELESS)

@@ -62,6 +62,11 @@ def _as_bytes(lines: Lines) -> Lines:
     return [json.dumps({"MESSAGE": list(f"\x1b[1m{_apart(line)[1]}\x1b[0m".encode())}) for line in lines]
 
 
+def _in_container(name: str) -> Callable[[Lines], Lines]:
+    """A log that a container's runtime, or a collector, keeps as lines of JSON."""
+    return lambda lines: [json.dumps({"stream": "stdout", name: f"{line}\n", "time": "2026-11-21"}) for line in lines]
+
+
 def _with_others(lines: Lines) -> Lines:
     """Another driver's hex dump, whose offset would fit, before each line at that offset."""
     return [x for line in lines for x in ([f"{line[:15]}{OTHER}", line] if " 060: " in line else [line])]
@@ -82,11 +87,13 @@ def _with_others(lines: Lines) -> Lines:
         lambda lines: _context(logs.without_slots(lines)),
         lambda lines: ["MESSAGE=" + _apart(line)[1] for line in logs.without_slots(lines)],
         _as_bytes,
+        _in_container("log"),
+        _in_container("message"),
         lambda lines: _as_bytes(logs.without_slots(lines)),
         _with_others,
         lambda lines: _with_others(logs.without_slots(lines)),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_however_a_log_was_printed_its_accounts_are_the_same(change: Callable[[Lines], Lines], tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, change(dmesg())))

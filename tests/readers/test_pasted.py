@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from fwpages.readers.inputs import open_source
 from fwpages.readers.kernel_log import KernelLog
-from fwpages.readers.observations import LooksFolded, Observation
+from fwpages.readers.observations import DeviceNamed, LooksFolded, Observation
 from fwpages.readers.pasted import MAX_JOINED, Layout, Mended, layout_of
 from tests.auditor.logs import Lines, dmesg, write
 
@@ -77,6 +79,13 @@ PASTED: dict[str, Callable[[Lines], Lines]] = {
     "typographic": _typographic,
     "typographic and folded": lambda lines: _fold(_typographic(lines), 72),
     "of a web page": lambda lines: [line.replace("'", "&#39;").replace(": ", ":&nbsp;") for line in lines],
+    "with the signs of a word processor": lambda lines: [
+        line.replace("-1", "−1").replace("0x", "0×").replace(" mlx5", " \u200bmlx5") for line in lines
+    ],
+    "between backticks": lambda lines: [f"`{line}`" for line in lines],
+    "indented and folded": lambda lines: [f"    {line}" for line in _fold(lines, 72)],
+    "between the marks of a page": lambda lines: ["<pre><code>", *lines, "</code></pre>"],
+    "with the line breaks of a page": lambda lines: [f"{html.escape(line)}<br>" for line in lines],
     "after a mail's text": lambda lines: ["Hi,", "after the update it says", "", *_fold(lines, 72), "", "What now?"],
 }
 
@@ -106,6 +115,29 @@ def test_a_pasted_log_is_read_as_it_was_printed(how: str, log: str, tmp_path: Pa
 def test_folded_dumps_give_the_same_commands(width: int, tmp_path: Path) -> None:
     lines = dmesg()[:600]
     assert _told(_read(tmp_path, _fold(lines, width))) == _told(_read(tmp_path, lines))
+
+
+def test_a_log_that_coloured_code_tore_at_its_colons_is_joined(tmp_path: Path) -> None:
+    torn = [piece for line in FAILED for piece in re.sub(r"(?<=\d)([\]:)])", r"\n\1", line).split("\n")]
+    assert len(torn) > 4 * len(FAILED)
+    assert _told(_read(tmp_path, ["so says the page:", *torn])) == _told(_read(tmp_path, FAILED))
+
+
+@pytest.mark.parametrize("width", [80, 110, 4000])
+def test_lines_that_were_filled_as_one_paragraph_are_taken_apart(width: int, tmp_path: Path) -> None:
+    text = " ".join(["The following was fixed: when the driver loads, one sees:", *FAILED, "(end)"])
+    found = _read(tmp_path, [f"    {line}" for line in textwrap.wrap(text, width)])
+    kinds = [(kind, device) for kind, device, _ in _told(found)]
+    assert kinds == [(kind, device) for kind, device, _ in _told(_read(tmp_path, FAILED))]
+    lines = [v.place.line for v in found if not isinstance(v, DeviceNamed)]
+    assert lines == sorted(lines)
+
+
+def test_the_part_of_a_mail_that_repeats_its_text_as_html_is_passed_over(tmp_path: Path) -> None:
+    text = ["Content-Type: text/plain; charset=utf-8", "", *FAILED, "", "--next"]
+    again = ["Content-Type: text/html; charset=utf-8", "", *(f"<div>{line}</div>" for line in FAILED), "--next--"]
+    assert _told(_read(tmp_path, [*text, *again])) == _told(_read(tmp_path, FAILED))
+    assert _told(_read(tmp_path, again)) == _told(_read(tmp_path, FAILED)), "a mail of HTML alone is read"
 
 
 def test_a_joined_line_has_the_number_of_its_first_piece(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_function_used_anew_is_a_row_of_its_own(tmp_path: Path) -> None:
 
 def test_a_log_that_says_nothing_of_pages(tmp_path: Path) -> None:
     text = _text(audit_lines(tmp_path, ["[ 1.0] mlx5_core 0000:03:00.0 ens1: Link up"]))
-    assert "no session: not known" in text
+    assert "0000:03:00.0  mode not known, open: not known" in text
     assert PAGE_LINES in text
 
 

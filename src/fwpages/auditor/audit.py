@@ -26,7 +26,7 @@ from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.auditor.surroundings import Surroundings
 from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
-from fwpages.custody.verdicts import PAGE_LINES, TRACE, WHOLE_LOG, Lack
+from fwpages.custody.verdicts import TRACE, WHOLE_LOG
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier, func_id
@@ -40,6 +40,7 @@ from fwpages.readers.observations import (
     CommandCompleted,
     CommandSubmitted,
     CommandUnanswered,
+    DeviceNamed,
     DriverMessage,
     FirmwareVersion,
     LinkChange,
@@ -100,16 +101,14 @@ def _audit_one(path: Input, hosts: set[str]) -> Report:
     report = engine.report()
     if report.sessions:
         return report
-    return Report.of((), report.findings, [_nothing_about_pages(source.name, reader)], report.health)
+    return Report.of((), report.findings, [_nothing(source.name, reader)], report.health)
 
 
-def _nothing_about_pages(name: str, reader: KernelLog | TraceReader) -> Missing:
+def _nothing(name: str, reader: KernelLog | TraceReader) -> Missing:
     """The evidence that an input without any session lacks."""
     if isinstance(reader, TraceReader):
         return Missing(what=f"{name}: a session, the trace has none", command=TRACE)
-    if not reader.names_a_device:
-        return Missing(what=f"{name}: a line of mlx5_core, the log has none", command=WHOLE_LOG)
-    return Missing(what=f"{name}: {Lack.PAGE_MESSAGES.value[0]}", command=PAGE_LINES)
+    return Missing(what=f"{name}: a line of mlx5_core, the log has none", command=WHOLE_LOG)
 
 
 @dataclass(slots=True)
@@ -153,7 +152,10 @@ class Audit:
         return None if known is None else known.session
 
     def report(self) -> Report:
-        """End the input; returns all sessions in the order in which they began."""
+        """End the input; returns all sessions in the order in which they began.
+
+        Devices of a log that have lines, of which nothing is known here, come last.
+        """
         for device in self._devices.values():
             self._finish(device, After.END_OF_INPUT)
         sessions, health = self._cards.settle(self._done)
@@ -189,8 +191,8 @@ class Audit:
             case TraceHeader():
                 device = self._device(v.device)
                 device.supplier, device.numbered = v.supplier, v.numbered
-            case Note():
-                self._session(v).note(v.text)
+            case Note() | DeviceNamed():
+                self._mentioned(v)
             case MachineRestart():
                 self._restarted(v)
             case _:
@@ -274,6 +276,13 @@ class Audit:
                 s.add(commands.unanswered(s, v))
             case LinkChange():
                 s.add(fences.happened(s, v))
+
+    def _mentioned(self, v: Note | DeviceNamed) -> None:
+        """A note on a session; or a device, which has a session though nothing else of it was seen."""
+        if isinstance(v, Note):
+            self._session(v).note(v.text)
+        elif v.device not in self._devices:
+            self._begin(self._device(v.device), v)
 
     def _missing(self, v: MissingInput) -> None:
         sessions = [self._session(v)] if v.device else self._that_may_miss(v)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_PCI: Final = r"(?:[0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
+#: an address; whoever hides one writes x and y for its digits
+_PCI: Final = r"(?:[0-9a-fA-FxXyY]{4,}:)?[0-9a-fA-FxXyY]{2}:[0-9a-fA-FxXyY]{2}\.[0-7xXyYzZ]"
 _AUXILIARY: Final = r"mlx5_core\.\w+\.\d+"
 _ORIGIN: Final = rf"(?:{_PCI}:)?(?P<function>\w+):\d+:\(pid (?P<pid>\d+)\): ?"
 
@@ -25,6 +26,10 @@ _NAMED = re.compile(
 _BARE = re.compile(
     rf"(?P<prefix>.*?)(?P<device>{_PCI}):(?P<function>\w+):\d+:\(pid (?P<pid>\d+)\): (?P<message>.*)", re.DOTALL
 )
+#: the health lines of FreeBSD 11, which name no device: `mlx5_core: INFO: synd 0x8: unrecoverable hardware error`
+_OLD = re.compile(r"(?P<prefix>.*)(?<!\w)mlx5_core: (?:INFO|WARN|ERR): (?P<message>.*)", re.DOTALL)
+#: a driver's function in front of a message, retyped or cut: without its line or process, or with blanks between
+_RETYPED = re.compile(rf"(?:{_PCI}:)?(?P<function>[a-z]\w*):(?:\d+ ?:)? ?(?:\(pid \w+\) ?:)? ?(?:\.\.\. ?)?(?=\S)")
 #: the kernel's own line about a driver that did not take a device: `mlx5_core: probe of 0000:61:00.0 failed with ...`
 _PROBE = re.compile(
     rf"(?P<prefix>.*)(?<!\w)mlx5_core(?:\.\w+)?: "
@@ -56,9 +61,17 @@ def named_line(line: str) -> NamedLine | None:
     if ":(pid " in line and (m := _BARE.match(line)) is not None:
         prefix, device, function, pid, message = m.groups()
         return NamedLine(prefix, device, function, pid, message.rstrip())
+    if (m := _OLD.match(line)) is not None:
+        return NamedLine(m["prefix"], "mlx5_core", None, None, m["message"].rstrip())
     if "probe of " in line and (m := _PROBE.match(line)) is not None:
         return NamedLine(m["prefix"], m["device"], None, None, m["message"].rstrip())
     return None
+
+
+def retyped(message: str) -> tuple[str, str] | None:
+    """The driver's function in front of a message, and the message without it, where it was not left as printed."""
+    m = _RETYPED.match(message)
+    return (m["function"], message[m.end() :]) if m is not None else None
 
 
 def driver_named(line: bytes) -> str | None:

@@ -21,6 +21,7 @@ from typing import Final, TypedDict
 from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Mode
+from fwpages.readers.driver_lines import retyped
 from fwpages.readers.observations import (
     AllocationFailed,
     AllPagesReleased,
@@ -417,8 +418,9 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     ),
     _row(
         "cmd[31]: MANAGE_PAGES(0x108) Async, timeout. Will cause a leak of a command resource",
-        "timeout. Will cause a leak",
-        _CMD + r"(?: Async,)? timeout\. Will cause a leak",
+        " timeout",
+        # whoever tells of it often leaves the second sentence out
+        _CMD + r"(?: Async,)? timeout(?:\. Will cause a leak|\.?$)",
         lambda f: CommandTimedOut(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot")),
         trouble=True,
     ),
@@ -861,6 +863,13 @@ def read_message(place: Place, device: str, function: str | None, message: str) 
     """
     if len(message) > MAX_MESSAGE:  # Python does not convert numbers of any length, either
         return None
+    found = _read(place, device, function, message)
+    if found is None and function is None and (parts := retyped(message)) is not None:
+        return _read(place, device, *parts)
+    return found
+
+
+def _read(place: Place, device: str, function: str | None, message: str) -> DriverLine | MissingInput | None:
     for w in WORDINGS:
         if w.needle in message and (not w.printed_by or function in w.printed_by) and (m := w.pattern.match(message)):
             try:

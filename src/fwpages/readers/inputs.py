@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
+from fwpages.readers.log_lines import MESSAGE_FIELDS
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -248,7 +250,7 @@ def looks_binary(sample: bytes) -> bool:
 
 
 def is_trace(source: Source) -> bool:
-    """It begins like a trace. InputError for JSON of another kind; a journal as JSON is a log."""
+    """It begins like a trace. A journal or a container's log as JSON is a log; InputError for JSON of another kind."""
     first = next((line.strip() for line in source.peek().split(b"\n") if line.strip()), b"")
     if not first.startswith(b"{"):
         return False
@@ -257,9 +259,11 @@ def is_trace(source: Source) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         # a first line longer than the sample, or cut: the reader of traces reports the error
         return first[:200].find(b'"kind"') >= 0 or _wrong(source.name)
-    if isinstance(head, dict) and "MESSAGE" in head:
-        return False
-    return (isinstance(head, dict) and isinstance(head.get("kind"), str)) or _wrong(source.name)
+    if not isinstance(head, dict):
+        return _wrong(source.name)
+    if isinstance(head.get("kind"), str):
+        return True
+    return not any(name in head for name in MESSAGE_FIELDS) and _wrong(source.name)
 
 
 def _wrong(name: str) -> bool:

@@ -20,7 +20,7 @@ words a message, nor what an observation means for pages.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ from fwpages.readers.log_lines import (
     repeated,
 )
 from fwpages.readers.observations import (
+    DeviceNamed,
     FirmwareVersion,
     LooksFolded,
     MachineRestart,
@@ -70,6 +71,10 @@ _PLAIN = re.compile(
 ).fullmatch
 _COUNTER = re.compile(r"(?:(?:External host|Peer) PF |VFs |SPFs |EC VFs )?FW pages counter is -?\d+ after.*")
 
+#: a message with the driver's function in front, and no device: of mlx5_core's, not of mlx5_ib's
+_UNNAMED = re.compile(
+    r"^(?!.*infiniband).*?(?<!\w)(?P<function>[a-z]\w*):\d+:\(pid (?P<pid>\d+)\): (?P<message>.*)", re.DOTALL
+)
 #: the process of a WARN: `WARNING: CPU: 0 PID: 77 at ...`, since Linux 6.18 `WARNING: ..., CPU#0: rmmod/77`
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
 #: bytes of a line with a time that says something: a time alone, as the driver prints between two dumps, has fewer
@@ -93,7 +98,8 @@ class KernelLog:
         self._last = (0, b"")
         self._clock: float = 0
         self._hosts = Hosts(source.name)
-        self._devices: set[str] = set()
+        #: where each was named first
+        self._devices: dict[str, Place] = {}
         #: the same, as lines of the plainest kind write them
         self._names: dict[bytes, str] = {}
         #: messages, and the driver's functions that printed them, of which nothing is to be learned
@@ -101,11 +107,6 @@ class KernelLog:
         #: drivers that the lines named before the first device
         self._drivers: set[str] = set()
         self._counters = _UnnamedCounters()
-
-    @property
-    def names_a_device(self) -> bool:
-        """Some line so far was mlx5_core's, about a device."""
-        return bool(self._devices)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -129,6 +130,8 @@ class KernelLog:
         if source.skipped:
             detail = f"{source.skipped} lines were too long to be read"
             yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
+        for device, first in self._devices.items():
+            yield DeviceNamed(place=first, device=device)
 
     def _lines(self, layout: Layout) -> Iterator[Observation]:
         """The lines of the log, joined again where it was folded."""
@@ -222,7 +225,7 @@ class KernelLog:
         if self._doubles.again_at(stamp, raw[1:]):
             return self._double(number, raw.decode())
         self._last = (number, raw)
-        device = self._names.get(name) or self._named(name)
+        device = self._names.get(name) or self._named(name, number, stamp)
         kind = (function, message)
         if kind in self._barren:
             return None
@@ -240,10 +243,10 @@ class KernelLog:
         self._barren.add(kind)
         return None
 
-    def _named(self, name: bytes) -> str:
-        """The device of this name, which is in the log for the first time."""
+    def _named(self, name: bytes, number: int, stamp: bytes) -> str:
+        """The device of this name, which lines of the plainest kind have for the first time."""
         device = self._names[name] = name.decode()
-        self._devices.add(device)
+        self._devices.setdefault(device, Place(self._source.name, number, float(stamp)))
         return device
 
     def _message(self, number: int, line: bytes) -> Iterator[Observation]:
@@ -275,8 +278,8 @@ class KernelLog:
             return
         yield from self._attribute(None)
         prefix, device, function, pid, message = named
-        self._devices.add(device)
         place = Place(self._source.name, number, clock(prefix))
+        self._devices.setdefault(device, place)
         if (hosts := self._hosts.follows(prefix)) is not None:
             yield MachineRestart(place=place, detail="lines of the host {} follow those of {}".format(*hosts))
         if function == "dump_command" or "dump" in message:
@@ -339,8 +342,18 @@ class KernelLog:
             self._counters.waiting.append((place, counter[0]))
         elif self._counters.waiting and (warned := _WARNED.search(line)):
             yield from self._attribute(warned["pid"])
+        elif (m := _UNNAMED.search(line)) is not None:
+            yield from self._unnamed(Place(self._source.name, number, clock(line[: m.start()])), m)
         elif may_be_platform(line.encode()):
             yield from self._beside(number, line)
+
+    def _unnamed(self, place: Place, m: re.Match[str]) -> Iterator[Observation]:
+        """A message whose device was cut off: of the only device, or of one that has no name but the driver's."""
+        device = next(iter(self._devices)) if len(self._devices) == 1 else "mlx5_core"
+        found = read_message(place, device, m["function"], m["message"].rstrip())
+        if found is not None:
+            self._devices.setdefault(device, place)
+            yield from self._printed(found, m["pid"])
 
     def _attribute(self, pid: str | None) -> Iterator[Observation]:
         """Page counters without a device are those of the device that this process, if it is known, took pages from."""
@@ -348,7 +361,7 @@ class KernelLog:
             return
         device = self._counters.device_of(pid, self._devices)
         waiting, self._counters.waiting = self._counters.waiting, []
-        self._devices.add(device)
+        self._devices.setdefault(device, waiting[0][0])
         for place, text in waiting:
             if (found := read_message(place, device, None, text)) is not None:
                 yield found
@@ -383,7 +396,7 @@ class _UnnamedCounters:
         if pid is not None:
             self._by_process[pid] = device
 
-    def device_of(self, pid: str | None, devices: set[str]) -> str:
+    def device_of(self, pid: str | None, devices: Collection[str]) -> str:
         """The device of a WARN in this process; the driver's name where nothing tells it."""
         only = next(iter(devices)) if len(devices) == 1 else None
         return self._by_process.get(pid or "") or self._last or only or "mlx5_core"

@@ -6,6 +6,9 @@ import re
 
 import msgspec
 
+#: the end of a line that was quoted or escaped: in code, in CSV, as a string of JSON
+_REMAINS = (b'"', b"#015", b"`", b'",', b"',")
+_AT_END = re.compile(rb"(?:#015|\\n|[\"'`],?|\s)+$")
 _COLOUR = re.compile(rb"(?:\x1b|#033)\[[0-9;]*[mK]")
 #: kernels before 4.13 report lost lines within the line that comes next
 _DROPPED = re.compile(rb"\*\* ?(\d+ printk messages dropped) ?\*\* ?")
@@ -28,6 +31,8 @@ _REPEATED = re.compile(r"message repeated (\d{1,9}) times?(?:: \[ ?(.*)\]$)?")
 
 _SECONDS = re.compile(r"\[\s*(\d{1,12}\.\d{1,12})(?:\s*<\s*\d+\.\d+>)?\]")
 _MICROS = re.compile(r"[0-9]{1,15}")
+#: the field of a line of JSON that has the message: of a journal, of a container's log, of what collects them
+MESSAGE_FIELDS = ("MESSAGE", "log", "message", "msg", "line", "_raw")
 #: /dev/kmsg: level, sequence number, microseconds
 _RECORD = re.compile(r"^\d+,\d+,(\d{1,15}),")
 _CLOCKS = re.compile(
@@ -56,8 +61,8 @@ def bare(line: bytes) -> bytes:
     line = line.rstrip()
     if b"\x1b[" in line or b"#033[" in line:
         line = _COLOUR.sub(b"", line).rstrip()
-    if line.endswith((b'"', b"#015")):
-        line = line.removesuffix(b'"').removesuffix(b"#015").rstrip()
+    if line.endswith(_REMAINS):
+        line = _AT_END.sub(b"", line)
     return line
 
 
@@ -90,16 +95,17 @@ def repeated(line: str) -> tuple[int, str | None] | None:
 
 
 def journal(line: bytes) -> bytes:
-    """A line of ``journalctl -o json`` as plain text, empty where it has no message."""
+    """A line of ``journalctl -o json``, or of a log that a container's runtime keeps, as plain text; else empty."""
     try:
         entry = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return line
-    text = _journal_message(entry.get("MESSAGE")) if isinstance(entry, dict) else None
+    found = (entry[name] for name in MESSAGE_FIELDS if name in entry) if isinstance(entry, dict) else iter(())
+    text = _journal_message(next(found, None))
     if text is None:
         return b""
     micros = str(entry.get("__MONOTONIC_TIMESTAMP") or entry.get("_SOURCE_MONOTONIC_TIMESTAMP") or "")
-    return (f"[{int(micros) / 1e6:.6f}] ".encode() if _MICROS.fullmatch(micros) else b"") + text
+    return (f"[{int(micros) / 1e6:.6f}] ".encode() if _MICROS.fullmatch(micros) else b"") + text.rstrip(b"\n")
 
 
 def _journal_message(message: object) -> bytes | None:

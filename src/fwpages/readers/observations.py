@@ -566,6 +566,11 @@ class PlatformLine(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNamed(Observation):
+    """A log has lines of this device, the first at ``place``; a reader gives it for each device at the log's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
     """Something that a report should mention, and no fault."""
 
