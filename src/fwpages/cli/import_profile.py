@@ -27,7 +27,7 @@ from fwpages.readers.profile_import import profile_of
 @click.option("--name", help="The profile's name.  [default: that of the output file]")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 def command(log: str, output: Path | None, name: str | None, as_json: bool) -> int:
-    """LOG: a kernel log of a start with dyndbg=+p, or a trace; - is standard input.
+    """LOG: a kernel log of a start with dyndbg="func dump_* +p", or a trace; - is standard input.
 
     A scenario uses the profile by its path: profile = "FILE.toml".
     """

@@ -50,7 +50,7 @@ class _Start:
 
 
 def profile_of(path: str | Path, name: str) -> str:
-    """A profile as TOML from a kernel's debug log (``dyndbg=+p``) or a trace.
+    """A profile as TOML from a kernel's debug log (with its dumps, ``dyndbg="func dump_* +p"``) or a trace.
 
     InputError where it cannot be read, or shows no whole start of a device.
     """
@@ -60,7 +60,7 @@ def profile_of(path: str | Path, name: str) -> str:
     if start is None:
         raise InputError(
             f"{path} does not show the start of a device: QUERY_PAGES and QUERY_HCA_CAP with their answers "
-            "(load mlx5_core with dyndbg=+p)"
+            '(load mlx5_core with dyndbg="func dump_* +p")'
         )
     return _toml(start, name)
 
