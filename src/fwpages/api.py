@@ -30,7 +30,7 @@ from fwpages.pages.words import meant
 from fwpages.prm.identity import FunctionType
 from fwpages.report.host_accounts import session_of
 from fwpages.scenario.format import DeviceTable, FunctionTable, Scenario
-from fwpages.scenario.topology import functions
+from fwpages.scenario.topology import functions, names_of
 
 #: the most pages that one page request can name: its count is a signed 32-bit number
 MOST_PAGES = (1 << 31) - 1
@@ -219,7 +219,13 @@ class OpenDevice:
     def _books(self) -> SessionReport:
         books_now = books(self._link.host)
         offences = [o for number, o in self._link.offences if number == books_now.session]
-        return session_of(self._device.name, books_now, offences)
+        return session_of(
+            self._device.name,
+            books_now,
+            offences,
+            supplier=self._device.profile.supplier,
+            names=names_of(self._device._pairs),
+        )
 
     @property
     def result(self) -> SessionReport:

@@ -10,6 +10,7 @@ import pytest
 from fwpages.cli import invoke
 from fwpages.device import Offence, OffenceName
 from fwpages.host import Books
+from fwpages.link.faults.consequences import Excused
 from fwpages.prm.identity import Identity, Mode, vhca_id
 from fwpages.report.host_accounts import session_of
 
@@ -91,7 +92,7 @@ def test_offences_of_one_kind_are_reported_once_for_each_function() -> None:
         (None, f"{words}4 pages"),
     ]
     assert not s.clean
-    because = [(offence(a, "1 page"), "pages-zero"), (offence(a, "2 pages"), "pages-zero")]
+    because = [Excused(1, offence(a, pages), "pages-zero") for pages in ("1 page", "2 pages")]
     excused = session_of("dut", books, excused=because)
     assert excused.notes == [f"because of pages-zero {words}1 page (2 times in all)"]
     assert excused.findings == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fwpages.auditor.audit import audit
+from fwpages.auditor.audit import InputError, audit
 from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
 from fwpages.custody.verdicts import PAGE_LINES, WHOLE_LOG
@@ -85,7 +85,7 @@ def test_an_open_session_is_reported_as_open_and_is_no_finding(
     (session,) = json.loads(out)["sessions"]
     assert (code, session["end"], session["totals"]["held"]) == (0, "open", 30)
     assert (session["verdict"], session["clean"]) == ("consistent so far", None)
-    assert "open: consistent so far, 30 pages held" in run(capsys, path)[1]
+    assert "open: consistent so far, 30 pages (0.117 MiB) held" in run(capsys, path)[1]
 
 
 ORDINARY = [
@@ -134,18 +134,60 @@ def test_a_log_without_a_line_of_mlx5_is_not_known(capsys: pytest.CaptureFixture
 def test_a_report_in_a_pipe_is_plain_and_100_columns_wide(capsys: pytest.CaptureFixture[str], leaking: Path) -> None:
     out = run(capsys, DMESG, leaking)[1]
     assert "\x1b" not in out
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(len(line) for line in out.splitlines() if "/" not in line) <= 100
 
 
-@pytest.mark.parametrize("args", [(), ("--json",)])
-def test_an_input_that_cannot_be_used_silences_the_good_ones(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, args: tuple[str, ...]
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_input_that_cannot_be_read_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, at: int
 ) -> None:
-    """Nothing half is printed, and the message is about that input."""
+    """Its error is on standard error and in the report; the exit code is 2 if the others have no findings."""
     bad = tmp_path / "none"
-    assert invoke(["audit", *args, str(VHCA), str(bad)]) == 2
+    inputs = [str(VHCA)]
+    inputs.insert(at, str(bad))
+    assert invoke(["audit", *inputs]) == 2
     out, err = capsys.readouterr()
-    assert (out, f"{bad}: no such file" in err) == ("", True)
+    assert ("vhca_id mode, closed: clean" in out, f"{bad}: no such file" in err) == (True, True)
+    assert invoke(["audit", "--json", *inputs]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], len(report["sessions"])) == ("not known", 1)
+    assert [m["what"].split(":")[0] for m in report["missing"]] == [str(bad)]
+
+
+def test_findings_outrank_an_input_that_cannot_be_read(
+    capsys: pytest.CaptureFixture[str], leaking: Path, tmp_path: Path
+) -> None:
+    assert invoke(["audit", str(leaking), str(tmp_path / "none")]) == 1
+    assert invoke(["audit", "--fail-on", "findings", str(VHCA), str(tmp_path / "none")]) == 2
+    capsys.readouterr()
+
+
+def test_inputs_of_which_none_can_be_read_are_misuse(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bad = [str(tmp_path / name) for name in ("a", "b")]
+    assert invoke(["audit", *bad]) == 2
+    out, err = capsys.readouterr()
+    assert (out, f"{bad[0]}: no such file" in err) == ("", True)
+    with pytest.raises(InputError, match="no such file"):
+        audit(VHCA, bad[0])
+
+
+def test_a_log_that_looks_folded_and_has_no_session_is_said_to_be_folded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    long = "mlx5_core 0000:03:00.0 ens1f0np0: a line that a mailer has folded at its width, as all of"
+    path = write(tmp_path, [line for n in range(6) for line in (f"[    {n}.100000] {long}", "them are: more of it")])
+    code, out = run(capsys, path)
+    assert (code, "folded" in out) == (4, True)
+
+
+@pytest.mark.parametrize("args", [("--device", "linux-7.2.13-pf-vhca"), ("--session", "3")])
+def test_a_part_that_the_report_does_not_have_is_misuse(
+    capsys: pytest.CaptureFixture[str], args: tuple[str, str]
+) -> None:
+    assert invoke(["audit", *args, str(VHCA)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "did you mean linux-7.2.13-pf-vhca_id?" in err or "the report has 1 session" in err
 
 
 def test_a_forced_close_that_leaves_pages_is_not_known(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -164,8 +206,10 @@ def test_many_sessions_are_a_line_each_and_findings_are_grouped(
     code, out = run(capsys, *[leaking] * 5, VHCA)
     assert (code, out.count("given")) == (1, 0)
     assert [line.split()[0] for line in out.splitlines()[:6]] == list("123456")
-    assert "pages-left  blames: host  5 times, " in out
-    assert out.splitlines()[-1].startswith("6 sessions of ")
+    assert "pages-left  blames: host  5 times, 100 pages (0.391 MiB)  in sessions 1, 2, 3, 4, 5" in out
+    assert out.splitlines()[-1] == (
+        "6 sessions of 2 devices in 2 files: 5 with findings, 1 clean; 100 pages (0.391 MiB) held"
+    )
     assert run(capsys, "--full", *[leaking] * 5)[1].count("given") >= 5
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fwpages.cli import invoke
 from fwpages.cli.serve import qemu_options
@@ -17,7 +19,7 @@ from fwpages.device import PlannedFault
 from fwpages.link.vfio_user.server import Server
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.report.serve import ServeReport, serve_report, served_lines
+from fwpages.report.serve import ServeReport, serve_report, show_served
 from fwpages.scenario.served_runner import ServedRun
 from tests.link.vfio_client import HELLO, Wire, message
 from tests.scenario.stage import Stage, steps
@@ -151,7 +153,9 @@ def test_a_driver_that_asks_and_opens_nothing_did_come() -> None:
     driver.close()
 
 
-def _served(*rows: str, faults: tuple[PlannedFault, ...] = (), close: bool = True) -> ServeReport:
+def _served(
+    *rows: str, faults: tuple[PlannedFault, ...] = (), close: bool = True, lines: list[str] | None = None
+) -> ServeReport:
     """A driver that opens the device, and closes it; then the machine ends."""
     stage = Stage(steps(*rows), faults=faults)
     driver = stage.driver()
@@ -160,6 +164,10 @@ def _served(*rows: str, faults: tuple[PlannedFault, ...] = (), close: bool = Tru
         driver.down(own)
     stage.serving.tick()
     report = serve_report(stage.serving, scenario="test")
+    if lines is not None:
+        out = io.StringIO()
+        show_served(report, stage.serving, Console(file=out))
+        lines += out.getvalue().splitlines()
     driver.close()
     return report
 
@@ -175,9 +183,10 @@ def test_a_driver_that_did_all_that_the_scenario_has_is_clean() -> None:
 def test_a_step_or_a_fault_that_never_happened_is_not_known() -> None:
     report = _served(OPEN, CLOSE, LATE)
     assert (report.verdict, report.clean, report.missed) == ("not known", None, ["step[2] (wait)"])
-    report = _served(OPEN, CLOSE, faults=(PlannedFault("take-nothing", 9999),))
+    lines: list[str] = []
+    report = _served(OPEN, CLOSE, faults=(PlannedFault("take-nothing", 9999),), lines=lines)
     assert (report.verdict, report.missed) == ("not known", ["fault take-nothing@9999"])
-    assert "fault never injected: take-nothing@9999" in served_lines(report)
+    assert "fault never injected: take-nothing@9999" in lines
 
 
 def test_an_open_device_is_consistent_so_far_and_a_machine_that_leaves_it_open_is_not() -> None:

@@ -40,7 +40,7 @@ functions = st.lists(
 
 def _row(kind: FunctionType, **rest: Count) -> FunctionAccount:
     counts: dict[str, Count] = dict.fromkeys(COLUMNS, 0)
-    return FunctionAccount(identity="vhca:0x31", generation=0, type=kind, **counts | rest)
+    return FunctionAccount(identity="vhca:0x31", generation=0, type=kind, name="", **counts | rest)
 
 
 def _sum(values: list[Count]) -> Count:

@@ -96,8 +96,8 @@ def test_exit_2_is_also_for_paths_that_are_no_files(capsys: pytest.CaptureFixtur
     assert "no such file" in _run(capsys, str(tmp_path / "missing"))[2]
     assert _run(capsys)[0] == 2
     assert _run(capsys, "--colour", "red")[0] == 2
-    code, out, _ = _run(capsys, str(VHCA), str(tmp_path / "missing"))
-    assert (code, out) == (2, "")
+    code, out, err = _run(capsys, str(VHCA), str(tmp_path / "missing"))
+    assert (code, "closed: clean" in out, "no such file" in err) == (2, True, True)
 
 
 def test_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,11 @@ from fwpages.custody.accounts import Report
 from fwpages.custody.verdicts import PAGE_LINES
 from fwpages.explain.explanation import Message
 from fwpages.explain.pasted_bytes import explain_text
+from fwpages.pages.words import size
 from fwpages.prm.opcodes import Opcode
-from fwpages.report.tables import show, show_messages
+from fwpages.report.kinds import kind
+from fwpages.report.messages import show_messages
+from fwpages.report.tables import print_session, show
 from tests.auditor.logs import VHCA, audit_lines, audit_trace, dmesg, without_dumps
 from tests.auditor.written_traces import WrittenTrace, pages
 
@@ -28,12 +31,12 @@ def _text(report: Report) -> str:
 def test_a_pipe_gets_plain_text_of_a_fixed_width() -> None:
     text = _text(audit(VHCA))
     assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(len(line) for line in text.splitlines() if str(VHCA) not in line) <= 100
     assert "vhca_id mode, closed: clean" in text
     rows = [line.split() for line in text.splitlines()]
-    assert ["vhca:0x2a", "self", "2,137", "2,137", "0", "0", "2,137"] in rows
-    assert ["total", "2,208", "2,154", "54", "0", "2,151"] in rows
-    assert ["unknown", "71", "17", "54", "0", "64"] in rows
+    assert ["vhca:0x2a", "own", "2,137", "2,137", "0", "0", "0", "2,137", "8.35"] in rows
+    assert ["total", "2,208", "2,154", "54", "0", "0", "2,151", "8.4"] in rows
+    assert ["unknown", "71", "17", "54", "0", "0", "64", "0.25"] in rows
 
 
 def test_a_terminal_gets_colours() -> None:
@@ -42,18 +45,21 @@ def test_a_terminal_gets_colours() -> None:
     assert "\x1b[" in out.getvalue()
 
 
-@pytest.mark.parametrize("width", [20, 40, 60, 200])
-def test_a_narrow_terminal_cuts_no_name_and_no_count(width: int) -> None:
-    """A table is wider than the terminal then; sentences keep to it."""
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_a_narrow_terminal_gets_every_count_of_every_function_in_parts_that_fit(width: int) -> None:
+    """Each part has the function's name again; only where a name and a count do not fit is a table wider."""
     out = io.StringIO()
-    report = audit(VHCA)
-    show(report, Console(file=out, width=width, force_terminal=True, color_system=None))
-    rows = [line.split() for line in out.getvalue().splitlines()]
-    for f in report.sessions[0].functions:
-        name = [f.identity] if not f.generation else [f.identity, "(again,", f"{f.generation})"]
+    (session,) = audit(VHCA).sessions
+    print_session(session, Console(file=out, width=width, force_terminal=True, color_system=None))
+    lines = out.getvalue().splitlines()
+    for f in session.functions:
+        cells = [c for line in lines for c in line.split()[1:] if line.split()[0] == f.identity]
         counts = (f.given, f.returned, f.released, f.held, f.peak)
-        assert [*name, f.type.value, *(f"{n:,}" for n in counts)] in rows
+        assert [c for c in cells if c in {f"{n:,}" for n in counts}]
+        assert {kind(f.type, session.supplier), *(f"{n:,}" for n in counts), size(f.peak or 0)} <= set(cells)
     assert "…" not in out.getvalue()
+    tables = [line for line in lines if line.startswith("  ") and str(VHCA) not in line]
+    assert max(map(len, tables)) <= max(width, 40)
 
 
 def test_a_narrow_terminal_cuts_no_field_of_a_message() -> None:
@@ -64,7 +70,9 @@ def test_a_narrow_terminal_cuts_no_field_of_a_message() -> None:
 
 def test_what_is_not_known_is_shown_so(tmp_path: Path) -> None:
     text = _text(audit_lines(tmp_path, without_dumps(dmesg())))
-    assert ["vhca:0x5", "self", "2,595", "?", "0", "?", "2,595"] in [line.split() for line in text.splitlines()]
+    assert ["vhca:0x5", "own", "2,595", "?", "0", "?", "?", "2,595", "10.1"] in [
+        line.split() for line in text.splitlines()
+    ]
     assert "note: no command dumps" in text
 
 
@@ -85,7 +93,7 @@ def test_a_function_used_anew_is_a_row_of_its_own(tmp_path: Path) -> None:
         trace.give(0x90, pages(0x500, 7))
         trace.take(0x90, pages(0x500, 7))
         trace.plain(Opcode.DEALLOC_SF, function_id=0x90)
-    assert "func:0x90 (again, 1)" in _text(audit_trace(tmp_path, trace.lines))
+    assert "func:0x90 #2" in _text(audit_trace(tmp_path, trace.lines))
 
 
 def test_a_log_that_says_nothing_of_pages(tmp_path: Path) -> None:

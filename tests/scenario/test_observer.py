@@ -88,7 +88,7 @@ def test_a_session_from_its_beginning_to_its_end(d: Watched) -> None:
     assert (d.now.number, d.now.begun, d.now.mode) == (1, 1.0, d.fw.mode)
     assert (d.now.up, d.observer.open, moments(d)) == (d.t - 1.0, True, {"open"})
     assert d.now.functions == {"self": FunctionPages(given=13, held=13, peak=13)}
-    words = f"the driver takes page requests, {d.now.up:.3f} s after it began; 13 pages held (self 13)"
+    words = f"the driver takes page requests, {d.now.up:.3f} s after it began; 13 pages (0.051 MiB) held: the PF 13"
     assert d.said[-1] == (d.t, words)
     sent = d.observer.commands
     d.close()
@@ -116,10 +116,10 @@ def test_a_reset_is_right_in_trouble_and_wrong_without(d: Watched, trouble: str 
     assert (d.now.end, d.now.ended, d.now.total("held")) == ("reset", d.t, 13)
     assert d.now.clean is d.now.dropped is (trouble is not None)
     said = [words for _, words in d.said]
-    assert "session 1 is over: the device is reset, 13 pages dropped" in said
+    assert "session 1 is over: the device is reset, 13 pages (0.051 MiB) dropped" in said
     line = {"health": "firmware reports a fatal state", "lost": "the link is lost"}.get(trouble or "")
     assert [w for w in said if "syndrome 0x8" in w] == (
-        [f"{line} (syndrome 0x8); 13 pages held (self 13)"] * bool(line)
+        [f"{line} (syndrome 0x8); 13 pages (0.051 MiB) held: the PF 13"] * bool(line)
     )
     d.feed(Reset())
     assert d.now.ended == d.t - 1.0, "what is over does not end again"
@@ -201,13 +201,15 @@ def test_each_event_has_its_words(d: Watched) -> None:
     give_vf(d, 7, VF2)
     d.ok(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, **of_vf(d))
     d.feed(ResetFunction("vf2"))
+    vf1, vf2 = (f"{spec.name} ({spec.identity(d.now.mode)})" for spec in (VF, VF2))
+    seven = "7 pages (0.027 MiB)"
     assert [words for _, words in d.said] == [
         "the driver enables vf2",
-        "firmware asks for 7 pages for vf2",
-        "7 pages for vf2; 20 pages held (self 13, vf2 7)",
-        "the driver cannot give pages for vf1; 20 pages held (self 13, vf2 7)",
-        "firmware lets go of all pages of vf2",
-        "firmware asks for 7 pages for vf2",
+        f"firmware asks for {seven} for {vf2}",
+        f"{seven} for {vf2}; 20 pages (0.078 MiB) held: the PF 13, vf2 7",
+        f"the driver cannot give pages for {vf1}; 20 pages (0.078 MiB) held: the PF 13, vf2 7",
+        f"firmware lets go of all pages of {vf2}",
+        f"firmware asks for {seven} for {vf2}",
     ]
 
 
@@ -257,7 +259,9 @@ def test_pages_of_a_vhca_id_are_those_of_its_present_function(small: Profile) ->
     give_vf(d, 2)
     assert held(d) == {"vf1": 0, "heir": 2}
     assert {"request vf1", "request heir"} < moments(d)
-    assert d.said[-1][1] == "2 pages for heir; 15 pages held (self 13, heir 2)"
+    assert d.said[-1][1] == (
+        f"2 pages (0.008 MiB) for heir ({HEIR.identity(d.now.mode)}); 15 pages (0.059 MiB) held: the PF 13, heir 2"
+    )
 
 
 def test_pages_that_come_back_are_whose_they_were(small: Profile) -> None:

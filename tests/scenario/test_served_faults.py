@@ -28,6 +28,6 @@ def test_our_own_storm_is_not_the_drivers_offence_and_takes_few_lines(stages: li
     d.down(own)
     seen = stage.serving.observer
     assert seen.offences == []
-    assert {(o.name, fault) for _, o, fault in seen.excused} == {("eq-overrun", "request-storm")}
+    assert {(e.offence.name, e.fault) for e in seen.excused} == {("eq-overrun", "request-storm")}
     assert len(stage.said) < 100
     assert any("more like this one: firmware asks for 1 page" in line for line in stage.said)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fwpages.auditor.audit import audit
+from fwpages.pages.words import in_mib
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.scenario.served_steps import LOST_FOR, PATIENCE, QUIET, RESET_PATIENCE
 from tests.link.vfio_driver import BAR, QUEUE, Driver
@@ -33,7 +34,7 @@ def test_fatal_state(stages: list[Stage], tmp_path: Path) -> None:
     stage.later(0.5)
     assert d.read(BAR, 0x23D, 1) == b"\x08"
     stage.later(3)
-    assert stage.serving.missed == ("step[3] (open)", "step[4] (request)")
+    assert tuple(map(str, stage.serving.missed)) == ("step[3] (open)", "step[4] (request)")
     reset(d)
     (session,) = stage.serving.observer.sessions
     assert (session.trouble, session.end, session.total("held"), session.clean) == ("health", "reset", START + 5, True)
@@ -45,8 +46,8 @@ def test_fatal_state(stages: list[Stage], tmp_path: Path) -> None:
     d.down(own)
     assert stage.serving.finished
     assert stage.serving.unfollowed == []
-    assert "firmware reports a fatal state (syndrome 0x8); 62 pages held (self 57, vf0 5)" in stage.said
-    assert f"session 1 is over: the device is reset, {START + 5} pages dropped" in stage.said
+    assert "firmware reports a fatal state (syndrome 0x8); 62 pages (0.242 MiB) held: the PF 57, vf0 5" in stage.said
+    assert f"session 1 is over: the device is reset, {in_mib(START + 5)} dropped" in stage.said
     stage.writer.end()
     path = tmp_path / "trace.jsonl"
     path.write_text(stage.stream.getvalue())
@@ -66,7 +67,7 @@ def test_fatal_state_that_the_driver_does_not_mind(stages: list[Stage]) -> None:
     assert stage.serving.unfollowed == []
     stage.later(2)
     assert stage.serving.unfollowed == ["health: the driver has not reset the device"]
-    assert stage.serving.missed == ("step[2] (request)",), "firmware in that state asks for nothing"
+    assert tuple(map(str, stage.serving.missed)) == ("step[2] (request)",), "firmware in that state asks for nothing"
     assert not stage.serving.observer.sessions[0].clean
 
 
@@ -122,7 +123,7 @@ def test_trouble_at_its_moment_and_then_nothing_until_it_is_over(stages: list[St
     stage.later(5)
     assert d.read(BAR, 0, 4) == b"\xff" * 4
     stage.later(LOST_FOR)
-    assert stage.serving.missed == ("step[2] (request)",)
+    assert tuple(map(str, stage.serving.missed)) == ("step[2] (request)",)
     d.set_up()
     d.up()
     event = d.event(1)

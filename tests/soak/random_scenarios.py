@@ -134,7 +134,7 @@ def carry_out(plan: Scenario, mode: WantedMode, *, checked: bool = True) -> tupl
                 raise RunError(f"session {b.session} is {b.end} with {b.outstanding} pages out, and no finding says so")
     wrong = [f for b in result.sessions for f in b.findings if f.name not in ALLOWED]
     left = result.mapped if result.sessions[-1].end != "open" else 0
-    missed = [what for what in result.missed if not what.startswith("fault ")]  # they are drawn without looking
+    missed = result.missed_steps  # faults are drawn without looking
     if not result.faults and (wrong or result.offences or missed or result.skipped or left):
         found = sorted({f.name for f in wrong} | {o.name for _, o in result.offences})
         raise RunError(f"nothing went wrong, and yet {found}", wrong, result.offences, missed, result.skipped)

@@ -11,7 +11,7 @@ the next.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,14 +26,14 @@ from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.auditor.surroundings import Surroundings
 from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
-from fwpages.custody.verdicts import TRACE, WHOLE_LOG
+from fwpages.custody.verdicts import TRACE, WHOLE_LOG, Lack
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier, func_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.readers.inputs import EXPECTED, Input, InputError, is_trace, open_source
+from fwpages.readers.inputs import EXPECTED, Input, InputError, Watch, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
     AllPagesReleased,
@@ -67,28 +67,45 @@ _BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
 MAX_LEFTOVERS = 8 << 20
 
 
-def audit(*paths: Input, hosts: set[str] | None = None) -> Report:
+def audit(
+    *paths: Input, hosts: set[str] | None = None, unread: list[InputError] | None = None, watch: Watch | None = None
+) -> Report:
     """Audit traces and kernel logs; ``-`` is standard input. Each input stands for itself.
 
-    Where ``hosts`` is given, the machines whose names stand in front of the lines are added to it.
+    Where ``hosts`` is given, the machines whose names stand in front of the lines are added to it. Where ``unread`` is
+    given, the error of an input that cannot be read is added to it, and the report, which says it under ``missing``,
+    is that of the others. ``watch`` is called while a file is read.
 
-    Raises InputError where an input cannot be read, or is none of what it should be, and where none is named.
+    Raises InputError where an input cannot be read, or is none of what it should be (with ``unread``: where none can be
+    read), and where none is named.
     """
     if not paths:
         raise InputError(f"nothing to audit: no input is named; {EXPECTED}")
     if sum(str(path) == "-" for path in paths) > 1:
         raise InputError("standard input (-) can be read once only")
-    reports = [_audit_one(path, set() if hosts is None else hosts) for path in paths]
+    reports: list[Report] = []
+    errors: list[InputError] = []
+    for path in paths:
+        try:
+            reports.append(_audit_one(path, set() if hosts is None else hosts, watch))
+        except InputError as e:
+            if unread is None or len(paths) == 1:
+                raise
+            errors.append(e)
+    if unread is not None:
+        unread += errors
+    if not reports:
+        raise errors[0]
     return Report.of(
         [s for r in reports for s in r.sessions],
         [f for r in reports for f in r.findings],
-        [m for r in reports for m in r.missing],
+        [*[Missing(what=str(e)) for e in errors], *[m for r in reports for m in r.missing]],
         [h for r in reports for h in r.health],
     )
 
 
-def _audit_one(path: Input, hosts: set[str]) -> Report:
-    source = open_source(path)
+def _audit_one(path: Input, hosts: set[str], watch: Watch | None) -> Report:
+    source = open_source(path, watch)
     try:
         engine = Audit(log=not is_trace(source))
         reader = KernelLog(source) if engine.log else TraceReader(source)
@@ -101,7 +118,8 @@ def _audit_one(path: Input, hosts: set[str]) -> Report:
     report = engine.report()
     if report.sessions:
         return report
-    return Report.of((), report.findings, [_nothing(source.name, reader)], report.health)
+    lacks = [Lack.WHOLE_LINES.of(source.name)] if engine.folded else []
+    return Report.of((), report.findings, [*lacks, _nothing(source.name, reader)], report.health)
 
 
 def _nothing(name: str, reader: KernelLog | TraceReader) -> Missing:
@@ -116,6 +134,8 @@ class _Device:
     name: str
     supplier: Supplier | None = None
     numbered: bool = False
+    #: the scenario's names of functions by identity, from the header of a trace
+    names: dict[str, str] = field(default_factory=dict)
     #: where its session begins
     begun: Place | None = None
     session: AuditedSession | None = None
@@ -131,7 +151,8 @@ class Audit:
         self._devices: dict[str, _Device] = {}
         self._done: list[SessionAccount | None] = []
         self._of_no_session: list[Finding] = []
-        self._folded = False
+        #: lines of the input may be incomplete
+        self.folded = False
         self._cards = Cards()
         self._surroundings = Surroundings()
 
@@ -191,6 +212,7 @@ class Audit:
             case TraceHeader():
                 device = self._device(v.device)
                 device.supplier, device.numbered = v.supplier, v.numbered
+                device.names = {str(who): name for who, name in v.names.items()}
             case Note() | DeviceNamed():
                 self._mentioned(v)
             case MachineRestart():
@@ -210,7 +232,7 @@ class Audit:
         s = device.session = AuditedSession.begin(
             device.name, v.place, device.supplier, form=self._format(device), number=v.session
         )
-        if self._folded:
+        if self.folded:
             s.lose(None, FOLDED)
         if device.leftovers is not None:
             s.inherit(device.leftovers)
@@ -225,8 +247,9 @@ class Audit:
         s, device.session = device.session, None
         if s is None:
             return
-        self._surroundings.attach(s, device.begun or s.last)
-        done = self._done[device.slot] = close(s, after)
+        first = device.begun or s.last
+        self._surroundings.attach(s, first)
+        done = self._done[device.slot] = close(s, after, first, device.names)
         if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
             device.leftovers = np.union1d(s.ledger.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
         elif Link.FENCED in s.link:
@@ -298,7 +321,7 @@ class Audit:
 
     def _looks_folded(self) -> None:
         """No session of this log is proven by its lines."""
-        self._folded = True
+        self.folded = True
         for device in self._devices.values():
             if device.session is not None:
                 device.session.lose(None, FOLDED)

@@ -126,6 +126,7 @@ def _by_record(s: AuditedSession, r: Record, held: dict[tuple[int, State], int])
         identity=str(r.identity),
         generation=r.generation,
         type=_type(s, r.identity) if not r.retired else r.type,
+        name="",
         **shown,
     )
 
@@ -140,7 +141,7 @@ def _followed(s: AuditedSession, r: Record) -> bool:
 
 def _unknown(s: AuditedSession, who: Identity) -> FunctionAccount:
     nothing: dict[str, Count] = dict.fromkeys(COLUMNS)
-    return FunctionAccount(identity=str(who), generation=0, type=_type(s, who), **nothing)
+    return FunctionAccount(identity=str(who), generation=0, type=_type(s, who), name="", **nothing)
 
 
 def _type(s: AuditedSession, who: Identity) -> FunctionType:

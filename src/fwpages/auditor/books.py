@@ -72,7 +72,7 @@ class Tally:
             "peak": self.peak,
         }
         shown = {name: value if known else None for name, value in figures.items()}
-        return FunctionAccount(identity=str(who), generation=0, type=naming.type_of(who), **shown)
+        return FunctionAccount(identity=str(who), generation=0, type=naming.type_of(who), name="", **shown)
 
 
 @dataclass(slots=True)

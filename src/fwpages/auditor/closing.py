@@ -10,7 +10,7 @@ notes follow from it; the verdict follows from the facts (``judgement.py``) by `
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -32,7 +32,7 @@ from fwpages.custody.verdicts import judge
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.opcodes import ManagePages
-from fwpages.readers.observations import CommandUnanswered
+from fwpages.readers.observations import CommandUnanswered, Place
 
 #: losses in one session's log from which on dumps are not trusted to be whole where they look so
 MAX_DAMAGE = 16
@@ -48,14 +48,20 @@ class Outcome:
     unknowns: list[str]
 
 
-def close(s: AuditedSession, after: After) -> SessionAccount:
-    """The session's part of the report; ``after`` says what came after its last line."""
+def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str]) -> SessionAccount:
+    """The session's part of the report; ``after`` says what came after its last line, ``first`` is its first.
+
+    ``names`` are the scenario's names of functions by identity.
+    """
     outcome = _settle(s, after)
     for note in _notes(s, outcome):
         s.note(note)
     judged = judge(facts(s, outcome.end, outcome.balance.totals, wrong=bool(outcome.findings)))
     return SessionAccount(
         device=s.device,
+        supplier=s.naming.kind,
+        first=first.at(),
+        last=s.last.at(),
         mode=mode_shown(s),
         end=outcome.end,
         verdict=judged.verdict,
@@ -63,7 +69,7 @@ def close(s: AuditedSession, after: After) -> SessionAccount:
         totals=outcome.balance.totals,
         by_type=outcome.balance.by_type,
         counters=outcome.balance.counters,
-        functions=outcome.balance.functions,
+        functions=[msgspec.structs.replace(f, name=names.get(f.identity, "")) for f in outcome.balance.functions],
         findings=[_addressed(f, s.device) for f in outcome.findings],
         missing=judged.missing,
         notes=s.notes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, named, vhca_id
 from fwpages.prm.message import Command
@@ -96,6 +97,14 @@ class Naming:
     def met(self, who: Identity) -> bool:
         """A vport had this name at some time."""
         return who in self._vports
+
+    @property
+    def kind(self) -> Literal["pf", "ecpf"] | None:
+        """The kind of the function itself; None where a kernel log does not show it, which may be a VF's as well."""
+        if self.ecpf:
+            return "ecpf"
+        others = any(who != self.own for who in self._vports)
+        return "pf" if self.supplier is not None or others else None
 
     @property
     def poses_as_pf(self) -> bool:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from fwpages.cli.streams import complain
 from fwpages.pages.words import either, nearest
-from fwpages.report.width import fold, width_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -102,7 +102,7 @@ def main() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open to the end
     if sys.stdout is None:
-        _complain("fwpages: standard output is closed: there is nowhere to print to; /dev/null would be")
+        complain("fwpages: standard output is closed: there is nowhere to print to; /dev/null would be")
         sys.exit(2)
     sys.stdout, sys.stderr = _outlet(sys.stdout), _outlet(sys.stderr)
     sys.exit(invoke(sys.argv[1:]))
@@ -140,17 +140,17 @@ def invoke(args: list[str]) -> int:
     except click.exceptions.Exit as e:
         return e.exit_code
     except click.Abort:
-        _complain("interrupted")
+        complain("interrupted")
         return 130
     except click.ClickException as e:
         shown = io.StringIO()
         e.show(shown)
-        _complain(shown.getvalue().rstrip("\n"))
+        complain(shown.getvalue().rstrip("\n"))
         return 2
     except OSError as e:
         if e.errno != errno.ENOSPC:
             return _bug(e)
-        _complain(f"fwpages: what it prints cannot be written: {e.strerror}")
+        complain(f"fwpages: what it prints cannot be written: {e.strerror}")
         _drop_output()
         return 2
     except Exception as e:
@@ -167,13 +167,8 @@ def _bug(e: Exception) -> int:
     """Report a bug of our own without a traceback, and how to get one."""
     if os.environ.get("FWPAGES_TRACEBACK"):
         traceback.print_exception(e)
-    _complain(
+    complain(
         f"fwpages: a bug of its own: {type(e).__name__}: {e}\n"
         "Please report it with the command and its input; FWPAGES_TRACEBACK=1 shows where it happened."
     )
     return 3
-
-
-def _complain(text: str) -> None:
-    """Print an error on standard error; on a terminal its lines end between words."""
-    click.echo(fold(text, width_of(sys.stderr)), err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 import msgspec
 from rich.console import Console
@@ -10,6 +12,10 @@ from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
 from fwpages.cli.names import OneOf
+from fwpages.cli.progress import reading
+from fwpages.cli.streams import complain
+from fwpages.custody.accounts import Report, Verdict
+from fwpages.pages.words import many, meant
 from fwpages.report.redact import Redactor
 from fwpages.report.views import View, show_audit
 
@@ -19,7 +25,7 @@ from fwpages.report.views import View, show_audit
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
     "--fail-on",
-    type=click.Choice(["findings", "not-known"]),
+    type=OneOf(["findings", "not-known"]),
     default="not-known",
     show_default=True,
     help="The least that is no success: with findings, what is not known exits with 0.",
@@ -50,21 +56,48 @@ def command(
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
 
-    Exit code: 0 clean, or open and consistent so far, 1 findings, 2 misuse, 4
-    not known: the report says what is missing. It is that of the whole report, whatever part is printed.
+    Exit code: 0 clean, or open and consistent so far, 1 findings, 2 misuse or a file that cannot be read, 4
+    not known: the report says what is missing. It is that of the whole report, whatever part is printed. A file that
+    cannot be read does not hide the others.
     """
+    view = View(devices, sessions, findings_only, sort == "held", full)
+    hosts: set[str] = set()
+    unread: list[InputError] = []
     if "-" in files:
         standard_input()
-    hosts: set[str] = set()
     try:
-        report = audit(*files, hosts=hosts)
+        with reading(files) as watch:
+            report = audit(*files, hosts=hosts, unread=unread, watch=watch)
     except InputError as e:
         raise click.UsageError(Redactor(files, hosts).text(str(e)) if redact else str(e)) from None
+    _check_view(view, report)
     if redact:
         redactor = Redactor(files, hosts)
-        report, devices = redactor.report(report), tuple(redactor.text(d) for d in devices)
+        report = redactor.report(report)
+        view = replace(view, devices=tuple(map(redactor.text, devices)))
+        unread = [InputError(redactor.text(str(error))) for error in unread]
+    for error in unread:
+        complain(f"Error: {error}")
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show_audit(report, Console(), View(devices, sessions, findings_only, sort == "held", full))
-    return exit_code(report.verdict, fail_on_not_known=fail_on == "not-known")
+        show_audit(report, Console(), view)
+    return _exit_code(report, unread, not_known_fails=fail_on == "not-known")
+
+
+def _check_view(view: View, report: Report) -> None:
+    """Refuse devices and sessions that the report does not have: a part with nothing in it would look fine."""
+    known = list(dict.fromkeys(s.device for s in report.sessions))
+    for device in view.devices:
+        if device not in known:
+            raise click.UsageError(f"--device: there is no device {device!r}; {meant(device, known)}")
+    for n in view.sessions:
+        if n > len(report.sessions):
+            raise click.UsageError(f"--session {n}: the report has {many(len(report.sessions), 'session')}")
+
+
+def _exit_code(report: Report, unread: list[InputError], *, not_known_fails: bool) -> int:
+    """Findings outrank an input that cannot be read, and that outranks what is not known."""
+    if unread and report.verdict is not Verdict.FINDINGS:
+        return 2
+    return exit_code(report.verdict, fail_on_not_known=not_known_fails)

@@ -16,7 +16,7 @@ from fwpages.bench.rounds import LEAST_ROUNDS, Peer, Report, Result, timed
 from fwpages.bench.shape import Case
 from fwpages.cli import names
 from fwpages.cli.names import Name
-from fwpages.report.tables import print_whole
+from fwpages.report.grids import print_whole
 from fwpages.report.width import width_of
 
 #: of a table that is not on a terminal: without peers, and with them

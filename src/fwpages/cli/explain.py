@@ -12,7 +12,7 @@ from fwpages.cli.names import Name
 from fwpages.explain.explanation import ExplainError, Explanation
 from fwpages.explain.pasted_bytes import explain_text, parse_opcode
 from fwpages.explain.pasted_lines import explain_number
-from fwpages.report.tables import show_messages
+from fwpages.report.messages import show_messages
 
 
 @click.command("explain")

@@ -18,7 +18,7 @@ from fwpages.explore.review.answers import Answer, review
 from fwpages.explore.review.questions import QUESTIONS, Question, question
 from fwpages.explore.review.report import mail, markdown, ours_holds, report, show
 from fwpages.pages.words import either, nearest
-from fwpages.report.tables import readable
+from fwpages.report.grids import readable
 
 _COLUMNS = 120
 

@@ -24,7 +24,7 @@ from fwpages.report.run import run_report, show_run
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
 from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.format import Step
-from fwpages.scenario.topology import device_profile
+from fwpages.scenario.topology import device_profile, functions, names_of
 
 
 @click.command("run")
@@ -81,7 +81,7 @@ def command(
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show_run(report, Console())
+        show_run(report, result, Console())
     return exit_code(report.verdict)
 
 
@@ -90,7 +90,9 @@ def _traced(
 ) -> RunResult:
     run()  # the scenario is looked at before anything is written
     with written("--trace", path) as stream:
-        writer = TraceWriter(stream, device=plan.device.profile, supplier=device_profile(plan).supplier)
+        profile = device_profile(plan)
+        names = names_of(functions(plan, profile))
+        writer = TraceWriter(stream, device=plan.device.profile, supplier=profile.supplier, names=names)
         result = run(tap=writer, on_step=on_step).run()
         writer.end()
     return result

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.console import Console
 
 from fwpages.cli import names
 from fwpages.cli.exits import exit_code
@@ -19,12 +20,12 @@ from fwpages.cli.names import Name
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
 from fwpages.link.vfio_user.server import Server
 from fwpages.readers.trace_writer import TraceWriter
-from fwpages.report.serve import serve_report, served_lines
+from fwpages.report.serve import serve_report, show_served
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.served_runner import ServedRun
-from fwpages.scenario.topology import device_profile
+from fwpages.scenario.topology import device_profile, functions, names_of
 
 
 @click.command("serve")
@@ -66,7 +67,8 @@ def command(
             if trace is not None:
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
-                writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier)
+                names = names_of(functions(plan, profile))
+                writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier, names=names)
             serving = ServedRun(plan, seed=seed, faults=wrong, tap=writer, on_event=_printer(err=as_json), sriov=sriov)
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
@@ -76,12 +78,12 @@ def command(
     except SocketError as e:
         raise click.UsageError(f"--socket {e}") from None
     report = serve_report(serving, scenario=scenario)
-    click.echo(msgspec.json.encode(report) if as_json else _folded(["", *served_lines(report)]))
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        click.echo()
+        show_served(report, serving, Console())
     return exit_code(report.verdict)
-
-
-def _folded(lines: list[str]) -> str:
-    return fold("\n".join(lines), width_of(sys.stdout), 2)
 
 
 def _printer(*, err: bool) -> Callable[[float, str], None]:

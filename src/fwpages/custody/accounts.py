@@ -83,11 +83,15 @@ UNKNOWN = Totals(given=None, returned=None, released=None, discarded=None, held=
 
 
 class FunctionAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One record: a function under one identity, from its first page until the identity is used anew."""
+    """One record: a function under one identity, from its first page until the identity is used anew.
+
+    ``name`` is the scenario's; empty where the input has none. Functions that share an identity share the name: a/b.
+    """
 
     identity: str
     generation: int
     type: FunctionType
+    name: str = ""
     given: Count
     returned: Count
     released: Count
@@ -119,11 +123,15 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     """One open of a device, ENABLE_HCA to DISABLE_HCA or to whatever ended it.
 
-    ``mode`` is None where nothing in the input tells it. ``missing`` is what makes the verdict *not known*. ``notes``
-    are no faults: what the input cannot tell, or what happened on purpose.
+    ``mode`` is None where nothing in the input tells it, and so is ``supplier``, the kind of the own function.
+    ``first`` and ``last`` are the places of its first and last line, as a finding's ``at``. ``missing`` is what makes
+    the verdict *not known*. ``notes`` are no faults: what the input cannot tell, or what happened on purpose.
     """
 
     device: str
+    supplier: Literal["pf", "ecpf", "vf"] | None = None
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     mode: Literal["func_id", "vhca_id"] | None
     end: End
     verdict: Verdict

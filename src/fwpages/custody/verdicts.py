@@ -46,6 +46,11 @@ class Lack(Enum):
         what, command = self.value
         return Missing(what=what, command=command)
 
+    def of(self, name: str) -> Missing:
+        """The lack of a whole input, which has this name."""
+        what, command = self.value
+        return Missing(what=f"{name}: {what}", command=command)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -60,7 +60,7 @@ from fwpages.host import (
     Unmap,
 )
 from fwpages.host import Input as HostInput
-from fwpages.link.faults.consequences import cause_of
+from fwpages.link.faults.consequences import Excused, cause_of
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.faults.link_faults import Fate
 from fwpages.link.tap import Tap
@@ -105,7 +105,7 @@ class InProcess:
         self.mapped = 0
         #: the driver's offences as the firmware saw them, with the session; ``excused``: those that a fault caused
         self.offences: list[tuple[int, Offence]] = []
-        self.excused: list[tuple[int, Offence, str]] = []
+        self.excused: list[Excused] = []
         self.events: list[Done | Finding] = []
         self._on_event = on_event
         self._in_flight: dict[int, Send] = {}
@@ -279,7 +279,7 @@ class InProcess:
                 if fault is None:
                     self.offences.append((session, e))
                 else:
-                    self.excused.append((session, e, fault))
+                    self.excused.append(Excused(session, e, fault))
 
     def _completed(self, e: Completed) -> None:
         sent = self._in_flight.get(e.id)

@@ -47,3 +47,13 @@ def size(pages: int) -> str:
     digits = 0 if abs(mib) >= 100 else 1 if abs(mib) >= 10 else 2 if abs(mib) >= 1 else 3
     text = f"{mib:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def in_mib(pages: int, what: str = "page") -> str:
+    """``0 pages``, ``1 page (0.004 MiB)``, ``2,000 pages (7.81 MiB)``: a count of memory."""
+    return f"{many(pages, what)} ({size(pages)} MiB)" if pages else many(pages, what)
+
+
+def times(n: int) -> str:
+    """``once``, ``2 times``."""
+    return "once" if n == 1 else f"{n:,} times"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import TypeAlias
 
 
 class Mode(StrEnum):
@@ -124,3 +126,16 @@ class Supplier:
         if who.number <= max(self.max_vfs, self.max_ec_vfs):
             return FunctionType.EC_VF if who.ec else FunctionType.VF
         return FunctionType.SF
+
+
+#: the names that a scenario gives to functions, each with the function's identities in either mode
+Names: TypeAlias = Mapping[str, Sequence[Identity]]
+
+
+def by_identity(names: Names) -> dict[Identity, str]:
+    """The name of each identity; those of functions that share one are joined: ``a/b``."""
+    found: dict[Identity, list[str]] = {}
+    for name, identities in names.items():
+        for who in identities:
+            found.setdefault(who, []).append(name)
+    return {who: "/".join(several) for who, several in found.items()}

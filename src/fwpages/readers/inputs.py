@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 #: a path, or a file that is open as text or bytes
 Input: TypeAlias = str | Path | IO[str] | IO[bytes]
+
+#: called while a file is read: its name, the bytes read so far as they are on disk, and those that it has
+Watch: TypeAlias = Callable[[str, int, int], None]
 
 #: bytes read at a time
 CHUNK = 1 << 20
@@ -115,6 +120,8 @@ class Source:
     cut: bool = False
     skipped: int = 0
     lines: int = 0
+    #: called after every chunk
+    watch: Callable[[], None] | None = None
     _owned: list[IO[bytes]] = field(default_factory=list)
 
     def batches(self) -> Iterator[tuple[int, list[bytes]]]:
@@ -140,6 +147,8 @@ class Source:
         if self.sample:
             chunk, self.sample = self.sample, b""
             return chunk
+        if self.watch is not None:
+            self.watch()
         return self._fetch(CHUNK)
 
     def _fetch(self, size: int) -> bytes:
@@ -186,10 +195,11 @@ class _Lent(io.RawIOBase):
             return len(data)
 
 
-def open_source(path: Input) -> Source:
+def open_source(path: Input, watch: Watch | None = None) -> Source:
     """The input at ``path``, unpacked where it is gzip; InputError where it cannot be read.
 
     ``-`` is standard input. A file that is open, as text or bytes, is read from where it stands, and stays open.
+    ``watch`` is called while a file on disk is read.
     """
     name, raw = _opened(path)
     owned = [] if str(path) == "-" else [raw]
@@ -199,7 +209,7 @@ def open_source(path: Input) -> Source:
     except (OSError, ValueError) as e:
         raise _unreadable(name, e) from None
     stream: IO[bytes] | Unpacked = Unpacked(buffered) if magic[:2] == _GZIP else buffered
-    source = Source(name, stream, _owned=owned)
+    source = Source(name, stream, watch=_watched(name, buffered, watch), _owned=owned)
     packed = next((how for start, how in _PACKED.items() if magic.startswith(start)), None)
     if packed:
         source.close()
@@ -209,6 +219,17 @@ def open_source(path: Input) -> Source:
         source.close()
         raise InputError(f"{name} is empty; {EXPECTED}")
     return source
+
+
+def _watched(name: str, raw: io.BufferedReader, watch: Watch | None) -> Callable[[], None] | None:
+    """``watch`` with the place in a file on disk; None for what has no size."""
+    if watch is None:
+        return None
+    try:
+        status = os.fstat(raw.fileno())
+    except (OSError, ValueError):
+        return None
+    return (lambda: watch(name, raw.tell(), status.st_size)) if stat.S_ISREG(status.st_mode) else None
 
 
 def _opened(path: Input) -> tuple[str, IO[bytes] | io.BufferedReader]:

@@ -7,14 +7,14 @@ the audit to say.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, unique
 from typing import TypeAlias
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
-from fwpages.prm.identity import FunctionType, Mode, Supplier
+from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier
 
 #: byte ranges of a message that the input does not have: [start, end)
 Holes: TypeAlias = tuple[tuple[int, int], ...]
@@ -44,9 +44,13 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader(Observation):
-    """The head of a trace. ``numbered``: its lines have numbers, and it records when a host stops waiting."""
+    """The head of a trace. ``numbered``: its lines have numbers, and it records when a host stops waiting.
+
+    ``names`` are those that the scenario gives to functions; two that share an identity are ``a/b``.
+    """
 
     supplier: Supplier | None = None
+    names: Mapping[Identity, str] = field(default_factory=dict)
     numbered: bool = False
 
 

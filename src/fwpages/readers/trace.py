@@ -13,6 +13,7 @@ counted and noted, so that a later program may add some.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator
 from pathlib import PurePath
 from typing import TypeAlias
@@ -21,7 +22,7 @@ import msgspec
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.event import decode_page_request
-from fwpages.prm.identity import Supplier
+from fwpages.prm.identity import Identity, Names, Supplier, by_identity
 from fwpages.prm.layout import LayoutError
 from fwpages.readers.inputs import InputError, Source
 from fwpages.readers.observations import (
@@ -186,7 +187,8 @@ class TraceReader:
             raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
         self._device = device
         supplier = _supplier(line.get("supplier"))
-        return TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None)
+        names = by_identity(_names(line.get("functions")))
+        return TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None, names=names)
 
     def _command(self, place: Place, session: int | None, line: Line) -> Iterator[Observation]:
         key = ("line", place.line)
@@ -250,6 +252,19 @@ def _bytes(line: Line, name: str) -> bytes:
         return bytes.fromhex(value)
     except ValueError:
         raise _Bad(f"{name} is not hex") from None
+
+
+def _names(value: object) -> Names:
+    """The functions' names; what is none is passed over."""
+    if not isinstance(value, dict):
+        return {}
+    return {str(name): [*_identities(of)] for name, of in value.items() if isinstance(of, list)}
+
+
+def _identities(of: list[object]) -> Iterator[Identity]:
+    for text in of:
+        with contextlib.suppress(ValueError):
+            yield Identity.parse(str(text))
 
 
 def _supplier(value: object) -> Supplier | None:

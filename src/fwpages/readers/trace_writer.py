@@ -11,7 +11,7 @@ from typing import TextIO
 import msgspec
 
 from fwpages.prm.event import PageRequestEvent, encode_page_request
-from fwpages.prm.identity import Supplier
+from fwpages.prm.identity import Names, Supplier
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 
 FORMAT = "fwpages-trace"
@@ -19,9 +19,12 @@ VERSION = 1
 
 
 class TraceWriter:
-    """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one."""
+    """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one.
 
-    def __init__(self, stream: TextIO, *, device: str, supplier: Supplier) -> None:
+    ``names`` are the scenario's names of functions, which an audit of the trace shows.
+    """
+
+    def __init__(self, stream: TextIO, *, device: str, supplier: Supplier, names: Names | None = None) -> None:
         self._stream = stream
         self._lines = 0
         self._put(
@@ -35,6 +38,7 @@ class TraceWriter:
                 "max_vfs": supplier.max_vfs,
                 "max_ec_vfs": supplier.max_ec_vfs,
             },
+            functions={name: [str(who) for who in identities] for name, identities in (names or {}).items()},
         )
 
     def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002

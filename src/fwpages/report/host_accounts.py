@@ -17,21 +17,30 @@ from fwpages.custody.accounts import (
 from fwpages.device import Offence
 from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
-from fwpages.prm.identity import Identity
+from fwpages.link.faults.consequences import Excused
+from fwpages.prm.identity import Identity, Names, Supplier, by_identity
 
 
 def session_of(
-    device: str, books: Books, offences: Iterable[Offence] = (), excused: Iterable[tuple[Offence, str]] = ()
+    device: str,
+    books: Books,
+    offences: Iterable[Offence] = (),
+    excused: Iterable[Excused] = (),
+    supplier: Supplier | None = None,
+    names: Names | None = None,
 ) -> SessionAccount:
     """One session's books as a SessionAccount. An offence that the firmware recorded is a finding against the host.
 
-    Not so those that a fault, which is named, ``excused`` it to: what the fault did is found already. They are notes.
+    Not so those that a fault ``excused``: what the fault did is found already. They are notes. ``names`` are the
+    scenario's names of functions.
     """
-    functions = [_function(a) for a in books.functions]
+    called = by_identity(names or {})
+    functions = [_function(a, called.get(a.identity, "")) for a in books.functions]
     findings = [_finding(f) for f in books.findings] + _offences(offences)
     judged = books.judged(wrong=bool(findings))
     return SessionAccount(
         device=device,
+        supplier=None if supplier is None else "ecpf" if supplier.ecpf else "pf",
         mode=books.mode.value,
         end=End(books.end),
         verdict=judged.verdict,
@@ -55,7 +64,9 @@ def report_of(
     device: str,
     sessions: Iterable[Books],
     offences: Iterable[tuple[int, Offence]] = (),
-    excused: Iterable[tuple[int, Offence, str]] = (),
+    excused: Iterable[Excused] = (),
+    supplier: Supplier | None = None,
+    names: Names | None = None,
 ) -> Report:
     """The sessions of a run as a Report."""
     seen, excused = list(offences), list(excused)
@@ -64,15 +75,18 @@ def report_of(
             device,
             b,
             [o for number, o in seen if number == b.session],
-            [(o, fault) for number, o, fault in excused if number == b.session],
+            [e for e in excused if e.session == b.session],
+            supplier,
+            names,
         )
         for b in sessions
     )
 
 
-def _function(a: Account) -> FunctionAccount:
+def _function(a: Account, name: str) -> FunctionAccount:
     return FunctionAccount(
         identity=str(a.identity),
+        name=name,
         generation=a.generation,
         type=a.type,
         given=a.given,
@@ -112,15 +126,18 @@ def _offence(o: Offence, times: int) -> FindingAccount:
     return FindingAccount(name=o.name, blame="host", function=who, detail=detail, remedy=o.name.remedy)
 
 
-def _excused(offences: Iterable[tuple[Offence, str]]) -> list[str]:
+def _excused(several: Iterable[Excused]) -> list[str]:
     """One for each rule, function and fault, with the first offence in words and how often it came."""
-    alike: dict[tuple[str, Identity | None, str], list[Offence]] = {}
-    for o, fault in offences:
-        alike.setdefault((o.name, o.function, fault), []).append(o)
-    return [
-        f"because of {fault} {rows[0].name.meaning}: {rows[0].detail}" + _times(len(rows))
-        for (_, _, fault), rows in alike.items()
-    ]
+    alike: dict[tuple[str, Identity | None, str], list[Excused]] = {}
+    for e in several:
+        who = e.offence.function if isinstance(e.offence, Offence) else None
+        alike.setdefault((e.offence.name, who, e.fault), []).append(e)
+    return [excuse(rows[0], len(rows)) for rows in alike.values()]
+
+
+def excuse(e: Excused, count: int) -> str:
+    """An offence that an injected fault caused, and how often it came, in words."""
+    return f"because of {e.fault} {e.offence.name.meaning}: {e.offence.detail}" + _times(count)
 
 
 def _times(n: int) -> str:

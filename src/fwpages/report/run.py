@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 from rich.console import Console
 
 from fwpages.custody.accounts import Missing, Report, SessionAccount, Verdict
-from fwpages.pages.words import many
+from fwpages.device import PlannedFault
+from fwpages.pages.words import in_mib, many, times
 from fwpages.report.host_accounts import report_of
 from fwpages.report.tables import STYLES, show
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import RunResult
-from fwpages.scenario.fault_syntax import EVERY_FAULT
+from fwpages.scenario.fault_syntax import EVERY_FAULT, text
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
@@ -41,7 +43,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "s
 
 def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed: int | None) -> RunReport:
     """Report a run of ``scenario`` on the profile ``device``."""
-    report = report_of(device, result.sessions, result.offences, result.excused)
+    report = report_of(device, result.sessions, result.offences, result.excused, result.supplier, result.names)
     verdict = result.verdict
     return RunReport(
         scenario=scenario,
@@ -55,18 +57,18 @@ def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed
         seconds=round(result.seconds, 6),
         failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
         faults=list(result.faults),
-        missed=list(result.missed),
-        skipped=list(result.skipped),
+        missed=missed_words(result.missed_steps, result.missed_faults),
+        skipped=[str(s) for s in result.skipped],
         sessions=report.sessions,
     )
 
 
-def show_run(report: RunReport, console: Console) -> None:
+def show_run(report: RunReport, result: RunResult, console: Console) -> None:
     """Print the tables of the sessions, what did not go as asked, the faults, and the verdict."""
     if report.sessions:
         show(Report.of(report.sessions), console)
     console.print()
-    for line in _lines(report):
+    for line in _lines(result):
         _say(console, line)
     _say(console, report.summary, STYLES[report.verdict])
 
@@ -76,43 +78,47 @@ def _say(console: Console, words: str, style: str = "") -> None:
     console.print(lines, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def _lines(report: RunReport) -> list[str]:
+def _lines(result: RunResult) -> list[str]:
     """The lines below the tables: failed operations, steps and faults that did not happen, and faults that did."""
-    lines = [f"failed: {d['operation']}: {d['detail']}" for d in report.failed]
-    lines += [never_happened(what) for what in report.missed]
-    lines += [f"could not be done: {step}" for step in report.skipped]
+    lines = [f"failed: {d.operation}: {d.detail}" for d in result.failed]
+    lines += never_happened(result.missed_steps, result.missed_faults)
+    lines += [f"could not be done: {step}" for step in result.skipped]
     return lines + [
-        f"fault: {name}: {EVERY_FAULT[name].words} ({_times(n)})" for name, n in Counter(report.faults).items()
+        f"fault: {name}: {EVERY_FAULT[name].words} ({times(n)})" for name, n in Counter(result.faults).items()
     ]
 
 
-def never_happened(what: str) -> str:
-    """A line about a step, or a fault ("fault NAME"), that never happened."""
-    name = what.removeprefix("fault ")
-    return f"never happened: {what}" if name == what else f"fault never injected: {name}"
+def never_happened(steps: Iterable[object], faults: Iterable[PlannedFault]) -> list[str]:
+    """Lines about the steps and the faults that never happened."""
+    return [f"never happened: {s}" for s in steps] + [f"fault never injected: {text(f)}" for f in faults]
+
+
+def missed_words(steps: Iterable[object], faults: Iterable[PlannedFault]) -> list[str]:
+    """The same as JSON has it: ``step[2] (wait)``, ``fault take-nothing@9``."""
+    return [*map(str, steps), *(f"fault {text(f)}" for f in faults)]
 
 
 def _missing(result: RunResult) -> list[Missing]:
     """Events of the run itself without which the verdict is not known."""
-    lacks = [Missing(what=f"{what}, which never happened") for what in result.missed]
+    lacks = [
+        Missing(what=f"{what}, which never happened")
+        for what in missed_words(result.missed_steps, result.missed_faults)
+    ]
     return lacks if result.sessions else [*lacks, Missing(what="a session: no step opened the device")]
 
 
 def _summary(result: RunResult, sessions: list[SessionAccount], verdict: Verdict) -> str:
     given = sum(s.totals.given or 0 for s in sessions)
-    held = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
-    what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {many(given)} given"
+    out = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
+    held = in_mib(out)
+    what = f"{many(len(sessions), 'session')}, {many(result.commands, 'command')}, {in_mib(given)} given"
     match verdict:
         case Verdict.CLEAN:
             return f"clean: {what}, every one accounted for"
         case Verdict.CONSISTENT:
-            return f"consistent so far: {what}, {held:,} held"
+            return f"consistent so far: {what}, {held} held"
         case Verdict.NOT_KNOWN:
-            return f"not known: {what}, {held:,} not back, {len(result.missed)} never happened"
+            return f"not known: {what}, {held} not back, {len(result.missed)} never happened"
         case Verdict.FINDINGS:
             wrong = many(sum(len(s.findings) for s in sessions), "finding")
-            return f"not clean: {what}, {held:,} not back, {wrong}, {many(len(result.failed), 'failed operation')}"
-
-
-def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n:,} times"
+            return f"not clean: {what}, {held} not back, {wrong}, {many(len(result.failed), 'failed operation')}"

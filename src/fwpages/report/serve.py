@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
 
 from fwpages.custody.accounts import Missing, Verdict, verdict_of
-from fwpages.device import FaultyFirmware
-from fwpages.pages.words import many
-from fwpages.report.run import never_happened
-from fwpages.scenario.fault_syntax import text
+from fwpages.device import FaultyFirmware, FunctionSpec
+from fwpages.pages.words import in_mib, many, size, times
+from fwpages.report.grids import MIB, plain_table, print_whole, readable
+from fwpages.report.host_accounts import excuse
+from fwpages.report.kinds import kind
+from fwpages.report.run import missed_words, never_happened
+from fwpages.report.tables import STYLES
+from fwpages.report.width import fold, width_of
+from fwpages.scenario.interpreter import OWN
 from fwpages.scenario.observer import End, FunctionPages, Observer, ServedSession, Trouble
 from fwpages.scenario.served_runner import ServedRun
 
 
 class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One open of the device by the driver; the observer's session with its sums. Times are in seconds."""
+    """One open of the device by the driver; the observer's session with its sums. Times are in seconds.
+
+    ``functions`` are by the scenario's names; ``identities`` are those by which the session's mode names them.
+    """
 
     number: int
     begun: float
@@ -27,6 +38,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     refused: int
     functions: dict[str, FunctionPages]
+    identities: dict[str, str]
     up: float | None
     trouble: Trouble | None
     given: int
@@ -46,6 +58,15 @@ class ServedOffence(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class ServedExcuse(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that the driver broke because of an injected fault: it is not blamed on the driver."""
+
+    session: int
+    name: str
+    fault: str
+    detail: str
+
+
 class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
     """The result of ``serve --json``: the verdict on the driver, ``summary`` in a sentence.
 
@@ -62,6 +83,7 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
     seconds: float
     sessions: list[ServedSessionAccount]
     offences: list[ServedOffence]
+    excused: list[ServedExcuse]
     faults: list[str]
     unfollowed: list[str]
     missed: list[str]
@@ -71,7 +93,7 @@ def serve_report(serving: ServedRun, *, scenario: str) -> ServeReport:
     """Report how the drivers that came behaved so far."""
     observer = serving.observer
     offences = [ServedOffence(session=n, name=o.name, detail=o.detail) for n, o in observer.offences]
-    missed = [*serving.missed, *(f"fault {text(f)}" for f in serving.missed_faults)]
+    missed = missed_words(serving.missed, serving.missed_faults)
     sessions = [_of_session(s) for s in observer.sessions]
     wrong = bool(offences or serving.unfollowed)
     missing = list(_missing(observer, missed))
@@ -84,29 +106,66 @@ def serve_report(serving: ServedRun, *, scenario: str) -> ServeReport:
         summary=_summary(verdict, observer, missing, offences, serving.unfollowed),
         commands=observer.commands,
         seconds=round(serving.device.now, 3),
-        sessions=[_session(s) for s in observer.sessions],
+        sessions=[_session(s, observer.inner.specs) for s in observer.sessions],
         offences=offences,
+        excused=[
+            ServedExcuse(session=e.session, name=e.offence.name, fault=e.fault, detail=e.offence.detail)
+            for e in observer.excused
+        ],
         faults=list(serving.firmware.took) if isinstance(serving.firmware, FaultyFirmware) else [],
         unfollowed=serving.unfollowed,
         missed=missed,
     )
 
 
-def served_lines(report: ServeReport) -> list[str]:
-    """The report as lines: the sessions, the offences, the steps that did not happen, and the verdict."""
-    lines = [
-        f"session {s.number}: {s.mode}, {s.end}, {many(s.commands, 'command')}, "
-        f"{many(s.requests, 'page request')}, "
-        f"{s.given:,} given, {s.returned:,} returned, {s.released:,} released, "
-        f"{s.held:,} {'dropped' if s.dropped else 'left'}"
-        for s in report.sessions
-    ]
-    lines += [f"offence in session {o.session}: {o.name}: {o.detail}" for o in report.offences]
-    lines += [never_happened(what) for what in report.missed]
-    return [*lines, report.summary]
+def show_served(report: ServeReport, serving: ServedRun, console: Console) -> None:
+    """Print the sessions with their functions, the offences, what did not happen, and the verdict."""
+    console = readable(console)
+    kinds = {spec.name: kind(spec.type, _supplier(serving)) for spec in serving.observer.inner.specs}
+    for s in report.sessions:
+        _line(
+            console,
+            f"session {s.number}: {s.mode}, {s.end}, {many(s.commands, 'command')}, "
+            f"{many(s.requests, 'page request')}, "
+            f"{s.given:,} given, {s.returned:,} returned, {s.released:,} released, "
+            f"{in_mib(s.held)} {'dropped' if s.dropped else 'left'}",
+        )
+        if s.functions:
+            print_whole(_functions(s, kinds), console, 2)
+    for o in report.offences:
+        _line(console, f"offence in session {o.session}: {o.name}: {o.detail}")
+    for words, count in Counter(excuse(e, 1) for e in serving.observer.excused).items():
+        _line(console, f"{words} ({times(count)})")
+    for line in never_happened(serving.missed, serving.missed_faults):
+        _line(console, line)
+    _line(console, report.summary, STYLES[report.verdict])
 
 
-def _session(s: ServedSession) -> ServedSessionAccount:
+def _line(console: Console, words: str, style: str = "") -> None:
+    """Print a line, which is folded on a terminal alone."""
+    lines = fold(words, width_of(console.file), 2)
+    console.print(lines, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _supplier(serving: ServedRun) -> str:
+    return "ecpf" if serving.profile.ecpf else "pf"
+
+
+def _functions(s: ServedSessionAccount, kinds: Mapping[str, str]) -> Table:
+    """The functions of a session by what they hold, each with its identity and the scenario's name."""
+    table = plain_table("function", "name", "type")
+    for name in ("given", "returned", "released", "held", MIB, "peak", MIB):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, f in sorted(s.functions.items(), key=lambda row: -row[1].held):
+        counts = [f"{n:,}" for n in (f.given, f.returned, f.released, f.held)]
+        own = "" if name == OWN else name
+        memory = [size(f.held), f"{f.peak:,}", size(f.peak)]
+        table.add_row(s.identities.get(name, ""), own, kinds.get(name, ""), *counts, *memory)
+    return table
+
+
+def _session(s: ServedSession, specs: Iterable[FunctionSpec]) -> ServedSessionAccount:
+    identities = {spec.name: spec.identity(s.mode) for spec in specs if spec.name in s.functions}
     return ServedSessionAccount(
         number=s.number,
         begun=s.begun,
@@ -117,6 +176,7 @@ def _session(s: ServedSession) -> ServedSessionAccount:
         requests=s.requests,
         refused=s.refused,
         functions=dict(s.functions),
+        identities={name: str(who) for name, who in identities.items() if who is not None},
         up=s.up,
         trouble=s.trouble,
         given=s.total("given"),
@@ -167,5 +227,5 @@ def _misbehaved(observer: Observer, offences: list[ServedOffence], unfollowed: l
     names = sorted({o.name for o in offences})
     ends = [f"session {s.number} {s.end}" for s in observer.sessions if s.end != "closed" and not s.dropped]
     left = sum(s.total("held") for s in observer.sessions if not s.dropped)
-    said = [*names, *ends, *unfollowed, *([f"{many(left)} left behind"] if left else [])]
+    said = [*names, *ends, *unfollowed, *([f"{in_mib(left)} left behind"] if left else [])]
     return f"not clean: the driver did not behave: {', '.join(said)}"

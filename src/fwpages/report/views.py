@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from fwpages.custody.accounts import FindingAccount, Report, SessionAccount, Verdict
-from fwpages.pages.words import many, size
+from fwpages.custody.accounts import Report, SessionAccount, Verdict
+from fwpages.pages.words import in_mib, many
+from fwpages.report.finding_lines import head, summary, worst_first
+from fwpages.report.grids import readable, room, say, say_parts
 from fwpages.report.health import show_health
-from fwpages.report.tables import STYLES, print_session, readable, show_rest, verdict
-from fwpages.report.width import fold, width_of
+from fwpages.report.tables import STYLES, print_session, show_rest, verdict
 
 #: more sessions than these are a line each
 FEW = 4
+_IN_SUMS = {Verdict.FINDINGS: "with findings"}
+#: sessions that the line of a finding names; the rest is counted
+MOST_NAMED = 12
 _WORST_FIRST = (Verdict.FINDINGS, Verdict.NOT_KNOWN, Verdict.CONSISTENT, Verdict.CLEAN)
 
 
@@ -47,8 +51,7 @@ def show_audit(report: Report, console: Console, view: View) -> None:
     console = readable(console)
     rows = view.chosen(report)
     if len(rows) > FEW and not view.full:
-        for n, s in rows:
-            _line(n, s, console)
+        _lines(rows, console)
         _groups(rows, console)
     else:
         for i, (_, s) in enumerate(rows):
@@ -57,45 +60,74 @@ def show_audit(report: Report, console: Console, view: View) -> None:
             print_session(s, console)
     show_rest(report, console)
     show_health(report.health, console, full=view.full)
-    if len(report.sessions) > 1:
+    if report.sessions:
         console.print()
-        _say(console, Text(_sum(report, rows), STYLES[report.verdict]))
+        say(console, _sum(report, rows), STYLES[report.verdict], hang=2)
 
 
-def _line(n: int, s: SessionAccount, console: Console) -> None:
+def _lines(rows: Sequence[tuple[int, SessionAccount]], console: Console) -> None:
+    """A line for each session; of several files, each line ends with the file's name, or has it in a line before."""
+    wide = max(len(s.device) for _, s in rows)
+    lines = [(_line(n, s, wide), _file(s)) for n, s in rows]
+    several = len({file for _, file in lines}) > 1
+    width = room(console)
+    beside = width is None or all(line.cell_len + 2 + len(file) <= width for line, file in lines)
+    before = ""
+    for line, file in lines:
+        if several and beside:
+            line.append(f"  {file}", "dim")
+        elif several and file != before:
+            console.print(Text(file, "dim"), soft_wrap=True)
+            before = file
+        console.print(line, soft_wrap=True)
+
+
+def _line(n: int, s: SessionAccount, wide: int) -> Text:
     line = Text(f"{n:>4}  ")
-    line.append(s.device, "bold")
+    line.append(s.device.ljust(wide), "bold")
     line.append(f"  {s.end}: ")
     line.append(verdict(s), STYLES[s.verdict])
     if s.totals.held and s.verdict is not Verdict.CONSISTENT:
-        line.append(f", {many(s.totals.held)} held ({size(s.totals.held)} MiB)")
-    console.print(line, soft_wrap=True)
+        line.append(f", {in_mib(s.totals.held)} held")
+    return line
 
 
-def _groups(rows: Iterable[tuple[int, SessionAccount]], console: Console) -> None:
-    """The findings by name, those with the most pages first, with the sessions that have them."""
-    groups: dict[str, list[tuple[int, FindingAccount]]] = {}
-    for n, s in rows:
-        for f in s.findings:
-            groups.setdefault(f.name, []).append((n, f))
+def _file(s: SessionAccount) -> str:
+    return str(s.first.get("file", ""))
+
+
+def _groups(rows: Sequence[tuple[int, SessionAccount]], console: Console) -> None:
+    """The findings of all sessions by name and blame, the worst first, with the sessions that have them."""
+    numbers = {id(f): n for n, s in rows for f in s.findings}
+    groups = worst_first((f for _, s in rows for f in s.findings), by_remedy=False)
     if groups:
         console.print()
-    for name, found in sorted(groups.items(), key=lambda g: (-sum(f.pages or 0 for _, f in g[1]), -len(g[1]))):
-        pages = sum(f.pages or 0 for _, f in found)
-        where = ", ".join(str(n) for n in dict.fromkeys(n for n, _ in found))
-        held = f", {many(pages)} ({size(pages)} MiB)" if pages else ""
-        _say(console, Text(f"{name}  blames: {found[0][1].blame}  {len(found)} times{held}; in session {where}"))
+    for group in groups:
+        sessions = list(dict.fromkeys(numbers[id(f)] for f in group))
+        where = ", ".join(map(str, sessions[:MOST_NAMED]))
+        more = f" and {len(sessions) - MOST_NAMED:,} more" if len(sessions) > MOST_NAMED else ""
+        which = "session" if len(sessions) == 1 else "sessions"
+        say_parts(console, [head(group[0]), Text(summary(group)), Text(f"in {which} {where}{more}")])
     if groups:
-        _say(console, Text("--session N shows one of them, --full every table", "dim"))
+        say(console, "--session N shows one of them, --full every table", "dim")
 
 
-def _sum(report: Report, rows: list[tuple[int, SessionAccount]]) -> str:
-    counts = Counter(s.verdict for s in report.sessions)
-    parts = ", ".join(f"{counts[v]} {v}" for v in _WORST_FIRST if counts[v])
-    devices = many(len({s.device for s in report.sessions}), "device")
-    shown = "" if len(rows) == len(report.sessions) else f"; {len(rows)} shown"
-    return f"{many(len(report.sessions), 'session')} of {devices}: {parts}{shown}"
+def _sum(report: Report, rows: Sequence[tuple[int, SessionAccount]]) -> str:
+    """The number of sessions, devices and files, the verdicts, and the pages held where that is known."""
+    sessions = report.sessions
+    counts = Counter(s.verdict for s in sessions)
+    parts = ", ".join(f"{counts[v]} {_IN_SUMS.get(v, v)}" for v in _WORST_FIRST if counts[v])
+    devices = many(len({(_file(s), s.device) for s in sessions}), "device")
+    files = len({_file(s) for s in sessions})
+    where = f" in {many(files, 'file')}" if files > 1 else ""
+    shown = "" if len(rows) == len(sessions) else f"; {len(rows)} shown"
+    return f"{many(len(sessions), 'session')} of {devices}{where}: {parts}; {_held(sessions)}{shown}"
 
 
-def _say(console: Console, words: Text) -> None:
-    console.print(Text(fold(words.plain, width_of(console.file), 2), words.style), soft_wrap=True)
+def _held(sessions: Sequence[SessionAccount]) -> str:
+    known = [s.totals.held for s in sessions if s.totals.held is not None]
+    if not known:
+        return "pages held are not known"
+    unknown = len(sessions) - len(known)
+    of = f", not known of {many(unknown, 'session')}" if unknown else ""
+    return f"{in_mib(sum(known))} held{of}"

@@ -13,12 +13,12 @@ from typing import Literal, TypeAlias
 
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
 from fwpages.host import Proof
-from fwpages.link.faults.consequences import cause_of
+from fwpages.link.faults.consequences import Excused, cause_of
 from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.tap import Tap
-from fwpages.pages.words import many
-from fwpages.prm.identity import Mode
+from fwpages.pages.words import in_mib
+from fwpages.prm.identity import Mode, named
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario.event_lines import EventLines, OnEvent
@@ -94,8 +94,8 @@ class Observer:
         self.lines = EventLines(on_event)
         self.sessions: list[ServedSession] = []
         self.offences: list[tuple[int, Offence | WireOffence]] = []
-        #: offences that an injected fault caused, with its name: they are not blamed on the driver
-        self.excused: list[tuple[int, Offence | WireOffence, str]] = []
+        #: offences that an injected fault caused: they are not blamed on the driver
+        self.excused: list[Excused] = []
         self.moments: set[Moment] = set()
         self.commands = 0
         #: the time of the latest
@@ -141,7 +141,7 @@ class Observer:
         fault = cause_of(x, took)
         if fault is not None:
             if len(self.excused) < MOST_OFFENCES:
-                self.excused.append((number, x, fault))
+                self.excused.append(Excused(number, x, fault))
             self.say(t, f"because of {fault}, not the driver's fault: {x.name}: {x.detail}", f"{fault} {x.name}")
             return
         if len(self.offences) < MOST_OFFENCES:
@@ -156,7 +156,7 @@ class Observer:
         s.end, s.ended = end, t
         if self.tap is not None:
             self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
-        self.say(t, f"session {s.number} is over: {words}, {many(s.total('held'))} dropped")
+        self.say(t, f"session {s.number} is over: {words}, {in_mib(s.total('held'))} dropped")
 
     def troubled(self, t: float, what: Trouble, reason: str) -> None:
         """Note a step of the scenario that concerns the whole device of the open session."""
@@ -178,6 +178,16 @@ class Observer:
     def _name(self, number: int, ec: int | bool) -> str:
         known = self.inner.known_as(number, ec=bool(ec))
         return known[-1].name if known else f"{number:#x}"
+
+    def _called(self, number: int, ec: int | bool) -> str:
+        """A function as a line names it: by the scenario's name, the own one by its kind, and by its identity."""
+        who = named(self.inner.mode, number, ec)
+        known = self.inner.known_as(number, ec=bool(ec))
+        return f"{self._shown(known[-1].name)} ({who})" if known else str(who)
+
+    def _shown(self, name: str) -> str:
+        own = self.inner.specs[0]
+        return name if name != own.name else "the ECPF" if own.ec else "the PF"
 
     def _submitted(self, t: float, x: Submitted, slot: int) -> None:
         self.commands += 1
@@ -231,7 +241,7 @@ class Observer:
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 s.end, s.ended = "closed", t
                 self.moments.add(Moment(MomentKind.CLOSE))
-                self.say(t, f"session {s.number} is closed, {many(s.total('held'))} left")
+                self.say(t, f"session {s.number} is closed, {in_mib(s.total('held'))} left")
 
     def _switched(self, t: float, c: Command) -> None:
         """Note that the driver's e-switch has enabled or disabled a function."""
@@ -242,21 +252,22 @@ class Observer:
         self.say(t, f"the driver {words} {spec.name}")
 
     def _held(self, s: ServedSession) -> str:
-        parts = [f"{name} {f.held:,}" for name, f in s.functions.items() if f.held]
-        return f"{many(s.total('held'))} held ({', '.join(parts)})" if parts else "no pages held"
+        parts = [f"{self._shown(name)} {f.held:,}" for name, f in s.functions.items() if f.held]
+        return f"{in_mib(s.total('held'))} held: {', '.join(parts)}" if parts else "no pages held"
 
     def _pages(self, t: float, s: ServedSession, c: Command, taken: int) -> None:
-        name = self._name(c["function_id"], c["embedded_cpu_function"])
+        number, ec = c["function_id"], c["embedded_cpu_function"]
+        name, called = self._name(number, ec), self._called(number, ec)
         f = s.functions.setdefault(name, FunctionPages())
         match c.op_mod:
             case ManagePages.GIVE:
                 f.given += c.pas.size
-                words = f"{many(c.pas.size)} for {name}"
+                words = f"{in_mib(c.pas.size)} for {called}"
             case ManagePages.TAKE:
                 f.returned += taken - self._earlier(s, c, taken)
-                words = f"{many(taken)} back from {name}"
+                words = f"{in_mib(taken)} back from {called}"
             case _:
-                words = f"the driver cannot give pages for {name}"
+                words = f"the driver cannot give pages for {called}"
         self.look(s)
         self.say(t, f"{words}; {self._held(s)}", words)
 
@@ -283,6 +294,7 @@ class Observer:
 
     def _raised(self, t: float, x: Raised) -> None:
         name = self._name(x.event.number, x.event.ec)
+        called = self._called(x.event.number, x.event.ec)
         self.moments.add(Moment(MomentKind.REQUEST, name))
         s = self.session
         if s is not None:
@@ -291,5 +303,5 @@ class Observer:
         if self.tap is not None:
             self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
         n = x.event.num_pages
-        asks = f"asks for {many(n)} for" if n > 0 else f"gives back {many(-n)} of"
-        self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {name}")
+        asks = f"asks for {in_mib(n)} for" if n > 0 else f"gives back {in_mib(-n)} of"
+        self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {called}")

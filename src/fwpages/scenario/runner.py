@@ -34,16 +34,18 @@ from fwpages.host import (
     books,
 )
 from fwpages.host.io import OperationKind
+from fwpages.link.faults.consequences import Excused
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.link.tap import Tap
+from fwpages.prm.identity import Names, Supplier
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.assumptions import under
-from fwpages.scenario.fault_syntax import split, text
+from fwpages.scenario.fault_syntax import split
 from fwpages.scenario.format import OpenStep, Scenario, ScenarioError, Step
 from fwpages.scenario.interpreter import OWN, Moment, MomentKind, PlannedStep, Schedule, moment_of, planned
-from fwpages.scenario.topology import device_profile, functions
+from fwpages.scenario.topology import device_profile, functions, names_of
 
 MODE_BIT = "icm_mng_function_id_mode"
 #: steps of the link after which a device is called restless, and the row goes on without waiting for it: three times
@@ -60,26 +62,56 @@ class FailedOperation:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedStep:
+    """A step that could not be taken because of a fault, and why."""
+
+    step: PlannedStep
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Restless:
+    """Host and device that were still busy after ``RESTLESS`` steps of the link, at this time (seconds)."""
+
+    at: float
+
+    def __str__(self) -> str:
+        return f"coming to rest: still busy after {RESTLESS} steps at {self.at:.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """The result of a run: the books of each session, and what else went wrong.
 
-    ``offences`` are the driver's, as the firmware saw them, with the session; ``excused`` those that an injected fault,
-    by its name, caused, and that are not blamed on the driver; ``failed`` operations that did not succeed; ``missed``
-    steps whose trigger and faults whose opportunity never came; ``commands`` the number of commands; ``seconds`` of
-    virtual time; ``mapped`` pages (4 KiB) of memory that are still lent at the end; ``faults`` those that took effect;
-    ``skipped`` steps that could not be taken because of them.
+    ``offences`` are the driver's, as the firmware saw them, with the session; ``excused`` those that an injected fault
+    caused, and that are not blamed on the driver; ``failed`` operations that did not succeed; ``missed_steps`` those
+    whose trigger and ``missed_faults`` those whose opportunity never came; ``commands`` the number of commands;
+    ``seconds`` of virtual time; ``mapped`` pages (4 KiB) of memory that are still lent at the end; ``faults`` those
+    that took effect; ``skipped`` steps that could not be taken because of them. ``supplier`` and ``names`` are the
+    scenario's.
     """
 
     sessions: tuple[Books, ...]
     offences: tuple[tuple[int, Offence], ...]
-    excused: tuple[tuple[int, Offence, str], ...]
+    excused: tuple[Excused, ...]
     failed: tuple[FailedOperation, ...]
-    missed: tuple[str, ...]
+    missed_steps: tuple[PlannedStep, ...]
+    missed_faults: tuple[PlannedFault, ...]
     commands: int
     seconds: float
     mapped: int
     faults: tuple[str, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[SkippedStep | Restless, ...]
+    supplier: Supplier
+    names: Names
+
+    @property
+    def missed(self) -> tuple[PlannedStep | PlannedFault, ...]:
+        """Everything that was asked for and never happened."""
+        return (*self.missed_steps, *self.missed_faults)
 
     @property
     def verdict(self) -> Verdict:
@@ -148,7 +180,9 @@ class ScenarioRun:
         # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
         self._failed: list[FailedOperation] = []
-        self._skipped: list[str] = []
+        self._skipped: list[SkippedStep | Restless] = []
+        self._supplier = profile.supplier
+        self._names = names_of(pairs)
 
     def run(self) -> RunResult:
         """Take every step from the first to the last; raises ScenarioError where a step cannot be taken."""
@@ -169,7 +203,7 @@ class ScenarioRun:
         for _ in range(RESTLESS):
             if not (self._fire() or self.link.step() or self._pass_time(until)):
                 return
-        self._skipped.append(f"coming to rest: still busy after {RESTLESS} steps at {self.link.now:.3f} s")
+        self._skipped.append(Restless(self.link.now))
 
     def _pass_time(self, until: float | None) -> bool:
         """Move the clock to the next time at which something is due; False where there is none (by ``until``)."""
@@ -206,7 +240,7 @@ class ScenarioRun:
         except Misuse as e:
             if not (self.link.took or self._failed):
                 raise ScenarioError(f"{step}: {e}") from None
-            self._skipped.append(f"{step}: {e}")
+            self._skipped.append(SkippedStep(step, str(e)))
 
     def _wait(self, seconds: float) -> None:
         then = self.link.now + seconds
@@ -242,12 +276,15 @@ class ScenarioRun:
             tuple(self.link.offences),
             tuple(self.link.excused),
             tuple(self._failed),
-            (*map(str, self._schedule.left), *(f"fault {text(f)}" for f in self.link.missed)),
+            self._schedule.left,
+            tuple(self.link.missed),
             self.link.submitted,
             self.link.now,
             self.link.mapped,
             self.link.took,
             tuple(self._skipped),
+            self._supplier,
+            self._names,
         )
 
 

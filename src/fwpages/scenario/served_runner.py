@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -30,10 +31,21 @@ from fwpages.scenario.assumptions import under
 from fwpages.scenario.event_lines import OnEvent
 from fwpages.scenario.fault_syntax import split
 from fwpages.scenario.format import Scenario, ScenarioError
-from fwpages.scenario.interpreter import planned
+from fwpages.scenario.interpreter import PlannedStep, planned
 from fwpages.scenario.observer import Observer
 from fwpages.scenario.served_steps import ServedSteps
 from fwpages.scenario.topology import device_profile, functions
+
+
+@dataclass(frozen=True, slots=True)
+class MissedStep:
+    """A step that the driver of this client, counted from 1, has not come to; 0 where no client came."""
+
+    client: int
+    step: PlannedStep
+
+    def __str__(self) -> str:
+        return str(self.step) if self.client < 2 else f"{self.step} of client {self.client}"
 
 
 class ServedRun:
@@ -62,6 +74,7 @@ class ServedRun:
         of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         if of_link:
             raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
+        self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
         self.vfs = _vfs(profile, specs) if sriov else 0
@@ -84,6 +97,10 @@ class ServedRun:
         self.unfollowed: list[str] = []
         #: something happened that a step may wait for
         self._stirred = False
+        #: clients that came, and the steps that each of them that has gone left
+        self.clients = 0
+        self._left: list[MissedStep] = []
+        self._here = False
         self._with_client = self._begin()
 
     def _begin(self) -> ServedSteps:
@@ -107,12 +124,15 @@ class ServedRun:
     def connected(self) -> Connection:
         """Begin the scenario: a client has connected."""
         self._with_client = self._begin()
+        self.clients += 1
+        self._here = True
         return self.device.connected()
 
     def disconnected(self, reason: str) -> None:
         """End the open session: the client is gone."""
         self.observer.over(self.device.now, "gone", reason)
         self._with_client.disconnected()
+        self._left, self._here = list(self.missed), False
         self.device.disconnected(reason)
 
     def tick(self) -> None:
@@ -142,9 +162,11 @@ class ServedRun:
         return self.firmware.missed if isinstance(self.firmware, FaultyFirmware) else ()
 
     @property
-    def missed(self) -> tuple[str, ...]:
-        """The steps that the present client's driver has not come to."""
-        return tuple(map(str, self._with_client.left))
+    def missed(self) -> tuple[MissedStep, ...]:
+        """The steps that the driver of a client has not come to: of each client so far; all, where none came."""
+        if self.clients and not self._here:
+            return tuple(self._left)
+        return (*self._left, *(MissedStep(self.clients, step) for step in self._with_client.left))
 
 
 def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -10,7 +10,7 @@ from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
 from fwpages.host import VportInfo
 from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
-from fwpages.prm.identity import Vport
+from fwpages.prm.identity import Identity, Mode, Vport
 from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 
 #: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
@@ -63,6 +63,11 @@ def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
         "host_pf": (Vport.HOST_PF, 0, False, int(p.ecpf)),
     }
     return rows[f.type]
+
+
+def names_of(pairs: Iterable[tuple[FunctionSpec, VportInfo]]) -> dict[str, tuple[Identity, ...]]:
+    """The scenario's names of functions, each with its identities in either mode."""
+    return {spec.name: tuple(who for mode in Mode if (who := spec.identity(mode)) is not None) for spec, _ in pairs}
 
 
 def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, VportInfo], ...]:

@@ -17,7 +17,7 @@ from fwpages.explore.model.spec import Spec
 from fwpages.explore.review.answers import Answer, Verdict
 from fwpages.explore.show.chart import plain
 from fwpages.explore.show.narrative import narrate
-from fwpages.report.tables import print_whole
+from fwpages.report.grids import print_whole
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
 #: columns of a mail (RFC 2822 wants lines of at most 78 characters; kernel lists quote them)

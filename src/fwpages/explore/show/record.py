@@ -17,6 +17,7 @@ from fwpages.host import Aborted, Answered, Fenced, HealthFatal, LinkLost, PageR
 from fwpages.link.inprocess import LATENCY
 from fwpages.link.tap import Tap
 from fwpages.readers.trace_writer import TraceWriter
+from fwpages.scenario.topology import names_of
 
 #: the event queue before the device has named one; no request comes on it
 _NO_EQ = 0
@@ -25,7 +26,9 @@ _NO_EQ = 0
 def record(spec: Spec, path: Path, stream: TextIO) -> None:
     """Write the steps of a path as a version 1 trace. ScenarioError where a step is not possible."""
     rules = spec.rules()
-    writer = TraceWriter(stream, device=rules.profile.name, supplier=rules.profile.supplier)
+    writer = TraceWriter(
+        stream, device=rules.profile.name, supplier=rules.profile.supplier, names=names_of(rules.pairs)
+    )
     recorder = _Recorder(writer, rules.config.bounds.command)
     for step in walk(spec, path):
         for entry in step.after.log:

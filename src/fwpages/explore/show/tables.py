@@ -12,7 +12,7 @@ from fwpages.explore.show.chart import chart
 from fwpages.explore.show.narrative import Step
 from fwpages.explore.show.report import ExploreReport, PropertyReport, ReplayReport
 from fwpages.pages.words import many
-from fwpages.report.tables import print_whole, readable
+from fwpages.report.grids import print_whole, readable
 from fwpages.report.width import fold, width_of
 
 #: the steps of a walk by its replay string

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -10,6 +11,16 @@ from fwpages.device import DEVICE_FAULTS, Offence
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.link_faults import LINK_FAULTS
 from fwpages.link.queue.offences import WireOffence, WireOffenceName
+
+
+@dataclass(frozen=True, slots=True)
+class Excused:
+    """An offence of the driver, in this session, that an injected fault caused: it is not blamed on the driver."""
+
+    session: int
+    offence: Offence | WireOffence
+    fault: str
+
 
 #: offences of the wire that faults of the device cause: the device itself knows nothing of the wire
 _OF_THE_WIRE: Mapping[str, frozenset[StrEnum]] = MappingProxyType(
