@@ -92,6 +92,17 @@ def test_a_late_answer_to_another_command_is_about_no_function_although_a_page_c
     assert f.finding("late-answer").function is None
 
 
+def test_an_answer_belongs_to_the_session_that_has_its_number_however_many_there_were() -> None:
+    f = Fake()
+    f.host.session.number = 1_000_000
+    f.open()
+    f.request(0x31, 10)
+    (give,) = f.waiting
+    f.feed(Answered(int("1000001"), give.id, Answer(Opcode.MANAGE_PAGES)))
+    assert f.findings == []
+    assert f.host.records.outstanding(vhca_id(0x31)) == 10
+
+
 def test_a_tick_before_the_deadline_changes_nothing() -> None:
     f = Fake()
     f.feed(Tick())

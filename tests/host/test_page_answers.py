@@ -192,6 +192,9 @@ def test_a_cant_give_names_nothing_that_could_be_doubtful(events: str) -> None:
     happen(f, send, events)
     assert states(f) == {HELD: HAS}
     assert f.findings == ["absurd-count", "cant-give-unanswered"]
-    assert f.finding("cant-give-unanswered").pages is None
+    unanswered = f.finding("cant-give-unanswered")
+    assert unanswered.pages is None
+    assert unanswered.detail.startswith("CANT_GIVE: ")
+    assert unanswered.detail.endswith("; slot 31 stays taken")
     happen(f, send, "yes")
     f.agree()

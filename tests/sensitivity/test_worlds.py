@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.mutants.copies import called, copy, on_its_own
+from tests.sensitivity import worlds
 from tests.sensitivity.verdict import CLEAN, Clean, Verdicts
 
 HOST = "src/fwpages/host"
@@ -91,3 +92,14 @@ def test_a_slip_is_found_by_walks_too(tree: Path) -> None:
     assert "blamed: take-short" in said.search.detail
     assert said.walks.found
     assert said.walks.done <= 100 * len(WORLDS)
+
+
+def test_a_point_that_an_assumption_rules_out_is_no_sign_of_a_slip() -> None:
+    name = "migration switch_at_set_cap=off"
+    chosen = {name: worlds.standard(every=True)[name]}
+    known = worlds.clean(chosen, 1, 1)
+    assert known.worlds[name].missed == ("vhca-id-mode",)
+    assert worlds.searched(chosen, known).what == "holds"
+    reached = msgspec.structs.replace(known.worlds[name], missed=())
+    verdict = worlds.searched(chosen, Clean({name: reached}))
+    assert (verdict.what, verdict.detail) == ("missed", "vhca-id-mode")

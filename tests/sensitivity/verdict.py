@@ -16,12 +16,16 @@ TRIED = 40
 
 
 class CleanWorld(msgspec.Struct, frozen=True):
-    """A world on unbroken sources. ``seconds``: of its search. ``shares``: of random walks, that reach each point."""
+    """A world on unbroken sources. ``seconds``: of its search. ``shares``: of random walks, that reach each point.
+
+    ``missed``: points that no order comes to under the assumption that is changed.
+    """
 
     states: int
     transitions: int
     seconds: float
     shares: dict[str, float]
+    missed: tuple[str, ...] = ()
 
 
 class Clean(msgspec.Struct, frozen=True):

@@ -57,15 +57,19 @@ def standard(*, every: bool = False) -> dict[str, Spec]:
 
 
 def clean(specs: Mapping[str, Spec], seed: int, tried: int) -> Clean:
-    """The baseline to compare with: on unbroken sources, where every world holds."""
+    """The baseline to compare with: on unbroken sources, where every world holds.
+
+    Under a changed assumption a point of ``sometimes`` may be out of reach.
+    """
     worlds = {}
     for name, spec in specs.items():
         start = time.process_time()
         outcome = search(spec)
-        if not outcome.holds:
+        if not (outcome.holds or (spec.overrides and outcome.complete and not outcome.broken)):
             raise RuntimeError(f"{name} does not hold on unbroken sources: {outcome.broken}, missed {outcome.missed}")
         seconds = time.process_time() - start
-        worlds[name] = CleanWorld(outcome.states, outcome.transitions, seconds, _shares(spec, seed, tried))
+        shares = _shares(spec, seed, tried)
+        worlds[name] = CleanWorld(outcome.states, outcome.transitions, seconds, shares, outcome.missed)
     return Clean(dict(sorted(worlds.items(), key=lambda w: w[1].states)))
 
 
@@ -98,8 +102,8 @@ def searched(specs: Mapping[str, Spec], known: Clean) -> Verdict:
             if o.broken:
                 first = min(o.broken.values(), key=lambda b: len(b.path))
                 what, detail = "broken", f"{first.property}: {first.seen}"
-            elif o.missed:
-                what, detail = "missed", ", ".join(o.missed)
+            elif missed := [point for point in o.missed if point not in before.missed]:
+                what, detail = "missed", ", ".join(missed)
             elif not o.complete:
                 what = "not ended"
             elif (o.states, o.transitions) != (before.states, before.transitions):

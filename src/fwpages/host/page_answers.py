@@ -181,9 +181,10 @@ def overdue(h: HostState, why: str, *, by_link: bool) -> None:
     pages = doubt(h)
     doubtful = "" if pages is None else f" {many(pages)} doubtful,"
     waiting = f"; {h.path.waiting} requests wait behind it" if h.path.waiting else ""
+    asked = "" if op.kind is ManagePages.CANT_GIVE else f" of {many(op.asked)}"
     h.find(
         unanswered(Opcode.MANAGE_PAGES, op.kind, by_link=by_link),
         op.identity,
         pages,
-        f"{op.kind.name} of {many(op.asked)}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
+        f"{op.kind.name}{asked}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
     )

@@ -79,6 +79,7 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
         ),
         "misnamed": _step("a page command is read as of another function, or of none", identities.misnamed),
         "stale-request": _step("a page request of an earlier session is served", identities.stale_request),
+        "failed-open": _step("an open fails, and the device is left with pages", behaviour.failed_open),
         "silent-leak": _step("a close ends with pages left and without a finding", behaviour.silent_leak),
         "fruitless": _state("TAKE is sent again and again, and no page is returned", progress.fruitless),
         "overrun": _step("a count makes the driver write beyond its memory", behaviour.finds(_N.HEAP_OVERRUN)),

@@ -39,6 +39,7 @@ STANDARD = (
     "mode-disagreement",
     "misnamed",
     "stale-request",
+    "failed-open",
     "silent-leak",
     "reopen-failed",
     "lost",

@@ -1,15 +1,18 @@
-"""Two properties of a driver's behaviour that mutants survived: their tests by hand."""
+"""Properties of a driver's behaviour that mutants survived: their tests by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from fwpages.custody.findings import Cause
 from fwpages.device import Submitted
-from fwpages.explore.check.property_tests.behaviour import early_teardown, needless_reset
+from fwpages.explore.check.property_tests.behaviour import early_teardown, failed_open, needless_reset
 from fwpages.explore.model.log import FromDriver, ToDevice, ToDriver
 from fwpages.explore.model.moves import UserActs, moves, take
 from fwpages.explore.model.world import World
-from fwpages.host import Close, HealthFatal, Reset
+from fwpages.host import Close, Done, Finding, HealthFatal, Reset
+from fwpages.host.io import CLOSE, OPEN
+from fwpages.pages.words import many
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
 from tests.explore.small_worlds import HEAD, OverriddenDriver, at, made, steps
@@ -38,6 +41,18 @@ def test_a_reset_needs_a_fault_trouble_or_a_fast_close() -> None:
     (deeds,) = fast.rules.plan.values()
     assert Close(Teardown.PREPARE_FAST) in [d.act for d in deeds]
     assert needless_reset(replace(fast, log=[RESET])) is None
+
+
+def test_an_open_that_fails_leaves_no_page_with_the_device_unless_the_device_cannot_be_fenced() -> None:
+    failed = FromDriver(Done(1, OPEN, ok=False, detail="why not"))
+    w = replace(rest(), log=[failed])
+    assert (
+        failed_open(w) == f"the open failed, and firmware has {many(sum(p.size for p in w.firmware.holds().values()))}"
+    )
+    assert failed_open(replace(w, log=[failed, FromDriver(Finding(Cause.NOT_FENCED))])) is None
+    assert failed_open(replace(w, log=[FromDriver(Done(1, OPEN, ok=True))])) is None
+    assert failed_open(replace(w, log=[FromDriver(Done(1, CLOSE, ok=False))])) is None
+    assert failed_open(replace(made(HEAD + steps("open")).build(), log=[failed])) is None
 
 
 def test_a_teardown_waits_for_the_pages_of_functions_that_the_e_switch_knew() -> None:

@@ -96,6 +96,16 @@ def early_teardown(w: World) -> str | None:
     return None
 
 
+def failed_open(w: World) -> str | None:
+    """An open fails, firmware has pages, and the driver does not say that it cannot get at the device."""
+    if not any(d.operation.kind is OperationKind.OPEN and not d.ok for d in w.ended):
+        return None
+    if any(isinstance(e, Finding) and e.name == FindingName.NOT_FENCED for e in w.driver_effects):
+        return None
+    left = sum(p.size for p in w.firmware.holds().values())
+    return f"the open failed, and firmware has {many(left)}" if left else None
+
+
 def silent_leak(w: World) -> str | None:
     """A close ended, pages are left, and there is no finding in this session."""
     if not any(d.operation.kind is OperationKind.CLOSE for d in w.ended) or w.found:
