@@ -62,6 +62,8 @@ def test_answers_to_no_command() -> None:
     f.feed(Aborted(1, 1, "x"))
     assert f.host.key() == before
     assert (f.finding("answer-unasked").times, f.finding("late-answer").times) == (2, 1)
+    assert f.finding("answer-unasked").detail.endswith(": no such command was sent")
+    assert f.finding("late-answer").detail.endswith(": its session or its slot is gone; nothing is taken from it")
 
 
 def test_an_answer_to_another_command_is_not_believed() -> None:

@@ -198,3 +198,13 @@ def test_a_cant_give_names_nothing_that_could_be_doubtful(events: str) -> None:
     assert unanswered.detail.endswith("; slot 31 stays taken")
     happen(f, send, "yes")
     f.agree()
+
+
+@pytest.mark.parametrize(("kind", "pages", "doubtful"), [("GIVE", 4, 4), ("TAKE", -4, HAS)])
+def test_an_unanswered_page_command_says_how_many_pages_are_doubtful(kind: str, pages: int, doubtful: int) -> None:
+    f = opened()
+    f.request(0x31, pages)
+    f.run(until=f"MANAGE_PAGES({kind})")
+    happen(f, f.waiting[0], "never")
+    (found,) = f.host.session.findings.values()
+    assert found.detail == f"{kind} of 4 pages: no answer in 5 s; {doubtful} pages doubtful, slot 31 stays taken"

@@ -355,6 +355,15 @@ def test_init_pages_refused_by_the_new_name_are_a_disagreement_and_end_in_a_rese
     assert f.host.left() == 0
 
 
+@pytest.mark.parametrize("which", ["boot", "init"])
+def test_pages_refused_in_func_id_mode_are_no_disagreement_about_the_mode(which: str) -> None:
+    f = Fake(offer=False)
+    f.script[f"QUERY_PAGES({which})"] = refusing(Status.BAD_PARAM)
+    f.feed(Open())
+    f.run()
+    assert f.findings == ["command-refused"]
+
+
 @pytest.mark.parametrize("name", FAILS)
 def test_a_refusal_at_any_step_undoes_the_start(name: str) -> None:
     f = Fake()
