@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.host import Mapped, Open, Phase, Unmap
+from fwpages.host import Config, Host, Mapped, Open, Phase, Unmap
 from fwpages.prm.capability import general
 from fwpages.prm.identity import FunctionType, Mode, Supplier, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
@@ -381,6 +381,14 @@ def test_a_refusal_at_any_step_undoes_the_start(name: str) -> None:
     f.script.clear()
     f.open()
     f.agree()
+
+
+def test_a_long_driver_version_is_cut_to_what_ends_with_a_zero() -> None:
+    f = Fake()
+    f.host = Host(Config(driver_version="v" * 100))
+    f.open()
+    (version,) = [s.command for s in f.sent if s.command.opcode == Opcode.SET_DRIVER_VERSION]
+    assert version.data == b"v" * 63 + b"\0"
 
 
 @pytest.mark.parametrize("name", ["SET_DRIVER_VERSION", "QUERY_ADAPTER"])

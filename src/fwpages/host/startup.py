@@ -179,7 +179,8 @@ def _init(h: HostState, _: int, __: Answer) -> None:
 
 
 def _driver_version(h: HostState, _: int) -> Command:
-    return Command(Opcode.SET_DRIVER_VERSION, data=b"\0" * 4 + h.config.driver_version.encode()[:59].ljust(60, b"\0"))
+    # 64 bytes of text behind the command's first 16, the last of them 0 (set_driver_version_in)
+    return Command(Opcode.SET_DRIVER_VERSION, data=h.config.driver_version.encode()[:63].ljust(64, b"\0"))
 
 
 def _uar(h: HostState, _: int, answer: Answer) -> None:

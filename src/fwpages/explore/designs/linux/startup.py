@@ -242,7 +242,7 @@ class Initialized(Executed):
 def _set_driver_version(kernel: Kernel) -> Outcome:
     """mlx5_set_driver_version returns nothing."""
     kernel.push(Ignored())
-    return execute(kernel, Command(Opcode.SET_DRIVER_VERSION, data=b"\0" * 4 + b"Linux,mlx5_core".ljust(60, b"\0")))
+    return execute(kernel, Command(Opcode.SET_DRIVER_VERSION, data=b"Linux,mlx5_core".ljust(64, b"\0")))
 
 
 @dataclass(frozen=True, slots=True)
