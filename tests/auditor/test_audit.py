@@ -1,4 +1,4 @@
-"""Sessions of devices: which line belongs to which. Findings in a session are for ``test_findings*.py``."""
+"""Sessions of devices: which line belongs to which. Findings in a session are for ``test_finding_table*.py``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,12 @@ def test_every_enable_hca_of_the_function_itself_begins_a_session(vhca: bool, tm
 
 @pytest.mark.parametrize(
     ("fields", "sessions"),
-    [({}, 2), ({"function_id": 3}, 1), ({"function_id": 7, "function_id_type": 1}, 1)],
+    [
+        ({}, 2),
+        ({"function_id": 3}, 1),
+        ({"function_id": 7, "function_id_type": 1}, 1),
+        ({"function_id": 0x2A, "function_id_type": 1}, 2),
+    ],
 )
 def test_the_enable_hca_of_a_vport_begins_none(fields: dict[str, int], sessions: int, tmp_path: Path) -> None:
     trace = WrittenTrace().opened()

@@ -107,6 +107,9 @@ def test_what_a_forced_teardown_leaves_is_noted_and_not_clean() -> None:
     assert s.missing == [Lack.FENCE.missing]
     assert f"torn down by force: pages left on purpose: {OWN} 30" in s.notes
     trace = _opened()
+    trace.plain(Opcode.TEARDOWN_HCA, Status.BAD_OP, profile=Teardown.FORCE)
+    assert trace.over().end == "open"
+    trace = _opened()
     trace.take(OWN_VHCA, pages(0x100, 10))
     trace.take(OWN_VHCA, pages(0x200, 20))
     trace.plain(Opcode.TEARDOWN_HCA, profile=Teardown.FORCE)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
+from fwpages.prm.message import Answer
+from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 from tests.auditor.account_checks import OWN, audit_written, one, row
 from tests.auditor.logs import FUNC, audit_trace, golden_trace, only
@@ -23,34 +23,6 @@ def test_a_trace_without_fault_has_no_findings(tmp_path: Path) -> None:
 
 
 # -- what is left
-
-
-def test_pages_left_by_a_host_that_never_asked(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.plain(Opcode.TEARDOWN_HCA)
-    trace.plain(Opcode.DISABLE_HCA)
-    f = one(s := audit_written(tmp_path, trace), "pages-left")
-    assert (f.blame, f.function, f.pages, s.end) == ("host", OWN, 30, "closed")
-    assert (s.totals.held, s.counters["fw_pages_total"]) == (30, 30)
-
-
-def test_pages_left_by_a_host_that_stopped_asking(tmp_path: Path) -> None:
-    f = one(audit_written(tmp_path, WrittenTrace().opened().closed([pages(0x100, 10)])), "pages-left")
-    assert (f.blame, f.pages) == ("host", 20)
-
-
-def test_pages_left_by_firmware_that_returns_nothing(tmp_path: Path) -> None:
-    f = one(audit_written(tmp_path, WrittenTrace().opened().closed([pages(0x100, 10), pages(0, 0)])), "pages-left")
-    assert (f.blame, f.function, f.pages) == ("device", OWN, 20)
-
-
-def test_pages_left_by_an_open_that_was_never_closed(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.session = 2
-    first, second = audit_trace(tmp_path, trace.opened().closed().lines).sessions
-    f = one(first, "pages-left")
-    assert (first.end, f.blame, f.pages) == ("reset", "host", 30)
-    assert (second.end, second.clean) == ("closed", True)
 
 
 def test_a_fence_discards_and_leaves_nothing(tmp_path: Path) -> None:
@@ -72,45 +44,6 @@ def test_a_fence_after_the_close_counts_for_it(tmp_path: Path) -> None:
     assert (s.end, s.findings, s.totals.discarded, s.totals.held) == ("closed", [], 20, 0)
 
 
-def test_a_forced_teardown_leaves_pages_on_purpose(tmp_path: Path) -> None:
-    for profile in (Teardown.FORCE, Teardown.PREPARE_FAST):
-        trace = WrittenTrace().opened()
-        trace.plain(Opcode.TEARDOWN_HCA, profile=profile)
-        s = audit_written(tmp_path, trace)
-        assert (s.end, s.findings, s.totals.held) == ("forced", [], 30)
-        assert any("on purpose" in n for n in s.notes)
-    trace = WrittenTrace().opened()
-    trace.plain(Opcode.TEARDOWN_HCA, Status.BAD_OP, profile=Teardown.FORCE)
-    assert audit_written(tmp_path, trace).end == "open"
-
-
-def test_an_open_device_at_the_end_is_no_fault(tmp_path: Path) -> None:
-    s = audit_written(tmp_path, WrittenTrace().opened())
-    assert (s.end, s.verdict, s.totals.held) == ("open", "consistent so far", 30)
-    trace = WrittenTrace().opened()
-    trace.submit(trace.give_command(OWN_VHCA, pages(0x900, 5)), slot=31)
-    s = audit_written(tmp_path, trace)
-    assert (s.end, s.verdict, s.totals.given, s.totals.doubtful) == ("open", "consistent so far", 35, 5)
-    assert any("under way" in n for n in s.notes)
-
-
-def test_a_lost_link(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.link("lost", "all-ones reads")
-    f = one(s := audit_written(tmp_path, trace), "link-lost")
-    assert (s.end, f.blame, f.pages) == ("lost", "link", 30)
-    trace.link("back")
-    assert audit_written(tmp_path, trace).end == "open"
-
-
-def test_a_new_kind_of_link_line_is_noted(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.link("warmed-up", "it is 40 degrees")
-    s = audit_written(tmp_path, trace)
-    assert s.verdict == "consistent so far"
-    assert "link: warmed-up: it is 40 degrees" in s.notes
-
-
 # -- GIVE
 
 
@@ -123,13 +56,6 @@ def test_given_twice_to_the_same_or_another_function(tmp_path: Path) -> None:
     assert [(f.blame, f.function, f.pages) for f in twice] == [("host", OWN, 4), ("host", "vhca:0x31", 1)]
     assert OWN in twice[1].detail
     assert row(s, "vhca:0x31").given == 2
-
-
-def test_a_page_named_twice_in_one_give(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.give(0x31, np.concatenate([pages(0x500, 3), pages(0x501, 1)]))
-    f = audit_written(tmp_path, trace).findings[0]
-    assert (f.name, f.pages) == ("given-twice", 1)
 
 
 def test_a_page_given_again_after_it_came_back_is_fine(tmp_path: Path) -> None:
@@ -181,14 +107,6 @@ def test_a_refused_give_gives_nothing(tmp_path: Path) -> None:
     assert (row(s, "vhca:0x31").given, s.counters["fw_pages_give_dropped"]) == (7, 7)
 
 
-def test_cannot_give(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    fields = {"function_id": 0x31}
-    trace.cmd(Command(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, fields), slot=31)
-    f = one(audit_written(tmp_path, trace.closed()), "cannot-give")
-    assert (f.blame, f.function) == ("host", "vhca:0x31")
-
-
 # -- sessions
 
 
@@ -212,13 +130,6 @@ def test_what_comes_late_from_an_earlier_session(waited: int, found: list[str], 
     assert [(f.name, f.blame) for f in second.findings] == [("late-answer", "device"), ("stale-page-request", "link")]
 
 
-def test_a_start_that_is_tried_again_is_one_session(tmp_path: Path) -> None:
-    trace = WrittenTrace()
-    trace.plain(Opcode.ENABLE_HCA, Status.RES_BUSY)
-    s = audit_written(tmp_path, trace.opened().closed())
-    assert (s.end, [f.name for f in s.findings]) == ("closed", ["command-refused"])
-
-
 def test_the_other_recording_with_a_page_returned_by_the_wrong_function(tmp_path: Path) -> None:
     lines = golden_trace(FUNC)
     at = max(i for i, x in enumerate(lines) if x.get("in", "").startswith("0108000000000002000000310000"))
@@ -226,15 +137,6 @@ def test_the_other_recording_with_a_page_returned_by_the_wrong_function(tmp_path
     s = only(audit_trace(tmp_path, lines))
     assert ("returned-foreign", "device", 7) in {(f.name, f.blame, f.pages) for f in s.findings}
     assert ("pages-left", "func:0x31", 7) in {(f.name, f.function, f.pages) for f in s.findings}
-
-
-def test_findings_are_bounded(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    for _ in range(100):
-        trace.give(OWN_VHCA, pages(0x210, 4))
-    s = audit_written(tmp_path, trace)
-    assert len(s.findings) == 16
-    assert "(and 84 more like it, 336 pages)" in s.findings[-1].detail
 
 
 def test_garbled_addresses_do_not_fill_the_memory(tmp_path: Path) -> None:

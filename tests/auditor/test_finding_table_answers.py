@@ -1,4 +1,4 @@
-"""Findings about what firmware answers, or does not: see ``test_findings.py``."""
+"""Findings about what firmware answers, or does not: see ``test_finding_table.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fwpages.custody.verdicts import Lack
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.prm.status import Status
@@ -70,22 +69,6 @@ def test_an_unanswered_take_makes_all_of_its_function_doubtful(tmp_path: Path) -
     assert (r.returned, r.held, r.doubtful) == (3, 4, 0)
 
 
-def test_a_give_that_is_returned_before_it_is_answered_was_carried_out(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    id_ = trace.submit(trace.give_command(0x31, pages(0x500, 7)), slot=31)
-    trace.cmd(trace.take_command(0x31, 7), trace.took(pages(0x500, 7)), slot=30)
-    trace.complete(id_, Answer(Opcode.MANAGE_PAGES))
-    s = audit_written(tmp_path, trace.closed())
-    assert (s.clean, row(s, "vhca:0x31").returned) == (True, 7)
-
-
-def test_an_unanswered_command_of_another_kind(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    id_ = trace.submit(Command(Opcode.DESTROY_EQ, fields={"eq_number": 3}))
-    trace.link("aborted", id=id_)
-    assert one(audit_written(tmp_path, trace.closed()), "command-unanswered").blame == "link"
-
-
 def test_a_version_0_command_without_an_answer(tmp_path: Path) -> None:
     lines = golden_trace(VHCA)
     at = next(i for i, x in enumerate(lines) if x["kind"] == "event" and "00000031" in x["eqe"]) + 1
@@ -93,14 +76,6 @@ def test_a_version_0_command_without_an_answer(tmp_path: Path) -> None:
     s = only(audit_trace(tmp_path, lines))
     unanswered = next(f for f in s.findings if f.name == "give-unanswered")
     assert (unanswered.function, unanswered.pages) == ("vhca:0x31", 64)
-
-
-def test_a_command_that_waits_long_is_unanswered_even_if_the_trace_just_ends(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.submit(trace.give_command(0x31, pages(0x500, 7)), slot=31)
-    trace.t += 100
-    trace.event(OWN_VHCA, 5)
-    assert one(audit_written(tmp_path, trace), "give-unanswered").pages == 7
 
 
 # -- TAKE
@@ -153,16 +128,6 @@ def test_a_count_beyond_what_is_named(tmp_path: Path) -> None:
     s = audit_written(tmp_path, trace.closed())
     assert one(s, "count-over-asked").pages == 7
     assert row(s, "vhca:0x31").returned == 7
-
-
-def test_a_refused_take(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.give(0x31, pages(0x500, 7))
-    trace.cmd(trace.take_command(0x31, 5), Answer(Opcode.MANAGE_PAGES, Status.BAD_RES_STATE), slot=31)
-    s = audit_written(tmp_path, trace)
-    assert one(s, "take-refused").blame == "device"
-    assert s.counters["fw_pages_reclaim_discard"] == 5
-    assert row(s, "vhca:0x31").held == 7
 
 
 def test_what_a_session_that_began_before_the_trace_returns(tmp_path: Path) -> None:
@@ -248,17 +213,6 @@ def test_a_refused_command(tmp_path: Path) -> None:
     assert "0x1234" in f.detail
 
 
-def test_what_drivers_only_try_may_be_refused(tmp_path: Path) -> None:
-    trace = WrittenTrace()
-    trace.enable()
-    trace.plain(Opcode.QUERY_ISSI, Status.BAD_OP)
-    trace.plain(Opcode.ACCESS_REG, Status.BAD_PARAM)
-    trace.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))
-    s = audit_written(tmp_path, trace)
-    assert (s.verdict, s.missing) == ("not known", [Lack.PAGES.missing])
-    assert sum("refused and no fault" in n for n in s.notes) == 3
-
-
 def test_what_a_start_up_needs_may_not_be_refused(tmp_path: Path) -> None:
     for c, status in (
         (Command(Opcode.QUERY_ISSI), Status.INTERNAL_ERR),
@@ -268,35 +222,3 @@ def test_what_a_start_up_needs_may_not_be_refused(tmp_path: Path) -> None:
         trace.enable()
         trace.cmd(c, Answer(c.opcode, status))
         assert one(audit_written(tmp_path, trace), "command-refused").blame == "device"
-
-
-def test_an_open_that_is_refused_at_once_has_failed(tmp_path: Path) -> None:
-    trace = WrittenTrace()
-    trace.plain(Opcode.ENABLE_HCA, Status.INTERNAL_ERR)
-    trace.session = 2
-    first, second = audit_trace(tmp_path, trace.opened().closed().lines).sessions
-    assert (first.end, [f.name for f in first.findings]) == ("failed", ["command-refused"])
-    assert (second.end, second.clean) == ("closed", True)
-
-
-def test_malformed_messages(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace._put("submit", id=900, slot=0, **{"in": "0107"})
-    trace._put("submit", id=901, slot=1, **{"in": "0107000000000002"})
-    id_ = trace.submit(Command(Opcode.QUERY_PAGES, QueryPages.REGULAR, {"function_id": OWN_VHCA}), slot=2)
-    trace._put("complete", id=id_, out="0000")
-    s = audit_written(tmp_path, trace)
-    assert [(f.name, f.blame) for f in s.findings] == [
-        ("command-malformed", "host"),
-        ("command-malformed", "host"),
-        ("answer-malformed", "device"),
-    ]
-
-
-def test_teardown(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.plain(Opcode.TEARDOWN_HCA, Status.BAD_SYS_STATE)
-    assert one(audit_written(tmp_path, trace), "teardown-refused").blame == "device"
-    trace = WrittenTrace().opened()
-    trace.cmd(Command(Opcode.TEARDOWN_HCA), Answer(Opcode.TEARDOWN_HCA, fields={"state": 1}))
-    assert one(audit_written(tmp_path, trace), "teardown-state").blame == "device"

@@ -1,4 +1,4 @@
-"""Findings about names, and under what type pages count: see ``test_findings.py``."""
+"""Findings about names, and under what type pages count: see ``test_finding_table.py``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from fwpages.prm.identity import Supplier
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.prm.status import Status
 from tests.auditor.account_checks import OWN, audit_written, one, row
 from tests.auditor.logs import VHCA, audit_trace, golden_trace, only
 from tests.auditor.written_traces import OWN_VHCA, WrittenTrace, pages
@@ -41,31 +40,6 @@ def test_vhca_id_0_is_nobodys_mistake_once_it_is_known(tmp_path: Path) -> None:
     s = audit_written(tmp_path, trace)
     assert s.verdict == "consistent so far"
     assert row(s, "vhca:0x0").type == "host_pf"
-
-
-def test_an_ec_bit_in_vhca_id_mode(tmp_path: Path) -> None:
-    trace = WrittenTrace().opened()
-    trace.event(0x31, 2, ec=True)
-    trace.give(0x31, pages(0x500, 2))
-    assert audit_written(tmp_path, trace).findings == []
-    trace.give(0x31, pages(0x600, 2), ec=1)
-    assert one(audit_written(tmp_path, trace), "identity-mismatch").blame == "host"
-
-
-def test_query_pages_about_somebody_else(tmp_path: Path) -> None:
-    trace = WrittenTrace().enable()
-    trace.query(QueryPages.BOOT, 10)
-    trace.give(0, pages(0x100, 10))
-    trace.negotiate()
-    trace.query(QueryPages.INIT, 20, 0)
-    assert one(audit_written(tmp_path, trace), "identity-mismatch").blame == "host"
-    trace = WrittenTrace().enable()
-    trace.query(QueryPages.BOOT, 10)
-    trace.negotiate()
-    trace.query(QueryPages.INIT, 20, OWN_VHCA, answered=0)
-    trace.give(0, pages(0x100, 10))
-    names = [(f.name, f.blame) for f in audit_written(tmp_path, trace).findings]
-    assert names[0] == ("startup-identity", "device")
 
 
 def test_vhca_ids_in_func_id_mode(tmp_path: Path) -> None:
@@ -103,15 +77,6 @@ def test_a_capability_that_contradicts_what_was_set(was_set: bool, tmp_path: Pat
     s = audit_written(tmp_path, trace)
     f = one(s, "mode-disagreement")
     assert (f.blame, s.mode, s.functions[0].identity) == ("device", "func_id", "func:0x0")
-
-
-def test_a_refused_negotiation_leaves_the_mode(tmp_path: Path) -> None:
-    trace = WrittenTrace().enable()
-    trace.query(QueryPages.BOOT, 10)
-    trace.give(0, pages(0x100, 10))
-    trace.negotiate(back=False, status=Status.BAD_PARAM)
-    s = audit_written(tmp_path, trace)
-    assert (s.mode, [f.name for f in s.findings]) == ("func_id", ["command-refused"])
 
 
 def test_the_boot_record_is_the_one_that_was_used(tmp_path: Path) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.auditor import requests
-from fwpages.auditor.lifecycle import holed
 from fwpages.auditor.session import Close, Link
 from fwpages.prm.capability import GENERAL, general
-from fwpages.prm.event import EventType
 from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
@@ -129,40 +126,21 @@ def test_release_all_is_what_the_device_says_of_it_now(was_set: int, now: int) -
 
 
 def test_capabilities_with_bytes_missing_tell_nothing() -> None:
-    trace = AuditedTrace().booted()
     page = general({"vhca_id": OWN_VHCA})
-    # the last field that counts ends with bit 0x700 of the page
-    for hole, known in (((239, 240), None), ((240, 4112), OWN_VHCA)):
+    # the page begins at byte 16; the last field that counts ends with bit 0x700 of it
+    for hole, known in (((8, 16), OWN_VHCA), ((8, 17), None), ((239, 240), None), ((240, 4112), OWN_VHCA)):
+        trace = AuditedTrace().booted()
         key = trace.submit(Command(Opcode.QUERY_HCA_CAP))
         trace.complete(key, Answer(Opcode.QUERY_HCA_CAP, data=page), holes=(hole,))
         assert trace.s.naming.vhca == known
+    trace = AuditedTrace().booted()
     # where the negotiation itself has holes, the mode is not known
     trace.submit(Command(Opcode.SET_HCA_CAP, data=VHCA), holes=((239, 240),))
     trace.complete(trace.id, Answer(Opcode.SET_HCA_CAP))
     assert (trace.s.naming.mode, trace.s.evidence.mode_unknown) == (Mode.FUNC_ID, True)
 
 
-@pytest.mark.parametrize(
-    ("hole", "touched"), [((0, 10), False), ((0, 11), True), ((19, 99), True), ((20, 99), False), ((12, 13), True)]
-)
-def test_a_hole_touches_bytes_or_not(hole: tuple[int, int], touched: bool) -> None:
-    assert holed((hole,), 10, 20) is touched
-    assert not holed((), 10, 20)
-
-
 # -- queues and the close
-
-
-def test_a_page_request_can_only_come_by_a_queue_that_is_there_or_may_be() -> None:
-    trace, listening = AuditedTrace().booted(), []
-    for number, bits in ((1, ~(1 << EventType.PAGE_REQUEST) & 0xFFFF), (2, 1 << EventType.PAGE_REQUEST)):
-        key = trace.submit(Command(Opcode.CREATE_EQ, fields={"event_bitmask_0": bits}, pas=pages(number, 1)))
-        listening.append(requests._listening(trace.s))
-        trace.complete(key, Answer(Opcode.CREATE_EQ, fields={"eq_number": number}))
-    for number, status in ((1, 0), (2, Status.RES_BUSY), (2, 0)):
-        listening.append(requests._listening(trace.s))
-        trace.plain(Opcode.DESTROY_EQ, status, eq_number=number)
-    assert [*listening, requests._listening(trace.s)] == [False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize(

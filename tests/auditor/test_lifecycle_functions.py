@@ -77,10 +77,51 @@ def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keep
     assert (trace.s.naming.type_of(vhca_id(0x31)), trace.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")
 
 
-@pytest.mark.parametrize(("capable", "kind"), [(0, "unknown"), (1, "sf")])
-def test_there_are_no_sub_functions_without_their_capability(capable: int, kind: str) -> None:
+def test_a_vhca_id_is_free_when_its_function_is_gone() -> None:
+    trace = AuditedTrace(Supplier(max_vfs=4))
+    trace.opened()
+    for number in (3, 4):
+        trace.plain(Opcode.ENABLE_HCA, function_id=number)
+        trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=number)
+        trace.plain(Opcode.DISABLE_HCA, function_id=number)
+    assert trace.found == []
+
+
+@pytest.mark.parametrize("vhca", [True, False])
+def test_a_vport_may_be_disabled_by_its_vhca_id(vhca: bool) -> None:
+    trace = AuditedTrace(Supplier(max_vfs=8))
+    trace.opened(vhca=vhca)
+    name = vhca_id(0x31) if vhca else func_id(3)
+    trace.plain(Opcode.ENABLE_HCA, function_id=3)
+    trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
+    trace.give(name.number, pages(0x500, 7))
+    trace.plain(Opcode.DISABLE_HCA, function_id=0x31, function_id_type=1)
+    trace.give(name.number, pages(0x600, 2))
+    rows = [(f.generation, f.type, f.given) for f in trace.over().functions if f.identity == str(name)]
+    assert rows == [(0, "vf", 7), (1, "unknown" if vhca else "vf", 2)]
+
+
+@pytest.mark.parametrize(
+    ("ecpf", "learned", "kind"), [(True, False, "spf"), (False, False, "unknown"), (True, True, "vf")]
+)
+def test_only_an_ecpf_knows_what_it_enables_by_vhca_id(ecpf: bool, learned: bool, kind: str) -> None:
+    """A further physical function, unless its capabilities have told another type."""
+    trace = AuditedTrace(Supplier(ecpf=ecpf, max_vfs=8), ecpf=ecpf)
+    trace.opened()
+    if learned:
+        trace.caps({"vhca_id": 7}, current=False, other_function=1, function_id=3)
+    trace.plain(Opcode.ENABLE_HCA, function_id=7, function_id_type=1)
+    trace.give(7, pages(0x500, 3))
+    assert [f.type for f in trace.over().functions if f.identity == "vhca:0x7"] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("capable", "base", "kind"),
+    [(0, 0x80, "unknown"), (1, 0, "unknown"), (1, 1, "sf"), (1, 0x80, "sf"), (1, 0x81, "unknown")],
+)
+def test_sub_functions_begin_at_the_number_that_the_capabilities_say(capable: int, base: int, kind: str) -> None:
     trace = AuditedTrace()
     trace.opened(vhca=False)
-    trace.caps({"vhca_id": OWN_VHCA, "sf": capable, "sf_base_id": 0x80})
+    trace.caps({"vhca_id": OWN_VHCA, "sf": capable, "sf_base_id": base})
     trace.give(0x80, pages(0x900, 1))
     assert [f.type for f in trace.over().functions if f.identity == "func:0x80"] == [kind]

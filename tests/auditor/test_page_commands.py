@@ -1,6 +1,6 @@
 """Page commands of a session where part of their bytes, or of what came before them, is not known.
 
-What is wrong with commands and answers that were seen whole is for ``test_findings*.py``.
+What is wrong with commands and answers that were seen whole is for ``test_finding_table*.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.session import Counted
-from fwpages.prm.identity import Mode, Supplier, vhca_id
+from fwpages.prm.identity import Mode, vhca_id
 from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.status import Status
@@ -71,6 +71,13 @@ def test_where_a_functions_lines_are_missing_no_single_page_is_judged() -> None:
     trace.give(0x32, pages(0x501, 2))
     assert trace.names == ["log-lines-lost"]
     assert trace.out()["vhca:0x32"] == 2
+
+
+def test_each_function_whose_lines_are_missing_is_reported() -> None:
+    trace = _fed()
+    for number in (0x31, 0x31, 0x32):
+        _give(trace, number, 4, ((16, 24),), 0x100 * (number + trace.line))
+    assert [who for _, _, who, _ in trace.found] == ["vhca:0x31", "vhca:0x32"]
 
 
 def test_a_data_dump_of_an_odd_number_of_pages_is_filled_up_with_a_zero() -> None:
@@ -190,17 +197,3 @@ def test_pages_from_before_the_input_are_counted_apart() -> None:
     assert {str(book.identity): book.before for book in trace.s.books if book.before} == {"func:0x31": 7, "func:0x3": 2}
     # one that was enabled since may have been enabled before, and its pages of then are still out
     assert trace.found == []
-
-
-@pytest.mark.parametrize("first", [0x31, 0x32])
-def test_a_page_given_twice_may_come_back_from_both(first: int) -> None:
-    trace = AuditedTrace(Supplier(max_vfs=8))
-    trace.opened()
-    for who in (0x31, 0x32):
-        trace.event(who, 2)
-        trace.give(who, pages(0x500, 2))
-    for who in (first, 0x31 + 0x32 - first):
-        trace.event(who, -2)
-        trace.take(who, pages(0x500, 2))
-    assert trace.names[:1] == ["given-twice"]
-    assert {blame for _, blame, _, _ in trace.found} == {"host"}

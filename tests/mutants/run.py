@@ -26,7 +26,17 @@ WORKERS = 2
 #: bytes of address space: a mutant that loops for ever must not fill the machine's memory
 MEMORY = 8 << 30
 #: what a room is tested by besides its own tests, afterwards
-MORE = {"host": ["tests/scenario/test_runner.py"]}
+MORE = {
+    "host": ["tests/scenario/test_runner.py"],
+    # an audit moves pages in the same ledger, and tells each cause of a finding
+    "custody": [
+        "tests/auditor/test_conservation.py",
+        "tests/auditor/test_finding_table.py",
+        "tests/auditor/test_finding_table_answers.py",
+        "tests/auditor/test_finding_table_generations.py",
+        "tests/auditor/test_finding_table_names.py",
+    ],
+}
 
 T = TypeVar("T")
 
