@@ -189,6 +189,14 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("page", ["mutants", "sensitivity"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / f"{page}.md").read_text("utf-8")))
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert named
+    assert named <= {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
+
+
 # -- the reference has everything --------------------------------------------------------------------------------------
 
 
