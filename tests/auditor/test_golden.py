@@ -10,7 +10,7 @@ import pytest
 
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import FunctionAccount
-from fwpages.custody.verdicts import PAGE_LINES
+from fwpages.custody.verdicts import LINES_AT_LOAD, PAGE_LINES
 from fwpages.prm.identity import FunctionType
 from tests.auditor.logs import DMESG, FUNC, VHCA, accounts, audit_lines, dmesg, only, without_dumps
 from tests.conftest import GOLDEN
@@ -88,6 +88,7 @@ def test_the_messages_of_the_page_path_alone_prove_a_session_from_load_to_unload
 def test_messages_switched_on_in_a_session_show_the_next_one_from_its_beginning() -> None:
     first, second = audit(GOLDEN / "linux-7.2.13-pf-vhca_id.rebound.dmesg.txt").sessions
     assert (first.end, first.verdict, first.totals.given) == ("closed", "not known", None)
+    assert [m.command for m in first.missing] == [LINES_AT_LOAD]
     assert (second.end, second.verdict, second.totals.given) == ("open", "not known", 2644)
     assert [f.held for f in second.functions] == [2037, None, 0]
 

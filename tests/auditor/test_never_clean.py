@@ -77,12 +77,12 @@ def test_a_load_that_failed_or_a_device_that_is_lost(folder: Path, lost: str, da
     assert audit_lines(folder, driver_log(*lines)).verdict is not Verdict.CLEAN
 
 
-@pytest.mark.parametrize("before", [(), START[:1]])
-def test_debug_messages_that_were_switched_on_after_the_load(folder: Path, before: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("before", "lack"), [((), Lack.LOAD), (START[:1], Lack.LOAD_MESSAGES)])
+def test_debug_messages_that_were_switched_on_after_the_load(folder: Path, before: tuple[str, ...], lack: Lack) -> None:
     s = only(audit_lines(folder, driver_log(*before, *TRAFFIC, *SWEEP)))
     assert s.verdict is not Verdict.CLEAN
     s = only(audit_lines(folder, driver_log(*before, *TRAFFIC)))
-    assert (s.verdict, s.missing, s.totals.held) == (Verdict.NOT_KNOWN, [Lack.LOAD.missing], None)
+    assert (s.verdict, s.missing, s.totals.held) == (Verdict.NOT_KNOWN, [lack.missing], None)
 
 
 def test_pages_that_were_not_all_asked_for(folder: Path) -> None:

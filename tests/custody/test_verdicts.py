@@ -54,6 +54,8 @@ def test_a_verdict_is_clean_only_where_the_input_proves_it(f: Facts) -> None:
         (replace(CLOSED, pages=False), (Lack.PAGE_MESSAGES,)),
         (replace(CLOSED, pages=False, log=False), (Lack.PAGES,)),
         (replace(CLOSED, pages=False, from_load=False), (Lack.PAGE_MESSAGES, Lack.LOAD)),
+        (replace(CLOSED, from_load=False), (Lack.LOAD,)),
+        (replace(CLOSED, from_load=False, after_load=True), (Lack.LOAD_MESSAGES,)),
         (replace(CLOSED, from_load=False, log=False), (Lack.BEGINNING,)),
         (replace(CLOSED, gaps=True, left=None), (Lack.LINES,)),
         (replace(CLOSED, folded=True), (Lack.WHOLE_LINES,)),

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from fwpages.cli import cli
-from fwpages.custody.verdicts import DUMPS, PAGE_LINES
+from fwpages.custody.verdicts import DUMPS, LINES_AT_LOAD, PAGE_LINES
 from tests.vm.guest import Kernel
 from tests.vm.lab import ECPF, PF, Lab, scenario
 
@@ -90,7 +90,7 @@ def test_messages_of_the_page_path_switched_on_while_the_driver_is_loaded(new: K
     log = tmp_path / "console.log"
     log.write_text(g.console().replace("\r\n", "\n"))
     first, second = audit(log)["sessions"]
-    assert (first["verdict"], first["missing"][0]["what"]) == ("not known", "the log from the load of the driver on")
+    assert (first["verdict"], first["missing"][0]["command"]) == ("not known", LINES_AT_LOAD)
     assert (second["verdict"], second["end"]) == ("clean", "closed")
     assert (second["totals"]["given"], second["totals"]["returned"], second["totals"]["released"]) == (
         START + 600,

@@ -25,6 +25,8 @@ class Start(Enum):
     UNSEEN = "unseen"
     #: the same, and ENABLE_HCA of a function 0 came since: the next session's, or an ECPF's for its host PF
     PERHAPS_NEXT = "perhaps next"
+    #: the same, but the load is in the input: the messages about pages begin after it
+    AFTER_LOAD = "after the load"
     #: nothing but the line about the firmware's version. A driver always prints it; its debug messages may have been
     #: switched on long after
     VERSION_LINE = "version line"
@@ -42,7 +44,7 @@ class Start(Enum):
     @property
     def seen(self) -> bool:
         """The session was seen from its beginning: what it holds is what the input says that it was given."""
-        return self not in (Start.UNSEEN, Start.PERHAPS_NEXT)
+        return self not in (Start.UNSEEN, Start.PERHAPS_NEXT, Start.AFTER_LOAD)
 
 
 class Shown(IntEnum):
@@ -113,7 +115,7 @@ class Evidence:
     def page_seen(self) -> None:
         """A page is given or taken. Where no start-up was seen before, the messages about pages began after it."""
         if self.start is Start.VERSION_LINE:
-            self.start = Start.UNSEEN
+            self.start = Start.AFTER_LOAD
 
     def advance(self, start: Start) -> None:
         """The driver has come so far in its start-up, where that was seen from its beginning."""

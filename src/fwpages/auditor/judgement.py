@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fwpages.auditor.books import CUT
-from fwpages.auditor.evidence import FOLDED
+from fwpages.auditor.evidence import FOLDED, Start
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import End, Totals
 from fwpages.custody.verdicts import Facts
@@ -20,6 +20,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         wrong=wrong,
         pages=(e.lines or e.page_commands) and totals.given != 0,
         from_load=e.from_start,
+        after_load=e.start is Start.AFTER_LOAD,
         left=None if held is None or doubtful is None else held + doubtful,
         asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out(),
         gaps=_gaps(s),

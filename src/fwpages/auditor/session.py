@@ -327,7 +327,7 @@ class AuditedSession:
             return Phase.FRESH if i is None else Phase.MIDDLE
         if e.start is Start.PERHAPS_NEXT:
             return Phase.PERHAPS
-        if e.start is Start.UNSEEN:
+        if e.start in (Start.UNSEEN, Start.AFTER_LOAD):
             return Phase.MIDDLE
         about_pages = e.page_commands or e.lines
         return Phase.RUNNING if e.start not in _TRYING or about_pages else Phase.TRYING

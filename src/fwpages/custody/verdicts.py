@@ -21,6 +21,8 @@ from fwpages.custody.accounts import Count, End, Missing, Verdict
 #: and dump_buf; no query tells commands apart)
 PAGE_LINES = "echo 'module mlx5_core file pagealloc.c +p' > /proc/dynamic_debug/control"
 DUMPS = "echo 'module mlx5_core func dump_* +p' > /proc/dynamic_debug/control"
+#: the lines from the next load on, which interrupts nothing now
+LINES_AT_LOAD = """echo 'options mlx5_core dyndbg="file pagealloc.c +p"' > /etc/modprobe.d/mlx5-pages.conf"""
 WHOLE_LOG = "journalctl -k -b -o short-monotonic"
 TRACE = "fwpages serve --trace FILE"
 
@@ -31,6 +33,7 @@ class Lack(Enum):
     PAGE_MESSAGES = "lines about pages, which mlx5_core prints at debug level alone", PAGE_LINES
     PAGES = "a page: none was given, so that nothing is proven", ""
     LOAD = "the log from the load of the driver on", WHOLE_LOG
+    LOAD_MESSAGES = "the messages about pages from the load of the driver on: they begin after it", LINES_AT_LOAD
     BEGINNING = "the trace from the beginning of the session on", TRACE
     LINES = "lines that the accounts need and that are not in the log", "dmesg --follow > dmesg.txt"
     RECORDS = "records that the accounts need and that are not in the trace", TRACE
@@ -57,17 +60,18 @@ class Facts:
     """Everything that a verdict on a session depends on.
 
     ``wrong``: there are findings; ``pages``: the input shows pages that were given; ``from_load``: it begins with the
-    load; ``left``: pages that firmware has or may have, None where that is not known; ``asked_for_all``: every function
-    was asked for everything that it had, and the driver complained of nothing; ``gaps``: something is missing without
-    which functions cannot be followed; ``folded``: its lines were folded or cut, and cannot be joined
-    safely; ``log``: the input is a kernel's log, else a trace or a host's own books; ``releases``: the input shows the
-    pages that firmware released by an event.
+    load; ``after_load``: it has the load, but its messages about pages begin after it; ``left``: pages that firmware
+    has or may have, None where that is not known; ``asked_for_all``: every function was asked for everything that it
+    had, and the driver complained of nothing; ``gaps``: something is missing without which functions cannot be
+    followed; ``folded``: its lines were folded or cut, and cannot be joined safely; ``log``: the input is a kernel's
+    log, else a trace or a host's own books; ``releases``: the input shows the pages that firmware released by an event.
     """
 
     end: End
     wrong: bool
     pages: bool
     from_load: bool = True
+    after_load: bool = False
     left: Count = 0
     asked_for_all: bool = False
     gaps: bool = False
@@ -114,7 +118,7 @@ def _unseen(f: Facts) -> Iterator[Lack]:
     if not f.pages:
         yield Lack.PAGE_MESSAGES if f.log else Lack.PAGES
     if not f.from_load:
-        yield Lack.LOAD if f.log else Lack.BEGINNING
+        yield Lack.BEGINNING if not f.log else Lack.LOAD_MESSAGES if f.after_load else Lack.LOAD
 
 
 def _unproven(f: Facts) -> Iterator[Lack]:
