@@ -32,7 +32,6 @@ from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.custody.judgements import Patience
 from fwpages.pages.space import Addresses, Indices
-from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType, Identity, Supplier
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
@@ -349,7 +348,3 @@ class AuditedSession:
     def out_of(self, book: Book) -> int:
         """Pages that firmware has or may have of this function."""
         return self.ledger.records.outstanding(book.identity)
-
-    def out_in_words(self) -> str:
-        """How many pages are out in all."""
-        return f"{many(self.ledger.records.out)} out"

@@ -99,20 +99,33 @@ def _reclaimed_all(h: HostState, _: int) -> bool:
         return False
     if s.reclaim_until is None:
         s.reclaim_until = h.now + h.config.bounds.reclaim_overall
-    owing = [who for who in h.records.owing() if who not in s.stubborn]
-    r = s.reclaim
-    if r is not None and (r.identity not in owing or h.now >= r.progress or h.now >= s.reclaim_until):
-        if r.identity in owing:
-            give_up(h, r.identity)
-            owing.remove(r.identity)
-        r = s.reclaim = None
+    _end_reclaim(h, s.reclaim_until)
+    owing = _owing(h)
     if not owing:
         return True
-    if r is None:
-        r = s.reclaim = Reclaim(owing[0], h.now + h.config.bounds.reclaim_progress, h.now)
-    if h.now >= r.next_try:
-        enqueue(h, r.identity, -h.config.bounds.pages_per_command, Origin.CLOSE)
+    if s.reclaim is None:
+        s.reclaim = Reclaim(owing[0], h.now + h.config.bounds.reclaim_progress, h.now)
+    if h.now >= s.reclaim.next_try:
+        enqueue(h, s.reclaim.identity, -h.config.bounds.pages_per_command, Origin.CLOSE)
     return False
+
+
+def _owing(h: HostState) -> list[Identity]:
+    """The functions that owe pages and have not been given up."""
+    return [who for who in h.records.owing() if who not in h.session.stubborn]
+
+
+def _end_reclaim(h: HostState, until: float) -> None:
+    """Ask the present function no more where it has returned everything, or where its time is over."""
+    s, r = h.session, h.session.reclaim
+    if r is None:
+        return
+    owes = r.identity in _owing(h)
+    if owes and h.now < min(r.progress, until):
+        return
+    if owes:
+        give_up(h, r.identity)
+    s.reclaim = None
 
 
 def give_up(h: HostState, who: Identity) -> None:

@@ -126,14 +126,7 @@ class Host(HostState):
     def _answered(self, x: Answered) -> None:
         flight = self.flights.get(x.id)
         if flight is None or x.session != self.session.number:
-            known = 0 < x.id < self.next_id
-            self.find(
-                Cause.STALE_ANSWER if known else Cause.ANSWER_UNASKED,
-                detail=f"{x.answer} to command {x.id} of session {x.session}: "
-                + (
-                    "its session or its slot is gone; nothing is taken from it" if known else "no such command was sent"
-                ),
-            )
+            self._stray_answer(x)
             return
         if flight.command.opcode != x.answer.opcode:
             self.find(Cause.ANSWER_MISDELIVERED, detail=f"command {x.id} {flight.command} got {x.answer}")
@@ -147,6 +140,15 @@ class Host(HostState):
             page_answers.answered(self, flight, x.answer)
         elif not flight.overdue:
             control.answered(self, x.answer)
+
+    def _stray_answer(self, x: Answered) -> None:
+        """An answer to no command in flight: nothing is taken from it."""
+        what = f"{x.answer} to command {x.id} of session {x.session}"
+        if 0 < x.id < self.next_id:
+            gone = "its session or its slot is gone; nothing is taken from it"
+            self.find(Cause.STALE_ANSWER, detail=f"{what}: {gone}")
+        else:
+            self.find(Cause.ANSWER_UNASKED, detail=f"{what}: no such command was sent")
 
     def _aborted(self, x: Aborted) -> None:
         flight = self.flights.get(x.id)
@@ -178,10 +180,15 @@ class Host(HostState):
             return
         if x.at is not None:
             self.emit(Unmap(x.at, x.pages))
+        if wanted:
+            self._no_memory(x)
+
+    def _no_memory(self, x: Mapped) -> None:
+        """Memory that is wanted now was not mapped where it was asked for: its user does without."""
         why = "no memory or no mapping" if x.at is None else f"mapped at {x.at:#x} instead of {x.iova:#x}"
-        if wanted and self.path.queues:
+        if self.path.queues:
             page_path.cannot_give(self, why)
-        elif wanted and self.session.phase is Phase.OPENING:
+        elif self.session.phase is Phase.OPENING:
             self.find(Cause.ALLOC_FAILED, pages=x.pages, detail=f"no memory for the event queues: {why}")
             self.fail(f"no memory for the event queues: {why}")
 

@@ -50,6 +50,17 @@ def state_key(h: HostState) -> bytes:
 def check_host(h: HostState) -> None:
     """Every invariant that a host can see by itself; raises CustodyError."""
     h.ledger.check()
+    _check_offered(h)
+    _check_memory(h)
+    op = h.path.op
+    if op is not None and op.flight not in h.flights:
+        raise CustodyError(f"page command {op.flight} is out, but its slot was given back")
+    if h.path.waiting > h.config.bounds.queue + 2:
+        raise CustodyError(f"{h.path.waiting} page requests wait, the bound is {h.config.bounds.queue}")
+
+
+def _check_offered(h: HostState) -> None:
+    """The blocks that are offered are those of the GIVE that is out."""
     op = h.path.op
     offered = {n: c for (n, state), c in h.ledger.counts().items() if state is State.OFFERED}
     expected = {}
@@ -57,6 +68,10 @@ def check_host(h: HostState) -> None:
         expected = {op.record: int(op.index.size)} if op.record >= 0 else {}
     if offered != expected:
         raise CustodyError(f"offered blocks {offered}, but the GIVE that is out names {expected}")
+
+
+def _check_memory(h: HostState) -> None:
+    """Each block of the memory that is mapped is free, lent or an event queue's, and one of them alone."""
     free = h.pool.indices()
     if not h.ledger.is_free(free).all():
         raise CustodyError("a block that firmware may own is among the free ones")
@@ -66,10 +81,6 @@ def check_host(h: HostState) -> None:
         raise CustodyError(
             f"{free.size} free, {owned} lent and {queues} blocks of event queues are not {h.pool.space.size}"
         )
-    if op is not None and op.flight not in h.flights:
-        raise CustodyError(f"page command {op.flight} is out, but its slot was given back")
-    if h.path.waiting > h.config.bounds.queue + 2:
-        raise CustodyError(f"{h.path.waiting} page requests wait, the bound is {h.config.bounds.queue}")
 
 
 def _live(h: HostState, row: Record) -> bool:

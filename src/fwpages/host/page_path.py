@@ -139,16 +139,18 @@ def pump(h: HostState) -> None:
         if who is not None:
             del path.cannot[who]
             _send(h, PageOp(h.next_id, ManagePages.CANT_GIVE, who, Origin.EVENT, 0))
-        elif path.queues:
-            who = next(iter(path.queues))
-            request = path.queues[who][0]
-            pages = min(abs(request.pages), h.config.bounds.pages_per_command)
-            if request.pages < 0:
-                _send(h, PageOp(h.next_id, ManagePages.TAKE, who, request.origin, pages))
-            elif not _give(h, who, request, pages):
-                return
-        else:
+        elif not path.queues or not _serve(h, next(iter(path.queues))):
             return
+
+
+def _serve(h: HostState, who: Identity) -> bool:
+    """Send a command for the first request of this function; False while memory has to be mapped first."""
+    request = h.path.queues[who][0]
+    pages = min(abs(request.pages), h.config.bounds.pages_per_command)
+    if request.pages < 0:
+        _send(h, PageOp(h.next_id, ManagePages.TAKE, who, request.origin, pages))
+        return True
+    return _give(h, who, request, pages)
 
 
 def _give(h: HostState, who: Identity, request: Request, pages: int) -> bool:

@@ -34,14 +34,7 @@ def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
     known = {v.vport: v for v in infos}
     if len(known) != len(infos):
         raise Misuse("functions changed: a vport number is there twice")
-    functions: dict[Identity, int] = {}
-    for v in infos:
-        who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
-        other = functions.setdefault(who, v.vport)
-        if other != v.vport:
-            raise Misuse(f"functions changed: vports {other:#x} and {v.vport:#x} are both function {who}")
-        if who == h.config.supplier.own:
-            raise Misuse(f"functions changed: vport {v.vport:#x} is the supplier itself")
+    _check_functions(infos, h.config.supplier.own)
     named = {n for program, n in _asked(h.session) if program in (Program.ENABLE, Program.DISABLE)}
     gone = [n for n in sorted({*h.session.vports, *named}) if known.get(n) != h.vports[n]]
     if gone:
@@ -49,6 +42,18 @@ def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
             f"functions changed: vport {gone[0]:#x} is enabled and would be gone, or another; disable it first"
         )
     h.vports = known
+
+
+def _check_functions(infos: tuple[VportInfo, ...], own: Identity) -> None:
+    """Each vport is a function of its own, and none is the supplier; else Misuse."""
+    functions: dict[Identity, int] = {}
+    for v in infos:
+        who = v.identity if v.vhca_id is None else vhca_id(v.vhca_id)
+        other = functions.setdefault(who, v.vport)
+        if other != v.vport:
+            raise Misuse(f"functions changed: vports {other:#x} and {v.vport:#x} are both function {who}")
+        if who == own:
+            raise Misuse(f"functions changed: vport {v.vport:#x} is the supplier itself")
 
 
 def ask(h: HostState, program: Program, vport: int) -> None:
@@ -61,11 +66,16 @@ def ask(h: HostState, program: Program, vport: int) -> None:
         raise Misuse(f"{what}: there is no such vport; there are {', '.join(f'{n:#x}' for n in h.vports) or 'none'}")
     if info.vhca_id is not None and s.mode is Mode.FUNC_ID:
         raise Misuse(f"{what}: FUNC_ID mode has no name for a function of type {info.type}")
-    before = [p for p, n in _asked(s) if n == vport and p in (Program.ENABLE, Program.DISABLE)]
-    enabled = before[-1] is Program.ENABLE if before else vport in s.vports
+    enabled = _will_be_enabled(s, vport)
     if enabled is (program is Program.ENABLE):
         raise Misuse(f"{what}: it is {'already ' if enabled else 'not '}enabled")
     s.queue = (*s.queue, (program, vport))
+
+
+def _will_be_enabled(s: Session, vport: int) -> bool:
+    """The vport is enabled once all that was asked for is done."""
+    before = [p for p, n in _asked(s) if n == vport and p in (Program.ENABLE, Program.DISABLE)]
+    return before[-1] is Program.ENABLE if before else vport in s.vports
 
 
 def _asked(s: Session) -> list[tuple[Program, int]]:

@@ -33,11 +33,6 @@ _ERRNOS = {
 }
 
 
-def errno_name(err: int) -> str:
-    """The name of an error, whatever its sign: ``EINVAL``; empty where it has none here."""
-    return _ERRNOS.get(abs(err), ("", ""))[0]
-
-
 def errno_words(err: int) -> str:
     """An error as the driver prints it, with its name and words: ``-22 (EINVAL, invalid argument)``."""
     name, words = _ERRNOS.get(abs(err), ("", ""))

@@ -65,7 +65,7 @@ def test_a_session_in_bytes() -> None:
     link.run_until_idle()
     settled(link, DisableVport(1), Close())
     assert (link.mapped, link.offences, link.wire_offences, link.host.left()) == (0, [], [], 0)
-    assert (link.driver.spurious, link.device.undelivered, link.driver.slots) == (0, 0, {})
+    assert link.driver.slots == {}
     assert link.memory.read(1 << 48, 1) == b"\x07", "commands were written where a device looks for them"
 
 

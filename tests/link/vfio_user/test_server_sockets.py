@@ -138,7 +138,7 @@ def test_second_client_is_turned_away(wire: Wire, server: Server, tmp_path: Path
     other.close()
     wire.send(region(9, 0, 0, 4))
     assert wire.answer()[0] == 0
-    assert server.turned_away == 1
+    assert server.clients == 1
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,6 @@ class QueueDevice:
         self.firmware = firmware
         self.segment = Segment(identity or Identity())
         self.rings = Rings(bus, irq)
-        #: page requests for which there was no event queue
-        self.undelivered = 0
         self._bus = bus
         self._watch = watch
         self._rung: deque[int] = deque()
@@ -347,8 +345,6 @@ class QueueDevice:
         self._report(e)
         if self.rings.takes(e.eqn):
             self._post(e.eqn, encode_page_request(e.event))
-        else:
-            self.undelivered += 1
 
     def _post(self, eqn: int, entry: bytes) -> None:
         try:

@@ -7,7 +7,7 @@ by clearing its ownership bit, and raises a completion event if the driver has a
 
 Every command has a token, and an answer is taken only with the token of the command in the slot. A reset abandons the
 commands in flight: their tokens are kept, so that a device that answers one after all is recognised. Any other
-completion is counted as spurious. An answer that cannot be read gives a ``Completion`` with the reason instead.
+completion is passed over. An answer that cannot be read gives a ``Completion`` with the reason instead.
 
 ``interrupt``, ``poll`` and ``recover`` return what the device wrote. A page request that the device raised before it
 answered a command must be seen before that answer. So completions are looked for first and returned last: the page
@@ -116,8 +116,6 @@ class QueueHost:
         self.slots: dict[int, Slot] = {}
         #: commands in flight at a reset, by slot
         self.abandoned: dict[int, Slot] = {}
-        #: completions that belong to no command
-        self.spurious = 0
         self._rings: dict[int, HostRing] = {}
         self._areas: dict[int, int] = {}
         self._queue: Bytes | None = None
@@ -281,12 +279,11 @@ class QueueHost:
         self.mmio.write(ring.uar * _UAR + EQ_DOORBELL_ARM, ring.doorbell())
 
     def _completion(self, n: int) -> Completion | None:
-        """Return the answer in a slot's entry; None, and it is spurious, where it belongs to no command."""
+        """Return the answer in a slot's entry; None where it belongs to no command."""
         raw = self.entry(n).tobytes() if self._queue is not None and n < MOST_SLOTS else None
         e = {} if raw is None else CMDQ_ENTRY.unpack(raw)
         slot = None if raw is None else self._release(n, e)
         if raw is None or slot is None:
-            self.spurious += 1
             return None
         try:
             answer, why = self._answer(slot, raw, e)

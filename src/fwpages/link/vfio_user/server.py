@@ -72,9 +72,8 @@ class Server:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._client: _Client | None = None
         self._stopped = False
-        #: connections accepted, and those turned away because a client was there
+        #: connections accepted so far
         self.clients = 0
-        self.turned_away = 0
 
     @property
     def waker(self) -> int:
@@ -147,7 +146,6 @@ class Server:
         if client is None:
             return
         if self._client is not None:
-            self.turned_away += 1
             client.close()
             return
         self.clients += 1
