@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.auditor import commands
-from fwpages.auditor.session import MAX_NOTES, PATIENCE, Pending
+from fwpages.auditor.session import MAX_NOTES, UNANSWERED_AFTER, Pending
 from fwpages.custody.findings import Cause
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, ManagePages, Opcode, QueryPages
@@ -27,7 +27,7 @@ def _fed(*, vhca: bool = True, log: bool = False) -> AuditedTrace:
 @pytest.mark.parametrize(
     ("sent", "now", "overdue"),
     [
-        (1.0, 1.0 + PATIENCE, True),
+        (1.0, 1.0 + UNANSWERED_AFTER, True),
         (1, 60.9, False),
         (None, 100.0, False),
         (1.0, "Nov 21", False),

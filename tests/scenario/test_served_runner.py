@@ -9,7 +9,7 @@ from fwpages.device import PlannedFault, Want
 from fwpages.prm.opcodes import Opcode
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.served_runner import ServedRun
-from fwpages.scenario.served_steps import PATIENCE
+from fwpages.scenario.served_steps import STEP_WAIT
 from tests.scenario.stage import START, Stage, request, steps
 
 
@@ -141,7 +141,7 @@ def test_driver_that_does_not_follow(stages: list[Stage]) -> None:
     d.up()
     d.give(0x31, 4)
     assert d.event(1) is not None
-    stage.later(PATIENCE - 1)
+    stage.later(STEP_WAIT - 1)
     assert d.event(1) is None
     stage.later(2)
     assert stage.serving.unfollowed == ["vf0: 4 pages held, 9 expected"]

@@ -9,7 +9,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.pages.words import in_mib
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.scenario.served_steps import LOST_FOR, PATIENCE, QUIET, RESET_PATIENCE
+from fwpages.scenario.served_steps import LOST_FOR, QUIET, RESET_WAIT, STEP_WAIT
 from tests.link.vfio_driver import BAR, QUEUE, Driver
 from tests.scenario.stage import START, Stage, request, steps
 
@@ -63,7 +63,7 @@ def test_fatal_state_that_the_driver_does_not_mind(stages: list[Stage]) -> None:
     d = stage.driver()
     d.up()
     stage.later(QUIET)
-    stage.later(RESET_PATIENCE - 1)
+    stage.later(RESET_WAIT - 1)
     assert stage.serving.unfollowed == []
     stage.later(2)
     assert stage.serving.unfollowed == ["health: the driver has not reset the device"]
@@ -105,7 +105,7 @@ def test_trouble_comes_to_a_driver_that_never_rests(stages: list[Stage]) -> None
     stages.append(stage)
     d = stage.driver()
     d.up()
-    for _ in range(int(PATIENCE)):
+    for _ in range(int(STEP_WAIT)):
         assert d.read(BAR, 0x23D, 1) == b"\0"
         d.ok(Opcode.QUERY_PAGES, QueryPages.REGULAR, function_id=0x31)
         stage.later(1)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 
 from fwpages.auditor.evidence import Loss
 from fwpages.auditor.findings import Finding, Found
-from fwpages.auditor.losses import missing, outcome_unknown
+from fwpages.auditor.losses import input_missing, outcome_unknown
 from fwpages.auditor.session import MAX_WITHHELD, AuditedSession, Counted, Pending, Stray
 from fwpages.custody.findings import Cause
 from fwpages.readers.observations import CommandCompleted, MissingInput
@@ -34,7 +34,9 @@ def stray(s: AuditedSession, v: CommandCompleted) -> Found:
         _keep(s, Finding(Cause.ANSWER_UNASKED, v.place, detail="no command of this number was sent"))
     else:
         detail = "an answer to a command that is not in the trace"
-        yield from missing(s, MissingInput(place=v.place, device=v.device, cause=Cause.LOG_LINES_LOST, detail=detail))
+        yield from input_missing(
+            s, MissingInput(place=v.place, device=v.device, cause=Cause.LOG_LINES_LOST, detail=detail)
+        )
 
 
 def _keep(s: AuditedSession, finding: Finding) -> None:

@@ -20,7 +20,7 @@ from fwpages.auditor.cards import Cards
 from fwpages.auditor.closing import close
 from fwpages.auditor.evidence import FOLDED, Format, Start
 from fwpages.auditor.findings import Finding, Found, account
-from fwpages.auditor.losses import missing
+from fwpages.auditor.losses import input_missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
 from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.auditor.surroundings import Surroundings
@@ -310,7 +310,7 @@ class Audit:
     def _missing(self, v: MissingInput) -> None:
         sessions = [self._session(v)] if v.device else self._that_may_miss(v)
         for s in sessions:
-            s.add(missing(s, v))
+            s.add(input_missing(s, v))
         if not sessions and v.harmless:
             self._of_no_session.append(Finding(v.cause, v.place, detail=v.detail))
 

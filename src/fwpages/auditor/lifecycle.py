@@ -57,12 +57,16 @@ def sent(s: AuditedSession, p: Pending) -> None:
 
 
 def unanswered(s: AuditedSession, p: Pending) -> None:
-    """It is not known whether the device carried it out: a function may be there now."""
+    """It is not known whether the device carried it out: a function may be there now, or may be gone."""
     c = p.command
     if c is None:
         return
     if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not s.naming.is_own_hca(c):
         s.naming.enable(s.naming.vport_name(c), None)
+    elif p.opcode == Opcode.DISABLE_HCA and not s.naming.is_own_hca(c):
+        s.naming.perhaps_gone(s.naming.vport_name(c))
+    elif p.opcode == Opcode.DEALLOC_SF:
+        s.naming.perhaps_gone(s.naming.sf_name(c["function_id"]))
     elif p.opcode == Opcode.SET_HCA_CAP:
         s.evidence.lose(Loss.MODE, "SET_HCA_CAP was not answered")
     elif p.opcode == Opcode.ALLOC_SF:
@@ -228,10 +232,11 @@ def _other_caps(s: AuditedSession, c: Command, vhca: int, place: Place) -> Found
     """The capabilities of another function hold its vhca_id; its number shows its type."""
     if c["function_id_type"]:
         return
-    naming, number = s.naming, c["function_id"]
-    sf = naming.sf_name(number)
-    who = sf if naming.enabled.get(sf) is FunctionType.SF else func_id(number, ec=bool(c["ec_vf_function"]))
-    if (user := naming.user_of(vhca, who)) is not None:
+    naming = s.naming
+    who = naming.function_asked(c["function_id"], ec_vf=bool(c["ec_vf_function"]))
+    # a command that disabled the other one may be among the lines that are missing
+    user = None if s.evidence.incomplete else naming.user_of(vhca, who)
+    if user is not None:
         detail = f"{who} is said to have {vhca_id(vhca)}, which {user} has"
         yield Finding(Cause.VHCA_ID_TWICE, place, s.books.of(vhca_id(vhca)), detail=detail)
         return

@@ -11,7 +11,7 @@ from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.readers.observations import MissingInput
 
 
-def missing(s: AuditedSession, v: MissingInput) -> Found:
+def input_missing(s: AuditedSession, v: MissingInput) -> Found:
     """Part of the input is missing, or cannot be attributed."""
     s.last = v.place
     book = None if v.number is None else s.book(v.number, v.ec)

@@ -179,7 +179,10 @@ class Naming:
         if vhca == self.vhca:
             return None if self.type_of_number(who) is FunctionType.SELF else "the function itself"
         vport = self._vports.get(vhca_id(vhca))
-        return None if vport is None or vport.function in (None, who) else str(vport.function)
+        if vport is None or vport.function in (None, who):
+            return None
+        holder = self._vports.get(vport.function)
+        return None if holder is not None and not holder.enabled else str(vport.function)
 
     def enable_vhca(self, vhca: int) -> FunctionType:
         """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
@@ -232,6 +235,19 @@ class Naming:
             if self.mode is Mode.FUNC_ID:
                 return who
         return vhca_id(vhca)
+
+    def perhaps_gone(self, who: Identity) -> None:
+        """A command that disables this vport was not answered: from now on another may have its vhca_id."""
+        self._vport(who).enabled = False
+        function = self._vports[who].function
+        if function is not None:
+            self._vport(function).enabled = False
+
+    def function_asked(self, number: int, *, ec_vf: bool) -> Identity:
+        """The FUNC_ID name of the function whose capabilities QUERY_HCA_CAP asks for: a sub-function's as elsewhere."""
+        plain, sf = func_id(number, ec=ec_vf), self.sf_name(number)
+        is_sf = FunctionType.SF in (self.enabled.get(sf), self.type_of_number(sf))
+        return sf if is_sf and not ec_vf else plain
 
     def _disable(self, who: Identity) -> None:
         if who in self._vports:

@@ -44,7 +44,7 @@ MAX_NOTES = 100
 #: what one session withholds until its end
 MAX_WITHHELD = 4096
 #: seconds after which a command is unanswered rather than under way: Linux waits 60 and then 5 more
-PATIENCE = 60.0
+UNANSWERED_AFTER = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +71,7 @@ class Pending:
     def overdue_at(self, place: Place) -> bool:
         """It has been unanswered for longer than any driver waits; False where the input has no seconds."""
         sent, now = self.place.time, place.time
-        return isinstance(sent, (int, float)) and isinstance(now, (int, float)) and now - sent >= PATIENCE
+        return isinstance(sent, (int, float)) and isinstance(now, (int, float)) and now - sent >= UNANSWERED_AFTER
 
     def is_page_command(self, op_mod: ManagePages) -> bool:
         """MANAGE_PAGES of this kind."""

@@ -14,7 +14,7 @@ import numpy as np
 from fwpages.custody.records import Record, Records
 from fwpages.pages import DenseSpace, Space, TagMap
 from fwpages.pages.space import Addresses, Indices
-from fwpages.pages.tags import Found, Mask, Tags
+from fwpages.pages.tags import Mask, ShortIndices, Tags
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 
@@ -173,12 +173,12 @@ class Ledger:
         self.records.came_back(owner, "returned", good.size)
         return good
 
-    def release_all(self, identity: Identity, unsure: Indices) -> Found:
+    def release_all(self, identity: Identity, unsure: Indices) -> ShortIndices:
         """held and doubtful → free, all of this function's: firmware has let go of everything that it had.
 
         Not so the ``unsure``, which a GIVE names that is not answered: firmware may come to have them after this.
         """
-        parts: list[Found] = []
+        parts: list[ShortIndices] = []
         for n in self.records.generations(identity):
             row = self.records.rows[n]
             if row.outstanding:
@@ -191,7 +191,7 @@ class Ledger:
         parts = [p for p in parts if p.size]
         return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else np.zeros(0, np.uint32)
 
-    def discard(self) -> Found:
+    def discard(self) -> ShortIndices:
         """held and doubtful → free, everybody's: a fence proved that the device can no longer touch them."""
         index, counts = self._tags.clear(_OUT, _STATE)
         for tag, pages in counts.items():

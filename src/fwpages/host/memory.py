@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fwpages.pages import PAGE_SHIFT, DenseSpace
 from fwpages.pages.space import Indices
-from fwpages.pages.tags import Found
+from fwpages.pages.tags import ShortIndices
 
 #: chunks are mapped in multiples of 2 MiB, one huge page of the IOMMU
 CHUNK = 512
@@ -58,7 +58,7 @@ class Pool:
         # one slice from the top down; before the first there is no index to stop at
         return self._free[end - 1 : start - 1 if start else None : -1].astype(_INDEX) if pages else _NOTHING
 
-    def put(self, index: Indices | Found) -> None:
+    def put(self, index: Indices | ShortIndices) -> None:
         """These blocks are free again."""
         self._room(self._n + index.size)
         self._free[self._n : self._n + index.size] = index

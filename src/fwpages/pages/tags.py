@@ -14,7 +14,7 @@ from fwpages.pages.space import Indices
 Tags = npt.NDArray[np.uint32]
 Mask = npt.NDArray[np.bool_]
 #: indices in half the space, to be kept rather than to look something up with: shape (n,), dtype uint32
-Found = npt.NDArray[np.uint32]
+ShortIndices = npt.NDArray[np.uint32]
 
 
 #: tags that are worked on at a time: with what is made of them they stay in the second-level cache
@@ -22,14 +22,14 @@ PART = 1 << 15
 _ALL = (1 << 32) - 1
 
 
-def _places(hit: Mask, start: int, *, whole: bool) -> Found:
+def _places(hit: Mask, start: int, *, whole: bool) -> ShortIndices:
     """Where ``hit`` is true, counted from ``start``; ``whole`` where it is everywhere."""
     if whole:
         return np.arange(start, start + hit.size, dtype=np.uint32)
     return (np.flatnonzero(hit) + start).astype(np.uint32)
 
 
-def _joined(parts: list[Found]) -> Found:
+def _joined(parts: list[ShortIndices]) -> ShortIndices:
     return np.concatenate(parts) if parts else np.zeros(0, np.uint32)
 
 
@@ -91,7 +91,7 @@ class TagMap:
         """Tag each of these as ``tags`` says, shape (n,)."""
         self._tags[index] = tags
 
-    def replace(self, old: int, new: int) -> Found:
+    def replace(self, old: int, new: int) -> ShortIndices:
         """Give ``new`` to every page tagged ``old``; returns which those were, ascending."""
         found = []
         for start, part in self._parts():
@@ -105,7 +105,7 @@ class TagMap:
                     np.putmask(part, hit, new)
         return _joined(found)
 
-    def clear(self, bit: int, bits: int) -> tuple[Found, dict[int, int]]:
+    def clear(self, bit: int, bits: int) -> tuple[ShortIndices, dict[int, int]]:
         """Take ``bits`` out of every tag that has ``bit``: which pages, ascending, and how many of each tag."""
         found, counts, keep = [], np.zeros(self._width(), np.int64), np.uint32(~bits & _ALL)
         for start, part in self._parts():

@@ -93,7 +93,7 @@ class ServedRun:
         )
         self._clock = clock
         self._looked = 0.0
-        #: steps that the driver did not follow within ``PATIENCE``
+        #: steps that the driver did not follow within ``STEP_WAIT``
         self.unfollowed: list[str] = []
         #: something happened that a step may wait for
         self._stirred = False

@@ -26,13 +26,13 @@ from fwpages.scenario.observer import Observer
 
 #: seconds after which a step counts as over although the driver has not done what it was asked for; an emulated
 #: processor that shares its host with others gives 50,000 pages in a few seconds
-PATIENCE = 60.0
+STEP_WAIT = 60.0
 #: seconds without a command after which a driver counts as done with loading: to break the device during the load, let
 #: ``health`` or ``lose-link`` come ``at`` a time or ``after`` something
 QUIET = 3.0
 #: seconds for a driver to reset a device in a fatal state. Linux notices within some two seconds (``poll_health``), but
 #: first ends what it is doing: a command of its load or unload that is not answered takes 60 s
-RESET_PATIENCE = 2 * PATIENCE
+RESET_WAIT = 2 * STEP_WAIT
 #: seconds that a link is lost for where the scenario does not say
 LOST_FOR = 10.0
 
@@ -149,10 +149,10 @@ class ServedSteps:
                 return self._observer.open and not self._device.stopped
 
     def _quiet(self) -> bool:
-        """Tell whether the driver has finished loading, or has had ``PATIENCE``; if not, wait for the time."""
+        """Tell whether the driver has finished loading, or has had ``STEP_WAIT``; if not, wait for the time."""
         now = self._device.now
         if self._break_by is None:
-            self._break_by = now + PATIENCE
+            self._break_by = now + STEP_WAIT
         self._not_before = min(self._observer.last_command + QUIET, self._break_by)
         if now < self._not_before:
             return False
@@ -226,7 +226,7 @@ class ServedSteps:
         """Put the device into a fatal state, in which it stays until the driver resets it."""
         now = self._device.now
         self._expected.clear()
-        self._reset_until = now + RESET_PATIENCE
+        self._reset_until = now + RESET_WAIT
         self._device.fail(reason)
         self._observer.troubled(now, "health", reason)
         return True
@@ -248,6 +248,6 @@ class ServedSteps:
     def _stir(self, x: Want | ResetFunction, held: int) -> bool:
         """Let this happen inside the device; the function is to hold so many pages then."""
         self._expected = [e for e in self._expected if e.function != x.function]
-        self._expected.append(Expected(x.function, held, self._device.now + PATIENCE))
+        self._expected.append(Expected(x.function, held, self._device.now + STEP_WAIT))
         self._device.stir(x)
         return True
