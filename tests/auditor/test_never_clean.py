@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from fwpages.custody.accounts import Verdict
 from fwpages.custody.verdicts import Lack
-from tests.auditor.logs import START, SWEEP, audit_lines, driver_log, only
+from fwpages.readers.driver_messages import WORDINGS, Wording
+from fwpages.readers.platform_messages import PLATFORM_WORDINGS
+from tests.auditor.logs import PREFIXES, START, SWEEP, audit_lines, driver_log, only, prefixed
 
 #: lines that a driver prints without debug messages, whether all is well or not
 ORDINARY = (
@@ -22,13 +24,25 @@ ORDINARY = (
     "mlx5_pcie_event:301:(pid 9): PCIe slot advertised sufficient power (27W).",
     "Link up",
 )
-#: a device in error, and a load that failed
-LOST = (
+#: every line that says by itself that a load failed, a device is lost or something else went wrong
+TROUBLES = [w for w in WORDINGS if w.trouble]
+#: and some in the words of other kernels and drivers
+OTHER_WORDS = (
     "mlx5_error_sw_reset:227:(pid 9): start",
     "PCI slot is unavailable",
     "poll_health:800:(pid 0): device's health compromised - reached miss count",
     "mlx5_init_one failed with error code -110",
+    "mlx5_load_one:1003:(pid 612): Firmware over 10000 MS in pre-initializing state, aborting",
+    "probe_one:1778:(pid 1510): mlx5_load_one failed: -5",
+    "mlx5_load_one_devl_locked err = -110",
+    "firmware version: 65535.65535.65535",
+    "Waiting for FW initialization, timeout abort in 100s (0xffffffff)",
+    "give failed -110",
+    "page notify failed",
+    "cmd[-22]: ACCESS_REG(0x805) No done completion",
 )
+#: lines of other parts of the kernel, which make a session of none of these
+PLATFORM = [w.example for w in PLATFORM_WORDINGS]
 TRAFFIC = (
     "req_pages_handler:612:(pid 0): page request for func 0x3, npages 64, release_all 0",
     "give_pages:411:(pid 30): npages 64, ec_function 0, func_id 0x3, err 0",
@@ -68,13 +82,34 @@ def test_lines_whose_device_was_cut_off_have_a_session_too(folder: Path) -> None
     assert (s.device, s.end, [f.name for f in s.findings]) == ("mlx5_core", "failed", ["load-failed"])
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.sampled_from(LOST), st.data())
-def test_a_load_that_failed_or_a_device_that_is_lost(folder: Path, lost: str, data: st.DataObject) -> None:
+def _line(wording: Wording) -> str:
+    return (f"{wording.printed_by[0]}:100:(pid 7): " if wording.printed_by else "") + wording.example
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    trouble=st.sampled_from([*map(_line, TROUBLES), *OTHER_WORDS]),
+    beside=st.lists(st.sampled_from(PLATFORM), max_size=2),
+    style=st.sampled_from(sorted(PREFIXES)),
+    data=st.data(),
+)
+def test_a_load_that_failed_or_a_device_that_is_lost(
+    folder: Path, trouble: str, beside: list[str], style: str, data: st.DataObject
+) -> None:
     lines = [*START, *TRAFFIC, *SWEEP]
-    at = data.draw(st.integers(1, len(lines) - len(SWEEP)))
-    lines.insert(at, lost)
-    assert audit_lines(folder, driver_log(*lines)).verdict is not Verdict.CLEAN
+    lines.insert(data.draw(st.integers(1, len(lines))), trouble)
+    for line in beside:
+        lines.insert(data.draw(st.integers(0, len(lines))), "!" + line)
+    report = audit_lines(folder, prefixed(driver_log(*lines), style))
+    assert report.verdict in (Verdict.FINDINGS, Verdict.NOT_KNOWN)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(PLATFORM), min_size=1, max_size=6), st.sampled_from(sorted(PREFIXES)))
+def test_a_log_of_other_parts_of_the_kernel_alone(folder: Path, lines: list[str], style: str) -> None:
+    log = prefixed(driver_log(*("!" + line.replace("mlx5_core", "nvme") for line in lines)), style)
+    report = audit_lines(folder, log)
+    assert (report.verdict, report.sessions) == (Verdict.NOT_KNOWN, [])
 
 
 @pytest.mark.parametrize(("before", "lack"), [((), Lack.LOAD), (START[:1], Lack.LOAD_MESSAGES)])

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from fwpages.custody.accounts import SessionAccount, Verdict, verdict_of
 from fwpages.readers.driver_messages import WORDINGS, Wording
+from tests.auditor.audited_traces import AuditedTrace
 from tests.auditor.logs import DEV, PREFIXES, START, SWEEP, audit_lines, driver_log, only, prefixed
+from tests.auditor.written_traces import OWN_VHCA, pages
 
 
 def _session(tmp: Path, *messages: str) -> SessionAccount:
@@ -58,15 +60,48 @@ def test_a_recovery_that_did_not_succeed_is_found(last: str, words: str, tmp_pat
     assert words in f.detail
 
 
-def test_a_recovery_that_succeeded_ends_the_session(tmp_path: Path) -> None:
-    lines = driver_log(
-        "device's health compromised - reached miss count",
-        "starting health recovery flow",
-        "firmware version: 22.44.1036",
-        "health recovery succeeded",
-    )
-    first, second = audit_lines(tmp_path, lines).sessions
-    assert (first.end, _found(first)) == ("reset", [("device-error", "device")])
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        (
+            (
+                "device's health compromised - reached miss count",
+                "starting health recovery flow",
+                "firmware version: 22.44.1036",
+                "health recovery succeeded",
+            ),
+            ("device-error", "device"),
+        ),
+        (
+            (
+                "print_health_info:438:(pid 0): Health issue observed, firmware internal error, severity(3) ERROR:",
+                "print_health_info:447:(pid 0): synd 0x1: firmware internal error",
+                "mlx5_health_try_recover:340:(pid 12): handling bad device here",
+                "mlx5_error_sw_reset:236:(pid 12): start",
+                "mlx5_error_sw_reset:273:(pid 12): end",
+                "mlx5_health_try_recover:346:(pid 12): starting health recovery flow",
+                "firmware version: 28.39.1002",
+                "mlx5_health_try_recover:353:(pid 12): health recovery succeeded",
+            ),
+            ("device-error", "device"),
+        ),
+        (
+            (
+                "mlx5_pci_err_detected Device state = 1 health sensors: 0 pci_status: 1. Enter, pci channel state = 2",
+                "mlx5_pci_slot_reset Device state = 2 pci_status: 1. Exit, err = 0, result = 5, recovered",
+                "mlx5_pci_resume was called",
+                "firmware version: 28.36.1010",
+                "health recovery succeeded",
+            ),
+            ("link-lost", "link"),
+        ),
+    ],
+)
+def test_a_recovery_that_succeeded_ends_the_session(
+    messages: tuple[str, ...], found: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = audit_lines(tmp_path, driver_log(*messages)).sessions
+    assert (first.end, _found(first)) == ("reset", [found])
     assert (second.end, _found(second), second.verdict) == ("open", [], Verdict.NOT_KNOWN)
 
 
@@ -76,11 +111,63 @@ def test_a_driver_that_leaves_without_a_word_about_pages_proves_nothing(last: st
     assert (s.end, s.verdict, _found(s)) == ("removed", Verdict.NOT_KNOWN, [])
 
 
-def test_pages_that_objects_live_in_are_not_the_devices(tmp_path: Path) -> None:
-    kept = "mlx5_destroy_flow_table:2078:(pid 458): Flow table 1048581 wasn't destroyed, refcount > 1"
-    s = _session(tmp_path, *START, kept, *SWEEP, "!FW pages counter is 560 after reclaiming all pages")
-    assert _found(s) == [("pages-left", "host")]
-    assert "Flow table 1048581" in s.findings[0].detail
+KEPT = [
+    "mlx5_destroy_flow_table:2078:(pid 458): Flow table 1048581 wasn't destroyed, refcount > 1",
+    "mlx5_destroy_flow_group:2095:(pid 458): Flow group 19 wasn't destroyed, refcount > 1",
+    "Flow table 3 wasn't destroyed, refcount > 1",
+]
+REFUSED = [
+    "mlx5_cmd_out_err:800:(pid 7): DESTROY_MKEY(0x202) op_mod(0x0) failed, status bad resource state(0x9), "
+    "syndrome (0x1), err(-22)",
+    "mlx5_cmd_check:752:(pid 9): DESTROY_FLOW_TABLE(0x931) op_mod(0x0) failed, status bad resource(0x5), syndrome (0)",
+    "cmd[3]: DEALLOC_PD(0x801) op_mod(0x0) failed, status resource busy(0x6), syndrome (0x2a1), err(-16)",
+    "DESTROY_QP(0x501) op_mod(0x0) failed, status bad QP state(0x10), syndrome (0x5), err(-22)",
+]
+LEFT = [
+    (*SWEEP, "!FW pages counter is 560 after reclaiming all pages"),
+    (*SWEEP, "FW did not return all pages. giving up..."),
+    (*SWEEP, "!VFs FW pages counter is 560 after reclaiming all pages", "FW did not return all pages. giving up..."),
+]
+
+
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("kept", [*KEPT, *REFUSED])
+def test_pages_that_objects_live_in_are_not_the_devices(kept: str, left: tuple[str, ...], tmp_path: Path) -> None:
+    s = _session(tmp_path, *START, kept, *left)
+    (f,) = [f for f in s.findings if f.name == "pages-left"]
+    assert f.blame == "host"
+    assert kept.rpartition(": ")[2] in f.detail
+    assert "ended before the unload" in f.remedy
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_objects_that_are_kept_are_found_though_no_line_counts_pages(kept: str, tmp_path: Path) -> None:
+    for around in ((), START):
+        assert _found(_session(tmp_path, *around, kept)) == [("objects-kept", "host")]
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_an_object_that_was_refused_long_before_says_nothing_of_pages_left(refused: str, tmp_path: Path) -> None:
+    hours = [f"[{10 + 7200 * i:12.6f}] {DEV}{m}" for i, m in enumerate([*START, refused])]
+    s = only(audit_lines(tmp_path, [*hours, f"[ 99999.000000] {DEV}FW did not return all pages. giving up..."]))
+    assert [f.blame for f in s.findings if f.name == "pages-left"] == ["device"]
+
+
+def test_an_object_that_firmware_fails_to_destroy_is_the_devices(tmp_path: Path) -> None:
+    broken = "DESTROY_QP(0x501) op_mod(0x0) failed, status internal error(0x1), syndrome (0x5), err(-5)"
+    s = _session(tmp_path, *START, broken, *LEFT[0])
+    assert [f.blame for f in s.findings if f.name == "pages-left"] == ["device"]
+
+
+@pytest.mark.parametrize("kept", [*KEPT, *REFUSED])
+def test_pages_that_objects_live_in_are_not_the_devices_by_dumps_either(kept: str) -> None:
+    trace = AuditedTrace(log=True)
+    trace.opened()
+    trace.say("npages 10, ec_function 0, func 0x0, mode 0, err 0")
+    trace.say(f"npages 20, ec_function 0, func {OWN_VHCA:#x}, mode 1, err 0")
+    trace.say(kept.rpartition("): ")[2] if "pid" in kept else kept)
+    trace.closed([pages(0x100, 10), pages(0, 0)])
+    assert [(f.blame, f.pages) for f in trace.over().findings if f.name == "pages-left"] == [("host", 20)]
 
 
 @pytest.mark.parametrize(

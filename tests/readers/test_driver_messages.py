@@ -123,7 +123,7 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
         (
             f"{CMD} op_mod(0x2) failed, status bad system state(0x5f), syndrome (0x1), err(-22)",
             CommandRefused,
-            {"opcode": 0x108, "op_mod": 2, "status": 0x5F},
+            {"opcode": 0x108, "op_mod": 2, "status": 0x5F, "frees": False},
         ),
         (
             f"cmd[31]: {CMD} Async, timeout. Will cause a leak of a command resource",
@@ -144,6 +144,11 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
             "Peer PF FW pages counter is 1 after reclaiming all pages",
             PagesLeft,
             {"pages": 1, "kind": FunctionType.HOST_PF},
+        ),
+        (
+            "cmd[7]: DESTROY_MKEY(0x202) op_mod(0x0) failed, status bad resource state(0x9), syndrome (0x1), err(-22)",
+            CommandRefused,
+            {"opcode": 0x202, "op_mod": 0, "status": 9, "slot": 7, "frees": True},
         ),
         ("aborting while there are 12 pending pages", PagesPending, {"pages": 12}),
         ("tear_down_hca failed, skip cleanup", TeardownSkipped, {}),

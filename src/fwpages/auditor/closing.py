@@ -246,6 +246,8 @@ def _cause(s: AuditedSession, book: Book, end: End) -> tuple[Cause, str]:
         return Cause.PAGES_LEFT_TAKE_UNANSWERED, "the last TAKE was not answered"
     if not book.asked_back:
         return Cause.PAGES_LEFT_NEVER_ASKED, "the host never asked for them"
+    if not book.brought and (objects := outages.living_objects(s, s.last)):
+        return Cause.PAGES_LEFT_OBJECTS, "; ".join(["objects of the driver's live in them", *objects])
     if book.brought is None:
         return Cause.PAGES_LEFT_TAKE_REFUSED, "the device refused the last TAKE"
     if book.brought:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fwpages.readers.observations import LoadStepFailed, Place, PlatformEvent, PlatformLine, Recovery
+from fwpages.readers.observations import (
+    CommandRefused,
+    LoadStepFailed,
+    ObjectKept,
+    Place,
+    PlatformEvent,
+    PlatformLine,
+    Recovery,
+)
 
 #: lines of others about the function or its slot that one incident keeps
 MAX_BESIDE = 8
@@ -27,7 +35,8 @@ class Incident:
     ``link``: the first line that shows that the device cannot be reached. ``steps``: the steps of a load that failed,
     with ``err``, and ``over`` once the driver has given the load up. ``recovery``: the last word on it. ``explained``:
     firmware said what is wrong before the link went. ``gone``: the line by which the driver left. ``objects``: lines
-    about objects that the driver kept. ``beside``: lines of other parts of the kernel about it.
+    about objects that the driver kept, or that firmware did not let it destroy. ``beside``: lines of other parts of the
+    kernel about it.
     """
 
     place: Place
@@ -39,7 +48,7 @@ class Incident:
     recovery: Recovery | None = None
     explained: bool = False
     gone: str = ""
-    objects: list[str] = field(default_factory=list)
+    objects: list[ObjectKept | CommandRefused] = field(default_factory=list)
     beside: list[PlatformLine] = field(default_factory=list)
 
     @property

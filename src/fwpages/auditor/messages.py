@@ -345,7 +345,7 @@ def _report_left(s: AuditedSession) -> Found:
     types = "".join(f"; of these {kind.value} {x.pages}" for kind, x in left.items() if kind is not None)
     pages = left[None].pages if None in left else _unreturned(book)
     beside = f"; {first.text}" if first is not None and first is not v else ""
-    objects = s.incident.objects if s.incident is not None else []
+    objects = outages.living_objects(s, v.place)
     cause = Cause.PAGES_LEFT_OBJECTS if objects else Cause.PAGES_LEFT_BY_LINES
     detail = "; ".join([f"{v.text}{beside}{types}", *objects])
     yield Finding(cause, v.place, book, pages, detail, stated=True)

@@ -6,6 +6,7 @@ only the session tells: that the link is gone, that a recovery failed, and that 
 
 from __future__ import annotations
 
+from fwpages.auditor.card_events import near
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health, Incident
 from fwpages.auditor.session import AuditedSession
@@ -13,12 +14,14 @@ from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.prm.health import FatalSensor
 from fwpages.readers.observations import (
+    CommandRefused,
     DeviceInError,
     DriverLetGo,
     FatalError,
     HealthCode,
     HealthCompromised,
     ObjectKept,
+    Place,
     Recovery,
     RecoveryLine,
 )
@@ -72,10 +75,29 @@ def let_go(s: AuditedSession, v: DriverLetGo) -> Found:
 
 def kept(s: AuditedSession, v: ObjectKept) -> Found:
     """The driver keeps an object, and firmware the pages that it lives in."""
-    i = s.incident_at(v.place)
-    if len(i.objects) < MAX_OBJECTS:
-        i.objects.append(v.text)
+    _keep(s, v)
     yield from ()
+
+
+def not_destroyed(s: AuditedSession, v: CommandRefused) -> None:
+    """Firmware says of an object that something still uses it, or that the driver has it wrong."""
+    _keep(s, v)
+
+
+def _keep(s: AuditedSession, v: ObjectKept | CommandRefused) -> None:
+    """The last ones count: those of the unload come last."""
+    objects = s.incident_at(v.place).objects
+    objects.append(v)
+    del objects[:-MAX_OBJECTS]
+
+
+def living_objects(s: AuditedSession, place: Place) -> list[str]:
+    """The lines by which objects of the driver's lived when, by the line at ``place``, pages were left.
+
+    A refusal counts where it is near: the driver may have tried again, and succeeded, after an earlier one.
+    """
+    objects = s.incident.objects if s.incident is not None else []
+    return [v.text for v in objects if isinstance(v, ObjectKept) or near(v.place, place)]
 
 
 def end(s: AuditedSession) -> End | None:
@@ -95,8 +117,9 @@ def finish(s: AuditedSession) -> Found:
     i = s.incident
     if i is None or i.load_failed:
         return
-    if i.objects and not s.findings.has(FindingName.PAGES_LEFT):
-        yield Finding(Cause.OBJECTS_KEPT, i.place, detail="; ".join(i.objects), stated=True)
+    kept = [v.text for v in i.objects if isinstance(v, ObjectKept)]
+    if kept and not s.findings.has(FindingName.PAGES_LEFT):
+        yield Finding(Cause.OBJECTS_KEPT, i.place, detail="; ".join(kept), stated=True)
     if i.link and not i.explained and not s.findings.has(FindingName.LINK_LOST):
         yield Finding(Cause.LINK_ALL_ONES, i.place, detail=_words(i, i.link), stated=True)
     elif i.recovery in (Recovery.FAILED, Recovery.ABORTED):

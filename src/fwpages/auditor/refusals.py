@@ -6,7 +6,7 @@ prints its own error. The first of them stays *open* until the next one complete
 
 from __future__ import annotations
 
-from fwpages.auditor import commands
+from fwpages.auditor import commands, outages
 from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.evidence import Shown
@@ -51,6 +51,8 @@ _PERHAPS_HOST = frozenset(
         Status.BAD_OUTP_LEN,
     }
 )
+#: and those by which an object is in use
+_IN_USE = _PERHAPS_HOST | {Status.RES_BUSY}
 _OF_GIVE = (
     FindingName.GIVE_REFUSED,
     FindingName.GIVE_UNANSWERED,
@@ -171,6 +173,8 @@ def refused(s: AuditedSession, v: CommandRefused | CommandNotSent | CommandTimed
     if isinstance(s.driver.open, CommandNotDone) and s.driver.open.opcode == v.opcode:
         s.driver.open = None
     yield from flush(s)
+    if isinstance(v, CommandRefused) and v.frees and v.status in _IN_USE:
+        outages.not_destroyed(s, v)
     if not s.evidence.page_commands and v.opcode is not None:
         s.driver.open = v
     elif isinstance(v, CommandNotSent):

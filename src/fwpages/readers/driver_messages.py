@@ -82,6 +82,8 @@ ALL_ONES_16: Final = "65535"
 MAX_MESSAGE: Final = 1024
 
 _CMD = r"(?:cmd\[?(?:-\d+|(?P<slot>\d+))\]?: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
+#: a command that destroys an object of the driver's, or gives a resource back
+_FREES = r"(?:cmd\S* )?(?P<frees>DESTROY_|DEALLOC_)?"
 _FUNC = r"func(?:_id|_vhca_id)?"
 
 _TYPES = {
@@ -405,7 +407,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row(
         "MANAGE_PAGES(0x108) op_mod(0x2) failed, status bad system state(0x5f), syndrome (0x1), err(-22)",
         "failed, status",
-        _CMD + r" op_mod\(0x(?P<op_mod>[0-9a-f]+)\) failed, status .*\(0x(?P<status>[0-9a-f]+)\)"
+        rf"(?={_FREES})" + _CMD + r" op_mod\(0x(?P<op_mod>[0-9a-f]+)\) failed, status .*\(0x(?P<status>[0-9a-f]+)\)"
         r", syndrome",
         lambda f: CommandRefused(
             **f.where,
@@ -413,6 +415,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
             slot=f.number("slot"),
             op_mod=f.required("op_mod", 16),
             status=f.required("status", 16),
+            frees=bool(f.text("frees")),
         ),
         trouble=True,
     ),

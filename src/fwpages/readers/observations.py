@@ -317,10 +317,11 @@ class CommandMessage(DriverMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRefused(CommandMessage):
-    """A command was answered with a status other than OK."""
+    """A command was answered with a status other than OK. ``frees``: it was to destroy one of the driver's objects."""
 
     op_mod: int
     status: int
+    frees: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
