@@ -345,7 +345,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     with gzip.open(path) as stream:
         engine = Audit(log=True)
         seen = 0
-        for v in KernelLog(Source("long", stream)).read():  # type: ignore[arg-type]
+        for v in KernelLog(Source("long", stream)).read():
             engine.see(v)
             seen += 1
             assert sum(d.session is not None for d in engine._devices.values()) <= 1

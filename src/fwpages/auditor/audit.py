@@ -10,7 +10,7 @@ the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ from fwpages.prm.identity import Supplier, func_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
-from fwpages.readers.inputs import EXPECTED, Input, InputError, Watch, is_trace, open_source
+from fwpages.readers.inputs import EXPECTED, Input, InputError, Source, Watch, is_trace, open_source
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
     AllPagesReleased,
@@ -107,14 +107,21 @@ def audit(
 def _audit_one(path: Input, hosts: set[str], watch: Watch | None) -> Report:
     source = open_source(path, watch)
     try:
-        engine = Audit(log=not is_trace(source))
-        reader = KernelLog(source) if engine.log else TraceReader(source)
-        try:
-            engine.feed(reader.read())
-        finally:
-            hosts.update(reader.hosts if isinstance(reader, KernelLog) else ())
+        return audit_source(source, hosts)
     finally:
         source.close()
+
+
+def audit_source(source: Source, hosts: set[str], begun: Callable[[Audit], None] | None = None) -> Report:
+    """Audit an input that is open; ``begun`` gets the audit before the first line is read. InputError as ``audit``."""
+    engine = Audit(log=not is_trace(source))
+    if begun is not None:
+        begun(engine)
+    reader = KernelLog(source) if engine.log else TraceReader(source)
+    try:
+        engine.feed(reader.read())
+    finally:
+        hosts.update(reader.hosts if isinstance(reader, KernelLog) else ())
     report = engine.report()
     if report.sessions:
         return report

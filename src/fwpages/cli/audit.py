@@ -11,6 +11,7 @@ from rich.console import Console
 from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
+from fwpages.cli.following import followed
 from fwpages.cli.names import OneOf
 from fwpages.cli.progress import reading
 from fwpages.cli.streams import complain
@@ -42,6 +43,11 @@ from fwpages.report.views import View, show_audit
 @click.option(
     "--redact", is_flag=True, help="Put tokens for the names of hosts and files, MACs, GUIDs, serials and IP addresses."
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Read on as FILE grows, with a live table on a terminal; Ctrl-C ends, and the report follows.",
+)
 def command(
     files: tuple[str, ...],
     as_json: bool,
@@ -52,6 +58,7 @@ def command(
     sort: str,
     full: bool,
     redact: bool,
+    follow: bool,
 ) -> int:
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
@@ -65,12 +72,18 @@ def command(
     unread: list[InputError] = []
     if "-" in files:
         standard_input()
+    if follow and len(files) != 1:
+        raise click.UsageError("--follow takes one FILE: follow others beside it")
     try:
-        with reading(files) as watch:
-            report = audit(*files, hosts=hosts, unread=unread, watch=watch)
+        if follow:
+            report = followed(files[0], hosts)
+        else:
+            with reading(files) as watch:
+                report = audit(*files, hosts=hosts, unread=unread, watch=watch)
     except InputError as e:
         raise click.UsageError(Redactor(files, hosts).text(str(e)) if redact else str(e)) from None
-    _check_view(view, report)
+    if not follow:
+        _check_view(view, report)
     if redact:
         redactor = Redactor(files, hosts)
         report = redactor.report(report)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -106,6 +106,13 @@ def _until_failure(member: zlib._Decompress, data: bytes) -> bytes:
     return bytes(out)
 
 
+class Bytes(Protocol):
+    """Whatever bytes can be read from."""
+
+    def read(self, size: int) -> bytes:
+        """At most this many bytes, none at the end."""
+
+
 @dataclass
 class Source:
     """An input by line. ``broken`` says why it ended early; ``cut`` that its last line has no line end.
@@ -114,12 +121,14 @@ class Source:
     """
 
     name: str
-    stream: IO[bytes] | Unpacked
+    stream: IO[bytes] | Unpacked | Bytes
     sample: bytes = b""
     broken: str = ""
     cut: bool = False
     skipped: int = 0
     lines: int = 0
+    #: more comes later: its beginning is what is there
+    growing: bool = False
     #: called after every chunk
     watch: Callable[[], None] | None = None
     _owned: list[IO[bytes]] = field(default_factory=list)
@@ -164,7 +173,7 @@ class Source:
 
     def peek(self) -> bytes:
         """The beginning, without consuming it."""
-        while len(self.sample) < SAMPLE and (more := self._fetch(SAMPLE - len(self.sample))):
+        while not self.growing and len(self.sample) < SAMPLE and (more := self._fetch(SAMPLE - len(self.sample))):
             self.sample += more
         return self.sample
 

@@ -61,13 +61,13 @@ def show_rest(report: Report, console: Console) -> None:
     _missing(report.missing, console)
 
 
-def verdict(session: SessionAccount) -> str:
-    """The session's verdict in a few words: the number of findings, or the pages that an open session holds."""
+def verdict(session: SessionAccount, *, held: bool = True) -> str:
+    """The session's verdict in a few words: the number of findings; with ``held`` what an open session holds."""
     if session.verdict is Verdict.FINDINGS and not session.findings:
         return "the finding of another function of the card"
     if session.verdict is Verdict.FINDINGS:
         return many(len(session.findings), "finding")
-    if session.verdict is Verdict.CONSISTENT and session.totals.held is not None:
+    if held and session.verdict is Verdict.CONSISTENT and session.totals.held is not None:
         return f"{session.verdict}, {in_mib(session.totals.held)} held"
     return session.verdict
 
