@@ -115,7 +115,9 @@ def test_other_events_are_findings_of_their_own(device: str, at: float, synd: st
         ("synd 0x12: ICM fetch PCI data poisoned error", "unknown", "IOMMU"),
         ("synd 0x13: Trust lockdown error", "device", "devlink dev info"),
         ("synd 0x55: unrecognized error", "device", "devlink health dump show pci/0000:5e:00.0 reporter fw_fatal"),
-        ("Fatal error 3 detected", "device", "driver_reinit"),
+        ("Fatal error 3 detected", "unknown", "mlxfwreset"),
+        ("Fatal error 4 detected", "unknown", "driver_reinit"),
+        ("Fatal error 5 detected", "device", "driver_reinit"),
     ],
 )
 def test_blame_and_remedy_follow_from_the_syndrome(line: str, blame: str, remedy: str, tmp_path: Path) -> None:

@@ -31,11 +31,43 @@ def _found(s: SessionAccount) -> list[tuple[str, str]]:
         ("mlx5_pci_err_detected Device state = 1 pci_status: 1. Enter", "PCI slot 3 is unavailable"),
         ("health recovery flow aborted, PCI reads still not working",),
         ("mlx5_pci_slot_reset: wait vital failed with error code: -110",),
+        ("mlx5_pci_err_detected Device state = 1 pci_status: 1. Exit, result = 4, disconnect",),
     ],
 )
 def test_a_link_that_is_gone_is_the_links(messages: tuple[str, ...], tmp_path: Path) -> None:
     s = _session(tmp_path, "firmware version: 28.39.1002", *messages)
     assert (s.end, _found(s)) == ("lost", [("link-lost", "link")])
+
+
+def test_a_slot_that_was_reset_ends_the_session_and_the_link_is_to_blame(tmp_path: Path) -> None:
+    s = _session(
+        tmp_path,
+        "mlx5_pci_err_detected Device state = 1 pci_status: 0. Exit, result = 3, need reset",
+        "mlx5_pci_slot_reset Device state = 1 pci_status: 1. Exit, err = 0, result = 5, recovered",
+    )
+    assert (s.end, _found(s)) == ("reset", [("link-lost", "link")])
+    assert "reset of the slot" in s.findings[0].detail
+
+
+def test_commands_unanswered_since_the_link_went_are_the_links(tmp_path: Path) -> None:
+    before, after = (
+        f"wait_func:1008:(pid 7{n}): DESTROY_TIR(0x902) timeout. Will cause a leak of a command resource" for n in "12"
+    )
+    s = _session(tmp_path, before, "poll_health:720:(pid 0): Fatal error 2 detected", after)
+    assert _found(s) == [("command-unanswered", "device"), ("command-unanswered", "link"), ("link-lost", "link")]
+    assert "the channel is offline" in s.findings[1].detail
+
+
+def test_a_device_that_is_lost_and_then_does_not_load_has_both_findings(tmp_path: Path) -> None:
+    s = _session(
+        tmp_path,
+        "Fatal error 1 detected",
+        "health recovery flow aborted, PCI reads still not working",
+        "Missing registers BAR, aborting",
+        "probe_one:1998: mlx5_pci_init failed with error code -19",
+    )
+    assert s.end == "failed"
+    assert sorted(_found(s)) == [("link-lost", "link"), ("load-failed", "link")]
 
 
 def test_a_link_that_goes_after_firmware_failed_is_a_consequence(tmp_path: Path) -> None:
@@ -197,7 +229,24 @@ def test_a_late_answer_is_one_finding_and_its_slot_is_free(gave_up: tuple[str, .
     ],
 )
 def test_completions_without_an_interrupt_are_a_lost_interrupt(messages: tuple[str, ...], tmp_path: Path) -> None:
-    assert _found(_session(tmp_path, *messages)) == [("interrupt-lost", "unknown")]
+    s = _session(tmp_path, *messages, *messages)
+    assert _found(s) == [("interrupt-lost", "unknown")]
+    assert s.findings[0].detail.count("CREATE_EQ") == sum("recovered" in m for m in messages)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ("cmd[-22]: CREATE_MKEY(0x200) No done completion",),
+        (
+            "cmd[-22]: CREATE_MKEY(0x200) No done completion",
+            "wait_func:1130:(pid 9): CREATE_MKEY(0x200) timeout. Will cause a leak of a command resource",
+        ),
+        ("cmd_work_handler:955:(pid 211): failed to allocate command entry",),
+    ],
+)
+def test_a_command_that_got_no_slot_is_not_the_devices(messages: tuple[str, ...], tmp_path: Path) -> None:
+    assert _found(_session(tmp_path, *messages)) == [("command-not-sent", "host")]
 
 
 def test_a_command_without_completion_is_unanswered_though_nothing_more_is_said(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fwpages.custody.findings import Cause, Causes, FindingName
+from fwpages.custody.remedies import addressed
 from fwpages.explore.designs.linux.findings import LinuxCause
 
 ALL: tuple[Causes, ...] = (*Cause, *LinuxCause)
@@ -37,3 +38,21 @@ def test_a_ticket_wants_the_health_dump_and_the_versions(cause: Causes) -> None:
 )
 def test_no_reset_is_said_where_none_helps(name: FindingName) -> None:
     assert [c.name for c in Cause if c.finding is name and "reset" in c.remedy] == []
+
+
+def test_the_commands_of_a_remedy_name_the_device() -> None:
+    words = addressed(Cause.DEVICE_ERROR.remedy, "0000:3b:00.1")
+    assert "pci/0000:3b:00.1 action driver_reinit" in words
+    assert "ADDRESS" not in words
+
+
+def test_a_sub_function_is_reached_by_the_auxiliary_bus_and_its_firmware_by_the_card() -> None:
+    words = addressed(Cause.DEVICE_ERROR.remedy, "mlx5_core.sf.7")
+    assert "auxiliary/mlx5_core.sf.7 action driver_reinit" in words
+    assert "pci/ADDRESS action fw_activate" in words
+    again = addressed(Cause.LOAD_FAILED.remedy, "mlx5_core.sf.7")
+    assert "`echo mlx5_core.sf.7 > /sys/bus/auxiliary/drivers/mlx5_core.sf/bind`" in again
+
+
+def test_a_device_of_another_name_stands_for_itself() -> None:
+    assert addressed(Cause.DEVICE_ERROR.remedy, "mlx5_core0") == Cause.DEVICE_ERROR.remedy

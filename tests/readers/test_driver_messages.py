@@ -131,7 +131,7 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
             {"opcode": 0x108, "slot": 31},
         ),
         (f"cmd[31]: {CMD} No done completion", CommandNotDone, {"opcode": 0x108, "slot": 31}),
-        (f"cmd[0]: {CMD} Async, recovered after timeout", CompletionsRecovered, {}),
+        (f"cmd[0]: {CMD} Async, recovered after timeout", CompletionsRecovered, {"opcode": 0x108}),
         ("Command completion arrived after timeout (entry idx = 31).", LateCompletion, {"slot": 31}),
         (f"{CMD} timeout while waiting for command semaphore.", CommandNotSent, {"opcode": 0x108}),
         ("FW pages counter is 42 after reclaiming all pages", PagesLeft, {"pages": 42}),

@@ -15,7 +15,8 @@ import msgspec
 
 from fwpages.custody.accounts import FindingAccount, HealthAccount
 from fwpages.custody.findings import Cause
-from fwpages.prm.health import HealthSyndrome, sensor_words, severity_name, syndrome_of
+from fwpages.custody.remedies import addressed
+from fwpages.prm.health import FatalSensor, HealthSyndrome, sensor_words, severity_name, syndrome_of
 from fwpages.readers.observations import (
     AssertVar,
     CardMessage,
@@ -39,7 +40,6 @@ WINDOW: Final = 60.0
 MAX_FUNCTIONS: Final = 1024
 MAX_NAMED: Final = 8
 
-PCI_ADDRESS = re.compile(r"[0-9a-f:]+\.[0-7]$", re.IGNORECASE)
 _ALL_ONES = frozenset({"65535.65535.65535", "0xffffffff"})
 _SLOT = re.compile(r"power on the PCIe slot", re.IGNORECASE)
 
@@ -61,6 +61,8 @@ _SYNDROMES = {
     HealthSyndrome.TRUST_LOCKDOWN: Cause.DEVICE_ERROR_LOCKDOWN,
     HealthSyndrome.HIGH_TEMPERATURE: Cause.HIGH_TEMPERATURE,
 }
+#: sensors that tell what became of a function, and not why
+_DISABLED = frozenset({FatalSensor.NIC_DISABLED, FatalSensor.NIC_RESET})
 _KINDS = {
     Kind.TEMPERATURE: Cause.TEMPERATURE_WARNING,
     Kind.POWER: Cause.SLOT_POWER,
@@ -189,7 +191,8 @@ class Event:
         if b.cold_reset:
             return Cause.DEVICE_ERROR_COLD
         if b.syndrome is None:
-            return Cause.DEVICE_ERROR
+            disabled = b.sensor in _DISABLED and (b.synd == 0 or not b.words)
+            return Cause.DEVICE_ERROR_DISABLED if disabled else Cause.DEVICE_ERROR
         return _SYNDROMES.get(b.syndrome, Cause.DEVICE_ERROR_FIRMWARE)
 
     def absorb(self, other: Event) -> None:
@@ -252,9 +255,8 @@ class Event:
 
 
 def finding_of(cause: Cause, detail: str, line: DriverMessage, device: str = "") -> FindingAccount:
-    """A finding of this cause at a line; its remedy's commands name the device, where that is a PCI address."""
-    device = device or line.device
-    remedy = cause.remedy.replace("ADDRESS", device) if PCI_ADDRESS.match(device) else cause.remedy
+    """A finding of this cause at a line; its remedy's commands name the device."""
+    remedy = addressed(cause.remedy, device or line.device)
     return FindingAccount(name=cause.finding, blame=cause.blame.value, detail=detail, remedy=remedy, at=line.place.at())
 
 

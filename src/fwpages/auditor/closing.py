@@ -18,7 +18,6 @@ import msgspec
 from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages, surroundings
 from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
-from fwpages.auditor.card_events import PCI_ADDRESS
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
@@ -28,6 +27,7 @@ from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending,
 from fwpages.auditor.unknowns import seen_all_the_same, unknowns
 from fwpages.custody.accounts import End, FindingAccount, SessionAccount
 from fwpages.custody.findings import Cause
+from fwpages.custody.remedies import addressed
 from fwpages.custody.verdicts import judge
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
@@ -77,10 +77,8 @@ def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str
 
 
 def _addressed(f: FindingAccount, device: str) -> FindingAccount:
-    """The finding with the device's address in the commands of its remedy, where it has one."""
-    if not PCI_ADDRESS.match(device):
-        return f
-    return msgspec.structs.replace(f, remedy=f.remedy.replace("ADDRESS", device))
+    """The finding with the device in the commands of its remedy."""
+    return msgspec.structs.replace(f, remedy=addressed(f.remedy, device))
 
 
 def _settle(s: AuditedSession, after: After) -> Outcome:

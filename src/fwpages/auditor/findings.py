@@ -114,11 +114,11 @@ class Findings:
         """Those of these names."""
         return [f for f in self._rows if f.name in names]
 
-    def change(self, causes: Mapping[Causes, Causes], beside: str) -> None:
-        """Findings of these causes get others, by what a line beside them says."""
+    def change(self, causes: Mapping[Causes, Causes], beside: str, since: int = 0) -> None:
+        """Findings of these causes get others, by what a line beside them says; ``since`` this line of the input."""
         rows: list[Finding] = []
         for f in self._rows:
-            cause = causes.get(f.cause)
+            cause = causes.get(f.cause) if f.place.line >= since else None
             rows.append(f if cause is None else replace(f, cause=cause, detail=f"{f.detail}; {beside}"))
         self._keep(rows, {old.finding: new.finding for old, new in causes.items()})
 

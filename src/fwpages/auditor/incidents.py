@@ -32,16 +32,17 @@ class Health(Enum):
 class Incident:
     """The lines of the driver and of the kernel about one incident, from the line at ``place`` on.
 
-    ``link``: the first line that shows that the device cannot be reached. ``steps``: the steps of a load that failed,
-    with ``err``, and ``over`` once the driver has given the load up. ``recovery``: the last word on it. ``explained``:
-    firmware said what is wrong before the link went. ``gone``: the line by which the driver left. ``objects``: lines
-    about objects that the driver kept, or that firmware did not let it destroy. ``beside``: lines of other parts of the
-    kernel about it.
+    ``link``: the first line that shows that the device cannot be reached, at ``unreached``. ``steps``: the steps of a
+    load that failed, with ``err``, and ``over`` once the driver has given the load up. ``recovery``: the last word on
+    it. ``explained``: firmware said what is wrong before the link went. ``gone``: the line by which the driver left.
+    ``objects``: lines about objects that the driver kept, or that firmware did not let it destroy. ``beside``: lines
+    of other parts of the kernel about it.
     """
 
     place: Place
     health: Health = Health.FINE
     link: str = ""
+    unreached: Place | None = None
     steps: list[LoadStepFailed] = field(default_factory=list)
     err: int | None = None
     over: bool = False
@@ -50,6 +51,17 @@ class Incident:
     gone: str = ""
     objects: list[ObjectKept | CommandRefused] = field(default_factory=list)
     beside: list[PlatformLine] = field(default_factory=list)
+
+    def lose_link(self, text: str, place: Place) -> None:
+        """A line shows that the device cannot be reached; the first one counts."""
+        if not self.link:
+            self.link, self.unreached = text, place
+
+    @property
+    def lost_before_load(self) -> bool:
+        """The link was lost by a device that worked, and the load that failed came after it."""
+        at = self.unreached
+        return at is not None and self.recovery is not None and all(v.place.line > at.line for v in self.steps)
 
     @property
     def load_failed(self) -> bool:

@@ -46,7 +46,7 @@ def begins(s: AuditedSession, v: FirmwareVersion | FirmwareAwaited) -> Found:
     """A load begins, or waits for firmware: both read the device."""
     if v.all_ones:
         i = s.incident_at(v.place)
-        i.link = i.link or v.text
+        i.lose_link(v.text, v.place)
     yield from ()
 
 
@@ -54,7 +54,7 @@ def step_failed(s: AuditedSession, v: LoadStepFailed) -> Found:
     """A step failed. The first that did is the cause of all that follows."""
     i = s.incident_at(v.place)
     if v.all_ones:
-        i.link = i.link or v.text
+        i.lose_link(v.text, v.place)
     i.steps.append(v)
     i.err = v.err if i.err is None else i.err
     yield from ()

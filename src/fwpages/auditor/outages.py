@@ -12,11 +12,12 @@ from fwpages.auditor.incidents import Health, Incident
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause, FindingName
-from fwpages.prm.health import FatalSensor
+from fwpages.prm.health import FatalSensor, sensor_words
 from fwpages.readers.observations import (
     CommandRefused,
     DeviceInError,
     DriverLetGo,
+    DriverMessage,
     FatalError,
     HealthCode,
     HealthCompromised,
@@ -39,7 +40,7 @@ def in_error(s: AuditedSession, v: DeviceInError | HealthCompromised | FatalErro
     if i.health is Health.FINE:
         i.health = Health.IN_ERROR
     if (isinstance(v, DeviceInError) and v.link) or (isinstance(v, FatalError) and v.sensor in _LINK):
-        i.link = i.link or v.text
+        i.lose_link(_in_words(v), v.place)
     yield from ()
 
 
@@ -59,7 +60,7 @@ def recovering(s: AuditedSession, v: RecoveryLine) -> Found:
     i = s.incident_at(v.place)
     i.recovery = v.outcome
     if v.link:
-        i.link = i.link or v.text
+        i.lose_link(v.text, v.place)
     if i.health is Health.FINE and v.outcome is not Recovery.SUCCEEDED:
         i.health = Health.IN_ERROR
     s.note(f"recovery: {v.text}")
@@ -105,7 +106,7 @@ def end(s: AuditedSession) -> End | None:
     i = s.incident
     if i is None or s.closed:
         return None
-    if i.recovery is Recovery.SUCCEEDED:
+    if i.recovery in (Recovery.SUCCEEDED, Recovery.RESET):
         return End.RESET
     if i.link and i.recovery is not Recovery.STARTED:
         return End.LOST
@@ -115,7 +116,7 @@ def end(s: AuditedSession) -> End | None:
 def finish(s: AuditedSession) -> Found:
     """The findings of an incident that no single line makes, and no event of the card."""
     i = s.incident
-    if i is None or i.load_failed:
+    if i is None or (i.load_failed and not i.lost_before_load):
         return
     kept = [v.text for v in i.objects if isinstance(v, ObjectKept)]
     if kept and not s.findings.has(FindingName.PAGES_LEFT):
@@ -127,6 +128,11 @@ def finish(s: AuditedSession) -> Found:
             "the driver could not recover the device" if i.recovery is Recovery.FAILED else "health recovery aborted"
         )
         yield Finding(Cause.RECOVERY_FAILED, i.place, detail=_words(i, words), stated=True)
+
+
+def _in_words(v: DriverMessage) -> str:
+    """The line, and what the number in it means."""
+    return f"{v.text}: {sensor_words(v.sensor)}" if isinstance(v, FatalError) else v.text
 
 
 def _words(i: Incident, first: str) -> str:

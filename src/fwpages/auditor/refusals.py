@@ -37,6 +37,11 @@ from fwpages.readers.observations import (
 #: errors of the kernel's that say what became of a command
 ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
 
+#: the driver prints this, and then that the same command timed out
+NOT_DONE = "No done completion"
+#: and this of a command whose completion it found by looking
+RECOVERED = "recovered after timeout"
+
 #: statuses by which a device says that it takes the command for wrong, or for sent at the wrong time
 _PERHAPS_HOST = frozenset(
     {
@@ -158,11 +163,14 @@ def work_failed(s: AuditedSession, v: PageWorkFailed) -> Found:
 
 
 def recovered(s: AuditedSession, v: CompletionsRecovered) -> Found:
-    """Completions were there, and no interrupt had come: one finding, however many lines."""
+    """Completions were there, and no interrupt had come: one finding, however many lines, that names a command."""
     if isinstance(s.driver.open, CommandNotDone | CommandTimedOut):
         s.driver.open = None
-    if not s.findings.has(FindingName.INTERRUPT_LOST):
+    found = s.findings.of((FindingName.INTERRUPT_LOST,))
+    if not found:
         yield _stated(Cause.INTERRUPT_LOST, v)
+    elif v.opcode is not None and not any(RECOVERED in f.detail for f in found):
+        s.findings.change({Cause.INTERRUPT_LOST: Cause.INTERRUPT_LOST}, v.text)
 
 
 # -- its command code
@@ -170,7 +178,10 @@ def recovered(s: AuditedSession, v: CompletionsRecovered) -> Found:
 
 def refused(s: AuditedSession, v: CommandRefused | CommandNotSent | CommandTimedOut) -> Found:
     """Any command was refused, or could not be sent: the driver's function that wanted it may say more."""
-    if isinstance(s.driver.open, CommandNotDone) and s.driver.open.opcode == v.opcode:
+    opened = s.driver.open
+    if isinstance(opened, CommandNotSent | CommandNotDone) and opened.opcode == v.opcode and NOT_DONE in opened.text:
+        if isinstance(opened, CommandNotSent):
+            return  # of the same command, which never had a slot
         s.driver.open = None
     yield from flush(s)
     if isinstance(v, CommandRefused) and v.frees and v.status in _IN_USE:
@@ -240,7 +251,7 @@ def timeout(s: AuditedSession, v: CommandTimedOut) -> Found:
 def late(s: AuditedSession, v: LateCompletion) -> Found:
     """An answer came after the driver had stopped waiting."""
     opened = s.driver.open
-    if isinstance(opened, CommandTimedOut | CommandNotDone):
+    if isinstance(opened, CommandTimedOut | CommandNotDone) or (opened is not None and NOT_DONE in opened.text):
         s.driver.open = None
         yield Finding(
             Cause.LATE_ANSWER, opened.place, detail=f"{opened.text}; {v.text}{_lateness(opened, v)}", stated=True

@@ -115,7 +115,7 @@ def _take(i: Incident, v: PlatformLine) -> None:
     if v.event.of_link and (not i.gone or v.place.line < i.place.line):
         # before firmware said anything, or the driver anything else: what they say is a consequence
         i.explained = i.explained and v.place.line > i.place.line
-        i.link = i.link or v.text
+        i.lose_link(v.text, v.place)
 
 
 # -- near in time, and in the tree of buses
@@ -154,8 +154,10 @@ def _one_domain(a: re.Match[str], b: re.Match[str]) -> bool:
 def settle(s: AuditedSession) -> Found:
     """The session is over, its own lines are judged: some findings have another cause by the lines beside them."""
     i = s.incident
-    if i is None or not i.beside:
+    if i is None:
         return
+    if i.unreached is not None and not i.explained and not any(v.event.of_link for v in i.beside):
+        s.findings.change(_BY_LINK, i.link, i.unreached.line)
     for event, causes in _rules(i):
         beside = next(v for v in i.beside if v.event is event)
         s.findings.change(causes, beside.text)

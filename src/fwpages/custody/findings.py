@@ -656,6 +656,14 @@ class Cause(Causes):
         "the driver found the device in a fatal state",
         f"{TICKET}; {RELOAD}",
     )
+    DEVICE_ERROR_DISABLED = Row(
+        _N.DEVICE_ERROR,
+        Blame.UNKNOWN,
+        "the function was disabled or reset while its driver used it: by another driver, by firmware, or as its link "
+        "was gone for a moment",
+        "see what was done to the card then (mlxfwreset, a reload of another function, for a VF its host), and whether "
+        f"AER or hot-plug lines stand near; {RELOAD}",
+    )
     DEVICE_ERROR_FIRMWARE = Row(
         _N.DEVICE_ERROR,
         Blame.DEVICE,

@@ -1,6 +1,7 @@
 """The remedies that several findings share: each says what it interrupts, and stands where it helps.
 
-ADDRESS stands for the function's PCI address; a report puts the address in its place where it knows it. A
+ADDRESS stands for the function's PCI address; ``addressed`` puts the address in its place where it is known, or the
+handles of a sub-function, whose card keeps the word: a card's firmware is restarted by way of its PCI functions. A
 function-level reset is the proof that a device no longer reaches memory (a fence), and helps against nothing else.
 mlx5's driver is not prepared for a reset behind its back, so the reset is always one of a function that no driver is
 bound to.
@@ -8,7 +9,13 @@ bound to.
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+_PCI: Final = re.compile(r"[0-9a-f:]+\.[0-7]$", re.IGNORECASE)
+#: a sub-function: a device of the auxiliary bus, which has no PCI address of its own
+_SF: Final = re.compile(r"mlx5_core\.sf\.\d+$")
+_OF_FUNCTION: Final = re.compile(r"pci/ADDRESS(?! action fw_activate)")
 
 TICKET: Final = (
     "for the vendor's ticket: `devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
@@ -49,3 +56,16 @@ COOL: Final = (
     f"{POWER_CYCLE}: no reset helps before it is cool"
 )
 READ_BACK: Final = f"{OPEN_AGAIN}; if it comes again, {FW_ACTIVATE}"
+
+
+def addressed(remedy: str, device: str) -> str:
+    """The remedy with the device in its commands, if that is a PCI address or a sub-function's name."""
+    if _PCI.match(device):
+        return remedy.replace("ADDRESS", device)
+    if _SF.match(device):
+        words = _OF_FUNCTION.sub(f"auxiliary/{device}", remedy)
+        return words.replace(
+            "echo ADDRESS > /sys/bus/pci/drivers/mlx5_core/",
+            f"echo {device} > /sys/bus/auxiliary/drivers/mlx5_core.sf/",
+        )
+    return remedy

@@ -81,7 +81,7 @@ ALL_ONES_16: Final = "65535"
 #: characters of one line of the kernel's, at most
 MAX_MESSAGE: Final = 1024
 
-_CMD = r"(?:cmd\[?(?:-\d+|(?P<slot>\d+))\]?: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
+_CMD = r"(?:cmd\[?(?:(?P<none>-\d+)|(?P<slot>\d+))\]?: )?\S+\(0x(?P<opcode>[0-9a-f]+)\)"
 #: a command that destroys an object of the driver's, or gives a resource back
 _FREES = r"(?:cmd\S* )?(?P<frees>DESTROY_|DEALLOC_)?"
 _FUNC = r"func(?:_id|_vhca_id)?"
@@ -188,6 +188,13 @@ def _page_request(f: Fields) -> PagesRequested:
 
 def _not_sent(f: Fields) -> CommandNotSent:
     return CommandNotSent(**f.where, opcode=f.number("opcode", 16), slot=f.number("slot"))
+
+
+def _without_end(f: Fields, kind: type[CommandTimedOut | CommandNotDone]) -> DriverMessage:
+    """The driver stops waiting; in place of a slot below zero stands the error with which it got none."""
+    if f.text("none"):
+        return _not_sent(f)
+    return kind(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot"))
 
 
 def _late(f: Fields) -> LateCompletion:
@@ -424,21 +431,21 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         " timeout",
         # whoever tells of it often leaves the second sentence out
         _CMD + r"(?: Async,)? timeout(?:\. Will cause a leak|\.?$)",
-        lambda f: CommandTimedOut(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot")),
+        lambda f: _without_end(f, CommandTimedOut),
         trouble=True,
     ),
     _row(
         "cmd[31]: MANAGE_PAGES(0x108) No done completion",
         "No done completion",
         _CMD + r" No done completion",
-        lambda f: CommandNotDone(**f.where, opcode=f.required("opcode", 16), slot=f.number("slot")),
+        lambda f: _without_end(f, CommandNotDone),
         trouble=True,
     ),
     _row(
         "cmd[0]: MANAGE_PAGES(0x108) Async, recovered after timeout",
         "recovered after timeout",
         _CMD + r"(?: Async,)? recovered after timeout",
-        lambda f: CompletionsRecovered(**f.where),
+        lambda f: CompletionsRecovered(**f.where, opcode=f.required("opcode", 16)),
         trouble=True,
     ),
     _row(
@@ -446,6 +453,13 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "arrived after timeout",
         r"Command completion arrived after timeout \(entry idx = (?P<slot>\d+)\)",
         _late,
+        trouble=True,
+    ),
+    _row(
+        "failed to allocate command entry",
+        "allocate command entry",
+        r"failed to allocate command entry",
+        lambda f: CommandNotSent(**f.where, opcode=None),
         trouble=True,
     ),
     _row(
@@ -540,6 +554,13 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         trouble=True,
     ),
     _row(
+        "mlx5_pci_err_detected Device state = 1 pci_status: 0. Exit, result = 3, need reset",
+        "pci_err_detected",
+        r"mlx5_pci_err_detected .*\. Exit, result = \d",
+        _off,
+        trouble=True,
+    ),
+    _row(
         "mlx5_pci_err_detected was called", "pci_err_detected", r"mlx5_pci_err_detected was called", _off, trouble=True
     ),
     _row(
@@ -582,7 +603,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "mlx5_pci_slot_reset Device state = 2 pci_status: 1. Exit, err = 0, result = 5, recovered",
         "pci_slot_reset",
         r"mlx5_pci_slot_reset .*Exit, .*, recovered$",
-        lambda f: RecoveryLine(**f.where, outcome=Recovery.STARTED),
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.RESET, link=True),
     ),
     # -- recovery
     _row(

@@ -356,6 +356,8 @@ class Recovery(Enum):
     """How far the driver came in its attempt to get a failed device to work again."""
 
     STARTED = "started"
+    #: the slot was reset, and the device answers again; the load that follows is not over
+    RESET = "by a reset of the slot"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ABORTED = "aborted"
@@ -395,7 +397,9 @@ class PageWorkFailed(DriverMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionsRecovered(DriverMessage):
-    """The driver found completions in memory that no interrupt had announced."""
+    """The driver found completions in memory that no interrupt had announced: one line counts, one names a command."""
+
+    opcode: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
