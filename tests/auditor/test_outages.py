@@ -92,6 +92,12 @@ def test_a_recovery_that_did_not_succeed_is_found(last: str, words: str, tmp_pat
     assert words in f.detail
 
 
+def test_a_recovery_that_failed_after_firmware_said_what_is_wrong_is_a_consequence(tmp_path: Path) -> None:
+    s = _session(tmp_path, "synd 0x10: High temperature", "health recovery flow aborted, PCI reads still not working")
+    assert (s.end, _found(s)) == ("lost", [("high-temperature", "unknown")])
+    assert any("recovery flow aborted" in note for note in s.notes)
+
+
 @pytest.mark.parametrize(
     ("messages", "found"),
     [

@@ -123,11 +123,9 @@ def finish(s: AuditedSession) -> Found:
         yield Finding(Cause.OBJECTS_KEPT, i.place, detail="; ".join(kept), stated=True)
     if i.link and not i.explained and not s.findings.has(FindingName.LINK_LOST):
         yield Finding(Cause.LINK_ALL_ONES, i.place, detail=_words(i, i.link), stated=True)
-    elif i.recovery in (Recovery.FAILED, Recovery.ABORTED):
-        words = (
-            "the driver could not recover the device" if i.recovery is Recovery.FAILED else "health recovery aborted"
-        )
-        yield Finding(Cause.RECOVERY_FAILED, i.place, detail=_words(i, words), stated=True)
+    elif i.recovery in (Recovery.FAILED, Recovery.ABORTED) and not i.explained:
+        # where firmware said what is wrong, that is the finding, and its remedy the one that helps
+        yield Finding(Cause.RECOVERY_FAILED, i.place, detail=_words(i, ""), stated=True)
 
 
 def _in_words(v: DriverMessage) -> str:
