@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: soak mutants sensitivity run test test-review coverage check bench docs peer vm test-vm clean
+.PHONY: soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -56,6 +56,10 @@ vm:
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
 	$(BIN)/pytest tests/vm -n 2 --dist worksteal $(VMTESTS)
+
+# the manual pages in man/, from the commands' help
+man: $(VENV)/dev.stamp
+	$(BIN)/python docs/make_man.py
 
 docs: $(VENV)/docs.stamp
 	$(BIN)/sphinx-build -W -q -b html docs build/docs

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ import click
 import msgspec
 import pytest
 
-from fwpages.cli import COMMANDS, cli, invoke
+from fwpages.cli import COMMANDS, HIDDEN, cli, invoke
 from fwpages.custody.accounts import FindingAccount, FunctionAccount, HealthAccount, Missing, Report, SessionAccount
 from fwpages.device import names as profile_names
 from fwpages.device import profile
@@ -272,14 +273,30 @@ def test_every_option_is_described() -> None:
 # -- pictures ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def pictures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_pictures", DOCS / "make_pictures.py")
+def script(name: str) -> ModuleType:
+    """A program of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_manual_pages_are_of_today(tmp_path: Path) -> None:
+    """Each command that is listed has a page, and a wheel installs them."""
+    script("make_man").write(tmp_path)
+    made = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    stored = {path.name: path.read_text("utf-8") for path in (ROOT / "man").iterdir()}
+    assert made == stored, "make them anew: make man"
+    assert {f"fwpages-{name}.1" for name in COMMANDS.keys() - HIDDEN.keys()} == stored.keys() - {"fwpages.1"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["setuptools"]["data-files"] == {"share/man/man1": ["man/*.1"]}
+
+
+@pytest.fixture(scope="module")
+def pictures() -> ModuleType:
+    return script("make_pictures")
 
 
 def test_pictures_are_of_today(pictures: ModuleType) -> None:
