@@ -24,9 +24,7 @@ def write(folder: Path) -> None:
     """Write a page for the program, and one for each command that ``--help`` lists."""
     context = click.Context(cli, info_name="fwpages")
     commands = {name: cli.get_command(context, name) for name in cli.list_commands(context) if name not in HIDDEN}
-    whole = click.Group(
-        "fwpages", params=cli.params, help=cli.help, short_help=cli.help, context_settings=cli.context_settings
-    )
+    whole = click.Group("fwpages", params=cli.params, help=cli.help, short_help=cli.help)
     for name, command in commands.items():
         if command is not None:
             whole.add_command(command, name)

@@ -26,7 +26,7 @@ from fwpages.host import (
     books,
 )
 from fwpages.link.inprocess import InProcess
-from fwpages.pages.words import meant
+from fwpages.pages.words import either, meant, nearest
 from fwpages.prm.identity import FunctionType
 from fwpages.report.host_accounts import session_of
 from fwpages.scenario.format import DeviceTable, FunctionTable, Scenario
@@ -259,7 +259,9 @@ def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[Op
     if not isinstance(device, Device):
         raise TypeError(f"device: expected a Device, such as Device('connectx7'), not {device!r}")
     if mode not in get_args(WantedMode):
-        raise ValueError(f"mode: expected {', '.join(map(repr, get_args(WantedMode)))}, not {mode!r}")
+        near = nearest(str(mode), get_args(WantedMode))
+        hint = f"; did you mean {either(map(repr, near))}?" if near else ""
+        raise ValueError(f"mode: expected {', '.join(map(repr, get_args(WantedMode)))}, not {mode!r}{hint}")
     return _opened(device, mode)
 
 

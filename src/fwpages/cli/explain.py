@@ -16,7 +16,7 @@ from fwpages.report.messages import show_messages
 
 
 @click.command("explain")
-@click.argument("hex_", nargs=-1, metavar="[HEX|LINE|NAME]...")
+@click.argument("hex_", nargs=-1, metavar="[HEX|LINE|NAME]...", type=Name(names.opcodes))
 @click.option(
     "--opcode",
     type=Name(names.opcodes),

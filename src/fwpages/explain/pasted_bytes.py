@@ -21,6 +21,8 @@ MAX_BYTES = 16 << 20
 _LINE = re.compile(r"(?:^|[\s\]:])([0-9a-fA-F]{3,8}):((?:\s+[0-9a-fA-F]{8}){1,4})\s*$")
 _HEADLINE = re.compile(r"dump command (data )?.*\((0x[0-9a-fA-F]+)\) (INPUT|OUTPUT)")
 _NOISE = re.compile(r"0[xX]|[\s,:;_|-]+")
+#: a word that may be meant as a command's name
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{3,}")
 
 
 def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False) -> list[Message]:
@@ -56,7 +58,9 @@ def to_bytes(text: str) -> bytes:
     wrong = re.search(r"[^0-9a-fA-F]", digits)
     if wrong:
         expected = "bytes as hex, the lines of a dump, a line of mlx5_core's, or a command's name"
-        raise ExplainError(f"{wrong[0]!r} is no hex digit; expected {expected}")
+        near = nearest(text.strip(), Opcode.__members__) if _NAME.fullmatch(text.strip()) else []
+        hint = f"; did you mean {either(near)}?" if near else ""
+        raise ExplainError(f"{wrong[0]!r} is no hex digit; expected {expected}{hint}")
     if len(digits) % 2:
         raise ExplainError(f"{len(digits)} hex digits are no whole number of bytes")
     if len(digits) > 2 * MAX_BYTES:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from fwpages.pages.words import meant
+from fwpages.pages.words import either, meant, nearest
 
 _KEY = re.compile(r"^Object (contains unknown|missing required) field `(.*?)`")
 #: msgspec names the place last; a key of a table by the table that it is in
@@ -37,11 +37,19 @@ def misfit(e: msgspec.ValidationError, data: object, kind: type) -> str:
 def _wrong(key: re.Match[str] | None, value: object, node: inspect.Type) -> str:
     """The error in words; ``key`` is msgspec's text where a key is missing or is none of the table's."""
     if key is None:
-        return f"expected {_words(node)}, not {_shown(value)}"
+        return f"expected {_words(node)}, not {_shown(value)}{_near(node, value)}"
     if key[1] == "missing required":
         _, _, inner = _walk(f".{key[2]}", value, node)
         return f"the key {key[2]!r} is missing; expected {_words(inner)}"
     return f"there is no key {key[2]!r}; {meant(key[2], _keys(_table(node, value)))}"
+
+
+def _near(node: inspect.Type, value: object) -> str:
+    """The names near a word that is none of them, as a question."""
+    node = _bare(node)
+    words = [v for v in node.values if isinstance(v, str)] if isinstance(node, inspect.LiteralType) else []
+    near = nearest(value, words) if isinstance(value, str) else []
+    return f"; did you mean {either(map(repr, near))}?" if near else ""
 
 
 def _walk(path: str, value: Any, node: inspect.Type) -> tuple[str, Any, inspect.Type]:  # the data is of any shape
