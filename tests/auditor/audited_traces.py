@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from fwpages.auditor.audit import Audit
@@ -178,6 +179,10 @@ class AuditedTrace(WrittenTrace):
     def out(self) -> dict[str, int]:
         """Pages out, by function."""
         return {str(r.identity): r.outstanding for r in self.s.ledger.records if r.outstanding}
+
+    def so_far(self) -> SessionAccount:
+        """The session's account, were the input to end here."""
+        return deepcopy(self).over()
 
     def over(self, then: str = "eof") -> SessionAccount:
         """The session's account; ``then``: the input ends, the ``next`` session begins, or the machine starts anew."""

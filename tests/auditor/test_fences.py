@@ -7,7 +7,6 @@ from copy import deepcopy
 
 import pytest
 
-from fwpages.auditor.session import Link
 from fwpages.custody.accounts import End
 from fwpages.prm.identity import vhca_id
 from fwpages.prm.message import Command
@@ -164,8 +163,7 @@ def test_a_fence_discards_what_is_out_and_gives_slots_back() -> None:
     assert trace.out() == {"vhca:0x2a": 30, "vhca:0x31": 7}
     trace.link("fenced", "bus mastering off")
     assert trace.out() == {}
-    assert (trace.s.overdue, trace.s.queues, bool(trace.s.link & Link.FENCED)) == ({}, {}, True)
-    assert "fenced: bus mastering off; 37 pages discarded" in trace.s.notes
+    assert "fenced: bus mastering off; 37 pages discarded" in trace.so_far().notes
     # an answer that comes after it settles nothing
     trace.give(0x31, pages(0x500, 7))
     trace.complete(gone, trace.took(pages(0x500, 7)))
@@ -207,15 +205,15 @@ def test_a_proof_that_never_comes(why: str, numbered: bool, names: list[str]) ->
     trace.link("reset")
     trace.over(why)
     assert trace.names == names
-    assert ("the input ends before the reset was proven" in trace.s.notes) is (not names)
+    assert ("the input ends before the reset was proven" in trace.over().notes) is (not names)
 
 
 def test_commands_under_way_at_a_reset_get_no_answer() -> None:
     trace = _opened()
     trace.submit(trace.give_command(0x31, pages(0x500, 7)))
     trace.link("reset")
-    assert (trace.s.pending, trace.names) == ({}, [])
-    assert any(n.startswith("MANAGE_PAGES(GIVE) (input:") and "under way" in n for n in trace.s.notes)
+    assert trace.names == []
+    assert any(n.startswith("MANAGE_PAGES(GIVE) (input:") and "under way" in n for n in trace.so_far().notes)
     # firmware may have taken the pages before it
     assert trace.out()["vhca:0x31"] == 7
 

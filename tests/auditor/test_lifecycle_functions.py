@@ -22,8 +22,9 @@ def test_a_vport_that_is_disabled_and_enabled_again_is_another(vhca: bool) -> No
         trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=3)
         trace.give(number, pages(0x100 * (n + 5), n))
         trace.plain(Opcode.DISABLE_HCA, function_id=3)
-    rows = [r for r in trace.s.ledger.records if r.identity.number == number]
-    assert [(r.generation, r.type, r.given, r.retired) for r in rows] == [(0, "vf", 7, True), (1, "vf", 2, True)]
+    name = str(vhca_id(number) if vhca else func_id(number))
+    rows = [f for f in trace.over().functions if f.identity == name]
+    assert [(f.generation, f.type, f.given) for f in rows] == [(0, "vf", 7), (1, "vf", 2)]
 
 
 def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
@@ -33,8 +34,7 @@ def test_a_refused_disable_leaves_the_vport_as_it_is() -> None:
     trace.give(3, pages(0x500, 7))
     trace.plain(Opcode.DISABLE_HCA, Status.BAD_SYS_STATE, function_id=3)
     trace.give(3, pages(0x600, 1))
-    assert [(str(r.identity), r.given) for r in trace.s.ledger.records][1:] == [("func:0x3", 8)]
-    assert func_id(3) in trace.s.naming.enabled
+    assert [(f.identity, f.given) for f in trace.over().functions][1:] == [("func:0x3", 8)]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,8 @@ def test_two_functions_with_one_vhca_id_are_the_devices_fault_and_the_first_keep
         ("vhca-id-twice", "device", "vhca:0x2a", None),
     ]
     assert "func:0x9 is said to have vhca:0x31, which func:0x3 has" in trace.findings()[0].detail
-    assert (trace.s.naming.type_of(vhca_id(0x31)), trace.s.naming.type_of(vhca_id(OWN_VHCA))) == ("vf", "self")
+    trace.give(0x31, pages(0x900, 1))
+    assert {f.identity: f.type for f in trace.over().functions} == {"vhca:0x31": "vf", "vhca:0x2a": "self"}
 
 
 def test_a_vhca_id_is_free_when_its_function_is_gone() -> None:

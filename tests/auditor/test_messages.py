@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
 from tests.auditor.audited_traces import AuditedTrace
@@ -147,4 +146,4 @@ def test_a_line_that_contradicts_the_negotiation_is_the_drivers() -> None:
     trace = _dumped(vhca=False)
     trace.say("func 0x31, npages 5, outlen 56 mode 1")
     assert trace.found[0] == ("mode-mismatch", "host", None, None)
-    assert trace.s.naming.mode is Mode.FUNC_ID
+    assert trace.so_far().mode == "func_id"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.auditor.session import Counted
-from fwpages.prm.identity import Mode
 from tests.auditor.audited_traces import AuditedTrace
 
 CMD = "MANAGE_PAGES(0x108)"
@@ -24,7 +22,7 @@ def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could
         "requested 9 init pages for func_vhca_id 0x2a",
         "npages 9, ec_function 0, func 0x2a, mode 1, err 0",
     )
-    assert trace.s.naming.mode is Mode.VHCA_ID
+    assert trace.so_far().mode == "vhca_id"
     # the boot pages are the own vhca_id's
     assert [(who, row.given) for who, row in trace.counted()] == [("vhca:0x2a", 15)]
 
@@ -41,10 +39,11 @@ def test_a_line_that_speaks_of_vhca_ids_switches_the_mode_where_no_command_could
 def test_a_give_that_failed_is_named_by_its_error(
     err: int, found: tuple[str, str, str, int], doubtful: int, dropped: int
 ) -> None:
-    trace = _lines(f"func_id 0x3, npages 7, err {err}")
+    start = "requested 1 boot pages for func_id 0x0", "npages 1, ec_function 0, func_id 0x0, err 0"
+    trace = _lines(*start, f"func_id 0x3, npages 7, err {err}")
     assert trace.found == [found]
-    assert sum(row.doubtful for _, row in trace.counted()) == doubtful
-    assert trace.s.counts[Counted.GIVE_DROPPED] == dropped
+    assert trace.so_far().totals.doubtful == doubtful
+    assert trace.so_far().counters["fw_pages_give_dropped"] == dropped
 
 
 def test_a_request_tells_whose_give_failed_where_its_line_does_not() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fwpages.host import Misuse, Proof, Scope, VportInfo
+from fwpages.host import VportInfo
 from fwpages.prm.identity import FunctionType, Identity, func_id
 
 
@@ -18,12 +18,3 @@ from fwpages.prm.identity import FunctionType, Identity, func_id
 )
 def test_how_func_id_mode_names_a_vport_s_function(info: VportInfo, identity: Identity) -> None:
     assert info.identity == identity
-
-
-def test_misuse_is_an_error_of_the_caller_s_values() -> None:
-    assert issubclass(Misuse, ValueError)
-
-
-def test_proofs_and_scopes_speak_for_themselves() -> None:
-    assert str(Proof.BUS_MASTER_OFF) == "bus mastering off, transactions drained"
-    assert str(Scope.OTHER) == "other function"

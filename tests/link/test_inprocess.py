@@ -307,8 +307,23 @@ def act(link: InProcess, names: dict[str, int], mode: WantedMode, what: str, n: 
         link.stir(ResetFunction(name))
 
 
+def play(link: InProcess, names: dict[str, int], mode: WantedMode, inputs: list[tuple[str, int, int, int]]) -> None:
+    """Carry the inputs out, some steps after each, and then the close."""
+    for what, n, pages, steps in inputs:
+        try:
+            act(link, names, mode, what, n, pages)
+        except Misuse:
+            link.check()
+        for _ in range(steps):
+            link.step()
+    link.run_until_idle(100_000)
+    link.agree()
+    if link.host.session.phase is HostPhase.OPEN:
+        settled(link, Close())
+
+
 def test_the_tap_is_shown_an_input_when_the_host_is_fed_with_it() -> None:
-    """Until then the host may do what it would not do after it: here it loses the link before it hears of a release."""
+    """Until then the host may do what it would not do after it: it loses the link before it learns of a release."""
     watch = Watch()
     link = settled(joined(tap=watch), Open(), EnableVport(1))
     link.stir(Want("vf0", 3))
@@ -353,18 +368,7 @@ def test_whatever_functions_do_host_and_firmware_agree_and_all_comes_back(
     rows = ECPF_ROWS if device == "ecpf" else ROWS
     link = joined(SMALL_ECPF if device == "ecpf" else SMALL, rows, watch)
     names = {row[0]: row[2] for row in rows}
-    settled(link, Open(mode))
-    for what, n, pages, steps in inputs:
-        try:
-            act(link, names, mode, what, n, pages)
-        except Misuse:
-            link.check()
-        for _ in range(steps):
-            link.step()
-    link.run_until_idle(100_000)
-    link.agree()
-    if link.host.session.phase is HostPhase.OPEN:
-        settled(link, Close())
+    play(settled(link, Open(mode)), names, mode, inputs)
     assert link.host.session.phase is HostPhase.ENDED
     assert (link.host.left(), link.mapped, link.offences) == (0, 0, [])
     found = {e.name for e in link.events if isinstance(e, Finding)}

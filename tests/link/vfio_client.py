@@ -141,3 +141,12 @@ class Wire:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def refused(talk: Talk, data: bytes, number: int, fds: list[int] | None = None) -> None:
+    """The message is answered with this errno, its descriptors are closed, and the next one is served."""
+    before = open_fds() - len(fds or [])
+    assert talk.ask(data, fds) == (number, b"")
+    assert open_fds() == before
+    assert talk.refusals
+    assert talk.ask(region(9, 7, 0, 4))[0] == 0

@@ -96,6 +96,11 @@ def audit(
         unread += errors
     if not reports:
         raise errors[0]
+    return _joined(reports, errors)
+
+
+def _joined(reports: list[Report], errors: list[InputError]) -> Report:
+    """One report of several inputs; those that could not be read are missing in it."""
     return Report.of(
         [s for r in reports for s in r.sessions],
         [f for r in reports for f in r.findings],

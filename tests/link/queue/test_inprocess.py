@@ -29,7 +29,7 @@ from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
-from tests.link.test_inprocess import ECPF_ROWS, ROWS, SMALL, SMALL_ECPF, Watch, act, actions
+from tests.link.test_inprocess import ECPF_ROWS, ROWS, SMALL, SMALL_ECPF, Watch, actions, play, settled
 
 
 def joined(
@@ -47,13 +47,6 @@ def joined(
 def queued(**options: bool) -> InProcessQueue:
     link = joined(InProcessQueue, **options)  # type: ignore[arg-type]
     assert isinstance(link, InProcessQueue)
-    return link
-
-
-def settled(link: InProcess, *inputs: Open | Close | EnableVport | DisableVport) -> InProcess:
-    for x in inputs:
-        link.feed(x)
-        link.run_until_idle(100_000)
     return link
 
 
@@ -79,17 +72,7 @@ def test_random_sessions_are_those_of_the_direct_link(
         watch = Watch()
         link = settled(joined(kind, ecpf=ecpf, tap=watch), Open(mode))
         names = {row[0]: row[2] for row in (ECPF_ROWS if ecpf else ROWS)}
-        for what, n, pages, steps in inputs:
-            try:
-                act(link, names, mode, what, n, pages)
-            except Misuse:
-                link.check()
-            for _ in range(steps):
-                link.step()
-        link.run_until_idle(100_000)
-        link.agree()
-        if link.host.session.phase is HostPhase.OPEN:
-            settled(link, Close())
+        play(link, names, mode, inputs)
         if isinstance(link, InProcessQueue):
             assert link.wire_offences == []
         out.append((watch.lines, books(link.host), link.events, link.mapped, link.offences, round(link.now, 9)))

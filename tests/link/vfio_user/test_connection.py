@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import struct
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -22,6 +21,7 @@ from tests.link.vfio_client import (
     memfd,
     message,
     open_fds,
+    refused,
     region,
 )
 
@@ -29,23 +29,6 @@ PAGE = 4096
 BIG = (1 << 64) - PAGE
 #: words that mean something in some message, or are at an edge
 WORDS = [0, 1, 2, 3, 7, 16, 20, 24, 32, 0x24, 4096, 0x7FFFFFFF, 0xFFFFFFFF]
-
-
-@pytest.fixture
-def talk() -> Iterator[Talk]:
-    before = open_fds()
-    with Talk() as t:
-        yield t
-    assert open_fds() == before
-
-
-def refused(talk: Talk, data: bytes, number: int, fds: list[int] | None = None) -> None:
-    """The message is answered with this errno, its descriptors are closed, and the next one is served."""
-    before = open_fds() - len(fds or [])
-    assert talk.ask(data, fds) == (number, b"")
-    assert open_fds() == before
-    assert talk.refusals
-    assert talk.ask(region(9, 7, 0, 4))[0] == 0
 
 
 def ends(talk: Talk, data: bytes, fds: list[int] | None = None) -> None:

@@ -4,28 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 
 import pytest
 
-from tests.link.vfio_client import Talk, message, open_fds, region, set_irqs
-
-
-@pytest.fixture
-def talk() -> Iterator[Talk]:
-    before = open_fds()
-    with Talk() as t:
-        yield t
-    assert open_fds() == before
-
-
-def refused(talk: Talk, data: bytes, number: int, fds: list[int] | None = None) -> None:
-    """The message is answered with this errno, its descriptors are closed, and the next one is served."""
-    before = open_fds() - len(fds or [])
-    assert talk.ask(data, fds) == (number, b"")
-    assert open_fds() == before
-    assert talk.refusals
-    assert talk.ask(region(9, 7, 0, 4))[0] == 0
+from tests.link.vfio_client import Talk, message, refused, set_irqs
 
 
 def eventfds(n: int) -> tuple[list[int], list[int]]:

@@ -60,12 +60,13 @@ class Graph:
         terminal = min((state for state in inside if not out[state]), default=None)
         if terminal is not None:
             return Stuck(terminal)
+        cycle = self._first_fair_cycle(inside, out)
+        return None if cycle is None else Stuck(min(cycle), self._loop(min(cycle), cycle, out))
+
+    def _first_fair_cycle(self, inside: set[int], out: list[list[int]]) -> set[int] | None:
+        """The first cycle here that can go on for ever though every process gets its turn; None without one."""
         cycles = components({s: [self._to[n] for n in out[s] if self._to[n] in inside] for s in sorted(inside)})
-        fair = [c for c in cycles if self._fair(c, out)]
-        if not fair:
-            return None
-        first = min(fair, key=min)
-        return Stuck(min(first), self._loop(min(first), first, out))
+        return min((c for c in cycles if self._fair(c, out)), key=min, default=None)
 
     def _obliged_arcs(self, unmet: list[bool], most: Freedom) -> list[list[int]]:
         """For each state that does not meet the goal, its transitions that come some time."""

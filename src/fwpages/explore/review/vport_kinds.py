@@ -44,17 +44,20 @@ class Kind:
 def kinds(designs: Sequence[str]) -> tuple[Kind, ...]:
     """The table: each kind alone in a world of its own, every order tried."""
     overrides: dict[Switch, bool] = {"never_uplink": False}
-    types = Spec("types", load("types"), designs[0], overrides).rules().specs
-    out = []
-    for kind, name in _KINDS.items():
-        true = str(types[name].type) if name else str(FunctionType.SELF)
-        met = {d: _met(d, name or "vf", own=not name) for d in designs}
-        if kind == "not yet known":
-            true, met = str(FunctionType.UNKNOWN), {d: tuple(t for t in m if t in _OPEN) for d, m in met.items()}
-        elif name and types[name].type is not FunctionType.UNKNOWN:
-            met = {d: tuple(t for t in m if t not in _OPEN) or m for d, m in met.items()}
-        out.append(Kind(kind, true, met))
-    return tuple(out)
+    specs = Spec("types", load("types"), designs[0], overrides).rules().specs
+    return tuple(
+        _kind(kind, name, specs[name].type if name else FunctionType.SELF, designs) for kind, name in _KINDS.items()
+    )
+
+
+def _kind(kind: str, name: str, true: FunctionType, designs: Sequence[str]) -> Kind:
+    """The row of this kind. Of a kind that is known in the end, the types count from when it is known."""
+    met = {d: _met(d, name or "vf", own=not name) for d in designs}
+    if kind == "not yet known":
+        return Kind(kind, str(FunctionType.UNKNOWN), {d: tuple(t for t in m if t in _OPEN) for d, m in met.items()})
+    if true not in (FunctionType.UNKNOWN, FunctionType.SELF):
+        met = {d: tuple(t for t in m if t not in _OPEN) or m for d, m in met.items()}
+    return Kind(kind, str(true), met)
 
 
 #: what a function is counted as before it is known

@@ -8,26 +8,16 @@ from fwpages.custody.findings import Cause
 from fwpages.device import Submitted
 from fwpages.explore.check.property_tests.behaviour import early_teardown, failed_open, needless_reset
 from fwpages.explore.model.log import FromDriver, ToDevice, ToDriver
-from fwpages.explore.model.moves import UserActs, moves, take
-from fwpages.explore.model.world import World
 from fwpages.host import Close, Done, Finding, HealthFatal, Reset
 from fwpages.host.io import CLOSE, OPEN
 from fwpages.pages.words import many
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, Teardown
+from tests.explore.check.test_properties import rest
 from tests.explore.small_worlds import HEAD, OverriddenDriver, at, made, steps
 
 RESET = FromDriver(Reset(1, "why not"))
 DOWN = ToDevice(Submitted(1, Command(Opcode.TEARDOWN_HCA, fields={"profile": 0}), 16))
-
-
-def rest() -> World:
-    """A world at rest in which a function has its page."""
-    w = at("session", "enabled")
-    while not w.quiet:
-        w = next(x for act in moves(w) if not isinstance(act, UserActs) and (x := take(w, act)) is not None)
-    assert w.firmware.inner.held("vf0") == 1
-    return w
 
 
 def test_a_reset_needs_a_fault_trouble_or_a_fast_close() -> None:
