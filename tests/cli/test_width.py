@@ -184,3 +184,13 @@ def test_the_package_runs_as_a_module_and_says_its_version() -> None:
 
     done = subprocess.run([sys.executable, "-m", "fwpages", "-V"], capture_output=True, text=True, check=True)
     assert done.stdout == f"fwpages {fwpages.__version__}\n"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_command_in_an_error_is_a_line_that_can_be_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a-name-that-is-long-enough-to-make-a-line-wider-than-eighty-columns.log"
+    line = "{}: [  1.0] mlx5_core 0000:03:00.0: firmware version: 22.41.1000\n"
+    path.write_text("".join(line.format(node) for node in ("node-a", "node-b") * 3))
+    assert cli.invoke(["audit", str(path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert f"    grep '^node-a:' {path} | fwpages audit -" in lines

@@ -45,7 +45,7 @@ def test_machines_that_take_turns_are_refused_by_name(shell: str, nodes: tuple[s
         nodes = ("a10", "a11")
     turns = zip(_lines_about_pages(), _later(_lines_about_pages()), strict=True)
     lines = [SHELLS[shell](node, line) for both in turns for node, line in zip(nodes, both, strict=True)]
-    with pytest.raises(InputError, match=r"lines of the hosts .* mixed: audit each by itself \(grep") as refused:
+    with pytest.raises(InputError, match=r"lines of the hosts .* mixed: audit each by itself:\n    grep") as refused:
         audit_lines(tmp_path, lines)
     assert all(node in str(refused.value) for node in nodes)
 

@@ -104,7 +104,7 @@ def _joined(reports: list[Report], errors: list[InputError]) -> Report:
     return Report.of(
         [s for r in reports for s in r.sessions],
         [f for r in reports for f in r.findings],
-        [*[Missing(what=str(e)) for e in errors], *[m for r in reports for m in r.missing]],
+        [*[Missing(what=e.text, command=e.command) for e in errors], *[m for r in reports for m in r.missing]],
         [h for r in reports for h in r.health],
     )
 

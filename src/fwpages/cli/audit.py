@@ -88,7 +88,7 @@ def command(
         redactor = Redactor(files, hosts)
         report = redactor.report(report)
         view = replace(view, devices=tuple(map(redactor.text, devices)))
-        unread = [InputError(redactor.text(str(error))) for error in unread]
+        unread = [InputError(redactor.text(e.text), redactor.text(e.command)) for e in unread]
     for error in unread:
         complain(f"Error: {error}")
     if as_json:

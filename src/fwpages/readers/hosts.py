@@ -49,8 +49,8 @@ class Hosts:
             return None  # while it starts, a machine has no name yet
         if host in self._names:
             raise InputError(
-                f"{self._file} has lines of the hosts {self._names[-1]} and {host} mixed:"
-                f" audit each by itself (grep '{how}' {self._file} | fwpages audit -)"
+                f"{self._file} has lines of the hosts {self._names[-1]} and {host} mixed: audit each by itself",
+                f"grep '{how}' {self._file} | fwpages audit -",
             )
         self._names.append(host)
         return (host, self._names[-2]) if len(self._names) > 1 else None

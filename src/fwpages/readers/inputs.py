@@ -46,7 +46,14 @@ _PIECE = 1 << 12
 
 
 class InputError(Exception):
-    """This input cannot be audited: the caller's misuse. The text says what was expected."""
+    """This input cannot be audited: the caller's misuse. The text says what was expected.
+
+    ``command`` is one that helps; the text has it on a line of its own. Empty where none does.
+    """
+
+    def __init__(self, text: str, command: str = "") -> None:
+        super().__init__(f"{text}:\n    {command}" if command else text)
+        self.text, self.command = text, command
 
 
 class Unpacked:
