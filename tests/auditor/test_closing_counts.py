@@ -96,8 +96,8 @@ def test_what_was_refused_without_fault_is_noted_with_how_often() -> None:
     trace.cmd(Command(0x9999), Answer(0x9999, Status.BAD_OP))
     s = trace.over()
     assert [n for n in s.notes if n.startswith("refused")] == [
-        "refused and no fault: QUERY_ISSI, 3 times",
-        "refused and no fault: opcode 0x9999",
+        "refused, which is no finding about pages: QUERY_ISSI, 3 times",
+        "refused, which is no finding about pages: opcode 0x9999",
     ]
 
 

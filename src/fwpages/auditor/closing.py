@@ -111,7 +111,7 @@ def _notes(s: AuditedSession, outcome: Outcome) -> Iterator[str]:
     yield from seen_all_the_same(s)
     for what, n in s.counts.items():
         if isinstance(what, Tried):
-            yield f"refused and no fault: {what.name}" + (f", {n} times" if n > 1 else "")
+            yield f"refused, which is no finding about pages: {what.name}" + (f", {n} times" if n > 1 else "")
     if outcome.end is End.FORCED:
         left = [f"{r.identity} {r.outstanding}" for r in s.ledger.records if r.outstanding]
         yield "torn down by force" + (": pages left on purpose: " + ", ".join(left) if left else "")

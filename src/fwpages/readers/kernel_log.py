@@ -43,6 +43,7 @@ from fwpages.readers.log_lines import (
     may_be_notice,
     repeated,
 )
+from fwpages.readers.mail_parts import decoded, decoded_sample, is_encoded
 from fwpages.readers.observations import (
     DeviceNamed,
     FirmwareVersion,
@@ -117,7 +118,7 @@ class KernelLog:
         """The observations of the log, in the order of its lines."""
         source = self._source
         encoding, binary = _encoding(source.peek()), looks_binary(source.peek())
-        yield from self._lines(Layout() if encoding or binary or self._json else layout_of(source.peek()))
+        yield from self._all_lines(whole=bool(encoding or binary or self._json))
         yield from self._dumps.finish()
         yield from self._attribute(None)
         place = Place(source.name, source.lines)
@@ -133,14 +134,24 @@ class KernelLog:
         for device, first in self._devices.items():
             yield DeviceNamed(place=first, device=device)
 
-    def _lines(self, layout: Layout) -> Iterator[Observation]:
+    def _all_lines(self, *, whole: bool) -> Iterator[Observation]:
+        """The lines of the log, decoded and joined again unless they are ``whole``."""
+        sample, batches = self._source.peek(), self._source.batches()
+        if whole:
+            yield from self._lines(Layout(), batches)
+        elif is_encoded(sample):
+            yield from self._lines(layout_of(decoded_sample(sample)), decoded(batches))
+        else:
+            yield from self._lines(layout_of(sample), batches)
+
+    def _lines(self, layout: Layout, batches: Iterable[tuple[int, list[bytes]]]) -> Iterator[Observation]:
         """The lines of the log, joined again where it was folded."""
         if layout.plain:
-            for first, lines in self._source.batches():
+            for first, lines in batches:
                 yield from self._batch(first, lines)
             return
         mended, noted = Mended(layout), False
-        for first, lines in mended.batches(self._source.batches()):
+        for first, lines in mended.batches(batches):
             if mended.unsafe and not noted:
                 noted = True
                 yield LooksFolded(place=Place(self._source.name, mended.unsafe), device="")
