@@ -59,30 +59,6 @@ def _found(s: SessionAccount) -> list[tuple[str, str, str | None, int | None]]:
             [("give-unanswered", "device", "func:0x0", 40), ("cant-give-unanswered", "device", "func:0x0", None)],
         ),
         (
-            [
-                f"mlx5_cmd_out_err:808:(pid 1): {CMD} op_mod(0x1) failed, status bad resource(0x5), "
-                "syndrome (0x12345), err(-22)",
-                "give_pages:411:(pid 1): func_id 0x0, npages 40, err -22",
-                "pages_work_handler:560:(pid 1): give fail -22",
-            ],
-            [("give-refused", "device", "func:0x0", 40)],
-        ),
-        (
-            [
-                f"mlx5_cmd_check:753:(pid 1): {CMD} op_mod(0x2) failed, status bad resource(0x5), syndrome (0x12345)",
-                "reclaim_pages:498:(pid 1): failed reclaiming pages: err -22",
-                "pages_work_handler:560:(pid 1): reclaim fail -22",
-            ],
-            [("take-refused", "device", None, None)],
-        ),
-        (
-            [
-                "alloc_system_page:260:(pid 1): failed to allocate page",
-                "pages_work_handler:560:(pid 1): give fail -12",
-            ],
-            [("alloc-failed", "host", None, None)],
-        ),
-        (
             ["req_pages_handler:600:(pid 1): failed to allocate pages request"],
             [("request-dropped", "host", None, None)],
         ),
@@ -92,7 +68,7 @@ def _found(s: SessionAccount) -> list[tuple[str, str, str | None, int | None]]:
             [("returned-never-given", "device", None, 1)],
         ),
     ],
-    ids=["reclaim", "give", "refused", "take refused", "memory", "dropped", "3.11"],
+    ids=["reclaim", "give", "dropped", "3.11"],
 )
 def test_one_trouble_is_one_finding(
     messages: list[str], found: list[tuple[str, str, str | None, int | None]], tmp_path: Path
