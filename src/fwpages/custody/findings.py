@@ -724,6 +724,12 @@ class Cause(Causes):
         "the driver's own page counters are not what its commands add up to",
         "a newer driver, which takes down the function's interfaces and VFs when it is loaded",
     )
+    PAGE_LIST_BROKEN = Row(
+        _N.COUNTERS_DISAGREE,
+        Blame.HOST,
+        "the driver's own list of the pages that it gave contradicts itself, or lost a function's new name",
+        "a newer driver, which takes down the function's interfaces and VFs when it is loaded",
+    )
 
     # the input
     LOG_LINES_LOST = Row(
