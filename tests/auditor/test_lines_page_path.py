@@ -80,7 +80,6 @@ def test_no_memory_is_the_hosts_whatever_ran_out(messages: tuple[str, ...], tmp_
         ),
         ("failed to migrate page root key 0x0 to vhca_id 0x2a", "counters-disagree", "host"),
         ("cmd_work_handler:1001:(pid 9): All CMD slots are stalled, aborting command", "command-not-sent", "host"),
-        ("failed to allocate command entry", "alloc-failed", "host"),
         ("failed allocating block", "alloc-failed", "host"),
     ],
 )

@@ -370,13 +370,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row("failed to allocate page", "failed to allocate page", r"failed to allocate pages?$", _no_memory, trouble=True),
     _row("failed dma mapping page", "failed dma mapping page", r"failed dma mapping page", _no_memory, trouble=True),
     _row("failed to track allocated page", "to track", r"failed to track allocated page", _no_memory, trouble=True),
-    _row(
-        "failed to allocate command entry",
-        "failed ",
-        r"failed (?:to allocate command entry|allocating block)$",
-        _no_memory,
-        trouble=True,
-    ),
+    _row("failed allocating block", "failed allocating", r"failed allocating block$", _no_memory, trouble=True),
     _row("vzalloc failed 6160", "vzalloc failed", r"vzalloc failed", _no_memory, trouble=True),
     _row("give fail -12", "give fail", r"give fail(?:ed)? (?P<err>-12)$", _no_memory, trouble=True),
     # the vendor's driver: limits that an administrator set, and a limit of time
