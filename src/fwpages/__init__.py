@@ -1,6 +1,7 @@
 """fwpages: the host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it.
 
-``audit(path)`` reads the logs of a real driver; ``Device`` and ``open`` run a device on the embedded firmware.
+``audit(path)`` reads the logs of a real driver; ``machine`` shows the pages of the functions of this machine;
+``Device`` and ``open`` run a device on the embedded firmware.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fwpages import machine  # exported
     from fwpages.api import Device as Device
     from fwpages.api import OperationError as OperationError
     from fwpages.api import open as open  # noqa: A004
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Device", "InputError", "OperationError", "audit", "open"]
+__all__ = ["Device", "InputError", "OperationError", "audit", "machine", "open"]
 
 _HOMES = {
     "Device": "fwpages.api",
@@ -33,6 +35,8 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: a bare ``import fwpages`` stays quick."""
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("fwpages")
+    if name == "machine":
+        return importlib.import_module("fwpages.machine")
     if name not in _HOMES:
         raise AttributeError(f"module 'fwpages' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     return getattr(importlib.import_module(_HOMES[name]), name)

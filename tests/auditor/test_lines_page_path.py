@@ -67,43 +67,6 @@ def test_no_memory_is_the_hosts_whatever_ran_out(messages: tuple[str, ...], tmp_
     assert [x for x in _found(s) if x[0] == "alloc-failed"] == [("alloc-failed", "host")]
 
 
-@pytest.mark.parametrize(
-    ("message", "name", "blame"),
-    [
-        ("mlx5_sriov_disable:214:(pid 9): timeout reclaiming VFs pages", "wait-timeout", "device"),
-        ("timeout reclaiming EC VFs pages", "wait-timeout", "device"),
-        ("timeout reclaiming VFs pages", "wait-timeout", "device"),
-        (
-            "alloc_4k:241:(pid 9): alloc 4k bug: fw page = 0x1000, n = 64, bitmask: 0, max num of 4K pages: 1",
-            "counters-disagree",
-            "host",
-        ),
-        ("failed to migrate page root key 0x0 to vhca_id 0x2a", "counters-disagree", "host"),
-        ("cmd_work_handler:1001:(pid 9): All CMD slots are stalled, aborting command", "command-not-sent", "host"),
-        ("failed allocating block", "alloc-failed", "host"),
-    ],
-)
-def test_other_troubles_of_pages_and_commands_are_found(message: str, name: str, blame: str, tmp_path: Path) -> None:
-    for around in ((), START):
-        assert _found(_session(tmp_path, *around, message)) == [(name, blame)]
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "mlx5_sync_pci_reset failed, err -5",
-        "mlx5_pci_link_toggle failed, no reset done, err -110",
-        "mlx5_pci_reset_bus failed",
-        "Sync reset did not complete, state=4",
-        "FW sync reset timeout after 30 seconds",
-    ],
-)
-def test_a_reset_for_new_firmware_that_fails_is_found(message: str, tmp_path: Path) -> None:
-    s = _session(tmp_path, "Sync Reset now. Device is going to reset.", message)
-    assert ("recovery-failed", "unknown") in _found(s)
-    assert "device" not in {blame for _, blame in _found(s)}
-
-
 # -- what firmware returned
 
 

@@ -52,7 +52,6 @@ from fwpages.readers.observations import (
     LoadStepFailed,
     ModuleError,
     ObjectKept,
-    PageListBroken,
     PageRequestDropped,
     PageReturnedTwice,
     PagesGiven,
@@ -70,7 +69,6 @@ from fwpages.readers.observations import (
     TeardownSkipped,
     TooManyReturned,
     UnknownPageReturned,
-    WaitTimedOut,
 )
 
 
@@ -276,14 +274,6 @@ def _pages_pending(_s: AuditedSession, v: PagesPending) -> Found:
     yield Finding(Cause.PAGES_PENDING, v.place, pages=v.pages, detail=v.text, stated=True)
 
 
-def _wait_timed_out(_s: AuditedSession, v: WaitTimedOut) -> Found:
-    yield Finding(Cause.WAIT_TIMEOUT, v.place, detail=v.text, stated=True)
-
-
-def _page_list_broken(_s: AuditedSession, v: PageListBroken) -> Found:
-    yield Finding(Cause.PAGE_LIST_BROKEN, v.place, detail=v.text, stated=True)
-
-
 def _not_found(s: AuditedSession, v: UnknownPageReturned) -> Found:
     if not s.evidence.page_commands:
         yield Finding(Cause.RETURNED_NEVER_GIVEN, v.place, pages=1, detail=v.text, stated=True)
@@ -418,8 +408,6 @@ _HANDLERS: Mapping[type[DriverMessage], _Handler] = MappingProxyType(
         FatalError: outages.in_error,
         PageReturnedTwice: _returned_before,
         GiveWithheld: refusals.withheld,
-        WaitTimedOut: _wait_timed_out,
-        PageListBroken: _page_list_broken,
         TeardownFailed: refusals.teardown_failed,
         **dict.fromkeys(
             (

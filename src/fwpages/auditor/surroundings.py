@@ -31,8 +31,6 @@ LINES: Final = 1000
 
 _ADDRESS = re.compile(r"(?:(?P<domain>[0-9a-f]+):)?(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})\.(?P<function>[0-7])$")
 
-#: events that matter to the function that a line names, whatever its driver complains of
-_OF_ITSELF = frozenset({PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED})
 _UNANSWERED = frozenset(
     {
         FindingName.COMMAND_UNANSWERED,
@@ -76,7 +74,7 @@ class Surroundings:
             return
         trouble = _trouble(s)
         for v in self._lines:
-            if (trouble is not None or v.event in _OF_ITSELF) and _belongs(v, s, begun, trouble):
+            if _belongs(v, s, begun, trouble):
                 _take(s.incident_at(trouble or v.place), v)
 
 
@@ -93,7 +91,7 @@ def _trouble(s: AuditedSession) -> Place | None:
 
 def _belongs(v: PlatformLine, s: AuditedSession, begun: Place, trouble: Place | None) -> bool:
     near = trouble is not None and _near(v.place, trouble, s.last)
-    if v.function and v.event in _OF_ITSELF:
+    if v.function and v.event in (PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED):
         # about this very function: within the session no complaint of the driver's is needed
         within = begun.line <= v.place.line <= _end(s)
         return (within or near) and _same(v.function, s.device, card=False)
@@ -125,10 +123,11 @@ def _take(i: Incident, v: PlatformLine) -> None:
 
 def _near(at: Place, first: Place, last: Place) -> bool:
     """Not long before the first complaint, nor long after the last line of the driver's."""
-    now, begin, end = at.time, first.time, last.time
-    if isinstance(now, (int, float)) and isinstance(begin, (int, float)) and isinstance(end, (int, float)):
-        return begin - BEFORE <= now <= end + AFTER
-    return first.line - LINES <= at.line <= last.line + LINES
+    times = at.time, first.time, last.time
+    if any(not isinstance(t, (int, float)) for t in times):
+        return first.line - LINES <= at.line <= last.line + LINES
+    now, begin, end = (float(t) for t in times if isinstance(t, (int, float)))
+    return begin - BEFORE <= now <= end + AFTER
 
 
 def _same(address: str, device: str, *, card: bool) -> bool:

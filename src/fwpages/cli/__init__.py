@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib
-import inspect
 import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from inspect import cleandoc
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 #: without an import of the commands' modules, and each begins the command's own help
 GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "Running machine": {},
+        "Running machine": {
+            "inspect": "Show who holds which pages, from the driver's own lists in the running kernel or in a core.",
+        },
         "Files": {
             "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
             "explain": "Explain one command, answer or event, field by field.",
@@ -67,7 +69,7 @@ class _Lazy(click.Group):
         command: click.Command = importlib.import_module(f"fwpages.cli.{name.replace('-', '_')}").command
         if command.short_help is None:
             command.short_help = COMMANDS[name]
-            command.help = f"{COMMANDS[name]}\n\n{inspect.cleandoc(command.help or '')}"
+            command.help = f"{COMMANDS[name]}\n\n{cleandoc(command.help or '')}"
         return command
 
     def resolve_command(

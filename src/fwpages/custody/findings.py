@@ -724,11 +724,13 @@ class Cause(Causes):
         "the driver's own page counters are not what its commands add up to",
         "a newer driver, which takes down the function's interfaces and VFs when it is loaded",
     )
-    PAGE_LIST_BROKEN = Row(
+    COUNTER_NOT_LISTS = Row(
         _N.COUNTERS_DISAGREE,
-        Blame.HOST,
-        "the driver's own list of the pages that it gave contradicts itself, or lost a function's new name",
-        "a newer driver, which takes down the function's interfaces and VFs when it is loaded",
+        Blame.UNKNOWN,
+        "the driver's page counters are not what its own lists of pages add up to",
+        "nothing while it is loaded: the lists say how much memory is out; the kernel's log may have `page not found`, "
+        "or a page command that failed; a newer driver, which takes down the function's interfaces and VFs when it is "
+        "loaded",
     )
 
     # the input

@@ -55,7 +55,6 @@ from fwpages.readers.observations import (
     MissingInput,
     ModuleError,
     ObjectKept,
-    PageListBroken,
     PageRequestDropped,
     PageReturnedTwice,
     PagesGiven,
@@ -75,7 +74,6 @@ from fwpages.readers.observations import (
     TeardownSkipped,
     TooManyReturned,
     UnknownPageReturned,
-    WaitTimedOut,
 )
 
 #: a number of 16 bits read from a device that is not there
@@ -213,10 +211,6 @@ def _unknown_page(f: Fields) -> UnknownPageReturned:
 
 def _in_error(f: Fields) -> DeviceInError:
     return DeviceInError(**f.where)
-
-
-def _page_list(f: Fields) -> PageListBroken:
-    return PageListBroken(**f.where)
 
 
 def _step(step: LoadStep, example: str) -> Wording:
@@ -370,7 +364,6 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _row("failed to allocate page", "failed to allocate page", r"failed to allocate pages?$", _no_memory, trouble=True),
     _row("failed dma mapping page", "failed dma mapping page", r"failed dma mapping page", _no_memory, trouble=True),
     _row("failed to track allocated page", "to track", r"failed to track allocated page", _no_memory, trouble=True),
-    _row("failed allocating block", "failed allocating", r"failed allocating block$", _no_memory, trouble=True),
     _row("vzalloc failed 6160", "vzalloc failed", r"vzalloc failed", _no_memory, trouble=True),
     _row("give fail -12", "give fail", r"give fail(?:ed)? (?P<err>-12)$", _no_memory, trouble=True),
     # the vendor's driver: limits that an administrator set, and a limit of time
@@ -490,40 +483,12 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         _not_sent,
         trouble=True,
     ),
-    _row(
-        "All CMD slots are stalled, aborting command",
-        "slots are stalled",
-        r"All CMD slots are stalled",
-        _not_sent,
-        trouble=True,
-    ),
     # -- the device as a whole
     _row(
         "aborting while there are 12 pending pages",
         "pending pages",
         r"aborting while there are (?P<pages>-?\d+) pending pages",
         lambda f: PagesPending(**f.where, pages=f.required("pages")),
-        trouble=True,
-    ),
-    _row(
-        "timeout reclaiming VFs pages",
-        "timeout reclaiming",
-        r"timeout reclaiming (?P<type>EC VFs|VFs) pages",
-        lambda f: WaitTimedOut(**f.where, kind=_TYPES[f.text("type")]),
-        trouble=True,
-    ),
-    _row(
-        "alloc 4k bug: fw page = 0x7f0c1000, n = 64, bitmask: 0, max num of 4K pages: 1",
-        "alloc 4k bug",
-        r"alloc 4k bug",
-        _page_list,
-        trouble=True,
-    ),
-    _row(
-        "failed to migrate page root key 0x0 to vhca_id 0x2a",
-        "to migrate page root",
-        r"failed to migrate page root key",
-        _page_list,
         trouble=True,
     ),
     _row(
@@ -640,28 +605,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         r"mlx5_pci_slot_reset .*Exit, .*, recovered$",
         lambda f: RecoveryLine(**f.where, outcome=Recovery.RESET, link=True),
     ),
-    # -- recovery, and resets that an administrator asked for
-    _row(
-        "mlx5_pci_slot_reset: mlx5_pci_enable_device failed with error code: -5",
-        "mlx5_pci_enable_device failed",
-        r"\w+: mlx5_pci_enable_device failed",
-        lambda f: RecoveryLine(**f.where, outcome=Recovery.FAILED, link=True),
-        trouble=True,
-    ),
-    _row(
-        "mlx5_sync_pci_reset failed, err -5",
-        " failed",
-        r"mlx5_(?:sync_pci_reset|pci_link_toggle|pci_reset_bus) failed",
-        lambda f: RecoveryLine(**f.where, outcome=Recovery.FAILED),
-        trouble=True,
-    ),
-    _row(
-        "Sync reset did not complete, state=4",
-        "ync reset",
-        r"(?:Sync reset did not complete|FW sync reset timeout after)",
-        lambda f: RecoveryLine(**f.where, outcome=Recovery.FAILED),
-        trouble=True,
-    ),
+    # -- recovery
     _row(
         "starting health recovery flow",
         "starting health recovery",
@@ -697,7 +641,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         lambda f: DriverLetGo(**f.where, shutdown=True),
     ),
     _row("E-Switch: cleanup", "E-Switch: cleanup", r"E-Switch: cleanup", _let_go),
-    _row("device is being removed, stop load", "is being removed", r".*[Dd]evice is being removed", _let_go),
+    _row("device is being removed, stop load", "is being removed", r".*device is being removed", _let_go),
     _row(
         "mlx5_uninit_one: interface is down, NOP", "interface is down", r"mlx5_uninit_one.*: interface is down", _let_go
     ),
@@ -769,7 +713,6 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _step(LoadStep.COMMANDS, "firmware reports too many outstanding commands"),
     _step(LoadStep.COMMANDS, "command queue size overflow"),
     _step(LoadStep.COMMANDS, "invalid command queue address"),
-    _step(LoadStep.COMMANDS, "failed to create command workqueue"),
     _step(LoadStep.ENABLE, "enable hca failed"),
     _step(LoadStep.ENABLE, "mlx5_function_enable err=-12"),
     _step(LoadStep.ISSI, "failed to set issi"),
@@ -796,8 +739,6 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _step(LoadStep.QUEUES, "Failed to start pages and async EQs"),
     _step(LoadStep.QUEUES, "Failed to alloc completion EQs"),
     _step(LoadStep.QUEUES, "Failed to create EQs"),
-    _step(LoadStep.QUEUES, "Failed to create async EQs"),
-    _step(LoadStep.QUEUES, "Failed to create completion EQs"),
     _step(LoadStep.QUEUES, "failed to initialize eq"),
     _step(LoadStep.QUEUES, "failed to initialize irq table"),
     _step(LoadStep.PARTS, "Failed allocating uar, aborting"),
@@ -810,13 +751,6 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     _step(LoadStep.PARTS, "Failed to init sriov -12"),
     _step(LoadStep.PARTS, "Failed to init eswitch -12"),
     _step(LoadStep.PARTS, "sriov init failed -12"),
-    _step(LoadStep.PARTS, "Failed to init vhca event notifier -12"),
-    _step(LoadStep.PARTS, "Failed to init SF HW table -12"),
-    _step(LoadStep.PARTS, "Failed to init SF table -12"),
-    _step(LoadStep.PARTS, "sf table create failed -12"),
-    _step(LoadStep.PARTS, "Failed to init fpga device -12"),
-    _step(LoadStep.PARTS, "fpga device start failed -12"),
-    _step(LoadStep.PCI, "mlx5_shd_init failed with error code -12"),
     _step(LoadStep.PARTS, "sw objs init failed"),
     _step(LoadStep.PARTS, "register device failed -12"),
     _step(LoadStep.PARTS, "failed to initialize events"),

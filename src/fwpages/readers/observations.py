@@ -308,18 +308,6 @@ class PagesPending(DriverMessage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitTimedOut(DriverMessage):
-    """The driver stops waiting for the pages of functions of this type, which are gone."""
-
-    kind: FunctionType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageListBroken(DriverMessage):
-    """The driver's own list of the pages that it gave contradicts itself, or could not take a function's new name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandMessage(DriverMessage):
     """A line about one command; opcode and queue slot where the line has them."""
 

@@ -58,7 +58,7 @@ def show_rest(report: Report, console: Console) -> None:
     show_findings(report.findings, console)
     if not report.sessions:
         console.print(Text(f"no session: {report.verdict}", STYLES[report.verdict]))
-    _missing(report.missing, console)
+    show_missing(report.missing, console)
 
 
 def verdict(session: SessionAccount, *, held: bool = True) -> str:
@@ -86,7 +86,7 @@ def print_session(s: SessionAccount, console: Console) -> None:
             console.print()
             print_whole(_types(s), console, 2)
     show_findings(s.findings, console, {f.identity: f.name for f in s.functions if f.name})
-    _missing(s.missing, console)
+    show_missing(s.missing, console)
     for note in s.notes:
         say(console, f"note: {note}", "dim", 2, 2)
 
@@ -154,7 +154,7 @@ def _counts(of: FunctionAccount | Totals, columns: list[str]) -> list[str]:
     return cells
 
 
-def _missing(missing: list[Missing], console: Console) -> None:
+def show_missing(missing: list[Missing], console: Console) -> None:
     """Evidence that the input lacks, each with its command, which is never folded: it is there to be copied."""
     for m in missing:
         say(console, f"missing: {m.what}", "yellow", 2, 2)

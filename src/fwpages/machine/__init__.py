@@ -1,0 +1,30 @@
+"""The running machine: how much memory each mlx5 function holds now.
+
+``inspect()`` reads the driver's own lists of pages, in the running kernel or in a core. Nothing here sends a command to
+firmware, takes a lock of the kernel or writes a file of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fwpages.machine.inspection import Inspection as Inspection
+    from fwpages.machine.inspection import inspect as inspect
+
+__all__ = ["Inspection", "inspect"]
+
+_HOMES = {"Inspection": "fwpages.machine.inspection", "inspect": "fwpages.machine.inspection"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fwpages.machine' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """With the names that are not imported yet."""
+    return sorted({*globals(), *__all__})
