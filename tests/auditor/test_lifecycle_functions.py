@@ -106,7 +106,7 @@ def test_a_vport_may_be_disabled_by_its_vhca_id(vhca: bool) -> None:
     ("ecpf", "learned", "kind"), [(True, False, "spf"), (False, False, "unknown"), (True, True, "vf")]
 )
 def test_only_an_ecpf_knows_what_it_enables_by_vhca_id(ecpf: bool, learned: bool, kind: str) -> None:
-    """A further physical function, unless its capabilities have told another type."""
+    """A further physical function, unless its capabilities have shown another type."""
     trace = AuditedTrace(Supplier(ecpf=ecpf, max_vfs=8), ecpf=ecpf)
     trace.opened()
     if learned:

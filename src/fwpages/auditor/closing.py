@@ -128,8 +128,8 @@ def _end(s: AuditedSession, after: After) -> End:
         return s.reset.end
     if s.health is Health.PAGES_FREED and not s.closed:
         return End.LOST
-    if (told := outages.end(s)) is not None:
-        return told
+    if (stated := outages.end(s)) is not None:
+        return stated
     if _closed(s, after):
         return End.CLOSED
     if Link.LOST in s.link:

@@ -51,5 +51,5 @@ def _gaps(s: AuditedSession) -> bool:
 def mode_shown(s: AuditedSession) -> Literal["func_id", "vhca_id"] | None:
     """The mode in which functions are named; None where nothing in the input tells it."""
     e = s.evidence
-    told = s.naming.mode_shown or (e.from_start and (e.dumps or e.lines or not e.log))
-    return s.naming.mode.value if told else None
+    shown = s.naming.mode_shown or (e.from_start and (e.dumps or e.lines or not e.log))
+    return s.naming.mode.value if shown else None

@@ -51,7 +51,7 @@ class CommandPairs:
         self._keys = count(1)
         #: devices of which some dump has been read
         self._begun: set[str] = set()
-        #: commands whose INPUT dump could not be told apart from another's
+        #: commands whose INPUT dump could not be distinguished from another's
         self._blurred: set[tuple[str, int | None, int]] = set()
         self.mixed = False
 
@@ -126,7 +126,7 @@ class CommandPairs:
         yield self._answered(dump, key, message, holes)
 
     def blur(self, dump: Dump) -> int | None:
-        """This dump cannot be told apart from another: returns the key of the command that it would have answered."""
+        """It cannot be distinguished from another dump: returns the key of the command that it would have answered."""
         if dump.opcode is None:
             return None
         if not dump.out:

@@ -1,4 +1,4 @@
-"""Inputs that still grow: a log that a daemon writes, or a pipe. Reading waits for more, until it is told to stop.
+"""Inputs that still grow: a log that a daemon writes, or a pipe. Reading waits for more, until it has to stop.
 
 The caller waits, as only the caller knows what else may happen meanwhile: ``Wait`` is called whenever everything that
 is there has been read. It returns False to end the input there.

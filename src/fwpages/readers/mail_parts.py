@@ -51,7 +51,7 @@ class _Part:
         self._rest = b""
 
     def lines(self, raw: bytes) -> list[bytes]:
-        """What a line of the mail stands for."""
+        """The text that a line of the mail stands for."""
         if not self._within:
             self._header(raw)
             return [raw]

@@ -15,7 +15,7 @@ from fwpages.report.grids import say, say_parts
 
 #: findings of one session that are listed; the rest is counted
 MAX_FINDINGS = 200
-#: after these a device serves nobody: they come before all others
+#: after these a device serves no function: they come before all others
 _FATAL = frozenset(
     {FindingName.LOAD_FAILED, FindingName.DEVICE_ERROR, FindingName.LINK_LOST, FindingName.RECOVERY_FAILED}
 )

@@ -72,7 +72,7 @@ class _Recorder:
 
     def _sent(self, w: World, e: Send) -> None:
         self.session, key = e.session, (e.session, e.id)
-        self._given_up(w, lambda old, _: old.slot == e.slot or old.session != e.session, "nobody waits any longer")
+        self._given_up(w, lambda old, _: old.slot == e.slot or old.session != e.session, "no host waits any longer")
         self.known[key], self.sent[key] = e, (e, w.now)
         self.tap.submit(self._now(w), e.session, e.id, e.slot, e.command)
 
