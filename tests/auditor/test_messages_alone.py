@@ -153,6 +153,13 @@ def test_a_time_out_belongs_to_the_line_that_follows_it_or_stands_for_itself() -
     assert trace.found == [("command-unanswered", "device", None, None)]
 
 
+def test_the_time_out_of_another_command_is_no_part_of_a_failed_give() -> None:
+    leak = "ALLOC_UAR(0x802) timeout. Will cause a leak of a command resource"
+    trace = _lines(leak, "give fail -110")
+    assert trace.found == [("command-unanswered", "device", None, None), ("give-unanswered", "device", None, None)]
+    assert leak not in trace.findings()[1].detail
+
+
 # -- how a log without dumps ends
 
 

@@ -10,7 +10,7 @@ from fwpages.auditor import commands, outages
 from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.evidence import Shown
-from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.session import AuditedSession, Counted, Tried
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.findings import refused as refused_cause
@@ -65,6 +65,8 @@ _OF_GIVE = (
     FindingName.PAGE_LIMIT,
     FindingName.CANNOT_GIVE,
 )
+#: lines of the command code
+_OF_A_COMMAND = (CommandRefused, CommandNotSent, CommandTimedOut, CommandNotDone)
 _OF_TAKE = (FindingName.TAKE_REFUSED, FindingName.TAKE_UNANSWERED)
 _TRIED = frozenset({Opcode.ACCESS_REG, Opcode.QUERY_ISSI})
 
@@ -73,9 +75,13 @@ def _stated(cause: Cause, v: DriverMessage, detail: str = "") -> Finding:
     return Finding(cause, v.place, detail=detail or v.text, stated=True)
 
 
-def _completed(s: AuditedSession, v: DriverMessage) -> str:
-    """The line's text, with that of the open line before it, which was about the same."""
-    opened, s.driver.open = s.driver.open, None
+def _completed(s: AuditedSession, v: DriverMessage, opcode: Opcode = Opcode.MANAGE_PAGES) -> Finds[str]:
+    """The line's text, with that of the open line before it, unless that was about another command."""
+    opened = s.driver.open
+    if isinstance(opened, _OF_A_COMMAND) and opened.opcode not in (None, opcode):
+        yield from flush(s)
+        return v.text
+    s.driver.open = None
     return f"{v.text}; {opened.text}" if opened is not None else v.text
 
 
@@ -88,7 +94,7 @@ def give_failed(s: AuditedSession, v: GiveFailed) -> Found:
     book, pages = (yield from function_of(s, v)), v.pages
     if book is None and served is not None:
         book = s.book(served.number, ec=False)
-    text = _completed(s, v)
+    text = yield from _completed(s, v)
     if s.evidence.page_commands:
         return
     s.evidence.show(Shown.SOMETHING)
@@ -112,7 +118,7 @@ def reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
         yield from flush(s)
         s.driver.open = v
         return
-    yield _stated(_take(v.err), v, _completed(s, v))
+    yield _stated(_take(v.err), v, (yield from _completed(s, v)))
 
 
 def alloc_failed(s: AuditedSession, v: AllocationFailed) -> Found:
@@ -131,15 +137,17 @@ def withheld(s: AuditedSession, v: GiveWithheld) -> Found:
 
 def teardown_failed(s: AuditedSession, v: TeardownFailed) -> Found:
     """A forced or fast teardown failed: the driver tries the one, then the other, and prints a line of each."""
-    text = _completed(s, v)
+    text = yield from _completed(s, v, Opcode.TEARDOWN_HCA)
     if not s.findings.has(FindingName.TEARDOWN_STATE):
         yield _stated(Cause.TEARDOWN_STATE_FAST, v, text)
 
 
 def notify_failed(s: AuditedSession, v: CantGiveFailed) -> Found:
     """A CANT_GIVE had another end than OK; old kernels leave it to the line before to say which."""
-    unanswered = v.err == ETIMEDOUT or (v.err is None and not isinstance(s.driver.open, CommandRefused))
-    text = _completed(s, v)
+    opened = s.driver.open
+    refusal = isinstance(opened, CommandRefused) and opened.opcode == Opcode.MANAGE_PAGES
+    unanswered = v.err == ETIMEDOUT or (v.err is None and not refusal)
+    text = yield from _completed(s, v)
     if s.evidence.page_commands:
         return
     cause = Cause.CANT_GIVE_UNANSWERED if unanswered else Cause.COMMAND_REFUSED
@@ -152,7 +160,7 @@ def work_failed(s: AuditedSession, v: PageWorkFailed) -> Found:
     names = _OF_GIVE if v.give else _OF_TAKE
     if s.evidence.page_commands or any(s.findings.has(name) for name in names):
         return
-    text = _completed(s, v)
+    text = yield from _completed(s, v)
     timed_out = v.err == ETIMEDOUT
     if v.give:
         cause = Cause.GIVE_UNANSWERED if timed_out else Cause.GIVE_REFUSED
