@@ -42,6 +42,7 @@ from fwpages.readers.log_lines import (
     lost_lines,
     may_be_notice,
     repeated,
+    unrolled,
 )
 from fwpages.readers.mail_parts import decoded, decoded_sample, is_encoded
 from fwpages.readers.observations import (
@@ -138,7 +139,7 @@ class KernelLog:
         """The lines of the log, decoded and joined again unless they are ``whole``."""
         sample, batches = self._source.peek(), self._source.batches()
         if whole:
-            yield from self._lines(Layout(), batches)
+            yield from self._lines(Layout(), unrolled(batches) if self._json else batches)
         elif is_encoded(sample):
             yield from self._lines(layout_of(decoded_sample(sample)), decoded(batches))
         else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 #: the end of a line that was quoted or escaped: in code, in CSV, as a string of JSON
-_REMAINS = (b'"', b"#015", b"`", b'",', b"',")
-_AT_END = re.compile(rb"(?:#015|\\n|[\"'`],?|\s)+$")
+_REMAINS = (b'"', b"#015", b"`", b'",', b"',", b'"}', b'"]')
+_AT_END = re.compile(rb"(?:#015|\\n|[\"'`][}\]]*,?|\s)+$")
 _COLOUR = re.compile(rb"(?:\x1b|#033)\[[0-9;]*[mK]")
+#: what stands in JSON behind a string that is a command's output
+_FIELDS_AFTER = re.compile(rb'"(?:, *"\w+": .*)?[}\]]*,?\s*$')
 #: kernels before 4.13 report lost lines within the line that comes next
 _DROPPED = re.compile(rb"\*\* ?(\d+ printk messages dropped) ?\*\* ?")
 
@@ -94,12 +97,30 @@ def repeated(line: str) -> tuple[int, str | None] | None:
     return (int(m[1]), m[2]) if m else None
 
 
+def unrolled(batches: Iterable[tuple[int, list[bytes]]]) -> Iterator[tuple[int, list[bytes]]]:
+    """The same batches with a command's output, which is one string in JSON, as its lines; numbered as these."""
+    number = 1
+    for _, lines in batches:
+        out = [piece for line in lines for piece in _pieces(line)]
+        yield number, out
+        number += len(out)
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    if line.count(rb"\n") <= 1 or any(b'"%s"' % name.encode() in line for name in MESSAGE_FIELDS):
+        return [line]
+    *pieces, last = line.replace(rb"\t", b"\t").split(rb"\n")
+    return [*(piece.replace(rb"\"", b'"') for piece in pieces), _FIELDS_AFTER.sub(b"", last)]
+
+
 def journal(line: bytes) -> bytes:
     """A line of ``journalctl -o json``, or of a log that a container's runtime keeps, as plain text; else empty."""
     try:
         entry = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return line
+    if isinstance(entry, str):
+        return entry.encode()
     found = (entry[name] for name in MESSAGE_FIELDS if name in entry) if isinstance(entry, dict) else iter(())
     text = _journal_message(next(found, None))
     if text is None:
