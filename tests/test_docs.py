@@ -26,6 +26,7 @@ from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
 from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings, Holdings
+from fwpages.machine.snapshot import FunctionCounters, NodeMemory, PageCommands, Snapshot
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServedOffence, ServedSessionAccount, ServeReport
 from fwpages.scenario import Scenario, ScenarioError, load
@@ -222,6 +223,7 @@ def test_every_key_of_a_scenario_is_described() -> None:
         ("audit-json.md", (Report, Missing, SessionAccount, HealthAccount, FunctionAccount)),
         ("inspect-json.md", (Holdings, DeviceHoldings, FunctionHoldings)),
         ("findings.md", (FindingAccount,)),
+        ("top-json.md", (Snapshot, NodeMemory, FunctionCounters, PageCommands)),
         ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
         ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),
     ],

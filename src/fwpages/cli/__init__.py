@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Running machine": {
+            "top": "Show how many pages each mlx5 function of this machine has now: live, once, or recorded.",
             "inspect": "Show who holds which pages, from the driver's own lists in the running kernel or in a core.",
         },
         "Files": {

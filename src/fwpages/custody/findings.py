@@ -22,6 +22,7 @@ from fwpages.custody.remedies import (
     OTHER_FIRMWARE,
     POWER_CYCLE,
     READ_BACK,
+    READ_LOG,
     REFUSE,
     RELOAD,
     RIGHT,
@@ -77,6 +78,8 @@ class FindingName(StrEnum):
     CANNOT_GIVE = "cannot-give"
     ALLOC_FAILED = "alloc-failed"
     PAGE_LIMIT = "page-limit"
+    GIVE_DROPPED = "give-dropped"
+    TAKE_DISCARDED = "take-discarded"
     IDENTITY_MISMATCH = "identity-mismatch"
     MODE_MISMATCH = "mode-mismatch"
     MODE_DISAGREEMENT = "mode-disagreement"
@@ -425,6 +428,18 @@ class Cause(Causes):
     )
     ALLOC_FAILED = Row(
         _N.ALLOC_FAILED, Blame.HOST, "the host had no memory to give", "free memory; firmware asks again"
+    )
+    GIVE_DROPPED = Row(
+        _N.GIVE_DROPPED,
+        Blame.UNKNOWN,
+        "the driver counts pages of GIVEs that failed: it freed them, and firmware has them if it carried that out",
+        READ_LOG,
+    )
+    TAKE_DISCARDED = Row(
+        _N.TAKE_DISCARDED,
+        Blame.UNKNOWN,
+        "the driver counts pages that TAKEs asked for and that failed: they are still firmware's",
+        READ_LOG,
     )
     PAGE_LIMIT = Row(
         _N.PAGE_LIMIT,

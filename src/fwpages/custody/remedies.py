@@ -55,6 +55,7 @@ COOL: Final = (
     "cool the card: airflow, fans, dust, the temperature of the room; where it has shut down, then "
     f"{POWER_CYCLE}: no reset helps before it is cool"
 )
+READ_LOG: Final = "the kernel log from that time, which has each failed command and its status: `fwpages audit`"
 READ_BACK: Final = f"{OPEN_AGAIN}; if it comes again, {FW_ACTIVATE}"
 
 

@@ -1,7 +1,7 @@
 """The running machine: how much memory each mlx5 function holds now.
 
-``inspect()`` reads the driver's own lists of pages, in the running kernel or in a core. Nothing here sends a command to
-firmware, takes a lock of the kernel or writes a file of it.
+``counters()`` reads the driver's counters once. ``inspect()`` reads the driver's own lists of pages, in the running
+kernel or in a core. Nothing here sends a command to firmware, takes a lock of devlink or writes a file of the kernel.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fwpages.machine.inspection import Inspection as Inspection
     from fwpages.machine.inspection import inspect as inspect
+    from fwpages.machine.sampling import counters as counters
 
-__all__ = ["Inspection", "inspect"]
+__all__ = ["Inspection", "counters", "inspect"]
 
-_HOMES = {"Inspection": "fwpages.machine.inspection", "inspect": "fwpages.machine.inspection"}
+_HOMES = {
+    "Inspection": "fwpages.machine.inspection",
+    "counters": "fwpages.machine.sampling",
+    "inspect": "fwpages.machine.inspection",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,113 @@
+"""The counters of a machine's functions at one moment, as values. Schema ``top/1``.
+
+``None`` stands for a figure that is not known, and ``not_known`` has the reason of each: a file that is missing, or may
+not be read, is never taken for zero. Pages are of 4 KiB whatever the host's page size; memory is in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from fwpages.custody.accounts import Count, FindingAccount, Missing, Verdict
+
+#: the size of a page of this protocol
+PAGE_BYTES = 4096
+
+#: types of functions that the driver counts beside its own, by their keys in ``by_type``
+TYPES = ("vf", "sf", "host_pf", "ec_vf", "spf")
+
+
+class PageCommands(msgspec.Struct, frozen=True, kw_only=True):
+    """The driver's statistics of MANAGE_PAGES since it was loaded, or since somebody reset them.
+
+    ``average_ns`` is the mean time of a command; ``failed`` counts commands that failed in the driver, and
+    ``failed_status`` those that firmware refused. The last failure has an errno, a status and a syndrome, 0 where
+    none has failed.
+    """
+
+    n: Count = None
+    average_ns: Count = None
+    failed: Count = None
+    failed_status: Count = None
+    last_errno: Count = None
+    last_status: Count = None
+    last_syndrome: Count = None
+
+
+class FunctionCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """One function, and the pages that its driver has given to firmware for it and for the functions under it.
+
+    ``device`` is the name in sysfs: a PCI address, or ``mlx5_core.sf.N``. ``pages`` is the driver's total, ``source``
+    the place that it was read from, ``by_type`` the part of each type of function that the driver counts apart. Its
+    ``rest`` is the total without those: the own function's pages, and those that were given before the type of their
+    function was known. ``numa_node`` is the node that the driver prefers; pages may lie on another.
+    ``share_of_node`` and ``share_of_machine`` are parts of the memory there, 0 to 1.
+    """
+
+    device: str
+    kind: Literal["pf", "vf", "sf"] | None
+    parent: str | None
+    pci_id: str | None = None
+    driver: str = "mlx5_core"
+    vhca_id: int | None = None
+    mode: Literal["func_id", "vhca_id"] | None = None
+    fw_version: str | None = None
+    numa_node: int | None = None
+    rdma: list[str] = []
+    net: list[str] = []
+    pages: Count = None
+    source: Literal["debugfs", "infiniband"] | None = None
+    by_type: dict[str, Count] = {}
+    alloc_failed: Count = None
+    give_dropped: Count = None
+    reclaim_discarded: Count = None
+    slots_inuse: Count = None
+    commands: PageCommands = PageCommands()
+    share_of_node: float | None = None
+    share_of_machine: float | None = None
+    not_known: dict[str, str] = {}
+    notes: list[str] = []
+
+
+class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory in bytes: of a NUMA node, or of the machine (``node`` is None)."""
+
+    node: int | None = None
+    total: int | None = None
+    free: int | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
+    """The counters of every mlx5 function at one moment; ``fwpages top --json`` prints it.
+
+    ``taken`` is in seconds since 1970. ``verdict`` is *findings* if a driver counts pages that it could not move, else
+    *not known* if a function's total is not known (``missing`` says what would tell), else *consistent so far*:
+    counters never prove that all is well.
+    """
+
+    schema_: str = "top/1"
+    taken: float
+    verdict: Verdict
+    clean: bool | None = None
+    kernel: str | None = None
+    driver_version: str | None = None
+    machine: NodeMemory = NodeMemory()
+    nodes: list[NodeMemory] = []
+    functions: list[FunctionCounters]
+    findings: list[FindingAccount] = []
+    missing: list[Missing] = []
+
+    @property
+    def pages(self) -> Count:
+        """The sum of all totals; None if one of them is not known, or there is no function."""
+        return total(f.pages for f in self.functions)
+
+
+def total(counts: Iterable[Count]) -> Count:
+    """The sum; None if one is not known, or there are none."""
+    rows = list(counts)
+    known = [c for c in rows if c is not None]
+    return sum(known) if rows and len(known) == len(rows) else None

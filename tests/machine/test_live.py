@@ -1,0 +1,144 @@
+"""The live view of ``top``, from a recording of a machine whose VF takes more and more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable
+
+import fwpages as fw
+from fwpages.machine.live import Watch
+from fwpages.machine.snapshot import Snapshot
+from tests.machine.trees import PF, SF, VF, server
+
+STEPS = 4
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> list[Snapshot]:
+    machine = server(tmp_path)
+    rows = []
+    for n in range(STEPS):
+        machine.counters(VF, 37 + 6_000 * n)
+        rows.append(msgspec.structs.replace(fw.machine.counters(tmp_path), taken=1_790_000_000.0 + 5 * n))
+    return rows
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def app(snapshots: list[Snapshot]) -> Watch:
+    rows = iter(snapshots)
+    return Watch(lambda: next(rows, None), interval=3600)
+
+
+async def _advance(pilot: Pilot[None], steps: int = 1) -> None:
+    watch = pilot.app
+    assert isinstance(watch, Watch)
+    for _ in range(steps):
+        watch.advance()
+    await pilot.pause()
+
+
+def order(watch: Watch) -> list[str]:
+    table = watch.query_one(DataTable)
+    return [str(table.get_row_at(n)[0]) for n in range(table.row_count)]
+
+
+def drive(watch: Watch, act: Callable[[Pilot[None]], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with watch.run_test(size=(100, 24)) as pilot:
+            await pilot.pause()
+            await act(pilot)
+
+    asyncio.run(run())
+
+
+def test_the_view_shows_functions_by_their_pages(snap_compare: Any, snapshots: list[Snapshot]) -> None:
+    assert snap_compare(app(snapshots), terminal_size=(100, 20), run_before=lambda pilot: _advance(pilot, 1))
+
+
+def test_the_view_says_what_is_not_known(snap_compare: Any, tmp_path: Path) -> None:
+    nothing = [msgspec.structs.replace(fw.machine.counters(tmp_path), taken=1_790_000_000.0)]
+    assert snap_compare(app(nothing), terminal_size=(100, 12))
+
+
+def test_rows_change_their_order_with_the_pages(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        assert order(watch) == [PF, VF, SF]
+        await _advance(pilot, STEPS - 1)
+        assert order(watch) == [VF, PF, SF]
+
+    drive(watch, act)
+
+
+def test_s_sorts_by_the_change(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await _advance(pilot)
+        assert order(watch)[0] == PF
+        await pilot.press("s")
+        assert order(watch)[0] == VF
+
+    drive(watch, act)
+
+
+def test_the_cursor_stays_on_its_function(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await pilot.press("down")
+        await _advance(pilot, STEPS - 1)
+        assert order(watch)[watch.query_one(DataTable).cursor_row] == VF
+
+    drive(watch, act)
+
+
+def test_space_pauses_and_goes_on(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await pilot.press("space")
+        await _advance(pilot)
+        assert watch.last == snapshots[0]
+        await pilot.press("space")
+        await _advance(pilot)
+        assert watch.last == snapshots[1]
+
+    drive(watch, act)
+
+
+def test_the_end_of_a_recording_keeps_the_last_snapshot(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await _advance(pilot, STEPS + 2)
+        assert watch.last == snapshots[-1]
+
+    drive(watch, act)
+
+
+def test_q_ends_it(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await pilot.press("q")
+
+    drive(watch, act)
+    assert not watch.is_running
