@@ -69,7 +69,8 @@ def test_a_total_that_is_not_known_is_a_question_mark_and_exit_code_4(
 def test_failures_are_findings(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.counters(PF, 15_237, give_dropped=300)
     out = run(capsys, "--once", "--root", machine.root, code=1)
-    assert f"give-dropped  blames: unknown  {PF}: 300 pages" in out
+    assert "give-dropped  blames: unknown" in out
+    assert "300 pages since the driver was loaded" in out
 
 
 def test_without_a_terminal_each_snapshot_is_a_table(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fwpages.custody.accounts import Count, Verdict
 from fwpages.machine.changes import Change, Changes
 from fwpages.machine.snapshot import PAGE_BYTES, FunctionCounters, Snapshot
 from fwpages.pages.words import many, size
-from fwpages.report.tables import STYLES, print_whole, readable
-from fwpages.report.width import fold, width_of
+from fwpages.report.finding_lines import show_findings
+from fwpages.report.grids import plain_table, print_whole, readable, say
+from fwpages.report.tables import STYLES, show_missing
 
 #: what stands for a figure that is not known
 UNKNOWN = "?"
@@ -27,20 +26,21 @@ _KINDS = {"pf": "PF", "vf": "VF", "sf": "SF", None: UNKNOWN}
 
 
 def show(snapshot: Snapshot, changes: Changes, console: Console) -> None:
-    """Print the snapshot: a heading, a row for each function, and what is missing."""
+    """Print the snapshot: a heading, a row for each function, findings, and what is missing."""
     console = readable(console)
-    console.print(heading(snapshot), soft_wrap=True)
+    console.print(heading(snapshot), soft_wrap=True, highlight=False)
     if snapshot.functions:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-        for name in ("function", "", "node"):
-            table.add_column(name, no_wrap=True)
+        table = plain_table("function", "", "node")
         for name in ("pages", "MiB", "of node", "change", "per s", "failed"):
             table.add_column(name, justify="left" if name == "of node" else "right", no_wrap=True)
         for f in snapshot.functions:
             table.add_row(*cells(f, changes.of(f.device), most(snapshot)))
         print_whole(table, console)
-    for text in _lines(snapshot):
-        console.print(Text(fold(text.plain, width_of(console.file), 4), text.style), soft_wrap=True)
+    for words, style in _lines(snapshot):
+        say(console, words, style, hang=4)
+    if snapshot.findings:
+        show_findings(snapshot.findings, console)
+    show_missing(snapshot.missing, console)
 
 
 def heading(snapshot: Snapshot) -> Text:
@@ -130,20 +130,13 @@ def _last_failure(f: FunctionCounters) -> str:
     return f"; the last with {told}" if told else ""
 
 
-def _lines(snapshot: Snapshot) -> Iterator[Text]:
-    """The lines below the table: types, troubles and notes by function, then what is missing."""
+def _lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """The lines below the table, each with its style: types, troubles and notes by function."""
     for f in snapshot.functions:
         by_type = types(f)
         if by_type and any(n for key, n in f.by_type.items() if key != "rest"):
-            yield Text(f"{f.device}  by type: {by_type}", "dim")
+            yield f"{f.device}  by type: {by_type}", "dim"
         for trouble in troubles(f):
-            yield Text(f"{f.device}  {trouble}", "yellow")
+            yield f"{f.device}  {trouble}", "yellow"
         for note in f.notes:
-            yield Text(f"{f.device}  {note}", "dim")
-    for wrong in snapshot.findings:
-        yield Text(f"{wrong.name}  blames: {wrong.blame}  {wrong.function}: {wrong.detail}", STYLES[Verdict.FINDINGS])
-        yield Text(f"    resolved by: {wrong.remedy}")
-    for lack in snapshot.missing:
-        yield Text(f"not known: {lack.what}", STYLES[Verdict.NOT_KNOWN])
-        if lack.command:
-            yield Text(f"    {lack.command}")
+            yield f"{f.device}  {note}", "dim"
