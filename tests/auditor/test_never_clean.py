@@ -126,3 +126,17 @@ def test_pages_that_were_not_all_asked_for(folder: Path) -> None:
     first, second = audit_lines(folder, driver_log(*lines)).sessions
     assert first.verdict is not Verdict.CLEAN
     assert second.verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("DESTROY_QP(0x501) op_mod(0x0) failed, status bad resource state(0x9)", Verdict.NOT_KNOWN),
+        ("MODIFY_VPORT_STATE(0x751) op_mod(0x0) failed, status bad parameter(0x3)", Verdict.NOT_KNOWN),
+        # drivers try it, whatever the device can do
+        ("ACCESS_REG(0x805) op_mod(0x1) failed, status bad parameter(0x3)", Verdict.CLEAN),
+    ],
+)
+def test_lines_alone_prove_nothing_of_a_driver_that_complains(folder: Path, command: str, verdict: Verdict) -> None:
+    complaint = f"mlx5_cmd_out_err:838:(pid 9): {command}, syndrome (0x25b161), err(-22)"
+    assert only(audit_lines(folder, driver_log(*START, complaint, *SWEEP))).verdict is verdict

@@ -22,7 +22,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         from_load=e.from_start,
         after_load=e.start is Start.AFTER_LOAD,
         left=None if held is None or doubtful is None else held + doubtful,
-        asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out(),
+        asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out() and not s.complained,
         gaps=_gaps(s),
         folded=e.blind == FOLDED,
         log=e.log,

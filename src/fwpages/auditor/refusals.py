@@ -211,7 +211,7 @@ def flush(s: AuditedSession, err: int | None = None) -> Found:
         case CommandTimedOut() | CommandNotDone():
             yield _stated(Cause.COMMAND_UNANSWERED, v)
         case CommandRefused() if v.opcode not in frozenset(Opcode) - _TRIED:
-            s.counts[Tried(f"{_name(v)}, {status_words(v.status)}")] += 1
+            s.counts[Tried(f"{_name(v)}, {status_words(v.status)}", expected=v.opcode in _TRIED)] += 1
         case CommandRefused():
             yield _stated(_refusal(v), v)
 

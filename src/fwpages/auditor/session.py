@@ -195,9 +195,10 @@ _W = TypeVar("_W", bound=Withheld)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A refusal that is no fault: drivers try what a device may not know."""
+    """A refusal that is no finding about pages. ``expected``: drivers try what a device may not know."""
 
     name: str
+    expected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +331,11 @@ class AuditedSession:
             return Phase.MIDDLE
         about_pages = e.page_commands or e.lines
         return Phase.RUNNING if e.start not in _TRYING or about_pages else Phase.TRYING
+
+    @property
+    def complained(self) -> bool:
+        """The driver printed a refusal that drivers do not expect."""
+        return any(isinstance(what, Tried) and not what.expected for what in self.counts)
 
     @property
     def reset_asked(self) -> Place | None:
