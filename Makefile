@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
+.PHONY: prometheus soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -47,6 +47,10 @@ bench: $(VENV)/dev.stamp
 # Linux's own page allocator, to compare with: in a scratch folder, fetched and built once
 peer:
 	@tests/linux/peer.sh build/linux-pagealloc
+
+# Prometheus and promtool, from Debian's package, under build/prometheus: they check what fwpages metrics ships
+prometheus:
+	@tests/prometheus/fetch.sh
 
 # QEMU, two kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
 vm:
