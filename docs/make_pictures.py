@@ -29,6 +29,7 @@ COLUMNS = 74
 #: picture → the command line that it shows, and the one that is run where the two differ
 PICTURES = {
     "run": ("fwpages run", ""),
+    "top": ("fwpages top --once", "fwpages top --once --replay tests/golden/top-linux-7.2.13.jsonl"),
     "audit": ("fwpages audit dmesg.txt.gz", "fwpages audit tests/golden/linux-7.2.13-pf-vhca_id.dmesg.txt.gz"),
 }
 

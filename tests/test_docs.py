@@ -25,6 +25,7 @@ from fwpages.custody.accounts import FindingAccount, FunctionAccount, HealthAcco
 from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
+from fwpages.machine.doctor import Ability, Diagnosis, Probe
 from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings, Holdings
 from fwpages.machine.snapshot import FunctionCounters, NodeMemory, PageCommands, Snapshot
 from fwpages.report.run import RunReport
@@ -223,6 +224,7 @@ def test_every_key_of_a_scenario_is_described() -> None:
         ("audit-json.md", (Report, Missing, SessionAccount, HealthAccount, FunctionAccount)),
         ("inspect-json.md", (Holdings, DeviceHoldings, FunctionHoldings)),
         ("findings.md", (FindingAccount,)),
+        ("cli.md", (Diagnosis, Probe, Ability)),
         ("top-json.md", (Snapshot, NodeMemory, FunctionCounters, PageCommands)),
         ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
         ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),

@@ -85,6 +85,9 @@ def test_a_recording_is_replayed_with_its_changes(machine: Machine, capsys: pyte
     run(capsys, "--once", "--record", file, "--root", machine.root)
     assert len(file.read_text("utf-8").splitlines()) == 2
     assert "+1,000" in run(capsys, "--replay", file)
+    once = run(capsys, "--replay", file, "--once")
+    assert once.count("functions") == 1
+    assert "+1,000" in once, "the change is since the recording began"
     last = json.loads(run(capsys, "--replay", file, "--json"))
     assert last["functions"][0]["pages"] == 16_237
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,6 @@ def snapshots(tmp_path: Path) -> list[Snapshot]:
         machine.counters(VF, 37 + 6_000 * n)
         rows.append(msgspec.structs.replace(fw.machine.counters(tmp_path), taken=1_790_000_000.0 + 5 * n))
     return rows
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def app(snapshots: list[Snapshot]) -> Watch:

@@ -17,6 +17,7 @@ from fwpages.machine.metrics import exposition
 from fwpages.machine.snapshot import PAGE_BYTES
 from tests.machine.trees import PAGES, PF, SF, VF, server
 
+ROOT = Path(__file__).parents[2]
 SHIPPED = files("fwpages.machine") / "shipped"
 
 
@@ -86,6 +87,13 @@ def test_the_device_is_described_by_labels(tmp_path: Path) -> None:
 def test_no_function_is_a_zero_of_its_own(tmp_path: Path) -> None:
     assert series(tmp_path, "mlx5_functions") == {(): 0}
     assert series(tmp_path, "mlx5_fw_memory_bytes") == {}
+
+
+def test_every_metric_is_described(tmp_path: Path) -> None:
+    exported, _ = exposition(lambda: fw.machine.counters(tmp_path))
+    page = (ROOT / "docs" / "howto" / "memory-use.md").read_text("utf-8")
+    for name in re.findall(r"^# TYPE (mlx5_\w+)", exported, re.MULTILINE):
+        assert re.search(rf"`{name}[`{{]", page), name
 
 
 # -- what is shipped ---------------------------------------------------------------------------------------------------

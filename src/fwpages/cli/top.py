@@ -66,16 +66,16 @@ def command(
         raise click.UsageError("--replay reads a recording: --record and --root have no place beside it")
     most = 1 if once or as_json else count
     live = not (as_json or plain or most == 1) and Console().is_terminal
-    if recording is not None and most == 1:
-        snapshots: Iterator[Snapshot] = iter(deque(_replayed(recording), maxlen=1))
-    elif recording is not None:
-        snapshots = islice(_replayed(recording), most)
+    if recording is not None:
+        snapshots = _replayed(recording) if most == 1 else islice(_replayed(recording), most)
     else:
         snapshots = islice(_sampled(root, 0.0 if live else interval), most)
     with _recorder(record_to) as keep:
         if live:
             return _watch(map(keep, snapshots), interval)
-        return _print(map(keep, snapshots), as_json=as_json)
+        changes = Changes()
+        compared = _added(_until_stopped(map(keep, snapshots)), changes)
+        return _print(iter(deque(compared, maxlen=1)) if most == 1 else compared, changes, as_json=as_json)
 
 
 def _sampled(root: Path, pause: float) -> Iterator[Snapshot]:
@@ -115,21 +115,32 @@ def _recorder(path: Path | None) -> Iterator[Callable[[Snapshot], Snapshot]]:
         raise click.UsageError(f"--record {path}: {e.strerror}") from None
 
 
-def _print(snapshots: Iterator[Snapshot], *, as_json: bool) -> int:
-    """Print each snapshot; the exit code is that of the last."""
-    changes, console, last = Changes(), Console(), Verdict.NOT_KNOWN
+def _until_stopped(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """The snapshots, until the user stops them."""
     with suppress(KeyboardInterrupt):
-        for n, snapshot in enumerate(snapshots):
-            changes.add(snapshot)
-            last = snapshot.verdict
-            if as_json:
-                click.echo(msgspec.json.encode(snapshot))
-                continue
-            if n:
-                console.print()
-            show(snapshot, changes, console)
-            sys.stdout.flush()
-    return exit_code(last)
+        yield from snapshots
+
+
+def _added(snapshots: Iterator[Snapshot], changes: Changes) -> Iterator[Snapshot]:
+    """The snapshots, each compared with those before it."""
+    for snapshot in snapshots:
+        changes.add(snapshot)
+        yield snapshot
+
+
+def _print(snapshots: Iterator[Snapshot], changes: Changes, *, as_json: bool) -> int:
+    """Print each snapshot; the exit code is that of the last."""
+    console, verdict = Console(), Verdict.NOT_KNOWN
+    for n, snapshot in enumerate(snapshots):
+        verdict = snapshot.verdict
+        if as_json:
+            click.echo(msgspec.json.encode(snapshot))
+            continue
+        if n:
+            console.print()
+        show(snapshot, changes, console)
+        sys.stdout.flush()
+    return exit_code(verdict)
 
 
 def _watch(snapshots: Iterator[Snapshot], interval: float) -> int:

@@ -291,7 +291,10 @@ _PROBES: tuple[Callable[[_Patient], Probe], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Needs:
-    """A row: a command, what it says, the probes that it cannot do without, and those without which it says less."""
+    """A row: a command, what it says, the probes that it cannot do without, and those without which it says less.
+
+    Lockdown is among neither for commands that read files: it matters to them only where it is closed.
+    """
 
     name: str
     says: str
@@ -305,14 +308,14 @@ _ABILITIES = (
         "fwpages top",
         "how many pages each function has, and how fast that grows",
         ("functions",),
-        ("debugfs", "lockdown", "live view"),
+        ("debugfs", "live view"),
         ("fwpages top",),
     ),
     _Needs(
         "fwpages metrics",
         "the same to Prometheus",
         ("functions", "metrics"),
-        ("debugfs", "lockdown"),
+        ("debugfs",),
         ("fwpages metrics",),
     ),
     _Needs(
@@ -336,6 +339,8 @@ def _ability(row: _Needs, probes: dict[str, Probe]) -> Ability:
     """The command's state: the worst of what it needs; what it is better with makes it *in part* at worst."""
     needed = [probes[name] for name in row.needs if probes[name].state is not State.YES]
     wished = [probes[name] for name in row.better_with if probes[name].state is not State.YES]
+    if probes["lockdown"].state is State.NO and probes["lockdown"] not in needed:
+        wished.append(probes["lockdown"])
     states = {p.state for p in needed}
     state = State.PART if wished else State.YES
     if State.NO in states or State.PART in states:

@@ -45,7 +45,7 @@ def show(snapshot: Snapshot, changes: Changes, console: Console) -> None:
 
 def heading(snapshot: Snapshot) -> Text:
     """The time, the sum of all functions and its part of the machine's memory."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.taken))
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(snapshot.taken))
     text = Text(f"{when}  {many(len(snapshot.functions), 'function')}")
     pages = snapshot.pages
     if pages is not None:
