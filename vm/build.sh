@@ -6,7 +6,7 @@
 #   build.sh --fresh    fetch and build everything anew
 #
 # build/vm/qemu              starts QEMU
-# build/vm/new, build/vm/old two kernels: vmlinuz, initramfs, version
+# build/vm/new, old, oldest  three kernels: vmlinuz, initramfs, version
 #
 # Elsewhere than on Debian: set FWPAGES_QEMU, FWPAGES_KERNEL and FWPAGES_INITRD instead (docs/howto/real-driver.md).
 set -euo pipefail
@@ -24,7 +24,7 @@ done
 [ "$(dpkg --print-architecture)" = amd64 ] || die "the recipe is for amd64, this is $(dpkg --print-architecture)"
 
 if [ "${1:-}" != --fresh ] && [ "$(cat "$out/recipe" 2>/dev/null)" = "$recipe" ] &&
-	[ -x "$out/qemu" ] && [ -s "$out/new/initramfs" ] && [ -s "$out/old/initramfs" ]; then
+	[ -x "$out/qemu" ] && [ -s "$out/new/initramfs" ] && [ -s "$out/old/initramfs" ] && [ -s "$out/oldest/initramfs" ]; then
 	exit 0
 fi
 [ "${1:-}" != --fresh ] || rm -rf "$out"
@@ -38,9 +38,10 @@ rm -f "$out/recipe"
 
 mirror="$(mirror_of_this_machine)"
 newest="$(suite_with_qemu)"
-say "make vm: QEMU and the newer kernel from $newest, the older kernel from $OLDER"
+say "make vm: QEMU and the newer kernel from $newest, older kernels from $OLDER and $OLDEST"
 build_qemu "$newest"
 build_kernel "$newest" new
 build_kernel "$OLDER" old
+build_kernel "$OLDEST" oldest
 printf '%s\n' "$recipe" >"$out/recipe"
-say "make vm: $("$out/qemu" --version | head -n 1); kernels $(cat "$out/new/version"), $(cat "$out/old/version")"
+say "make vm: $("$out/qemu" --version | head -n 1); kernels $(cat "$out/new/version"), $(cat "$out/old/version"), $(cat "$out/oldest/version")"

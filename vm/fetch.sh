@@ -1,6 +1,7 @@
 # Debian packages without installing them. Sourced by build.sh, which sets out, mirror, say and die.
 
 OLDER="${FWPAGES_VM_OLDER:-trixie}"
+OLDEST="${FWPAGES_VM_OLDEST:-bookworm}"
 OLDEST_QEMU=10.1
 
 # where this machine's own apt gets Debian from: the project names no mirror

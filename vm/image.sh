@@ -57,12 +57,17 @@ add_module() {
 }
 
 build_initramfs() {
-	local root="$1" release="$2" target="$3" tree="$out/tree" busybox
+	local root="$1" release="$2" target="$3" tree="$out/tree" busybox each
 	rm -rf "$tree" && mkdir -p "$tree"/{bin,dev,proc,sys,tmp,modules}
 	: >"$tree/modules/order"
 	busybox="$(find "$root" -path '*bin/busybox' | head -n 1)"
 	cp "$busybox" "$tree/bin/busybox"
 	add_module "$root" mlx5_core "$tree/modules"
+	# for dumps with a VMCOREINFO, and for a folder of this machine in the guest: loaded by those tests that need them
+	mkdir -p "$tree/more" && : >"$tree/more/order"
+	for each in qemu_fw_cfg virtio_pci 9pnet_virtio 9p; do
+		add_module "$root" "$each" "$tree/more"
+	done
 	cp "$here/init" "$tree/init"
 	chmod 755 "$tree/init"
 	(cd "$tree" && find . | "$tree/bin/busybox" cpio -o -H newc 2>/dev/null) | gzip -1 >"$target"

@@ -19,6 +19,8 @@ IMAGE = 0xFFFF_FFFF_8200_0000
 DIRECT = 0xFFFF_8880_0000_0000
 VMEMMAP = 0xFFFF_EA00_0000_0000
 PAGE_SLOT = 31
+#: virtual address, physical address, bytes
+Piece = tuple[int, int, bytes | bytearray | NDArray[np.uint8]]
 OPS, OTHER_OPS = IMAGE + 0x100, IMAGE + 0x200
 
 
@@ -180,6 +182,7 @@ class Device:
     pending: bool = False
     vports: Mapping[int, int] = field(default_factory=dict)  # vport to vhca_id
     ops: int = OPS
+    large: Mapping[int, int] = field(default_factory=dict)  # so many pages for a key, in a complete tree
 
 
 class Kernel:
@@ -211,6 +214,7 @@ class Kernel:
         self.numbers: dict[str, int] = {}
         self.devices: dict[str, int] = {}
         self.nodes: dict[int, list[int]] = {}
+        self.slabs: list[tuple[int, NDArray[np.uint8]]] = []
         self._links: list[int] = []
         self._image_next = 0x300
         if table:
@@ -326,6 +330,35 @@ class Kernel:
             work.append((middle + 1, high, at, at + self.member("rb_node", "rb_right")))
         return root
 
+    def large_tree(self, key: int, count: int) -> int:
+        """A complete tree of so many entries in a slab of their own, in no order; the address of its ``rb_root``."""
+        page, node = self.types.structure("fw_page"), self.base.structure("rb_node")
+        stride = -(-page.size // 32) * 32  # as the kernel's caches round
+        start = DIRECT + (1 << 40) * (len(self.slabs) + 1)
+        slab = np.zeros((count, stride), np.uint8)
+        number = np.arange(count, dtype=np.int64)
+        row = np.random.default_rng(self.random.randrange(1 << 30)).permutation(count)
+        within = page.member("rb_node").offset
+        link = np.uint64(start + within) + row.astype(np.uint64) * np.uint64(stride)
+
+        def put(offset: int, size: int, values: NDArray[np.uint64]) -> None:
+            slab[row, offset : offset + size] = values.astype(f"<u{size}").reshape(-1, 1).view(np.uint8)
+
+        parents = np.where(number > 0, link[(number - 1) // 2], np.uint64(0))
+        put(within + node.member("__rb_parent_color").offset, 8, parents | np.uint64(1))
+        for name, child in (("rb_left", 2 * number + 1), ("rb_right", 2 * number + 2)):
+            there = np.where(child < count, link[np.minimum(child, count - 1)], np.uint64(0))
+            put(within + node.member(name).offset, 8, there)
+        # the order of the addresses in a tree is of no account to a reader
+        n = number.astype(np.uint64)
+        put(page.member("addr").offset, 8, (n + np.uint64(1)) * np.uint64(self.page_size))
+        put(page.member("page").offset, 8, np.uint64(VMEMMAP) + n * np.uint64(self.base.structure("page").size))
+        put(page.member("function").offset, 4, np.full(count, key, np.uint64))
+        self.slabs.append((start, slab.reshape(-1)))
+        root = self.make("rb_root")
+        self.put(root + self.member("rb_root", "rb_node"), struct.pack("<Q", int(link[0])))
+        return root
+
     def struct_page(self, frame: int) -> int:
         return VMEMMAP + frame * self.base.structure("page").size
 
@@ -337,6 +370,7 @@ class Kernel:
         core = link + start
         self._links.append(link)
         held = {k: sum(blocks - e.free.bit_count() for e in es) for k, es in d.trees.items()}
+        held |= {k: n * blocks for k, n in d.large.items()}
         dev = self.make("device", kobj__name=self.text(d.name))
         caps = self.make("mlx5_hca_cap")
         self.put(caps + 6, struct.pack(">H", d.own))
@@ -361,9 +395,9 @@ class Kernel:
         counters = core + self.member("mlx5_core_dev", "priv.page_counters")
         for n, value in (d.by_type or self._by_type(d, held)).items():
             self.put(counters + 4 * n, struct.pack("<I", value & 0xFFFFFFFF))
-        self.xarray(
-            core + self.member("mlx5_core_dev", "priv.page_root_xa"), {k: self.tree(k, es) for k, es in d.trees.items()}
-        )
+        trees = {k: self.tree(k, es) for k, es in d.trees.items()}
+        trees |= {k: self.large_tree(k, n) for k, n in d.large.items()}
+        self.xarray(core + self.member("mlx5_core_dev", "priv.page_root_xa"), trees)
         if d.vports:
             self._eswitch(core, d)
         self.devices[d.name] = core
@@ -379,6 +413,9 @@ class Kernel:
             else:
                 name = self.type_of(d, key)
                 sums[self.shape.types.index(name)] = sums.get(self.shape.types.index(name), 0) + held[key]
+        for key in d.large:
+            first = 0 if self.shape.func_type else self.shape.types.index(self.type_of(d, key))
+            sums[first] = sums.get(first, 0) + held[key]
         return sums
 
     def type_of(self, d: Device, key: int) -> str:
@@ -424,7 +461,8 @@ class Kernel:
 
     def write(self, path: Path) -> Path:
         """Write an ELF core with the kernel's memory by virtual address."""
-        write_core(path, [(DIRECT, 0x100000, self.direct), (IMAGE, 0x1000000, self.image)], self.note())
+        slabs = [(at, 0x40000000, slab) for at, slab in self.slabs]
+        write_core(path, [(DIRECT, 0x100000, self.direct), (IMAGE, 0x1000000, self.image), *slabs], self.note())
         return path
 
     def kallsyms(self, path: Path, *, hidden: bool = False) -> Path:
@@ -443,7 +481,10 @@ class Kernel:
 
 
 def write_core(
-    path: Path, pieces: Iterable[tuple[int, int, bytes | bytearray]], note: bytes | None, machine: int = 62
+    path: Path,
+    pieces: Iterable[tuple[int, int, bytes | bytearray | NDArray[np.uint8]]],
+    note: bytes | None,
+    machine: int = 62,
 ) -> None:
     """Write an ELF core of pieces (virtual address, physical address, bytes); a note None is left out."""
     rows = list(pieces)
@@ -465,16 +506,9 @@ def write_core(
     with path.open("wb") as file:
         file.write(ident + head + headers + body)
         for _, _, data in rows:
-            file.write(data)
+            file.write(data if isinstance(data, (bytes, bytearray)) else data.data)
 
 
 def pages(first: int, count: int, *, frame: int = 0x1000, kind: int = 0, size: int = 4096) -> list[Entry]:
     """So many whole pages from an address and a frame on."""
     return [Entry(first + n * size, frame + n, kind) for n in range(count)]
-
-
-def balanced(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Parent, left and right child by number of a complete tree of so many nodes; -1 for none."""
-    n = np.arange(count)
-    left, right = 2 * n + 1, 2 * n + 2
-    return (n - 1) // 2, np.where(left < count, left, -1), np.where(right < count, right, -1)

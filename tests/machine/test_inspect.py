@@ -158,6 +158,19 @@ def test_trees_of_any_shape_are_read_whole(
     assert {name: i.addresses(ADDRESS, name).tolist() for name in wanted} == wanted
 
 
+@shape
+def test_many_pages_are_read_in_large_pieces(shape: Shape, tmp_path: Path) -> None:
+    """More than are read at one time, in no order; a node that is torn among them is found."""
+    k = Kernel(shape, spans=[(0, 100_000), (100_000, 1 << 30)])
+    k.add(Device(ADDRESS, {1: pages(0x7000_0000_0000, 3, kind=1)}, large={0: 300_000}))
+    i = inspected(k, tmp_path)
+    assert (only(i).pages, only(i).by_node) == (300_003, {"0": 100_003, "1": 200_000})
+    assert np.array_equal(i.addresses(ADDRESS, "func:0x0"), np.arange(1, 300_001, dtype=np.uint64) * 4096)
+    ((_, slab),) = k.slabs
+    slab[-40:] ^= 0x10
+    assert only(inspected(k, tmp_path)).pages is None
+
+
 # -- what is wrong, and what is not known -----------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from fwpages.machine.structures.elf import Elf
 from fwpages.machine.structures.errors import FileError, UnmappedError
 from fwpages.machine.structures.memory import Memory, physical_spans, virtual_spans
 from fwpages.machine.structures.page_tables import PageTables
-from tests.machine.kernels import write_core
+from tests.machine.kernels import Piece, write_core
 
 BASE = 0xFFFF_8880_0000_0000
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,7 +114,7 @@ def test_page_tables_lead_to_small_and_large_pages(levels: int, tmp_path: Path) 
     put(0x5000, b"small" + bytes(4088) + b"end")
     put(0x7000, b"next")
     large, huge = b"two MiB at an offset", b"one GiB"
-    pieces: list[tuple[int, int, bytes | bytearray]] = [
+    pieces: list[Piece] = [
         (0, 0, physical),
         (0x61_2340, 0x61_2340, large),
         (0x1_4012_3456, 0x1_4012_3456, huge),

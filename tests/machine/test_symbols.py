@@ -26,7 +26,7 @@ def kernel(version: str = "6.12") -> Kernel:
     return k
 
 
-def pack_names(k: Kernel, *, signed: bool = False, base: bool = True) -> None:
+def pack_names(k: Kernel, counted: str = "from a base") -> None:
     """Put the table of symbols into the kernel's memory: a token for each letter, one for a common ending."""
     tokens = [bytes([n]) if 32 <= n < 127 else b"" for n in range(256)]
     tokens[200] = b"link"
@@ -42,7 +42,9 @@ def pack_names(k: Kernel, *, signed: bool = False, base: bool = True) -> None:
         n = len(letters)
         packed += (bytes([n]) if n < 128 else bytes([n & 0x7F | 0x80, n >> 7])) + letters
     first = IMAGE - 0x1000
-    offsets = [(-1 - (a - first)) & 0xFFFFFFFF if signed else a - first for a in names.values()]
+    offsets = [a - first for a in names.values()]
+    if counted == "from a base, below zero":
+        offsets = [-1 - offset for offset in offsets]
 
     def put(data: bytes) -> int:
         at = k.room(len(data) + 4096)
@@ -54,10 +56,17 @@ def pack_names(k: Kernel, *, signed: bool = False, base: bool = True) -> None:
         "kallsyms_num_syms": put(struct.pack("<I", len(names))),
         "kallsyms_token_table": put(table),
         "kallsyms_token_index": put(struct.pack("<256H", *places)),
-        "kallsyms_offsets": put(struct.pack(f"<{len(offsets)}I", *offsets)),
     }
-    if base:
+    if counted == "from the kernel's start":
+        offsets = [offset - 0x1000 for offset in offsets]
+    if counted == "from themselves":
+        table_at = k.symbols["kallsyms_offsets"] = IMAGE + len(k.image)
+        offsets = [a - (table_at + 4 * n) for n, a in enumerate(names.values())]
+        k.image += struct.pack(f"<{len(offsets)}i", *offsets)
+        return
+    if counted.startswith("from a base"):
         k.symbols["kallsyms_relative_base"] = put(struct.pack("<Q", first))
+    k.symbols["kallsyms_offsets"] = put(struct.pack(f"<{len(offsets)}I", *(o & 0xFFFFFFFF for o in offsets)))
 
 
 def load_module(k: Kernel, name: str = "mlx5_core") -> None:
@@ -86,26 +95,16 @@ def load_module(k: Kernel, name: str = "mlx5_core") -> None:
     k.symbols |= {"__start_BTF": start, "__stop_BTF": start + len(k.base_blob)}
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_a_core_that_has_everything_in_its_memory_needs_no_file(signed: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "counted", ["from a base", "from a base, below zero", "from the kernel's start", "from themselves"]
+)
+def test_a_core_that_has_everything_in_its_memory_needs_no_file(counted: str, tmp_path: Path) -> None:
+    """However the kernel's table of symbols counts addresses."""
     k = kernel()
     load_module(k)
-    pack_names(k, signed=signed)
+    pack_names(k, counted)
     report = fw.machine.inspect(k.write(tmp_path / "core")).report
     assert [(d.device, d.pages) for d in report.devices] == [(ADDRESS, 25)]
-
-
-def test_addresses_may_count_from_the_start_of_the_kernel(tmp_path: Path) -> None:
-    """Newer kernels have no base of their own for them."""
-    k = kernel()
-    load_module(k)
-    pack_names(k)
-    del k.symbols["kallsyms_relative_base"]
-    offsets = k.symbols["kallsyms_offsets"]
-    count = k.get(k.symbols["kallsyms_num_syms"], 4)
-    for n in range(count):
-        k.put(offsets + 4 * n, struct.pack("<I", (k.get(offsets + 4 * n, 4) - 0x1000) & 0xFFFFFFFF))
-    assert fw.machine.inspect(k.write(tmp_path / "core")).report.devices[0].pages == 25
 
 
 def test_a_core_without_the_driver_is_not_known(tmp_path: Path) -> None:

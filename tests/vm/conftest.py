@@ -55,6 +55,12 @@ def either(request: pytest.FixtureRequest) -> Kernel:
     return _kernel(request.param)
 
 
+@pytest.fixture
+def oldest() -> Kernel:
+    """A kernel whose driver knows fewer types of functions."""
+    return _kernel("oldest")
+
+
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
     """A test that hangs ends the run with a traceback of every thread; its machines end with it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +62,11 @@ def qemu() -> str:
 
 
 def kernel(which: str) -> Kernel:
-    """The newer (``new``) or the older (``old``) of the two kernels. MissingError where it is not there.
+    """The newest kernel (``new``), an older one (``old``) or the ``oldest``. MissingError where it is not there.
 
-    FWPAGES_KERNEL and FWPAGES_INITRD (FWPAGES_OLD_KERNEL, FWPAGES_OLD_INITRD) name others than ``make vm`` builds.
+    FWPAGES_KERNEL and FWPAGES_INITRD (FWPAGES_OLD_KERNEL, FWPAGES_OLDEST_KERNEL, …) name others than ``make vm``'s.
     """
-    mark = "OLD_" if which == "old" else ""
+    mark = "" if which == "new" else f"{which.upper()}_"
     image, initrd = os.environ.get(f"FWPAGES_{mark}KERNEL"), os.environ.get(f"FWPAGES_{mark}INITRD")
     if image and initrd:
         return Kernel(Path(image), Path(initrd), Path(image).name)
@@ -85,6 +88,7 @@ class Guest:
     """QEMU with the device at ``socket_path``. A context manager: at its end the machine is off, whatever happened.
 
     With ``iommu`` the device reaches only the pages that its driver maps, one by one. ``vfs``: so many places for VFs.
+    With ``dumps`` its memory can be dumped; with ``python`` this machine's Python runs in it (``python``).
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Guest:
         memory: int = 1024,
         iommu: bool = False,
         vfs: int = 0,
+        dumps: bool = False,
+        python: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "console.log"
@@ -120,6 +126,14 @@ class Guest:
             *(word for n in range(1, vfs + 1) for word in ("-device", f"pci-testdev,bus=rp0,addr={n}")),
             "-device", f'{{"driver":"vfio-user-pci","bus":"rp0","socket":{{"type":"unix","path":"{socket_path}"}}}}',
         ]  # fmt: skip
+        self._monitor = folder / "monitor"
+        if dumps:
+            command += ["-device", "vmcoreinfo", "-qmp", f"unix:{self._monitor},server=on,wait=off"]
+        if python:
+            command += [
+                "-fsdev", "local,id=root,path=/,security_model=none,readonly=on",
+                "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+            ]  # fmt: skip
         with self._errors.open("w") as errors:
             self.process = subprocess.Popen(
                 command,
@@ -205,6 +219,35 @@ class Guest:
         self.process.wait(30)
         if self._port is not None:
             self._port.close()
+
+    def python(self, *words: str) -> Said:
+        """Run this machine's Python in the guest, with this fwpages; the machine's files are there, and read-only."""
+        self.ok(
+            "[ -d /host/bin ] || { mkdir -p /host; for m in $(cat /more/order); do insmod /more/$m; done 2>/dev/null; "
+            "mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose root /host && "
+            "mount -t proc none /host/proc && mount -t sysfs none /host/sys && "
+            "mount -t debugfs none /host/sys/kernel/debug; }"
+        )
+        source = Path(__file__).parents[2] / "src"
+        line = shlex.join([sys.executable, "-B", *words])
+        return self.run(f"PYTHONPATH={source} chroot /host {line}", BOOT)
+
+    def dump(self, file: Path) -> Path:
+        """Write the machine's memory to a file, as an ELF core; the machine stands still meanwhile."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(PATIENCE)
+            monitor.connect(str(self._monitor))
+            with monitor.makefile("rw") as lines:
+                lines.readline()
+                for command in (
+                    {"execute": "qmp_capabilities"},
+                    {"execute": "dump-guest-memory", "arguments": {"paging": False, "protocol": f"file:{file}"}},
+                ):
+                    lines.write(json.dumps(command) + "\n")
+                    lines.flush()
+                    while "return" not in (answer := json.loads(lines.readline())):
+                        assert "error" not in answer, answer
+        return file
 
     def off(self) -> None:
         """Shut it down as an orderly user does; by force where that takes longer than 30 s."""

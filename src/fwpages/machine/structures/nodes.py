@@ -84,6 +84,8 @@ def _table(memory: Memory, symbols: Symbols, note: Vmcoreinfo | None, size: int,
     """The address of the ``struct page`` of frame 0: x86-64 keeps it in a variable, arm64 has it by its first frame."""
     if "vmemmap_base" in symbols:
         return memory.number(symbols["vmemmap_base"])
+    if note is not None and "vmemmap" in note.symbols:
+        return note.symbols["vmemmap"]
     numbers = note.numbers if note else {}
     if "VMEMMAP_START" in numbers and "memstart_addr" in symbols:
         start = memory.number(symbols["memstart_addr"])

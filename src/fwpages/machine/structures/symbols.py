@@ -23,7 +23,7 @@ _MOST_SYMBOLS = 1 << 22
 _MOST_NAME = 1024
 #: more modules than this no kernel has
 _MOST_MODULES = 1 << 14
-_HALF = 1 << 31
+_HALF, _WORD = 1 << 31, (1 << 64) - 1
 
 Symbols = Mapping[str, int]
 
@@ -62,8 +62,8 @@ def shifted(found: Symbols, anchors: Symbols) -> dict[str, int]:
 def from_memory(memory: Memory, note: Vmcoreinfo, wanted: Collection[str]) -> dict[str, int]:
     """The addresses of ``wanted`` by the kernel's table of symbols, whose place VMCOREINFO has. Empty where it has not.
 
-    Names are packed: a length, then numbers of tokens. Addresses are offsets of 32 bits; which of the two known ways of
-    reading them is right, a symbol decides whose address VMCOREINFO has too.
+    Names are packed: a length, then numbers of tokens. Addresses are offsets of 32 bits; from where, has changed:
+    a symbol whose address VMCOREINFO has too decides.
     """
     at = note.symbols
     if not {"kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index"} <= at.keys():
@@ -132,19 +132,26 @@ def _addresses(
         return {}
     offsets = np.frombuffer(memory.read(at["kallsyms_offsets"], count * 4), np.uint32)
     base = memory.number(at["kallsyms_relative_base"]) if "kallsyms_relative_base" in at else at.get("_stext", 0)
-    for signed in (False, True):
-        found = {name: _decoded(int(offsets[n]), base, signed=signed) for name, n in numbers.items()}
+    for decode in (_from_base, _from_base_or_absolute, _from_itself):
+        found = {name: decode(int(offsets[n]), base, at["kallsyms_offsets"] + 4 * n) for name, n in numbers.items()}
         known = [name for name in anchors if name in found]
         if known and all(found[name] == note.symbols[name] for name in known):
             return found
     return {}
 
 
-def _decoded(offset: int, base: int, *, signed: bool) -> int:
-    """An address by its offset: from the base; or, where the offset is negative, from the base, and else absolute."""
-    if not signed:
-        return base + offset & (1 << 64) - 1
-    return base - 1 - (offset - (1 << 32)) & (1 << 64) - 1 if offset >= _HALF else offset
+def _from_base(offset: int, base: int, _place: int) -> int:
+    return base + offset & _WORD
+
+
+def _from_base_or_absolute(offset: int, base: int, _place: int) -> int:
+    """From the base where the offset is negative; else the offset is the address itself."""
+    return base - 1 - (offset - (1 << 32)) & _WORD if offset >= _HALF else offset
+
+
+def _from_itself(offset: int, _base: int, place: int) -> int:
+    """From the place of the offset, as Linux 7 has it."""
+    return place + (offset - (1 << 32) if offset >= _HALF else offset) & _WORD
 
 
 # -- modules -----------------------------------------------------------------------------------------------------------
