@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable
 
 import fwpages as fw
 from fwpages.machine.live import Watch
@@ -43,11 +42,6 @@ async def _advance(pilot: Pilot[None], steps: int = 1) -> None:
     await pilot.pause()
 
 
-def order(watch: Watch) -> list[str]:
-    table = watch.query_one(DataTable)
-    return [str(table.get_row_at(n)[0]) for n in range(table.row_count)]
-
-
 def drive(watch: Watch, act: Callable[[Pilot[None]], Awaitable[None]]) -> None:
     async def run() -> None:
         async with watch.run_test(size=(100, 24)) as pilot:
@@ -70,9 +64,9 @@ def test_rows_change_their_order_with_the_pages(snapshots: list[Snapshot]) -> No
     watch = app(snapshots)
 
     async def act(pilot: Pilot[None]) -> None:
-        assert order(watch) == [PF, VF, SF]
+        assert watch.rows.keys == [PF, VF, SF]
         await _advance(pilot, STEPS - 1)
-        assert order(watch) == [VF, PF, SF]
+        assert watch.rows.keys == [VF, PF, SF]
 
     drive(watch, act)
 
@@ -82,9 +76,9 @@ def test_s_sorts_by_the_change(snapshots: list[Snapshot]) -> None:
 
     async def act(pilot: Pilot[None]) -> None:
         await _advance(pilot)
-        assert order(watch)[0] == PF
+        assert watch.rows.keys[0] == PF
         await pilot.press("s")
-        assert order(watch)[0] == VF
+        assert watch.rows.keys[0] == VF
 
     drive(watch, act)
 
@@ -95,7 +89,43 @@ def test_the_cursor_stays_on_its_function(snapshots: list[Snapshot]) -> None:
     async def act(pilot: Pilot[None]) -> None:
         await pilot.press("down")
         await _advance(pilot, STEPS - 1)
-        assert order(watch)[watch.query_one(DataTable).cursor_row] == VF
+        assert watch.rows.selected == VF
+
+    drive(watch, act)
+
+
+def in_sight(watch: Watch) -> list[str]:
+    return [watch.rows.render_line(y).text.split()[0] for y in range(watch.rows.size.height)]
+
+
+def test_the_cursor_stays_in_sight_below_the_headings(snapshots: list[Snapshot]) -> None:
+    pf = snapshots[0].functions[0]
+    many = [msgspec.structs.replace(pf, device=f"0000:{n:02x}:00.0", pages=1000 - n) for n in range(60)]
+    watch = app([msgspec.structs.replace(snapshots[0], functions=many)])
+
+    async def act(pilot: Pilot[None]) -> None:
+        for key, device in (
+            ("end", "0000:3b:00.0"),
+            ("pageup", None),
+            ("home", "0000:00:00.0"),
+            ("down", "0000:01:00.0"),
+        ):
+            await pilot.press(key)
+            await pilot.pause()
+            shown = in_sight(watch)
+            assert shown[0] == "function"
+            assert watch.rows.selected in shown
+            assert device in (None, watch.rows.selected)
+
+    drive(watch, act)
+
+
+def test_a_figure_that_changes_is_drawn(snapshots: list[Snapshot]) -> None:
+    watch = app(snapshots)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await _advance(pilot)
+        assert "+6,000" in watch.rows.render_line(2).text
 
     drive(watch, act)
 

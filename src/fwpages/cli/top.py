@@ -62,32 +62,37 @@ def command(
     Exit code: 0 every function's pages are known, 1 a driver counts pages that it could not move, 2 misuse,
     4 not known: it says what would tell.
     """
-    if recording is not None and (record_to is not None or root != Path("/")):
-        raise click.UsageError("--replay reads a recording: --record and --root have no place beside it")
-    most = 1 if once or as_json else count
-    live = not (as_json or plain or most == 1) and Console().is_terminal
-    if recording is not None:
-        snapshots = _replayed(recording) if most == 1 else islice(_replayed(recording), most)
-    else:
-        snapshots = islice(_sampled(root, 0.0 if live else interval), most)
+    _check(record_to, recording, root)
+    one = once or as_json or count == 1
+    live = not (one or plain) and Console().is_terminal
+    snapshots = _replayed(recording) if recording is not None else _sampled(root, interval, paced=not live)
+    if recording is None or not one:  # of a recording, one is the last: its state, compared with its beginning
+        snapshots = islice(snapshots, 1 if one else count)
     with _recorder(record_to) as keep:
         if live:
             return _watch(map(keep, snapshots), interval)
-        changes = Changes()
-        compared = _added(_until_stopped(map(keep, snapshots)), changes)
-        return _print(iter(deque(compared, maxlen=1)) if most == 1 else compared, changes, as_json=as_json)
+        return _print(map(keep, snapshots), one=one, as_json=as_json)
 
 
-def _sampled(root: Path, pause: float) -> Iterator[Snapshot]:
-    """A snapshot at once, and then one after each pause: the live view has a clock of its own."""
+def _check(record_to: Path | None, recording: Path | None, root: Path) -> None:
+    """UsageError for options that do not go together, or that name nothing."""
+    if recording is not None and (record_to is not None or root != Path("/")):
+        raise click.UsageError("--replay reads a recording: --record and --root have no place beside it")
+    if not root.is_dir():
+        raise click.UsageError(f"--root {root}: not a directory")
+    if recording is not None:
+        # the live view takes the whole terminal: a recording that cannot be read is refused before
+        deque(_replayed(recording), maxlen=0)
+
+
+def _sampled(root: Path, interval: float, *, paced: bool) -> Iterator[Snapshot]:
+    """A snapshot at once, and then one after each interval; the live view has a clock of its own."""
     due = time.monotonic()
     while True:
-        try:
-            yield counters(root)
-        except NotADirectoryError as e:
-            raise click.UsageError(f"--root {e}") from None
-        due += pause
-        time.sleep(max(0.0, due - time.monotonic()))
+        yield counters(root)
+        due += interval
+        if paced:
+            time.sleep(max(0.0, due - time.monotonic()))
 
 
 def _replayed(recording: Path) -> Iterator[Snapshot]:
@@ -128,10 +133,11 @@ def _added(snapshots: Iterator[Snapshot], changes: Changes) -> Iterator[Snapshot
         yield snapshot
 
 
-def _print(snapshots: Iterator[Snapshot], changes: Changes, *, as_json: bool) -> int:
-    """Print each snapshot; the exit code is that of the last."""
-    console, verdict = Console(), Verdict.NOT_KNOWN
-    for n, snapshot in enumerate(snapshots):
+def _print(snapshots: Iterator[Snapshot], *, one: bool, as_json: bool) -> int:
+    """Print each snapshot, or the last one; the exit code is that of the last."""
+    console, verdict, changes = Console(), Verdict.NOT_KNOWN, Changes()
+    compared = _added(_until_stopped(snapshots), changes)
+    for n, snapshot in enumerate(deque(compared, maxlen=1) if one else compared):
         verdict = snapshot.verdict
         if as_json:
             click.echo(msgspec.json.encode(snapshot))

@@ -337,22 +337,29 @@ _ABILITIES = (
 
 def _ability(row: _Needs, probes: dict[str, Probe]) -> Ability:
     """The command's state: the worst of what it needs; what it is better with makes it *in part* at worst."""
-    needed = [probes[name] for name in row.needs if probes[name].state is not State.YES]
-    wished = [probes[name] for name in row.better_with if probes[name].state is not State.YES]
-    if probes["lockdown"].state is State.NO and probes["lockdown"] not in needed:
-        wished.append(probes["lockdown"])
-    states = {p.state for p in needed}
-    state = State.PART if wished else State.YES
-    if State.NO in states or State.PART in states:
-        state = State.NO
-    elif State.NOT_KNOWN in states:
-        state = State.NOT_KNOWN
-    because = [f"{p.name}: {p.detail}" for p in (*needed, *wished)]
-    first = [p.command for p in (*needed, *wished) if p.command]
+    needed, wished = _lacking(row.needs, probes), _lacking(row.better_with, probes)
+    lockdown = probes["lockdown"]
+    if lockdown.state is State.NO and lockdown not in needed:
+        wished.append(lockdown)
+    state = _state(needed, wished)
+    lacks = [*needed, *wished]
+    lines = [p.command for p in lacks if p.command] + ([] if state is State.NO else list(row.commands))
     return Ability(
         name=row.name,
         says=row.says,
         state=state,
-        because=because,
-        commands=list(dict.fromkeys([*first, *(() if state is State.NO else row.commands)])),
+        because=[f"{p.name}: {p.detail}" for p in lacks],
+        commands=list(dict.fromkeys(lines)),
     )
+
+
+def _lacking(names: tuple[str, ...], probes: dict[str, Probe]) -> list[Probe]:
+    return [probes[name] for name in names if probes[name].state is not State.YES]
+
+
+def _state(needed: list[Probe], wished: list[Probe]) -> State:
+    if any(p.state is not State.NOT_KNOWN for p in needed):
+        return State.NO
+    if needed:
+        return State.NOT_KNOWN
+    return State.PART if wished else State.YES

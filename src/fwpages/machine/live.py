@@ -12,9 +12,10 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import Footer, Static
 
 from fwpages.machine.changes import Changes
+from fwpages.machine.rows import Rows
 from fwpages.machine.snapshot import FunctionCounters, Snapshot
 from fwpages.machine.table import UNKNOWN, cells, count, heading, most, troubles, types
 
@@ -38,7 +39,7 @@ class Watch(App[None]):
 
     CSS = """
     #heading { height: 1; padding: 0 1; }
-    DataTable { height: 1fr; }
+    Rows { height: 1fr; padding: 0 1; }
     #detail { height: auto; max-height: 12; padding: 0 1; border-top: solid $primary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,20 +59,18 @@ class Watch(App[None]):
         self._order = "pages"
         self._paused = False
         self._ended = False
-        self._shown: dict[str, list[Text]] = {}
+        self._detailed = Text()
 
     def compose(self) -> ComposeResult:
-        """The heading, the table, the selected function, the keys."""
+        """The heading, the rows, the selected function, the keys."""
         yield Static(id="heading")
-        yield DataTable(cursor_type="row", zebra_stripes=True)
+        yield Rows(_COLUMNS, _RIGHT)
         yield Static(id="detail")
         yield Footer()
 
     def on_mount(self) -> None:
         """Show the first snapshot at once."""
-        table = self._table
-        for n, name in enumerate(_COLUMNS):
-            table.add_column(Text(name, justify="right" if n in _RIGHT else "left"), key=str(n))
+        self.rows.focus()
         self.advance()
         self.set_interval(self._interval, self.advance)
 
@@ -86,13 +85,14 @@ class Watch(App[None]):
         self._paused = not self._paused
         self._show()
 
-    def on_data_table_row_highlighted(self) -> None:
+    def on_rows_selected(self) -> None:
         """Show the function that the cursor is on."""
         self._detail()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one(DataTable)
+    def rows(self) -> Rows:
+        """The list of functions."""
+        return self.query_one(Rows)
 
     def advance(self) -> None:
         """Take the next snapshot and show it, unless the view is paused."""
@@ -111,78 +111,57 @@ class Watch(App[None]):
         if snapshot is None:
             return
         state = "  paused" if self._paused else "  end of the recording" if self._ended else ""
-        self.query_one("#heading", Static).update(heading(snapshot).append(f"  by {self._order}{state}", "dim"))
-        self._rows(snapshot)
+        self.query_one("#heading", Static).update(
+            heading(snapshot).append(f"  by {self._order}{state}", "dim"), layout=False
+        )
+        self._list(snapshot)
         self._detail()
 
-    def _rows(self, snapshot: Snapshot) -> None:
+    def _list(self, snapshot: Snapshot) -> None:
         key = ORDERS[self._order]
         functions = sorted(snapshot.functions, key=lambda f: (-key(f, self._changes), f.device))
         largest = most(snapshot)
-        rows = {f.device: _aligned(cells(f, self._changes.of(f.device), largest)) for f in functions}
-        if list(rows) == list(self._shown):
-            self._update(rows)
-        else:
-            self._rebuild(rows)
-        self._shown = rows
-
-    def _update(self, rows: Mapping[str, list[Text]]) -> None:
-        """Replace the cells that differ: most stay as they are."""
-        for device, row in rows.items():
-            for n, (old, new) in enumerate(zip(self._shown[device], row, strict=True)):
-                if old != new:
-                    self._table.update_cell(device, str(n), new, update_width=True)
-
-    def _rebuild(self, rows: Mapping[str, list[Text]]) -> None:
-        table, selected = self._table, self._selected()
-        table.clear()
-        for device, row in rows.items():
-            table.add_row(*row, key=device)
-        if selected is not None and selected in rows:
-            table.move_cursor(row=list(rows).index(selected))
-
-    def _selected(self) -> str | None:
-        row, names = self._table.cursor_row, list(self._shown)
-        return names[row] if 0 <= row < len(names) else None
+        self.rows.show({f.device: cells(f, self._changes.of(f.device), largest) for f in functions})
 
     def _detail(self) -> None:
-        snapshot, selected = self.last, self._selected()
-        f = next((f for f in snapshot.functions if f.device == selected), None) if snapshot is not None else None
-        lines = [] if f is None else detail(f)
-        if snapshot is not None:
-            lines += [f"{w.name}: {w.detail}; {w.remedy}" for w in snapshot.findings if w.function == selected]
-            lines += [
-                f"not known: {lack.what}{f'; {lack.command}' if lack.command else ''}" for lack in snapshot.missing
-            ]
-        self.query_one("#detail", Static).update(Text("\n".join(lines)))
+        text = Text("\n".join([] if self.last is None else below(self.last, self.rows.selected)))
+        if text != self._detailed:  # a new layout of the screen costs more than all else
+            self._detailed = text
+            self.query_one("#detail", Static).update(text)
 
 
-def _aligned(row: list[Text]) -> list[Text]:
-    for n in _RIGHT:
-        row[n].justify = "right"
-    return row
+def below(snapshot: Snapshot, selected: str | None) -> list[str]:
+    """The lines below the list: the selected function, its findings, and what is missing."""
+    lines = [row for f in snapshot.functions if f.device == selected for row in detail(f)]
+    lines += [f"{w.name}: {w.detail}; {w.remedy}" for w in snapshot.findings if w.function == selected]
+    return lines + [f"not known: {'; '.join(filter(None, (m.what, m.command)))}" for m in snapshot.missing]
 
 
 def detail(f: FunctionCounters) -> list[str]:
     """The lines about one function: its place, its types, its page commands, what went wrong, what is not known."""
-    place = [f"under {f.parent}" if f.parent else "", *f.rdma, *f.net]
-    identity = [
-        f.pci_id or "",
-        f"vhca_id {f.vhca_id:#x}" if f.vhca_id is not None else "",
-        f"{f.mode} mode" if f.mode else "",
-        f"firmware {f.fw_version}" if f.fw_version else "",
-    ]
-    lines = [f"{f.device}  {', '.join(p for p in [*place, *identity] if p)}"]
+    lines = [f"{f.device}  {', '.join(_place(f))}"]
     by_type = types(f)
     if by_type:
         lines.append(f"by type: {by_type}")
     c = f.commands
     average = UNKNOWN if c.average_ns is None else f"{c.average_ns / 1000:,.0f}"
-    lines.append(
-        f"page commands: {count(c.n)} of {average} µs, {count(c.failed)} failed; slots in use: {count(f.slots_inuse)}"
-    )
-    lines += troubles(f)
-    lines += f.notes
-    if f.pages is None and "pages" in f.not_known:
-        lines.append(f"pages not known: {f.not_known['pages']}")
+    failed, slots = count(c.failed), count(f.slots_inuse)
+    lines.append(f"page commands: {count(c.n)} of {average} µs, {failed} failed; slots in use: {slots}")
+    lines += [*troubles(f), *f.notes]
+    if f.pages is None:
+        lines.append(f"pages not known: {f.not_known.get('pages', '')}")
     return lines
+
+
+def _place(f: FunctionCounters) -> list[str]:
+    """Its parent, its devices, and its names, as far as they are known."""
+    parts = [
+        f.parent and f"under {f.parent}",
+        *f.rdma,
+        *f.net,
+        f.pci_id,
+        None if f.vhca_id is None else f"vhca_id {f.vhca_id:#x}",
+        f.mode and f"{f.mode} mode",
+        f.fw_version and f"firmware {f.fw_version}",
+    ]
+    return [part for part in parts if part]

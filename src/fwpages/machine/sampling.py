@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -46,6 +46,7 @@ _COMMANDS: Mapping[str, File] = MappingProxyType(
 #: PCI device ids of BlueField's network functions, from mlx5_core's table of devices
 _BLUEFIELD = frozenset({0xA2D2, 0xA2D3, 0xA2D6, 0xA2DC, 0xA2DF})
 
+_NO_TYPES = "in VHCA_ID mode a driver without an e-switch does not know the types"
 _DPU = (
     "BlueField in DPU mode: this function's pages lie in the memory of its Arm cores, whose driver gives them; "
     "fwpages top there shows them"
@@ -248,12 +249,11 @@ class _Reader:
         Without a count of SPFs beside one of VFs the driver is older than VHCA_ID mode. With neither, it is in VHCA_ID
         mode without an e-switch, once its start-up is over. With both, the files say nothing of the mode.
         """
-        absent = [key for key in types if figures.not_known.get(key) == Reason.ABSENT]
+        absent = {key for key in types if figures.not_known.get(key) == Reason.ABSENT}
         if self.in_tree and types["vf"] is not None and "spf" in absent:
             return "func_id"
-        if self.in_tree and len(absent) == len(types) and alloc_failed is not None and started(self.tree, f):
-            for key in types:
-                figures.lacks(key, "in VHCA_ID mode a driver without an e-switch does not know the types")
+        if self.in_tree and absent == types.keys() and alloc_failed is not None and started(self.tree, f):
+            figures.not_known |= dict.fromkeys(types, _NO_TYPES)
             return "vhca_id"
         figures.lacks("mode", "the driver's files do not tell the mode")
         return None
@@ -311,19 +311,25 @@ _COMMAND_FOR: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _missing(tree: Tree, functions: Iterable[FunctionCounters], reason: Reason | None) -> Iterator[Missing]:
-    rows = list(functions)
-    if not rows and reason is Reason.DENIED and not tree.there("sys/bus"):
-        yield Missing(
-            what="the functions: this process may not read sysfs and debugfs", command="sudo fwpages top --once"
-        )
-    elif not rows:
-        yield Missing(what="a function that mlx5_core drives: there is none here", command="lspci -nnk -d 15b3:")
+def _missing(tree: Tree, functions: list[FunctionCounters], reason: Reason | None) -> Iterator[Missing]:
+    if not functions:
+        yield _nothing(tree, reason)
     reasons: dict[str, list[str]] = {}
-    for f in rows:
+    for f in functions:
         if f.pages is None:
             reasons.setdefault(f.not_known["pages"], []).append(f.device)
     for why, names in reasons.items():
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        command = next((c for r, c in _COMMAND_FOR.items() if why.startswith(r)), "") if tree.live else ""
-        yield Missing(what=f"the pages of {shown}: {why}", command=command)
+        command = next((c for r, c in _COMMAND_FOR.items() if why.startswith(r)), "")
+        yield Missing(what=f"the pages of {_few(names)}: {why}", command=command if tree.live else "")
+
+
+def _nothing(tree: Tree, reason: Reason | None) -> Missing:
+    if reason is Reason.DENIED and not tree.there("sys/bus"):
+        return Missing(
+            what="the functions: this process may not read sysfs and debugfs", command="sudo fwpages top --once"
+        )
+    return Missing(what="a function that mlx5_core drives: there is none here", command="lspci -nnk -d 15b3:")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
