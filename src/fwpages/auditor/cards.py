@@ -93,11 +93,7 @@ class Cards:
         done = {slot: s for slot, s in enumerate(sessions) if s is not None}
         events = [e for e in self._of_firmware() if e.of_itself or not _behind_a_lost_link(e, done)]
         for e in events:
-            where = e.most
-            note = f"an event of the card {e.card}: {e.words()}; see the session of {where.device}"
-            done[where.slot] = _with_finding(done[where.slot], e.finding())
-            for slot in e.slots - {where.slot}:
-                done[slot] = _with_reference(done[slot], note)
+            _enter(done, e)
         explained = {slot for e in events if e.kind is Kind.HEALTH for slot in e.slots}
         self._unexplained(done, explained)
         return list(done.values()), [e.account() for e in events]
@@ -122,6 +118,15 @@ class Cards:
 def _behind_a_lost_link(e: Event, done: dict[int, SessionAccount]) -> bool:
     """The driver of a function that printed it lost the link: a counter that stands still is a consequence."""
     return any(f.blame == Blame.LINK.value for slot in e.slots for f in done[slot].findings if f.name in _REASONS)
+
+
+def _enter(done: dict[int, SessionAccount], e: Event) -> None:
+    """Make the event a finding of the session that printed most of it; the card's other sessions refer to it."""
+    where = e.most
+    note = f"an event of the card {e.card}: {e.words()}; see the session of {where.device}"
+    done[where.slot] = _with_finding(done[where.slot], e.finding())
+    for slot in e.slots - {where.slot}:
+        done[slot] = _with_reference(done[slot], note)
 
 
 def _with_finding(s: SessionAccount, finding: FindingAccount) -> SessionAccount:

@@ -21,6 +21,7 @@ from fwpages.auditor.incidents import Health
 from fwpages.auditor.session import After, AuditedSession, Repeats
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
+from fwpages.prm.identity import FunctionType
 from fwpages.readers.observations import (
     AllocationFailed,
     AllPagesReleased,
@@ -319,9 +320,9 @@ def finish(s: AuditedSession) -> Found:
     left = total is not None and total.pages > 0
     if left or s.driver.gave_up is not None:
         yield from _report_left(s)
-    by_type = {kind: v for kind, v in s.driver.left.items() if kind is not None}
-    if by_type and not left and not s.findings.has(FindingName.COUNTERS_DISAGREE):
-        words = ", ".join(f"{kind.value} {v.pages}" for kind, v in by_type.items())
+    types = _types_left(s.driver.left)
+    if types and not left and not s.findings.has(FindingName.COUNTERS_DISAGREE):
+        words = ", ".join(types)
         place = next(iter(s.driver.left.values())).place
         detail = f"no total is left, but by type: {words}"
         yield Finding(Cause.COUNTERS_DISAGREE, place, detail=detail, stated=True)
@@ -342,7 +343,7 @@ def _report_left(s: AuditedSession) -> Found:
     if v is None:
         return
     book = (yield from function_of(s, v)) if isinstance(v, FunctionMessage) else None
-    types = "".join(f"; of these {kind.value} {x.pages}" for kind, x in left.items() if kind is not None)
+    types = "".join(f"; of these {words}" for words in _types_left(left))
     pages = left[None].pages if None in left else _unreturned(book)
     beside = f"; {first.text}" if first is not None and first is not v else ""
     objects = outages.living_objects(s, v.place)
@@ -355,6 +356,11 @@ def _unreturned(book: Book | None) -> int | None:
     return None if book is None or book.lines is None else book.lines.out
 
 
+def _types_left(left: Mapping[FunctionType | None, PagesLeft]) -> list[str]:
+    """The counters of single types that are not zero, in words."""
+    return [f"{kind.value} {v.pages}" for kind, v in left.items() if kind is not None]
+
+
 def _compare_left(s: AuditedSession) -> Found:
     left = s.driver.left
     if not left or not s.evidence.judges_pages or any(v.pages < 0 for v in left.values()):
@@ -363,7 +369,7 @@ def _compare_left(s: AuditedSession) -> Found:
     total = left[None].pages if None in left else None
     agrees = total == out if total is not None else out > 0
     if not agrees:
-        by = "".join(f"; {kind.value} {x.pages}" for kind, x in left.items() if kind is not None)
+        by = "".join(f"; {words}" for words in _types_left(left))
         detail = f"the driver counts {many(total or 0)} left, its commands add up to {out}{by}"
         place = next(iter(left.values())).place
         yield Finding(Cause.COUNTERS_DISAGREE, place, detail=detail, stated=True)

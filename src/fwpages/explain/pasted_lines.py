@@ -115,6 +115,13 @@ _NUMBERS: dict[str, Callable[[int], tuple[str, list[str]]]] = {
 # -- one line
 
 
+#: numbers that only the vendor can explain
+_OF_THE_VENDOR = {
+    "syndrome": TICKET,
+    "ext_synd": "an ext_synd is a number of firmware's own: the vendor's ticket needs it",
+}
+
+
 def _line(line: str) -> Message | None:
     beside = read_platform(Place("", 0), line)
     if beside is not None:
@@ -125,10 +132,7 @@ def _line(line: str) -> Message | None:
     notes = [words for said, words in _EVENTS if said in line]
     if command is None and not notes and not any(v.name in ("synd", "ext_synd", "sensor") for v in values):
         return None
-    if any(v.name == "syndrome" for v in values):
-        notes.append(TICKET)
-    if any(v.name == "ext_synd" for v in values):
-        notes.append("an ext_synd is a number of firmware's own: the vendor's ticket needs it")
+    notes += [note for name, note in _OF_THE_VENDOR.items() if any(v.name == name for v in values)]
     title = f"{command['name']}: {_outcome(values, notes)}" if command else _outcome(values, notes)
     return Message(kind="line", title=title, length=len(line.encode()), fields=values, notes=notes)
 

@@ -33,12 +33,11 @@ class Doubles:
         """The same message was there a few lines before, or some more lines before but within a second."""
         at = line.find(b"[") + 1
         stamp = line[at : line.find(b"]", at)]
-        return _is_stamp(stamp) and self.again_at(stamp, line[at:])
+        return _is_stamp(stamp) and self.again_at(float(stamp), line[at:], fine=stamp[-3:] != b"000")
 
-    def again_at(self, stamp: bytes, message: bytes) -> bool:
-        """The same for a message, which begins with its time."""
-        t = float(stamp)
-        self._fine = self._fine or stamp[-3:] != b"000"
+    def again_at(self, t: float, message: bytes, *, fine: bool) -> bool:
+        """The same for a message, which begins with this time; ``fine``: the time has microseconds that are not 0."""
+        self._fine = self._fine or fine
         since = self._since(message) if self._fine else None
         back = t < self._latest - LEEWAY
         if since is not None and (since <= CLOSE or not back) and not (back and _begins(message)):

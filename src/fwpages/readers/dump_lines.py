@@ -68,6 +68,11 @@ def _marks(slot: int | None, page: int) -> list[bytes]:
     return [head + b"%03x: " % ((page * _STRIDE + n) * BYTES) for n in range(_STRIDE)]
 
 
+def _noticed(block: Sequence[bytes]) -> bool:
+    """Some of these lines have a notice of lost lines in front. Lines of one length have one in each, or in none."""
+    return b"**" in (block[0] if len(set(map(len, block))) == 1 else b"".join(block))
+
+
 def run_of_lines(lines: Sequence[bytes], start: int, slot: int | None, offset: int, most: int) -> bytes:
     """The bytes of the lines from ``start`` on that continue the slot's dump at ``offset``: of ``most`` lines at most.
 
@@ -84,7 +89,7 @@ def run_of_lines(lines: Sequence[bytes], start: int, slot: int | None, offset: i
         block = block[: next(n for n, same in enumerate(map(bytes.__eq__, found, marks)) if not same)]
     words = b" ".join([line[-_WORDS:] for line in block])
     blanks = b" " * len(block)
-    if b"**" in b"".join(block) or not words[8::36] == words[17::36] == words[26::36] == blanks:
+    if _noticed(block) or not words[8::36] == words[17::36] == words[26::36] == blanks:
         return b""
     try:
         data = bytes.fromhex(words.decode("ascii"))

@@ -152,8 +152,7 @@ class Dumps:
         next_there = [d for d in mine if len(d.buf) == offset]
         if not next_there:
             return [d for d in mine if len(d.buf) < offset < (d.total or MAX_MESSAGE)]
-        caller = caller_of(prefix.decode("utf-8", "replace")) if len(next_there) > 1 else None
-        return [d for d in next_there if d.caller == caller] or next_there if caller is not None else next_there
+        return next_there if len(next_there) == 1 else _of_the_caller(next_there, prefix)
 
     def _beyond_end(self, slot: int | None, offset: int) -> bool:
         """The line continues a dump that was whole before it."""
@@ -257,3 +256,9 @@ def caller_of(prefix: str) -> str | None:
     """The thread or CPU that printed a line, where the kernel says it (CONFIG_PRINTK_CALLER)."""
     m = _CALLER.search(prefix)
     return m[1] if m else None
+
+
+def _of_the_caller(dumps: list[Dump], prefix: bytes) -> list[Dump]:
+    """Those of the caller that the line's beginning names; all of them where it names none, or none of theirs."""
+    caller = caller_of(prefix.decode("utf-8", "replace"))
+    return [d for d in dumps if caller is not None and d.caller == caller] or dumps

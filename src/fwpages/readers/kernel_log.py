@@ -234,14 +234,15 @@ class KernelLog:
     def _plain(self, number: int, raw: bytes, plain: re.Match[bytes]) -> Iterable[Observation] | None:
         """A line of the driver's as dmesg prints it: nearly every line of a debug log that is no dump line."""
         stamp, name, function, pid, message = plain.groups()
-        if self._doubles.again_at(stamp, raw[1:]):
+        time = float(stamp)
+        if self._doubles.again_at(time, raw[1:], fine=stamp[-3:] != b"000"):
             return self._double(number, raw.decode())
         self._last = (number, raw)
         device = self._names.get(name) or self._named(name, number, stamp)
         kind = (function, message)
         if kind in self._barren:
             return None
-        place = Place(self._source.name, number, float(stamp))
+        place = Place(self._source.name, number, time)
         text = message.decode().rstrip()
         if function == b"dump_command" or b"dump" in message:
             return self._headline(place, device, text, None)

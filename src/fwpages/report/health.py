@@ -23,19 +23,22 @@ def show_health(events: Sequence[HealthAccount], console: Console, *, full: bool
     with_buffer = [e for e in events if e.synd is not None or e.synd_words or e.assert_var]
     for e in with_buffer[:MAX_EVENTS]:
         console.print()
-        fields = dict(_fields(e))
-        head = f"card {e.card}, {many(len(e.functions), 'function')}, for the vendor's ticket"
-        if full:
-            console.print(Text(f"{head}:"), soft_wrap=True)
-            for name, value in fields.items():
-                console.print(Text(f"  {name} {value}"), soft_wrap=True)
-            continue
-        words = ", ".join(f"{name} {fields[name]}" for name in _SHORT if name in fields)
-        more = " (--full: every field)" if len(fields) > len(_SHORT) else ""
-        text = f"{head}: {words}{more}"
-        console.print(Text(fold(text, width_of(console.file), 2)), soft_wrap=True)
+        _show_event(e, console, full=full)
     if len(with_buffer) > MAX_EVENTS:
         console.print(f"and {len(with_buffer) - MAX_EVENTS} more events of cards (--json has them all)")
+
+
+def _show_event(e: HealthAccount, console: Console, *, full: bool) -> None:
+    fields = dict(_fields(e))
+    head = f"card {e.card}, {many(len(e.functions), 'function')}, for the vendor's ticket"
+    if full:
+        console.print(Text(f"{head}:"), soft_wrap=True)
+        for name, value in fields.items():
+            console.print(Text(f"  {name} {value}"), soft_wrap=True)
+        return
+    words = ", ".join(f"{name} {fields[name]}" for name in _SHORT if name in fields)
+    more = " (--full: every field)" if len(fields) > len(_SHORT) else ""
+    console.print(Text(fold(f"{head}: {words}{more}", width_of(console.file), 2)), soft_wrap=True)
 
 
 def _fields(e: HealthAccount) -> Iterator[tuple[str, str]]:

@@ -113,16 +113,20 @@ def _functions(s: SessionAccount) -> Table:
     table = plain_table("function", *["name"] * named, "type")
     _counting(table, columns)
     for f in sorted(s.functions, key=lambda f: -(f.held or 0))[:MAX_ROWS]:
-        # an identity that is used anew: its second use is #2
-        who = f.identity if not f.generation else f"{f.identity} #{f.generation + 1}"
         leaking = f.identity in leaks and f.held != 0
-        words = [f"{LEAKS} {who}" if leaking else who, *[f.name] * named, kind(f.type, s.supplier)]
+        words = [_use(f, leaking=leaking), *[f.name] * named, kind(f.type, s.supplier)]
         table.add_row(*words, *_counts(f, columns), style="bold red" if leaking else "")
     if len(s.functions) > MAX_ROWS:
         table.add_row(f"and {len(s.functions) - MAX_ROWS} more")
     table.add_section()
     table.add_row("total", *[""] * named, "", *_counts(s.totals, columns), style="bold")
     return table
+
+
+def _use(f: FunctionAccount, *, leaking: bool) -> str:
+    """The function's identity; where it is used anew, its second use is #2."""
+    who = f"{f.identity} #{f.generation + 1}" if f.generation else f.identity
+    return f"{LEAKS} {who}" if leaking else who
 
 
 def _types(s: SessionAccount) -> Table:
