@@ -154,11 +154,12 @@ def test_the_end_of_a_recording_keeps_the_last_snapshot(snapshots: list[Snapshot
     drive(watch, act)
 
 
-def test_q_ends_it(snapshots: list[Snapshot]) -> None:
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+def test_q_and_control_c_end_it(key: str, snapshots: list[Snapshot]) -> None:
     watch = app(snapshots)
 
     async def act(pilot: Pilot[None]) -> None:
-        await pilot.press("q")
+        await pilot.press(key)
 
     drive(watch, act)
-    assert not watch.is_running
+    assert watch.return_code == 0

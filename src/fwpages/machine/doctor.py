@@ -107,7 +107,8 @@ class _Patient:
     def file(self, name: str, path: str, without: str, command: str = "") -> Probe:
         """A file that has to be there and to be readable; ``without`` says what it means that it is not there."""
         if not self.tree.there(path):
-            return Probe(name=name, state=self.absent, detail=f"/{path} is not there: {without}", command=command)
+            detail = f"/{path} is not there: {without}" if self.tree.live else f"/{path} is not in the copy"
+            return Probe(name=name, state=self.absent, detail=detail, command=command)
         if not self.tree.readable(path):
             return Probe(name=name, state=State.NO, detail=f"/{path}: permission denied", command=AS_ROOT)
         return Probe(name=name, state=State.YES, detail=f"/{path}")
@@ -232,7 +233,7 @@ def _lockdown(p: _Patient) -> Probe:
     text = p.setting(File.LOCKDOWN)
     found = re.search(r"\[(\w+)\]", text or "")
     if found is None:
-        detail = "the kernel has no lockdown" if p.tree.live else "/sys/kernel/security/lockdown is not there"
+        detail = "the kernel has no lockdown" if p.tree.live else "/sys/kernel/security/lockdown is not in the copy"
         return Probe(name="lockdown", state=State.YES if p.tree.live else State.NOT_KNOWN, detail=detail)
     closed = found[1] == "confidentiality"
     detail = {

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static
 
 from fwpages.machine.changes import Changes
@@ -44,6 +44,7 @@ class Watch(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         ("s", "order", "Sort"),
         ("space", "pause", "Pause"),
     ]
