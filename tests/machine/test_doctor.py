@@ -1,4 +1,4 @@
-"""What there is to look with: on trees with and without each thing, and what the commands could then say."""
+"""The things to look with, on trees with and without each, and what the commands could then say."""
 
 from __future__ import annotations
 

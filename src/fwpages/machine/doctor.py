@@ -1,4 +1,4 @@
-"""What there is to look with on a machine, and what each command can say there: ``examine``. Schema ``doctor/1``.
+"""The things to look with on a machine, and what each command can say with them: ``examine``. Schema ``doctor/1``.
 
 It looks whether files are there and may be read, and reads the few that are settings. It opens neither ``/proc/kcore``
 nor a file of the driver's.
@@ -54,7 +54,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ability(msgspec.Struct, frozen=True, kw_only=True):
-    """What one command could say here; ``because`` has what is in its way, and ``commands`` the lines to type."""
+    """One command: what it says, and its state here; ``because`` has what it lacks, ``commands`` the lines to type."""
 
     name: str
     says: str

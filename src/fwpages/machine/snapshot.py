@@ -21,7 +21,7 @@ TYPES = ("vf", "sf", "host_pf", "ec_vf", "spf")
 
 
 class PageCommands(msgspec.Struct, frozen=True, kw_only=True):
-    """The driver's statistics of MANAGE_PAGES since it was loaded, or since somebody reset them.
+    """The driver's statistics of MANAGE_PAGES since it was loaded, or since they were reset.
 
     ``average_ns`` is the mean time of a command; ``failed`` counts commands that failed in the driver, and
     ``failed_status`` those that firmware refused. The last failure has an errno, a status and a syndrome, 0 where

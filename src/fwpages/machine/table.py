@@ -126,8 +126,8 @@ def _last_failure(f: FunctionCounters) -> str:
         f"status {c.last_status:#x}" if c.last_status else "",
         f"syndrome {c.last_syndrome:#x}" if c.last_syndrome else "",
     ]
-    told = ", ".join(p for p in parts if p)
-    return f"; the last with {told}" if told else ""
+    known = ", ".join(p for p in parts if p)
+    return f"; the last with {known}" if known else ""
 
 
 def _lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
