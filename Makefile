@@ -52,7 +52,7 @@ peer:
 prometheus:
 	@tests/prometheus/fetch.sh
 
-# QEMU, two kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
+# QEMU, three kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
 vm:
 	@vm/build.sh
 

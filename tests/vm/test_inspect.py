@@ -84,6 +84,7 @@ def test_a_core_has_the_pages_that_firmware_has(case: tuple[Kernel, bool], tmp_p
         lab.agree(g)
         agree(lab, dumped(g, tmp_path))
         lab.want(vf0=600, vf1=50, sf0=7)
+        lab.until({"self": START, "vf0": 600, "vf1": 50, "sf0": 7})
         lab.want(vf0=-300)
         lab.until({"self": START, "vf0": 300, "vf1": 50, "sf0": 7})
         lab.agree(g)
