@@ -129,6 +129,37 @@ def test_pages_that_were_not_all_asked_for(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "complaint",
+    [
+        "mlx5_wait_for_pages:790:(pid 9): timeout reclaiming EC VFs pages",
+        "free_4k:211:(pid 9): alloc 4k bug: fw page = 0x5000, n = 5, bitmask: 1, max num of 4K pages: 1",
+        "cmd_alloc_index:99:(pid 9): All CMD slots are stalled, aborting command",
+        "mlx5_esw_offloads_enable:77:(pid 9): Couldn't enable the thing of a later kernel",
+        "!mlx5_core: 12 callbacks suppressed",
+        "!RIP: 0010:mlx5_free_4k+0x30/0x190 [mlx5_core]",
+        "!pcieport 0000:00:01.0: AER: device recovery failed",
+    ],
+)
+def test_a_complaint_that_no_rule_explains(folder: Path, complaint: str) -> None:
+    for lines in ((*START, complaint, *SWEEP), (*START, *SWEEP, complaint)):
+        report = audit_lines(folder, driver_log(*lines))
+        assert report.verdict in (Verdict.NOT_KNOWN, Verdict.FINDINGS)
+        assert any("complaint" in lack.what for s in report.sessions for lack in s.missing)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Unable to change power state from D3cold to D0, device inaccessible",
+        "not ready 65535ms after FLR; giving up",
+        "mlx5_pci_resume Device state = 2 pci_status: 1. Done, err = -110, device Failed",
+    ],
+)
+def test_a_function_that_the_pci_core_does_not_reach_is_a_finding(folder: Path, line: str) -> None:
+    assert audit_lines(folder, driver_log(*START, line)).verdict is Verdict.FINDINGS
+
+
+@pytest.mark.parametrize(
     ("command", "verdict"),
     [
         ("DESTROY_QP(0x501) op_mod(0x0) failed, status bad resource state(0x9)", Verdict.NOT_KNOWN),

@@ -40,6 +40,7 @@ from fwpages.readers.observations import (
     CommandCompleted,
     CommandSubmitted,
     CommandUnanswered,
+    Complaint,
     DeviceNamed,
     DriverMessage,
     FirmwareVersion,
@@ -219,6 +220,14 @@ class Audit:
                 self._missing(v)
             case PlatformLine():
                 self._surroundings.see(v)
+            case Complaint():
+                self._complained(v)
+            case _:
+                self._about_input(v)
+
+    def _about_input(self, v: Observation) -> None:
+        """An observation that is about the input, rather than about what a driver or a device did."""
+        match v:
             case LooksFolded():
                 self._looks_folded()
             case TraceHeader():
@@ -318,6 +327,12 @@ class Audit:
             self._session(v).note(v.text)
         elif v.device not in self._devices:
             self._begin(self._device(v.device), v)
+
+    def _complained(self, v: Complaint) -> None:
+        """The session of this device, or where none is named all that are open, did not go without complaints."""
+        for device in [self._device(v.device)] if v.device in self._devices else list(self._devices.values()):
+            if device.session is not None and v.device in ("", device.name):
+                device.session.complain(v.text)
 
     def _missing(self, v: MissingInput) -> None:
         sessions = [self._session(v)] if v.device else self._that_may_miss(v)

@@ -24,6 +24,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         left=None if held is None or doubtful is None else held + doubtful,
         asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out() and not s.complained,
         gaps=_gaps(s),
+        unexplained=bool(s.unexplained),
         folded=e.blind == FOLDED,
         log=e.log,
         releases=releases_shown(s),

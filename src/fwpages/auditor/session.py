@@ -202,6 +202,13 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A complaint of the driver, or of the kernel about it, that no rule explains."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The session's resets: how the first ended it, and the place of the last while nothing has proven it."""
 
@@ -233,7 +240,7 @@ class AuditedSession:
     books: Books = field(default_factory=Books)
     findings: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
-    counts: Counter[Counted | Tried] = field(default_factory=Counter)
+    counts: Counter[Counted | Tried | Unexplained] = field(default_factory=Counter)
     #: commands without an answer; those that the host has stopped waiting for; those that are answered or lost
     #: their slots, whose answers change nothing
     pending: dict[Hashable, Pending] = field(default_factory=dict)
@@ -332,10 +339,20 @@ class AuditedSession:
         about_pages = e.page_commands or e.lines
         return Phase.RUNNING if e.start not in _TRYING or about_pages else Phase.TRYING
 
+    def complain(self, text: str) -> None:
+        """Something went wrong that no rule explains: what it means for pages is not known."""
+        if len(self.counts) < MAX_NOTES:
+            self.counts[Unexplained(text)] += 1
+
+    @property
+    def unexplained(self) -> list[str]:
+        """The complaints that no rule explains."""
+        return [what.text for what in self.counts if isinstance(what, Unexplained)]
+
     @property
     def complained(self) -> bool:
-        """The driver printed a refusal that drivers do not expect."""
-        return any(isinstance(what, Tried) and not what.expected for what in self.counts)
+        """The driver printed a refusal that drivers do not expect, or a complaint that no rule explains."""
+        return bool(self.unexplained) or any(isinstance(what, Tried) and not what.expected for what in self.counts)
 
     @property
     def reset_asked(self) -> Place | None:

@@ -31,6 +31,8 @@ LINES: Final = 1000
 
 _ADDRESS = re.compile(r"(?:(?P<domain>[0-9a-f]+):)?(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})\.(?P<function>[0-7])$")
 
+#: events that need no complaint of the driver's beside them where they name its function
+_OF_ITSELF = frozenset({PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED, PlatformEvent.UNREACHABLE})
 _UNANSWERED = frozenset(
     {
         FindingName.COMMAND_UNANSWERED,
@@ -76,6 +78,8 @@ class Surroundings:
         for v in self._lines:
             if _belongs(v, s, begun, trouble):
                 _take(s.incident_at(trouble or v.place), v)
+            elif v.event.of_link and _about(v, s, begun):
+                s.complain(v.text)
 
 
 def _trouble(s: AuditedSession) -> Place | None:
@@ -91,13 +95,20 @@ def _trouble(s: AuditedSession) -> Place | None:
 
 def _belongs(v: PlatformLine, s: AuditedSession, begun: Place, trouble: Place | None) -> bool:
     near = trouble is not None and _near(v.place, trouble, s.last)
-    if v.function and v.event in (PlatformEvent.DMA_FAULT, PlatformEvent.REMOVED):
+    if v.function and v.event in _OF_ITSELF:
         # about this very function: within the session no complaint of the driver's is needed
         within = begun.line <= v.place.line <= _end(s)
         return (within or near) and _same(v.function, s.device, card=False)
     if v.function:
         return near and _same(v.function, s.device, card=True)
     return near and (not v.port or _below(v.port, s.device))
+
+
+def _about(v: PlatformLine, s: AuditedSession, begun: Place) -> bool:
+    """The line is within the session, and about its card, about a port that its device may be below, or about none."""
+    if not begun.line <= v.place.line <= _end(s):
+        return False
+    return _same(v.function, s.device, card=True) if v.function else not v.port or _below(v.port, s.device)
 
 
 def _end(s: AuditedSession) -> int:

@@ -10,6 +10,9 @@ from fwpages.custody.accounts import End
 from fwpages.custody.findings import FindingName
 from fwpages.pages.words import many
 
+#: complaints that are shown, one by one
+MAX_UNEXPLAINED = 8
+
 
 def unknowns(s: AuditedSession, end: End) -> Iterator[str]:
     """All facts of this session that its input does not show."""
@@ -22,6 +25,8 @@ def unknowns(s: AuditedSession, end: End) -> Iterator[str]:
     unmatched = s.counts[Counted.UNMATCHED]
     if unmatched:
         yield f"answers to commands that were not seen: {unmatched}"
+    for text in s.unexplained[:MAX_UNEXPLAINED]:
+        yield f"a complaint that no rule here explains: {text}"
     if end is End.OPEN and e.used:
         yield "the input ends with the device open"
 

@@ -40,6 +40,7 @@ class Lack(Enum):
     RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
     RELEASES = "the pages that firmware released by an event, which only the lines about pages show", PAGE_LINES
     WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
+    COMPLAINT = "the meaning of a complaint that no rule here explains (see the notes)", ""
     FATE = "what became of the pages: the input does not tell", ""
     FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", ""
 
@@ -64,7 +65,8 @@ class Facts:
     has or may have, None where that is not known; ``asked_for_all``: every function was asked for everything that it
     had, and the driver complained of nothing; ``gaps``: something is missing without which functions cannot be
     followed; ``folded``: its lines were folded or cut, and cannot be joined safely; ``log``: the input is a kernel's
-    log, else a trace or a host's own books; ``releases``: the input shows the pages that firmware released by an event.
+    log, else a trace or a host's own books; ``releases``: the input shows the pages that firmware released by an event;
+    ``unexplained``: the driver, or the kernel about it, complained of something that no rule explains.
     """
 
     end: End
@@ -78,6 +80,7 @@ class Facts:
     folded: bool = False
     log: bool = False
     releases: bool = True
+    unexplained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ def _unseen(f: Facts) -> Iterator[Lack]:
         yield Lack.LINES if f.log else Lack.RECORDS
     if not f.releases and f.left != 0:
         yield Lack.RELEASES
+    if f.unexplained:
+        yield Lack.COMPLAINT
     if not f.pages:
         yield Lack.PAGE_MESSAGES if f.log else Lack.PAGES
     if not f.from_load:

@@ -620,6 +620,13 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         lambda f: RecoveryLine(**f.where, outcome=Recovery.SUCCEEDED),
     ),
     _row(
+        "mlx5_pci_resume Device state = 2 pci_status: 1. Done, err = -110, device Failed",
+        "device Failed",
+        r"mlx5_pci_resume .*Done, err = -\d+, device Failed",
+        lambda f: RecoveryLine(**f.where, outcome=Recovery.FAILED),
+        trouble=True,
+    ),
+    _row(
         "health recovery failed",
         "health recovery failed",
         r"health recovery failed",

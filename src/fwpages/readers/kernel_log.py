@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.opcodes import Opcode
+from fwpages.readers.complaints import complains, crashed
 from fwpages.readers.doubles import LEEWAY, Doubles
 from fwpages.readers.driver_lines import driver_named, named_line
 from fwpages.readers.driver_messages import read_message
@@ -46,6 +47,7 @@ from fwpages.readers.log_lines import (
 )
 from fwpages.readers.mail_parts import decoded, decoded_sample, is_encoded
 from fwpages.readers.observations import (
+    Complaint,
     DeviceNamed,
     FirmwareVersion,
     LooksFolded,
@@ -249,8 +251,10 @@ class KernelLog:
         found = read_message(place, device, function.decode() if function else None, text)
         if found is not None:
             return self._printed(found, pid.decode() if pid else None)
-        if may_be_platform(message):
-            return self._beside(number, raw.decode())
+        if may_be_platform(message) and (beside := self._beside(number, raw.decode())):
+            return beside
+        if complains(message):
+            return (Complaint(place=place, device=device, text=text),)
         if len(self._barren) >= _MOST_BARREN:
             self._barren.clear()
         self._barren.add(kind)
@@ -299,8 +303,10 @@ class KernelLog:
             yield from self._headline(place, device, message, caller_of(line))
         elif (found := read_message(place, device, function, message)) is not None:
             yield from self._printed(found, pid)
-        elif may_be_platform(message.encode()):
-            yield from self._beside(number, line)
+        elif may_be_platform(message.encode()) and (beside := self._beside(number, line)):
+            yield from beside
+        elif complains(message.encode()):
+            yield Complaint(place=place, device=device, text=message)
 
     def _printed(self, found: Observation, pid: str | None) -> Iterator[Observation]:
         """One message of the driver's is one observation."""
@@ -348,6 +354,8 @@ class KernelLog:
         """A line of mlx5's that names no device."""
         if "suppressed" in line:
             yield from self._notice(number, line)
+            if "callbacks suppressed" in line and "mlx5" in line:
+                yield Complaint(place=Place(self._source.name, number, clock(line[:80])), text=line)
             return
         counter = _COUNTER.search(line)
         if counter and "WARN" not in line:
@@ -359,6 +367,8 @@ class KernelLog:
             yield from self._unnamed(Place(self._source.name, number, clock(line[: m.start()])), m)
         elif may_be_platform(line.encode()):
             yield from self._beside(number, line)
+        elif crashed(line):
+            yield Complaint(place=Place(self._source.name, number, clock(line[:80])), text=line)
 
     def _unnamed(self, place: Place, m: re.Match[str]) -> Iterator[Observation]:
         """A message whose device was cut off: of the only device, or of one that has no name but the driver's."""

@@ -548,6 +548,7 @@ class PlatformEvent(Enum):
     DMA_FAULT = "the IOMMU blocked an access of the device to memory"
     INTERRUPT_UNROUTED = "an interrupt came that no driver takes, or that is not routed"
     REMOVED = "the function was removed"
+    UNREACHABLE = "the PCI core does not reach the function"
 
     @property
     def of_link(self) -> bool:
@@ -556,7 +557,13 @@ class PlatformEvent(Enum):
 
 
 _OF_LINK = frozenset(
-    {PlatformEvent.PCIE_ERROR, PlatformEvent.CONTAINED, PlatformEvent.SLOT_EMPTY, PlatformEvent.FROZEN}
+    {
+        PlatformEvent.PCIE_ERROR,
+        PlatformEvent.CONTAINED,
+        PlatformEvent.SLOT_EMPTY,
+        PlatformEvent.FROZEN,
+        PlatformEvent.UNREACHABLE,
+    }
 )
 
 
@@ -572,6 +579,14 @@ class PlatformLine(Observation):
     function: str = ""
     port: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint(Observation):
+    """The driver says that something failed, in words that no row explains; ``device`` is empty where none is named."""
+
+    device: str = field(default="")
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ _PORTS: Final = frozenset({"pcieport", "pciehp", "dpc", "aer"})
 #: bytes, some of which are in each of these lines
 _MAY_BE = re.compile(
     rb"AER: |PCIe Bus Error|DPC:? |EDR: |[Ss]lot|EEH: |DMAR|AMD-Vi|smmu|irq handler for|nobody cared|iommu group"
-    rb"|from group"
+    rb"|from group|D3cold|; giving up"
 )
 
 
@@ -89,6 +89,17 @@ PLATFORM_WORDINGS: Final[tuple[PlatformWording, ...]] = (
         _E.FROZEN,
         "EEH: This PCI device has failed 6 times in the last hour and has been permanently disabled.",
         r"EEH: .*(?:has been permanently disabled|Unable to recover)",
+    ),
+    # -- the PCI core
+    _row(
+        _E.UNREACHABLE,
+        "mlx5_core 0000:17:00.0: Unable to change power state from D3cold to D0, device inaccessible",
+        r"(?:Unable to|can't) change power state from D3cold to D0,? \(?(?:device|config space) inaccessible",
+    ),
+    _row(
+        _E.UNREACHABLE,
+        "mlx5_core 0000:17:00.0: not ready 65535ms after FLR; giving up",
+        r"not ready \d+ ?ms after [\w ]+; giving up",
     ),
     # -- the IOMMU
     _row(
