@@ -14,7 +14,7 @@ from fwpages.cli import invoke
 from fwpages.custody.accounts import Report
 from fwpages.custody.verdicts import PAGE_LINES, WHOLE_LOG
 from fwpages.prm.opcodes import Opcode, Teardown
-from tests.auditor.logs import DMESG, FUNC, VHCA, write, write_trace
+from tests.auditor.logs import DMESG, FUNC, GOLDEN, VHCA, write, write_trace
 from tests.auditor.written_traces import WrittenTrace, pages
 
 
@@ -224,3 +224,9 @@ def test_a_part_of_the_report_is_printed_and_the_exit_code_is_that_of_the_whole(
     assert (code, "pages-left" in out) == (1, False)
     out = run(capsys, "--sort", "held", VHCA, leaking)[1]
     assert out.index("pages-left") < out.index("linux-7.2.13")
+
+
+def test_findings_only_keeps_sessions_that_refer_to_the_finding_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    case = GOLDEN / "cases" / "firmware-assert.txt"
+    assert run(capsys, "--findings-only", case) == run(capsys, case)
+    assert "6 with findings" in run(capsys, "--findings-only", case)[1]

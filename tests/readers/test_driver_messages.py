@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import fields
 from string import printable
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Mode
+from fwpages.prm.status import status_words
 from fwpages.readers.driver_messages import MAX_MESSAGE, WORDINGS, Wording, read_message
 from fwpages.readers.observations import (
     AllocationFailed,
@@ -57,6 +59,12 @@ def _own_fields(v: Observation) -> dict[str, Any]:
     """The fields that the line filled in, beside its place."""
     given = {f.name: getattr(v, f.name) for f in fields(v)}
     return {k: x for k, x in given.items() if k not in ("place", "device", "text") and x is not None}
+
+
+def test_examples_name_each_status_by_its_number() -> None:
+    named = [m for w in WORDINGS for m in re.findall(r"status ([a-z ]+)\(0x([0-9a-f]+)\)", w.example)]
+    assert named
+    assert all(status_words(int(number, 16)).startswith(f"{words} (") for words, number in named)
 
 
 @pytest.mark.parametrize("wording", WORDINGS, ids=lambda w: w.example)
@@ -121,9 +129,9 @@ def test_every_wording_reads_its_own_example(wording: Wording) -> None:
         ("give fail -12", AllocationFailed, {"err": -12}),
         ("failed to allocate page", AllocationFailed, {}),
         (
-            f"{CMD} op_mod(0x2) failed, status bad system state(0x5f), syndrome (0x1), err(-22)",
+            f"{CMD} op_mod(0x2) failed, status bad system state(0x4), syndrome (0x1), err(-5)",
             CommandRefused,
-            {"opcode": 0x108, "op_mod": 2, "status": 0x5F, "frees": False},
+            {"opcode": 0x108, "op_mod": 2, "status": 4, "frees": False},
         ),
         (
             f"cmd[31]: {CMD} Async, timeout. Will cause a leak of a command resource",

@@ -94,6 +94,7 @@ def test_a_text_without_a_line_of_mlx5_is_not_known(
 def test_exit_2_is_also_for_paths_that_are_no_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "is a directory" in _run(capsys, str(tmp_path))[2]
     assert "no such file" in _run(capsys, str(tmp_path / "missing"))[2]
+    assert "the name of a file is empty" in _run(capsys, "")[2]
     assert _run(capsys)[0] == 2
     assert _run(capsys, "--colour", "red")[0] == 2
     code, out, err = _run(capsys, str(VHCA), str(tmp_path / "missing"))

@@ -80,6 +80,20 @@ def test_every_kernel_gives_the_same_accounts(change: Callable[[Lines], Lines], 
     assert _same(only(audit_lines(tmp_path, change(dmesg()))))
 
 
+@pytest.mark.parametrize("zeros", [1, 40])
+def test_zero_bytes_at_the_end_of_lines_change_nothing(zeros: int, tmp_path: Path) -> None:
+    assert _same(only(audit_lines(tmp_path, [line + "\0" * zeros for line in dmesg()])))
+
+
+def test_zero_bytes_at_the_end_of_lines_make_no_second_event_of_a_card(tmp_path: Path) -> None:
+    lines = (logs.GOLDEN / "cases" / "firmware-assert.txt").read_text().splitlines()
+    found = [
+        [(s.device, s.end, s.verdict, [f.name for f in s.findings]) for s in audit_lines(tmp_path, log).sessions]
+        for log in (lines, [line + "\0" for line in lines])
+    ]
+    assert found[0] == found[1]
+
+
 def test_a_sub_functions_device_has_its_own_name(tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, _sub_function(dmesg())))
     assert s.device == "mlx5_core.sf.4"

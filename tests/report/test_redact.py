@@ -27,6 +27,12 @@ def _audit(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> str
         ("0x248a070300a1b2c4", "guid"),
         ("MT2045X00417", "serial"),
         ("10.31.7.9", "ip"),
+        ("fe80::bace:f6ff:fe00:1122", "ip"),
+        ("2001:db8::1", "ip"),
+        ("2001:db8::", "ip"),
+        ("::ffff:10.31.7.9", "ip"),
+        ("2001:db8:0:1:2:3:4:5", "ip"),
+        ("2001:0db8:0000:0001:0002:0003:0004:0005", "ip"),
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--json",), ("--full",)])
@@ -64,6 +70,21 @@ def test_hosts_are_hidden_in_errors(capsys: pytest.CaptureFixture[str], tmp_path
 @pytest.mark.parametrize("text", ["0000:74:00.1", "fw_ver 22.44.1036", "0x21492f38", "13:00:01", "2,137 pages"])
 def test_what_a_report_is_about_stays(text: str) -> None:
     assert Redactor(["log.txt"], {"gpu03"}).text(text) == text
+
+
+@pytest.mark.parametrize("text", ["({})", "from {}.", "addr:{}", "{}: no answer", "{}"])
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [("10.31.7.9", "ip1"), ("fe80::1", "ip1"), ("0c:42:a1:7b:00:1f", "mac1"), ("248a:0703:00a1:b2c4", "guid1")],
+)
+def test_a_name_is_hidden_whatever_stands_around_it(name: str, token: str, text: str) -> None:
+    assert Redactor().text(text.format(name)) == text.format(token)
+
+
+@pytest.mark.parametrize("written", ["gpu03.corp.example.com", "gpu03.example", "gpu03"])
+@pytest.mark.parametrize("host", ["gpu03", "gpu03.corp.example.com"])
+def test_a_host_is_hidden_with_its_domain(host: str, written: str) -> None:
+    assert Redactor(hosts={host}).text(f"failed on {written}. Again: {written}") == "failed on host1. Again: host1"
 
 
 def test_the_same_name_is_the_same_token() -> None:

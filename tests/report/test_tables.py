@@ -114,3 +114,9 @@ def test_messages() -> None:
     assert "set, though no field names them: 0x41:3" in text
     text = _shown(explain_text("0108000000000001 00000031 00000002" + pages(0x100, 2).astype(">u8").tobytes().hex()))
     assert "2 pages: 0x100000 and 1 after it" in text
+
+
+def test_a_session_without_times_has_the_numbers_of_its_lines(tmp_path: Path) -> None:
+    line = "mlx5_core 0000:03:00.0: Cold reset is required"
+    assert "line 2" in _text(audit_lines(tmp_path, ["first", line]))
+    assert "lines 2 to 3" in _text(audit_lines(tmp_path, ["first", line, line]))

@@ -412,7 +412,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     ),
     # -- commands
     _row(
-        "MANAGE_PAGES(0x108) op_mod(0x2) failed, status bad system state(0x5f), syndrome (0x1), err(-22)",
+        "MANAGE_PAGES(0x108) op_mod(0x2) failed, status bad system state(0x4), syndrome (0x1), err(-5)",
         "failed, status",
         rf"(?={_FREES})" + _CMD + r" op_mod\(0x(?P<op_mod>[0-9a-f]+)\) failed, status .*\(0x(?P<status>[0-9a-f]+)\)"
         r", syndrome",

@@ -253,6 +253,8 @@ def _opened(path: Input) -> tuple[str, IO[bytes] | io.BufferedReader]:
     if not isinstance(path, (str, Path)):
         return _lent(path)
     name = str(path)
+    if not name:
+        raise InputError(f"the name of a file is empty; {EXPECTED}")
     if name == "-":
         return "<stdin>", sys.stdin.buffer
     try:

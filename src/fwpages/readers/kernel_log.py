@@ -83,6 +83,8 @@ _UNNAMED = re.compile(
 _WARNED = re.compile(r"WARNING: .*?(?:PID: |CPU#\d+: [^/]*/)(?P<pid>\d+)")
 #: bytes of a line with a time that says something: a time alone, as the driver prints between two dumps, has fewer
 _SHORTEST = 20
+#: at the end of a line: blanks, and the zero bytes that a serial console or a journal cut off by a crash leaves
+_AT_END = b" \t\r\n\v\f\0"
 #: messages that are remembered as none of those that matter
 _MOST_BARREN = 4096
 #: times that a line is believed to have been repeated
@@ -184,7 +186,7 @@ class KernelLog:
         plain = _PLAIN(raw)
         if plain is not None and not self._counters.waiting and b"mlx5_core" not in plain[5]:
             return self._plain(number, raw, plain)
-        line = raw.rstrip()
+        line = raw.rstrip(_AT_END)
         if b"**" not in line and (found := self._dump_line(number, line)) is not None:
             return found
         if len(line) < _SHORTEST and line[:1] in b"[":

@@ -16,11 +16,17 @@ import msgspec
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 _HEX = "[0-9a-fA-F]"
+#: around pairs of hex digits: no further pair, and no word
+_BEFORE, _AFTER = rf"(?<!\w)(?<!\b{_HEX}{{2}}:)", rf"(?!\w|[:-]{_HEX}{{2}}\b)"
 _FORMS = {
-    "mac": rf"(?<![\w:]){_HEX}{{2}}(?:[:-]{_HEX}{{2}}){{5}}(?![\w:])",
-    "guid": rf"(?<![\w:])(?:{_HEX}{{4}}(?::{_HEX}{{4}}){{3}}|(?:{_HEX}{{2}}:){{7}}{_HEX}{{2}}|0x{_HEX}{{16}})(?![\w:])",
+    "mac": rf"{_BEFORE}{_HEX}{{2}}(?:[:-]{_HEX}{{2}}){{5}}{_AFTER}",
+    "guid": rf"{_BEFORE}(?:{_HEX}{{4}}(?::{_HEX}{{4}}){{3}}(?!\w|::?{_HEX})|(?:{_HEX}{{2}}:){{7}}{_HEX}{{2}}{_AFTER})"
+    rf"|(?<![\w:])0x{_HEX}{{16}}(?!\w)",
     "serial": r"\bM[TN]\d{4}[A-Z]\w{4,}\b|(?<=[Ss]erial number: )\S+|(?<=[Ss]erial: )\S+|(?<=S/N: )\S+",
-    "ip": r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])",
+    "ip": r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"
+    # IPv6 with `::` or in full, also with an IPv4 address at its end
+    rf"|(?<!\w)(?=:*{_HEX})(?=[0-9a-fA-F:]*::|(?:{_HEX}{{1,4}}:){{7}}{_HEX})[0-9a-fA-F:]*(?:{_HEX}|::)"
+    r"(?:(?:\.\d{1,3}){3})?(?!\w)",
 }
 _BY_FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
 
@@ -39,11 +45,13 @@ class Redactor:
             if not host[0].isdigit() and (short := host.partition(".")[0]) != host:
                 self._tokens.setdefault(short, self._tokens[host])
         names = sorted(self._tokens, key=len, reverse=True)
-        self._names = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names) or "(?!)")
+        known = "|".join(map(re.escape, names)) or "(?!)"
+        # a host may stand with its domain, which names its owner
+        self._names = re.compile(rf"(?<![\w-])(?P<name>{known})(?:\.\w[\w-]*)*(?![\w-])")
 
     def text(self, text: str) -> str:
         """The text without names."""
-        text = self._names.sub(lambda m: self._tokens[m[0]], text)
+        text = self._names.sub(lambda m: self._tokens[m["name"]], text)
         return _BY_FORM.sub(lambda m: self._token(m.lastgroup or "name", m[0]), text)
 
     def report(self, report: _T) -> _T:

@@ -95,7 +95,8 @@ def span(s: SessionAccount) -> str:
     """The times of the session's first and last line, else their numbers."""
     first, last = s.first.get("time"), s.last.get("time")
     if first is None or last is None:
-        return f"lines {s.first['line']:,} to {s.last['line']:,}"
+        begin, end = s.first["line"], s.last["line"]
+        return f"lines {begin:,} to {end:,}" if begin != end else f"line {end:,}"
     seconds = " s" if isinstance(last, (int, float)) else ""
     return f"{first} to {last}{seconds}" if first != last else f"at {last}{seconds}"
 

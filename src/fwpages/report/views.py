@@ -41,7 +41,7 @@ class View:
             for n, s in enumerate(report.sessions, 1)
             if (not self.devices or s.device in self.devices)
             and (not self.sessions or n in self.sessions)
-            and (not self.findings_only or s.findings)
+            and (not self.findings_only or s.verdict is Verdict.FINDINGS)
         ]
         return sorted(rows, key=lambda row: -(row[1].totals.held or 0)) if self.by_held else rows
 
