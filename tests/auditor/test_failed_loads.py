@@ -125,3 +125,35 @@ def test_a_subfunction_is_named_by_its_driver(tmp_path: Path) -> None:
     s = only(audit_lines(tmp_path, lines))
     assert (s.device, s.end) == ("mlx5_core.sf.4", "failed")
     assert "-22 (EINVAL" in s.findings[0].detail
+
+
+FIRST_TIMED_OUT = (
+    "firmware version: 28.39.1002",
+    "wait_func:1133:(pid 95463): ENABLE_HCA(0x104) timeout. Will cause a leak of a command resource",
+    "mlx5_function_setup:1103:(pid 95463): enable hca failed",
+    "probe_one:1686:(pid 95463): mlx5_init_one failed with error code -110",
+)
+
+
+def test_a_late_answer_proves_the_path_of_a_first_command(tmp_path: Path) -> None:
+    late = "mlx5_cmd_comp_handler:1709:(pid 0): Command completion arrived after timeout (entry idx = 0)."
+    (never,) = _session(tmp_path, *FIRST_TIMED_OUT).findings
+    assert "BusMaster" in never.remedy
+    (found,) = _session(tmp_path, *FIRST_TIMED_OUT, late).findings
+    assert (found.name, found.blame) == ("load-failed", "device")
+    assert "arrived after timeout" in found.detail
+    assert "load it again" in found.remedy
+    assert not any(word in found.remedy for word in ("BusMaster", "ARI", "IOMMU"))
+
+
+def test_a_load_that_failed_is_not_noted_as_open(tmp_path: Path) -> None:
+    s = _session(
+        tmp_path,
+        "firmware version: 28.39.1002",
+        "mlx5_satisfy_startup_pages:799:(pid 100): requested 6 boot pages for func_id 0x0",
+        "give_pages:467:(pid 100): npages 6, ec_function 0, func_id 0x0, err 0",
+        "mlx5_function_open:1300:(pid 100): failed to allocate init pages",
+        "probe_one:2003:(pid 100): mlx5_init_one failed with error code -16",
+    )
+    assert s.end == "failed"
+    assert not any("device open" in note for note in s.notes)

@@ -157,3 +157,48 @@ def test_dumps_that_are_missing_without_a_trace_blame_no_party(tmp_path: Path) -
         assert [(f.name, f.blame) for f in s.findings] == [("log-disagrees", "log")]
         assert any(" left out: lines are missing, and nothing shows where" in n for n in s.notes)
         assert s.totals.given is None
+
+
+# -- late answers
+
+LATE = "mlx5_cmd_comp_handler:1709:(pid 0): Command completion arrived after timeout (entry idx = 3)."
+
+
+def test_a_late_answer_to_a_give_leaves_the_freed_pages_in_danger(tmp_path: Path) -> None:
+    s = _audit(tmp_path, *START, LEAK, "pages_work_handler:443:(pid 1592): give fail -110", LATE)
+    (found,) = s.findings
+    assert found.name == "give-unanswered"
+    assert "firmware may have them" in found.detail
+    assert "arrived after timeout" in found.detail
+    assert "the slot is free again, the pages are not safe" in found.detail
+
+
+def test_each_late_answer_stands_at_a_give_of_its_own(tmp_path: Path) -> None:
+    gave = "give_pages:400:(pid 5): func_id 0x0, npages 5, err -110"
+    other = LATE.replace("= 3", "= 4")
+    s = _audit(tmp_path, *START, LEAK, gave, LEAK, gave, LATE, other)
+    assert {f.name for f in s.findings} == {"give-unanswered"}
+    assert sorted(f.detail.count("arrived after timeout") for f in s.findings) == [1, 1]
+
+
+def test_a_late_answer_to_another_command_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    other = "wait_func:1094:(pid 1): QUERY_VPORT_COUNTER(0x770) timeout. Will cause a leak of a command resource"
+    s = _audit(tmp_path, *START, LEAK, "pages_work_handler:443:(pid 1592): give fail -110", other, LATE)
+    assert [f.name for f in s.findings] == ["give-unanswered", "late-answer"]
+
+
+def test_a_timeout_and_a_reclaim_that_names_no_error_are_one_take_without_an_answer(tmp_path: Path) -> None:
+    s = _audit(tmp_path, *START, LEAK, "reclaim_pages:431:(pid 0): failed reclaiming pages")
+    assert _found(s) == [("take-unanswered", "device", None, None)]
+
+
+# -- notes beside findings
+
+
+def test_no_note_says_that_nothing_was_complained_of_beside_a_finding(tmp_path: Path) -> None:
+    quiet = _audit(tmp_path, *START, *SWEEP)
+    assert any("complained of nothing" in note for note in quiet.notes)
+    s = _audit(tmp_path, *START, LEAK, *SWEEP)
+    assert s.findings
+    assert not any("complained of nothing" in note for note in s.notes)
+    assert any("took everything back" in note for note in s.notes)

@@ -55,4 +55,36 @@ def test_a_sub_function_is_reached_by_the_auxiliary_bus_and_its_firmware_by_the_
 
 
 def test_a_device_of_another_name_stands_for_itself() -> None:
-    assert addressed(Cause.DEVICE_ERROR.remedy, "mlx5_core0") == Cause.DEVICE_ERROR.remedy
+    assert addressed(Cause.DEVICE_ERROR.remedy, "connectx7") == Cause.DEVICE_ERROR.remedy
+
+
+@pytest.mark.parametrize("cause", ALL, ids=lambda c: c.name)
+def test_freebsd_is_sent_to_no_command_that_it_does_not_have(cause: Causes) -> None:
+    words = addressed(cause.remedy, "mlx5_core0")
+    assert [x for x in ("devlink", "/sys/", "unbind", "ethtool", "journald", "ADDRESS") if x in words] == []
+
+
+def test_freebsd_resets_a_function_by_devctl_and_loads_the_modules_again() -> None:
+    assert "`devctl reset -d mlx5_core3`" in addressed(Cause.PAGES_LEFT_BY_LINES.remedy, "mlx5_core3")
+    again = addressed(Cause.DEVICE_ERROR.remedy, "mlx5_core3")
+    assert "`kldload mlx5en`" in again
+    assert "takes down the interfaces" in again
+
+
+@pytest.mark.parametrize("cause", ALL, ids=lambda c: c.name)
+def test_a_sub_function_is_never_sent_to_a_pci_reset_of_its_own(cause: Causes) -> None:
+    words = addressed(cause.remedy, "mlx5_core.sf.4")
+    assert words.count("function-level reset") == words.count("function-level reset of its PF")
+    if "function-level reset of its PF" in words:
+        assert words.index("devlink dev reload auxiliary/mlx5_core.sf.4 action driver_reinit") < words.index("its PF")
+
+
+def test_a_device_that_recovered_is_not_taken_off_the_bus() -> None:
+    words = Cause.LINK_ALL_ONES.remedy
+    assert words.index("if the device has not recovered by itself") < words.index("/remove")
+
+
+@pytest.mark.parametrize("cause", [c for c in Cause if c.finding is FindingName.GIVE_UNANSWERED], ids=lambda c: c.name)
+def test_no_late_answer_makes_pages_safe_that_linux_freed(cause: Cause) -> None:
+    assert "Linux freed them" in cause.remedy
+    assert "settles its pages" not in Cause.LATE_ANSWER.remedy

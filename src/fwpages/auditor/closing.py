@@ -103,7 +103,8 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
     else:
         s.add(_left_by_ledger(s, end))
     _drop_untrusted(s)
-    return Outcome(End.FAILED if _load_failed(s, end) else end, balance(s), s.findings.rows(), list(unknowns(s, end)))
+    end = End.FAILED if _load_failed(s, end) else end
+    return Outcome(end, balance(s), s.findings.rows(), list(unknowns(s, end)))
 
 
 def _notes(s: AuditedSession, outcome: Outcome) -> Iterator[str]:

@@ -114,6 +114,15 @@ class Findings:
         """Those of these names."""
         return [f for f in self._rows if f.name in names]
 
+    def amend(self, name: FindingName, beside: str, words: str) -> bool:
+        """The latest of this name says this line and these words too, if one does not say the words yet."""
+        for i in reversed(range(len(self._rows))):
+            f = self._rows[i]
+            if f.name == name and words not in f.detail:
+                self._rows[i] = replace(f, detail=f"{f.detail}; {beside}: {words}")
+                return True
+        return False
+
     def change(self, causes: Mapping[Causes, Causes], beside: str, since: int = 0) -> None:
         """Findings of these causes get others, by what a line beside them says; ``since`` this line of the input."""
         rows: list[Finding] = []

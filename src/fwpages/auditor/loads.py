@@ -35,6 +35,7 @@ _ABSORBED = frozenset(
         FindingName.COMMAND_NOT_SENT,
         FindingName.ALLOC_FAILED,
         FindingName.DEVICE_ERROR,
+        FindingName.LATE_ANSWER,
     }
 )
 
@@ -91,6 +92,12 @@ class _Load:
         """A command got no answer."""
         return self.some(FindingName.COMMAND_UNANSWERED) or (self.err == ETIMEDOUT and self.step is not None)
 
+    @property
+    def late(self) -> bool:
+        """A command without an answer in time got one later: the path is proven."""
+        timed_out = self.err == ETIMEDOUT or self.some(FindingName.COMMAND_UNANSWERED)
+        return timed_out and self.some(FindingName.LATE_ANSWER)
+
     def beside(self, event: PlatformEvent) -> bool:
         """A command got no answer, and a line of another part of the kernel says this."""
         return self.unanswered and self.incident.some(event)
@@ -106,6 +113,7 @@ _CAUSES: tuple[tuple[Cause, Callable[[_Load], bool]], ...] = (
     (Cause.LOAD_FAILED_LINK, lambda x: bool(x.link)),
     (Cause.LOAD_FAILED_NOT_READY, lambda x: x.step is LoadStep.FIRMWARE),
     (Cause.LOAD_FAILED_PCI, lambda x: x.step is LoadStep.PCI),
+    (Cause.LOAD_FAILED_LATE, lambda x: x.late),
     (Cause.LOAD_FAILED_IOMMU, lambda x: x.beside(PlatformEvent.DMA_FAULT)),
     (Cause.LOAD_FAILED_INTERRUPT, lambda x: x.answered and x.beside(PlatformEvent.INTERRUPT_UNROUTED)),
     (Cause.LOAD_FAILED_NO_PATH, lambda x: x.unanswered and not x.answered),

@@ -6,6 +6,8 @@ prints its own error. The first of them stays *open* until the next one complete
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fwpages.auditor import commands, outages
 from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
@@ -41,6 +43,8 @@ ETIMEDOUT, ECANCELED, EBUSY = -110, -125, -16
 NOT_DONE = "No done completion"
 #: and this of a command whose completion it found by looking
 RECOVERED = "recovered after timeout"
+#: a GIVE's late answer, where the driver frees pages at the timeout
+FREED_BEFORE = "the slot is free again, the pages are not safe, as the driver freed them before"
 
 #: statuses by which a device says that it takes the command for wrong, or for sent at the wrong time
 _PERHAPS_HOST = frozenset(
@@ -115,6 +119,10 @@ def reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
     """A TAKE had another end than OK. A line without the error is followed by one with it."""
     s.driver.take_failed = True
     if v.err is None:
+        opened = s.driver.open
+        if isinstance(opened, CommandTimedOut) and opened.opcode in (None, Opcode.MANAGE_PAGES):
+            s.driver.open = replace(v, text=f"{v.text}; {opened.text}", err=ETIMEDOUT)
+            return
         yield from flush(s)
         s.driver.open = v
         return
@@ -205,7 +213,7 @@ def flush(s: AuditedSession, err: int | None = None) -> Found:
     v, s.driver.open = s.driver.open, None
     match v:
         case TakeFailed():
-            yield _stated(_take(err), v)
+            yield _stated(_take(v.err if err is None else err), v)
         case CommandNotSent():
             yield _stated(Cause.COMMAND_NOT_SENT, v)
         case CommandTimedOut() | CommandNotDone():
@@ -257,15 +265,25 @@ def timeout(s: AuditedSession, v: CommandTimedOut) -> Found:
 
 
 def late(s: AuditedSession, v: LateCompletion) -> Found:
-    """An answer came after the driver had stopped waiting."""
+    """An answer came after the driver had stopped waiting. Its status is not in the line.
+
+    Linux freed the pages of a GIVE when it stopped waiting: the answer gives the slot back, and says nothing of them.
+    """
     opened = s.driver.open
     if isinstance(opened, CommandTimedOut | CommandNotDone) or (opened is not None and NOT_DONE in opened.text):
         s.driver.open = None
         yield Finding(
             Cause.LATE_ANSWER, opened.place, detail=f"{opened.text}; {v.text}{_lateness(opened, v)}", stated=True
         )
+    elif not s.evidence.page_commands and _late_give(s, v):
+        return
     elif not s.findings.has(FindingName.LATE_ANSWER):
         yield _stated(Cause.LATE_ANSWER, v)
+
+
+def _late_give(s: AuditedSession, v: LateCompletion) -> bool:
+    """A GIVE without an answer has it now: the line is said beside that finding, whose danger stays."""
+    return s.findings.amend(FindingName.GIVE_UNANSWERED, v.text.rstrip("."), FREED_BEFORE)
 
 
 def _lateness(first: DriverMessage, v: LateCompletion) -> str:

@@ -60,7 +60,8 @@ def _returned(s: AuditedSession, end: End) -> Iterator[str]:
     why = "the dumps cannot be used" if s.evidence.ambiguous else "no command dumps"
     yield f"{why}: what a TAKE returned is not known, so neither is what is held after one"
     if end is End.CLOSED and s.books.sweeping and not s.findings.has(FindingName.PAGES_LEFT):
-        yield f"the driver took everything back{'' if s.complained else ' and complained of nothing'}: taken as closed"
+        quiet = not s.complained and not s.findings
+        yield f"the driver took everything back{' and complained of nothing' if quiet else ''}: taken as closed"
 
 
 def seen_all_the_same(s: AuditedSession) -> Iterator[str]:

@@ -17,7 +17,9 @@ from fwpages.custody.remedies import (
     FLR,
     FW_ACTIVATE,
     LATE,
+    LATE_GIVE,
     LOAD_AGAIN,
+    MODULE,
     OPEN_AGAIN,
     OTHER_FIRMWARE,
     POWER_CYCLE,
@@ -26,6 +28,7 @@ from fwpages.custody.remedies import (
     REFUSE,
     RELOAD,
     RIGHT,
+    SCAN_AGAIN,
     SLOT,
     TICKET,
     WHOLE_INPUT,
@@ -317,19 +320,19 @@ class Cause(Causes):
         f"nothing where the driver then unloads in the ordinary manner; else {FLR}",
     )
     GIVE_UNANSWERED = Row(
-        _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", LATE
+        _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", LATE_GIVE
     )
     GIVE_UNANSWERED_LINK = Row(
         _N.GIVE_UNANSWERED,
         Blame.LINK,
         "the link gave up a GIVE without an answer: its pages are doubtful",
-        LATE,
+        LATE_GIVE,
     )
     GIVE_UNANSWERED_PATH = Row(
         _N.GIVE_UNANSWERED,
         Blame.UNKNOWN,
         "no answer to a GIVE was seen, and lines beside it say that the IOMMU or an interrupt failed: doubtful pages",
-        LATE,
+        LATE_GIVE,
     )
     TAKE_UNANSWERED = Row(
         _N.TAKE_UNANSWERED,
@@ -381,7 +384,7 @@ class Cause(Causes):
         _N.LATE_ANSWER,
         Blame.DEVICE,
         "an answer came after the driver had given up on it",
-        "nothing: the answer settles its pages, and its slot is free again",
+        "nothing: its slot is free again; pages of a GIVE that Linux freed by then need what give-unanswered says",
     )
     STALE_ANSWER = Row(
         _N.LATE_ANSWER,
@@ -578,6 +581,13 @@ class Cause(Causes):
         "bus mastering (lspci -vv: BusMaster+), ARI forwarding in the bridge above (ARIFwd+), IOMMU group and faults "
         "(DMAR, AMD-Vi), the function's routing; a reset helps none of these",
     )
+    LOAD_FAILED_LATE = Row(
+        _N.LOAD_FAILED,
+        Blame.DEVICE,
+        "the load failed as the device answered a command only after the driver had given it up",
+        f"firmware is slow, and the late answer proves the path to it and back: {LOAD_AGAIN}; if it comes again, "
+        + TICKET,
+    )
     LOAD_FAILED_IOMMU = Row(
         _N.LOAD_FAILED,
         Blame.UNKNOWN,
@@ -661,9 +671,8 @@ class Cause(Causes):
         _N.LINK_LOST,
         Blame.LINK,
         "the driver reads all ones, or the PCI channel is offline: the device is not reached",
-        "look for the cause at the PCI link: AER, DPC, EEH, hot-plug and power of the slot; then "
-        "`echo 1 > /sys/bus/pci/devices/ADDRESS/remove` and `echo 1 > /sys/bus/pci/rescan`, which take down its "
-        "interfaces",
+        "look for the cause at the PCI link: AER, DPC, EEH, hot-plug and power of the slot; then, if the device has "
+        "not recovered by itself, " + SCAN_AGAIN,
     )
     DEVICE_ERROR = Row(
         _N.DEVICE_ERROR,
@@ -730,8 +739,7 @@ class Cause(Causes):
         _N.MODULE_ERROR,
         Blame.UNKNOWN,
         "the cable or transceiver of a port is in error",
-        "plug it in again, or another that the card supports, which interrupts this port; "
-        "`ethtool -m INTERFACE` shows the module",
+        f"plug it in again, or another that the card supports, which interrupts this port; {MODULE}",
     )
     COUNTERS_DISAGREE = Row(
         _N.COUNTERS_DISAGREE,
