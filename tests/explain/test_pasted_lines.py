@@ -6,7 +6,8 @@ import pytest
 
 from fwpages.explain.explanation import ExplainError, Message
 from fwpages.explain.pasted_bytes import explain_text
-from fwpages.explain.pasted_lines import explain_number
+from fwpages.explain.pasted_lines import CUT, explain_number
+from fwpages.readers.driver_messages import WORDINGS, Wording
 
 
 def _meanings(m: Message) -> dict[str, str]:
@@ -58,6 +59,60 @@ def test_a_line_is_explained_by_its_numbers(line: str, title: str, shown: dict[s
     assert _meanings(m).items() >= shown.items()
 
 
+@pytest.mark.parametrize("wording", WORDINGS, ids=lambda w: w.example)
+@pytest.mark.parametrize("front", ["", "[   12.5] mlx5_core 0000:3b:00.0: "])
+def test_every_line_that_an_audit_reads_is_explained(wording: Wording, front: str) -> None:
+    function = next((f"{name}:1:(pid 1): " for name in wording.printed_by), "")
+    [m] = explain_text(front + function + wording.example)
+    assert (m.kind, bool(m.title)) == ("line", True)
+    assert m.title not in ("", CUT)
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "shown"),
+    [
+        ("handle_hca_cap failed", "a step of the load failed, and the load with it", {}),
+        (
+            "mlx5_core: probe of 0000:3b:00.0 failed with error -12",
+            "the load failed: the driver does not use the function",
+            {"err": "-12 (ENOMEM, out of memory)"},
+        ),
+        (
+            "npages 6, ec_function 0, func_id 0x0, err 0",
+            "the driver gave pages to firmware (GIVE)",
+            {"npages": "", "function": ""},
+        ),
+    ],
+)
+def test_a_line_about_no_command_has_its_kind_and_its_numbers(line: str, title: str, shown: dict[str, str]) -> None:
+    [m] = explain_text(line)
+    assert m.title == title
+    assert _meanings(m).items() >= shown.items()
+
+
+FOLDED = "CREATE_EQ(0x301) op_mod(0x0) failed,\nstatus bad parameter(0x3), syndrome (0x389e56)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOLDED,
+        "> " + FOLDED.replace("\n", "\n> "),
+        FOLDED.replace(" failed,\nstatus", "\nfailed, status"),
+        "[ 1.5] mlx5_core 0000:3b:00.0: " + FOLDED + "\n[ 1.6] mlx5_core 0000:3b:00.0: no line of an audit's",
+    ],
+)
+def test_a_command_whose_line_was_folded_is_one_line(text: str) -> None:
+    [m] = explain_text(text)
+    assert m.title == "CREATE_EQ: refused, bad parameter (0x3)"
+    assert {f.name for f in m.fields} >= {"opcode", "status", "syndrome"}
+
+
+def test_a_command_whose_line_is_cut_says_so() -> None:
+    [m] = explain_text(FOLDED.split("\n", maxsplit=1)[0])
+    assert m.title == f"CREATE_EQ: {CUT}"
+
+
 def test_a_line_of_another_part_of_the_kernel_says_which_function_it_is_about() -> None:
     [m] = explain_text("pcieport 0000:16:00.0: AER: Uncorrected (Fatal) error received: 0000:17:00.0")
     assert "about the function 0000:17:00.0" in m.notes
@@ -100,3 +155,13 @@ def test_a_number_is_explained_by_its_kind(kind: str, number: str, words: str) -
 def test_what_is_no_number_is_misuse() -> None:
     with pytest.raises(ExplainError, match="no number"):
         explain_number("status", "bad")
+
+
+@pytest.mark.parametrize("number", ["0x108", "108", "0x0108"])
+def test_the_number_of_an_opcode_is_explained_as_its_name_is(number: str) -> None:
+    assert explain_text(number) == explain_text("MANAGE_PAGES")
+
+
+def test_a_number_that_is_no_opcode_says_how_numbers_are_explained() -> None:
+    with pytest.raises(ExplainError, match="--syndrome"):
+        explain_text("0xfff")

@@ -21,6 +21,8 @@ MAX_BYTES = 16 << 20
 _LINE = re.compile(r"(?:^|[\s\]:])([0-9a-fA-F]{3,8}):((?:\s+[0-9a-fA-F]{8}){1,4})\s*$")
 _HEADLINE = re.compile(r"dump command (data )?.*\((0x[0-9a-fA-F]+)\) (INPUT|OUTPUT)")
 _NOISE = re.compile(r"0[xX]|[\s,:;_|-]+")
+#: a number alone, too short for bytes: the opcode of a command
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,4}|[0-9a-fA-F]{3}|0[0-9a-fA-F]{3}")
 #: a word that may be meant as a command's name
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{3,}")
 
@@ -37,6 +39,8 @@ def explain_text(text: str, *, opcode: int | None = None, is_event: bool = False
         return lines
     if (name := text.strip().upper()) in Opcode.__members__:
         return [explain_opcode(Opcode[name])]
+    if opcode is None and not is_event and _NUMBER.fullmatch(text.strip()) and int(text, 16) in tuple(Opcode):
+        return [explain_opcode(Opcode(int(text, 16)))]
     messages = _explain(to_bytes(text), opcode, is_event=is_event)
     if len(messages) == 1 and messages[0].kind == "command" and _each_a_command(text.split("\n")):
         hint = "all lines are taken as one message, though each begins like a command: give one message a call"
@@ -62,7 +66,8 @@ def to_bytes(text: str) -> bytes:
         hint = f"; did you mean {either(near)}?" if near else ""
         raise ExplainError(f"{wrong[0]!r} is no hex digit; expected {expected}{hint}")
     if len(digits) % 2:
-        raise ExplainError(f"{len(digits)} hex digits are no whole number of bytes")
+        hint = "; --status, --syndrome and --errno explain a number" if _NUMBER.fullmatch(text.strip()) else ""
+        raise ExplainError(f"{len(digits)} hex digits are no whole number of bytes{hint}")
     if len(digits) > 2 * MAX_BYTES:
         raise ExplainError(f"more than {MAX_BYTES} bytes")
     return bytes.fromhex(digits)

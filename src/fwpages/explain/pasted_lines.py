@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from fwpages.explain.driver_words import MEANINGS, notes_of, read_line, values_of
 from fwpages.explain.explanation import ExplainError, Message, Value
 from fwpages.prm.commands import Shape, form_of
 from fwpages.prm.errnos import errno_words
@@ -16,6 +17,7 @@ from fwpages.prm.health import health_words, sensor_words
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, op_mod_suffix
 from fwpages.prm.status import status_words
 from fwpages.readers.observations import Place, PlatformLine
+from fwpages.readers.pasted import Mended, layout_of
 from fwpages.readers.platform_messages import read_platform
 
 #: of one paste
@@ -25,6 +27,8 @@ TICKET = (
     "the syndrome of a command's answer is a number of firmware's own, which only the vendor knows: give it with the "
     "command, its op_mod and status, the firmware version and board id (`devlink dev info pci/ADDRESS`)"
 )
+
+CUT = "the line is cut, or none that an audit reads: paste it whole, with its status and syndrome"
 
 BESIDE = "an audit takes it for the cause of what mlx5_core prints beside it, where it is about the same function"
 
@@ -65,9 +69,33 @@ _EVENTS = (
 
 
 def explain_lines(text: str) -> list[Message]:
-    """The lines of a paste that say something of a command or of firmware's health; none where it is something else."""
-    lines = text.splitlines()[:MAX_LINES]
-    return [m for line in lines if (m := _line(line.strip())) is not None]
+    """The lines of a paste that an audit reads; none where it is something else."""
+    return [m for line in _whole(text.splitlines()[:MAX_LINES]) if (m := _line(line)) is not None]
+
+
+def _whole(pieces: list[str]) -> Iterator[str]:
+    """The lines of a paste without quotes, folded ones joined: those of a log as an audit does it, then a command's.
+
+    The end of a command's line that was folded says nothing by itself, has no time and no driver's name.
+    """
+    raw = [line.encode() for line in pieces]
+    layout = layout_of(b"\n".join(raw))
+    line = ""
+    for _, batch in Mended(layout).batches([(1, raw)]):
+        for piece in filter(None, (b.decode("utf-8", "replace").strip() for b in batch)):
+            if line and _cut(line) and not layout.begins(piece.encode()) and _line(piece) is None:
+                line = f"{line} {piece}"
+                continue
+            if line:
+                yield line
+            line = piece
+    if line:
+        yield line
+
+
+def _cut(line: str) -> bool:
+    """A command's line that is no whole line of the driver's."""
+    return _OPCODE.search(line) is not None and read_line(line) is None and not any(said in line for said, _ in _EVENTS)
 
 
 def explain_opcode(opcode: Opcode) -> Message:
@@ -131,10 +159,21 @@ def _line(line: str) -> Message | None:
     values = list(_values(line, opcode, command["name"] if command else ""))
     notes = [words for said, words in _EVENTS if said in line]
     if command is None and not notes and not any(v.name in ("synd", "ext_synd", "sensor") for v in values):
-        return None
+        return _of_driver(line)
+    if not notes and _cut(line) and not any(v.name == "status" for v in values):
+        notes = [CUT]
     notes += [note for name, note in _OF_THE_VENDOR.items() if any(v.name == name for v in values)]
     title = f"{command['name']}: {_outcome(values, notes)}" if command else _outcome(values, notes)
     return Message(kind="line", title=title, length=len(line.encode()), fields=values, notes=notes)
+
+
+def _of_driver(line: str) -> Message | None:
+    """A line of the driver's about no command, as an audit reads it; None where it is no such line."""
+    found = read_line(line)
+    if found is None:
+        return None
+    fields, notes = list(values_of(found)), notes_of(found)
+    return Message(kind="line", title=MEANINGS[type(found)], length=len(line.encode()), fields=fields, notes=notes)
 
 
 def _of_platform(line: str, v: PlatformLine) -> Message:
