@@ -168,7 +168,7 @@ def _settled(reader: Reader, driver: Driver, address: int, live: bool, end: floa
 
 
 def _figures(reading: Reading) -> tuple[object, ...]:
-    """What must stand still for a disagreement to count."""
+    """The figures that must stand still for a disagreement to count."""
     return (reading.device, tuple((f.identity, f.held, f.idle) for f in reading.functions))
 
 

@@ -81,7 +81,7 @@ class Reading:
 
 @dataclass(slots=True)
 class _Collected:
-    """What the entries that were read so far add up to, by tree."""
+    """The sums of the entries that were read so far, by tree."""
 
     held: NDArray[np.int64]
     idle: NDArray[np.int64]
