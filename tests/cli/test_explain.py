@@ -124,3 +124,8 @@ def test_all_commands_and_answers_of_a_recorded_linux_are_explained(
         (m,) = messages(capsys, "--opcode", hex(c.opcode), line.answered.hex())
         a = decode_answer(c.opcode, line.answered)
         assert (m["kind"], values(m)) == ("answer", {"status": 0, "syndrome": 0} | dict(a.fields))
+
+
+def test_a_line_without_numbers_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "bits" in run(capsys, "Fatal error 3 detected")
+    assert "bits" not in run(capsys, "handle_hca_cap failed")

@@ -19,7 +19,8 @@ def show_messages(messages: list[Message], console: Console) -> None:
             console.print()
         size = f", {m.length} bytes" if m.length else ""
         console.print(Text.assemble((m.title, "bold"), f"  ({m.kind}{size})"))
-        print_whole(_fields(m), console, 2)
+        if m.fields or m.capabilities:
+            print_whole(_fields(m), console, 2)
         if m.pages is not None:
             say(console, _page_list(m.pages), "", 2, 2)
         if m.reserved:
