@@ -17,13 +17,13 @@ _MOST_NAME = 32
 
 
 def _scenarios() -> Rows:
-    from fwpages.scenario import load, names  # noqa: PLC0415  # only what is listed is imported
+    from fwpages.scenario import load, names  # only what is listed is imported
 
     return [(name, load(name).description) for name in names()]
 
 
 def _profiles() -> Rows:
-    from fwpages.device import names, profile  # noqa: PLC0415
+    from fwpages.device import names, profile
 
     return [(name, profile(name).description) for name in names()]
 
@@ -41,7 +41,7 @@ def _functions() -> Rows:
 
 
 def _commands() -> Rows:
-    from fwpages.prm.commands import FORMS  # noqa: PLC0415
+    from fwpages.prm.commands import FORMS
 
     def fields(op: object) -> str:
         form = FORMS[op]  # type: ignore[index]  # the keys are what is iterated over
@@ -51,53 +51,53 @@ def _commands() -> Rows:
 
 
 def _findings() -> Rows:
-    from fwpages.custody.findings import Cause, FindingName  # noqa: PLC0415
+    from fwpages.custody.findings import Cause, FindingName
 
     rows = {name: [f"{c.blame}: {c.meaning}" for c in Cause if c.finding is name] for name in FindingName}
     return [(name, "; ".join(causes)) for name, causes in rows.items()]
 
 
 def _faults() -> Rows:
-    from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS  # noqa: PLC0415
+    from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS
 
     wire = {False: " (with --link queue)", True: ""}
     return [(name, row.words + wire[name in FAULTS]) for name, row in EVERY_FAULT.items()]
 
 
 def _offences() -> Rows:
-    from fwpages.device import OffenceName  # noqa: PLC0415
-    from fwpages.link.queue.offences import WireOffenceName  # noqa: PLC0415
+    from fwpages.device import OffenceName
+    from fwpages.link.queue.offences import WireOffenceName
 
     return [(o.value, o.meaning) for names in (OffenceName, WireOffenceName) for o in names]
 
 
 def _cases() -> Rows:
-    from fwpages.bench.cases import CASES  # noqa: PLC0415
+    from fwpages.bench.cases import CASES
 
     return [(c.name, c.what) for c in CASES]
 
 
 def _worlds() -> Rows:
-    from fwpages.explore.model.library import load, names  # noqa: PLC0415
+    from fwpages.explore.model.library import load, names
 
     return [(name, load(name).description) for name in names()]
 
 
 def _designs() -> Rows:
-    from fwpages.explore.designs import DESIGN_WORDS, DESIGNS  # noqa: PLC0415
+    from fwpages.explore.designs import DESIGN_WORDS, DESIGNS
 
     return [(name, DESIGN_WORDS[name]) for name in DESIGNS]
 
 
 def _properties() -> Rows:
-    from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES  # noqa: PLC0415
+    from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES
 
     rows = [(name, p.words) for name, p in PROPERTIES.items()]
     return rows + [(name, f"eventually: {goal.words}") for name, goal in EVENTUALLY.items()]
 
 
 def _assumptions() -> Rows:
-    from fwpages.scenario.assumptions import ASSUMPTIONS  # noqa: PLC0415
+    from fwpages.scenario.assumptions import ASSUMPTIONS
 
     stands = {True: "on", False: "off", None: "as designed"}
     return [
@@ -107,7 +107,7 @@ def _assumptions() -> Rows:
 
 
 def _questions() -> Rows:
-    from fwpages.explore.review.questions import QUESTIONS  # noqa: PLC0415
+    from fwpages.explore.review.questions import QUESTIONS
 
     return [(q.id, f"{q.number}: {q.title}: {q.argued}") for q in QUESTIONS]
 

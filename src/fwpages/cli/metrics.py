@@ -75,7 +75,7 @@ def _counted(root: Path) -> Snapshot:
 
 
 def _write(textfile: Path, root: Path) -> int:
-    from fwpages.machine.metrics import exposition  # noqa: PLC0415  # there only with the extra
+    from fwpages.machine.metrics import exposition  # there only with the extra
 
     text, snapshot = exposition(lambda: counters(root))
     with written("--textfile", textfile) as file:
@@ -85,9 +85,9 @@ def _write(textfile: Path, root: Path) -> int:
 
 def _serve(listen: tuple[str, int], root: Path) -> int:
     """Serve until SIGINT or SIGTERM, both of which end it as they should."""
-    from prometheus_client import start_http_server  # noqa: PLC0415
+    from prometheus_client import start_http_server
 
-    from fwpages.machine.metrics import registry  # noqa: PLC0415
+    from fwpages.machine.metrics import registry
 
     host, port = listen
     found, _ = registry(lambda: counters(root))

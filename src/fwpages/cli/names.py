@@ -41,48 +41,48 @@ class Name(click.ParamType[str]):
 
 def scenarios() -> list[str]:
     """The scenarios of the package."""
-    from fwpages.scenario import names  # noqa: PLC0415  # a command imports what it needs
+    from fwpages.scenario import names
 
     return names()
 
 
 def worlds() -> list[str]:
     """The worlds of the package."""
-    from fwpages.explore.model.library import names  # noqa: PLC0415
+    from fwpages.explore.model.library import names
 
     return names()
 
 
 def faults() -> list[str]:
     """Every fault."""
-    from fwpages.scenario.fault_syntax import EVERY_FAULT  # noqa: PLC0415
+    from fwpages.scenario.fault_syntax import EVERY_FAULT
 
     return list(EVERY_FAULT)
 
 
 def bounds() -> list[str]:
     """The keys of ``--bound``, each with its equals sign."""
-    from fwpages.explore.model.bounds import KEYS  # noqa: PLC0415
+    from fwpages.explore.model.bounds import KEYS
 
     return [f"{key}=" for key in KEYS]
 
 
 def opcodes() -> list[str]:
     """The names of the commands that are known."""
-    from fwpages.prm.opcodes import Opcode  # noqa: PLC0415
+    from fwpages.prm.opcodes import Opcode
 
     return list(Opcode.__members__)
 
 
 def questions() -> list[str]:
     """The ids of the review's questions."""
-    from fwpages.explore.review.questions import QUESTIONS  # noqa: PLC0415
+    from fwpages.explore.review.questions import QUESTIONS
 
     return [q.id for q in QUESTIONS]
 
 
 def cases() -> list[str]:
     """The cases of ``bench``."""
-    from fwpages.bench.cases import CASES  # noqa: PLC0415
+    from fwpages.bench.cases import CASES
 
     return [c.name for c in CASES]

@@ -153,7 +153,7 @@ def _watch(snapshots: Iterator[Snapshot], interval: float) -> int:
     """Show the snapshots on the terminal until the user ends it; the exit code is that of the last."""
     if find_spec("textual") is None:
         raise click.UsageError(f"the live view needs Textual: {INSTALL}; --once and --plain do without")
-    from fwpages.machine.live import Watch  # noqa: PLC0415  # there only with the extra
+    from fwpages.machine.live import Watch  # there only with the extra
 
     app = Watch(lambda: next(snapshots, None), interval)
     app.run()

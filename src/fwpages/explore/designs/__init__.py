@@ -14,13 +14,13 @@ from fwpages.explore.model.driver import Driver, DriverConfig
 
 
 def _linux(variant: Choices, config: DriverConfig) -> Driver:
-    from fwpages.explore.designs.linux.driver import Linux  # noqa: PLC0415
+    from fwpages.explore.designs.linux.driver import Linux  # noqa: PLC0415  # of all designs one is needed
 
     return Linux(variant, config)
 
 
 def _own(config: DriverConfig) -> Driver:
-    from fwpages.explore.designs.own import Own  # noqa: PLC0415
+    from fwpages.explore.designs.own import Own  # noqa: PLC0415  # of all designs one is needed
 
     return Own(config)
 

@@ -138,7 +138,7 @@ def _open_kcore(root: Path) -> int:
         lockdown = _line(root / "sys/kernel/security/lockdown") or ""
         if "[confidentiality]" in lockdown:
             raise NotPossibleError(
-                "the kernel is locked down for confidentiality: nobody may read /proc/kcore",
+                "the kernel is locked down for confidentiality: no process may read /proc/kcore",
                 "fwpages top, which reads counters alone",
             ) from None
         raise NotPossibleError(
