@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fwpages.auditor import surroundings
 from fwpages.custody.accounts import Verdict
 from fwpages.custody.verdicts import Lack
 from fwpages.readers.driver_messages import WORDINGS, Wording
@@ -145,6 +146,23 @@ def test_a_complaint_that_no_rule_explains(folder: Path, complaint: str) -> None
         report = audit_lines(folder, driver_log(*lines))
         assert report.verdict in (Verdict.NOT_KNOWN, Verdict.FINDINGS)
         assert any("complaint" in lack.what for s in report.sessions for lack in s.missing)
+
+
+def test_a_link_error_that_a_storm_of_others_displaces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "MAX_LINES", 8)
+    error = "!pcieport 0000:00:01.0: AER: Uncorrected (Fatal) error received: {}:00.0"
+    others = [*START, *[error.format("0000:99")] * 8, *SWEEP]
+    assert only(audit_lines(folder, driver_log(*others))).verdict is Verdict.CLEAN
+    others.insert(len(START), error.format("0000:03"))
+    assert only(audit_lines(folder, driver_log(*others))).verdict is Verdict.NOT_KNOWN
+
+
+def test_a_complaint_after_many_refusals_is_not_lost(folder: Path) -> None:
+    refused = [
+        f"X_{n}({0x9000 + n:#x}) op_mod(0x0) failed, status bad operation(0x2), syndrome (0x1)" for n in range(120)
+    ]
+    s = only(audit_lines(folder, driver_log(*START, *refused, "a thing of a later kernel failed", *SWEEP)))
+    assert Lack.COMPLAINT.missing in s.missing
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ class Audit:
 
     def _complained(self, v: Complaint) -> None:
         """The session of this device, or where none is named all that are open, did not go without complaints."""
-        for device in [self._device(v.device)] if v.device in self._devices else list(self._devices.values()):
+        for device in self._devices.values():
             if device.session is not None and v.device in ("", device.name):
                 device.session.complain(v.text)
 

@@ -341,7 +341,7 @@ class AuditedSession:
 
     def complain(self, text: str) -> None:
         """Something went wrong that no rule explains: what it means for pages is not known."""
-        if len(self.counts) < MAX_NOTES:
+        if len(self.unexplained) < MAX_NOTES:
             self.counts[Unexplained(text)] += 1
 
     @property

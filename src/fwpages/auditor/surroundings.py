@@ -64,17 +64,25 @@ class Surroundings:
     """The lines of one input, in its order; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._lines: deque[PlatformLine] = deque(maxlen=MAX_LINES)
+        self._lines: deque[PlatformLine] = deque()
+        #: the first line about a link that was forgotten: sessions of any function may need it
+        self._forgotten: PlatformLine | None = None
 
     def see(self, v: PlatformLine) -> None:
         """Take a line."""
         self._lines.append(v)
+        if len(self._lines) > MAX_LINES:
+            oldest = self._lines.popleft()
+            if self._forgotten is None and oldest.event.of_link:
+                self._forgotten = oldest
 
     def attach(self, s: AuditedSession, begun: Place) -> None:
         """Give a session that is over, and began at ``begun``, the lines that belong to it."""
         if not self._lines:
             return
         trouble = _trouble(s)
+        if self._forgotten is not None and self._forgotten.place.line <= _end(s):
+            s.complain(f"{self._forgotten.text} (and so many lines like it that not all are remembered)")
         for v in self._lines:
             if _belongs(v, s, begun, trouble):
                 _take(s.incident_at(trouble or v.place), v)
