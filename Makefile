@@ -59,7 +59,7 @@ vm:
 # an unmodified Linux driver on our firmware, in virtual machines, two at a time, without KVM; VMTESTS="-n 0 -k iommu"
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
-	$(BIN)/pytest tests/vm -n 2 --dist worksteal $(VMTESTS)
+	$(PYTEST) tests/vm -n 2 --dist worksteal $(VMTESTS)
 
 # the manual pages in man/, from the commands' help
 man: $(VENV)/dev.stamp

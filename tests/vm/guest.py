@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import compileall
 import ctypes
 import json
 import os
@@ -12,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -84,11 +87,50 @@ class Said:
     status: int
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What a program of this machine printed in the guest, and its exit status."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program of this machine that runs in the guest: its process id there, and the name of its output."""
+
+    pid: int
+    name: str
+
+
+_REPOSITORY = Path(__file__).parents[2]
+#: makes this machine's root, read-only, the guest's /host, with the guest's own kernel in it: what a program sees of
+#: /proc, /sys, /dev is the guest's. /tmp and /run are empty and can be written; a repository below them is there still.
+_HOST_ROOT = (
+    "set -e",
+    "for m in $(cat /more/order); do [ -d /sys/module/${m%.ko} ] || insmod /more/$m; done",
+    "mkdir -p /host /machine /output",
+    "mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose root /machine",
+    "mount --bind /machine /host",
+    "mount -t proc none /host/proc",
+    "mount -t sysfs none /host/sys",
+    "mount -t devtmpfs none /host/dev",
+    "mount -t debugfs none /host/sys/kernel/debug",
+    "mount -t tracefs none /host/sys/kernel/tracing",
+    "mount -t tmpfs none /host/tmp",
+    "mount -t tmpfs none /host/run",
+    "ifconfig lo up",
+)
+_ENVIRONMENT = ("PATH=/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb")
+
+
 class Guest:
     """QEMU with the device at ``socket_path``. A context manager: at its end the machine is off, whatever happened.
 
     With ``iommu`` the device reaches only the pages that its driver maps, one by one. ``vfs``: so many places for VFs.
-    With ``dumps`` its memory can be dumped; with ``python`` this machine's Python runs in it (``python``).
+    With ``dumps`` its memory can be dumped; with ``python`` this machine's fwpages runs in it: ``fwpages`` runs a
+    command to its end, ``begin`` starts one, ``end`` stops it.
     """
 
     def __init__(
@@ -131,7 +173,7 @@ class Guest:
             command += ["-device", "vmcoreinfo", "-qmp", f"unix:{self._monitor},server=on,wait=off"]
         if python:
             command += [
-                "-fsdev", "local,id=root,path=/,security_model=none,readonly=on",
+                "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
                 "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
             ]  # fmt: skip
         with self._errors.open("w") as errors:
@@ -153,6 +195,7 @@ class Guest:
             port.unlink()
         self._unread = bytearray()
         self._next = 0
+        self._has_root = False
 
     @property
     def port(self) -> socket.socket:
@@ -220,17 +263,50 @@ class Guest:
         if self._port is not None:
             self._port.close()
 
-    def python(self, *words: str) -> Said:
-        """Run this machine's Python in the guest, with this fwpages; the machine's files are there, and read-only."""
-        self.ok(
-            "[ -d /host/bin ] || { mkdir -p /host; for m in $(cat /more/order); do insmod /more/$m; done 2>/dev/null; "
-            "mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose root /host && "
-            "mount -t proc none /host/proc && mount -t sysfs none /host/sys && "
-            "mount -t debugfs none /host/sys/kernel/debug; }"
-        )
-        source = Path(__file__).parents[2] / "src"
-        line = shlex.join([sys.executable, "-B", *words])
-        return self.run(f"PYTHONPATH={source} chroot /host {line}", BOOT)
+    # -- this machine's programs in the guest -------------------------------------------------------------------------
+
+    def fwpages(self, words: Sequence[str], seconds: float = BOOT) -> Ran:
+        """Run ``fwpages`` with these words in the guest, on its kernel, as root, without a terminal.
+
+        It is this machine's own, with this repository's sources. Its files are this machine's, and read-only, but for
+        /tmp and /run, which are the guest's. TimeoutError where it does not end in time.
+        """
+        return self.end(self.begin(words), seconds, stop="")
+
+    def begin(self, words: Sequence[str]) -> Job:
+        """Start ``fwpages`` with these words in the guest, and go on."""
+        return self.begin_program([str(Path(sys.prefix) / "bin" / "fwpages"), *words])
+
+    def begin_program(self, command: Sequence[str]) -> Job:
+        """Start a program of this machine in the guest, as ``begin`` does."""
+        self._host_root()
+        name = f"/output/{self._next}"
+        # a shell without job control makes what it starts in the background deaf to SIGINT
+        line = shlex.join(["/usr/bin/env", "--default-signal=INT", *_ENVIRONMENT, *command])
+        pid = self.ok(f"chroot /host {line} </dev/null >{name}.out 2>{name}.err & echo $!")
+        return Job(int(pid), name)
+
+    def end(self, job: Job, seconds: float = PATIENCE, stop: str = "INT") -> Ran:
+        """Send a signal to a job ("": none), wait for its end, and return what it printed."""
+        if stop:
+            self.run(f"kill -{stop} {job.pid}")
+        status = self.run(f"wait {job.pid}", seconds).status
+        return Ran(self.ok(f"cat {job.name}.out"), self.ok(f"cat {job.name}.err"), status)
+
+    def read(self, path: str) -> bytes:
+        """The content of a file, by the name that it has for ``fwpages`` in the guest."""
+        return base64.b64decode(self.ok(f"base64 /host{shlex.quote(path)}"))
+
+    def _host_root(self) -> None:
+        """Make this machine's root the guest's /host, once."""
+        if self._has_root:
+            return
+        # the guest can write no bytecode, and compiling the package takes it half a minute
+        compileall.compile_dir(_REPOSITORY / "src", quiet=1)
+        hidden = {f for f in (str(_REPOSITORY), sys.prefix, sys.base_prefix) if f.startswith(("/tmp/", "/run/"))}
+        binds = [f"mkdir -p /host{f}; mount --bind /machine{f} /host{f}" for f in map(shlex.quote, sorted(hidden))]
+        self.ok("(" + "; ".join([*_HOST_ROOT, *binds]) + ")")
+        self._has_root = True
 
     def dump(self, file: Path) -> Path:
         """Write the machine's memory to a file, as an ELF core; the machine stands still meanwhile."""
