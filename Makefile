@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: prometheus soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
+.PHONY: prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -52,6 +52,14 @@ peer:
 prometheus:
 	@tests/prometheus/fetch.sh
 
+# the newest Python of Debian, under build/python: packages are tried on it too
+python:
+	@tests/packages/fetch.sh
+
+# the source package and the wheel: complete, and of use where they are installed, on this Python and on the newest
+test-packages: $(VENV)/packages.stamp
+	$(BIN)/pytest tests/packages
+
 # QEMU, three kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
 vm:
 	@vm/build.sh
@@ -82,6 +90,10 @@ $(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/docs.stamp: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/packages.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,packages]'
 	@touch $@
 
 $(VENV)/mutants.stamp: $(BIN)/python pyproject.toml constraints.txt
