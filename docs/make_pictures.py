@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 from unittest import mock
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +22,8 @@ from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.narrative import narrate
 from fwpages.explore.show.svg import svg
+from fwpages.machine.holdings import Holdings
+from fwpages.machine.holdings_table import show
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -32,6 +35,9 @@ PICTURES = {
     "top": ("fwpages top --once", "fwpages top --once --replay tests/golden/top-linux-7.2.13.jsonl"),
     "audit": ("fwpages audit dmesg.txt.gz", "fwpages audit tests/golden/linux-7.2.13-pf-vhca_id.dmesg.txt.gz"),
 }
+
+#: picture → the command line that it shows, and the report that it printed as JSON on an unmodified Linux
+REPORTS = {"inspect": ("fwpages inspect", "tests/golden/inspect-linux-7.2.13.json")}
 
 #: picture → the world, the design that drives it, and the property whose shortest counterexample it shows
 CHARTS = {"give-timeout": ("give-timeout", "merged", "custody")}
@@ -75,11 +81,28 @@ def _placed(m: re.Match[str]) -> str:
     return "\n".join(parts)
 
 
+def _terminal(file: io.StringIO, *, record: bool = False) -> Console:
+    return Console(record=record, file=file, width=COLUMNS, force_terminal=True, color_system="truecolor")
+
+
+def report(file: str) -> str:
+    """Print a report of ``inspect`` again, as on a terminal with colours."""
+    printed = io.StringIO()
+    console = _terminal(printed)
+    show(msgspec.json.decode((ROOT / file).read_bytes(), type=Holdings), console)
+    return printed.getvalue()
+
+
 def picture(shown: str, run: str) -> str:
+    """Draw a terminal in which ``shown`` was typed, with the output of ``run``, or of itself."""
+    return drawn(shown, output(run or shown))
+
+
+def drawn(shown: str, printed: str) -> str:
     """Draw a terminal in which ``shown`` was typed, as an SVG that refers to no font or file outside itself."""
-    console = Console(record=True, file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="truecolor")
+    console = _terminal(io.StringIO(), record=True)
     console.print(Text(f"$ {shown}", "bold"))
-    console.print(Text.from_ansi(output(run or shown)))
+    console.print(Text.from_ansi(printed))
     svg = console.export_svg(title="", unique_id="t")
     svg = re.sub(r"font-family: [^;]+;", f"font-family: {_FONT};", _FONT_FACE.sub("", svg))
     svg = _TEXT.sub(_placed, svg)
@@ -99,6 +122,8 @@ def main() -> None:
         (IMAGES / f"{name}.svg").write_text(counterexample(*chart), "utf-8")
     for name, (shown, run) in PICTURES.items():
         (IMAGES / f"{name}.svg").write_text(picture(shown, run), "utf-8")
+    for name, (shown, file) in REPORTS.items():
+        (IMAGES / f"{name}.svg").write_text(drawn(shown, report(file)), "utf-8")
 
 
 if __name__ == "__main__":

@@ -306,6 +306,9 @@ def test_pictures_are_of_today(pictures: ModuleType) -> None:
     for name, (shown, run) in pictures.PICTURES.items():
         stored = (DOCS / "images" / f"{name}.svg").read_text("utf-8")
         assert pictures.picture(shown, run) == stored, "make them anew: python docs/make_pictures.py"
+    for name, (shown, file) in pictures.REPORTS.items():
+        stored = (DOCS / "images" / f"{name}.svg").read_text("utf-8")
+        assert pictures.drawn(shown, pictures.report(file)) == stored, "make them anew: python docs/make_pictures.py"
 
 
 def test_charts_are_of_today(pictures: ModuleType) -> None:
