@@ -40,6 +40,11 @@ INSTALL = "pip install 'fwpages[top]'"
 )
 @click.option("--plain", is_flag=True, help="Print a table for each snapshot, also on a terminal.")
 @click.option(
+    "--ask-firmware",
+    is_flag=True,
+    help="Also ask each healthy function's firmware how many pages it uses: sends commands, under devlink's lock.",
+)
+@click.option(
     "--root",
     type=click.Path(path_type=Path),
     default=Path("/"),
@@ -54,18 +59,21 @@ def command(
     record_to: Path | None,
     recording: Path | None,
     plain: bool,
+    ask_firmware: bool,
     root: Path,
 ) -> int:
-    """It reads debugfs and sysfs, and sends no command to firmware. Only root may read debugfs. Without a terminal it
-    prints a table for each snapshot, until it is stopped.
+    """It reads debugfs and sysfs, and sends no command to firmware unless --ask-firmware says so. Only root may read
+    debugfs. Without a terminal it prints a table for each snapshot, until it is stopped.
 
     Exit code: 0 every function's pages are known, 1 a driver counts pages that it could not move, 2 misuse,
     4 not known: it says what would tell.
     """
-    _check(record_to, recording, root)
+    _check(record_to, recording, root, ask_firmware=ask_firmware)
     one = once or as_json or count == 1
     live = not (one or plain) and Console().is_terminal
-    snapshots = _replayed(recording) if recording is not None else _sampled(root, interval, paced=not live)
+    snapshots = (
+        _replayed(recording) if recording is not None else _sampled(root, interval, paced=not live, ask=ask_firmware)
+    )
     if recording is None or not one:  # of a recording, one is the last: its state, compared with its beginning
         snapshots = islice(snapshots, 1 if one else count)
     with _recorder(record_to) as keep:
@@ -74,8 +82,10 @@ def command(
         return _print(map(keep, snapshots), one=one, as_json=as_json)
 
 
-def _check(record_to: Path | None, recording: Path | None, root: Path) -> None:
+def _check(record_to: Path | None, recording: Path | None, root: Path, *, ask_firmware: bool) -> None:
     """UsageError for options that do not go together, or that name nothing."""
+    if ask_firmware and (recording is not None or root != Path("/")):
+        raise click.UsageError("--ask-firmware asks this machine's firmware: not with --replay or --root")
     if recording is not None and (record_to is not None or root != Path("/")):
         raise click.UsageError("--replay reads a recording: --record and --root have no place beside it")
     if not root.is_dir():
@@ -85,11 +95,11 @@ def _check(record_to: Path | None, recording: Path | None, root: Path) -> None:
         deque(_replayed(recording), maxlen=0)
 
 
-def _sampled(root: Path, interval: float, *, paced: bool) -> Iterator[Snapshot]:
+def _sampled(root: Path, interval: float, *, paced: bool, ask: bool) -> Iterator[Snapshot]:
     """A snapshot at once, and then one after each interval; the live view has a clock of its own."""
     due = time.monotonic()
     while True:
-        yield counters(root)
+        yield counters(root, ask_firmware=ask)
         due += interval
         if paced:
             time.sleep(max(0.0, due - time.monotonic()))

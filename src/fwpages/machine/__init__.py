@@ -1,7 +1,8 @@
 """The running machine: how much memory each mlx5 function holds now.
 
 ``counters()`` reads the driver's counters once. ``inspect()`` reads the driver's own lists of pages, in the running
-kernel or in a core. Nothing here sends a command to firmware, takes a lock of devlink or writes a file of the kernel.
+kernel or in a core. Nothing here sends a command to firmware or takes a lock of devlink, unless ``counters`` is told to
+ask firmware, and nothing writes a file of the kernel.
 """
 
 from __future__ import annotations

@@ -260,6 +260,10 @@ def _metrics(_: _Patient) -> Probe:
     return _extra("metrics", "prometheus_client", "metrics")
 
 
+def _devlink(_: _Patient) -> Probe:
+    return _extra("devlink", "pyroute2", "devlink")
+
+
 def _extra(name: str, module: str, extra: str) -> Probe:
     if find_spec(module) is not None:
         return Probe(name=name, state=State.YES, detail=f"{module} is installed")
@@ -284,6 +288,7 @@ _PROBES: tuple[Callable[[_Patient], Probe], ...] = (
     _tracefs,
     _live_view,
     _metrics,
+    _devlink,
 )
 
 
@@ -311,6 +316,13 @@ _ABILITIES = (
         ("functions",),
         ("debugfs", "live view"),
         ("fwpages top",),
+    ),
+    _Needs(
+        "fwpages top --ask-firmware",
+        "the same, and how many pages the firmware of each function says that it uses",
+        ("functions", "root", "devlink"),
+        ("debugfs",),
+        ("fwpages top --ask-firmware",),
     ),
     _Needs(
         "fwpages metrics",

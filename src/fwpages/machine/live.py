@@ -17,7 +17,7 @@ from textual.widgets import Footer, Static
 from fwpages.machine.changes import Changes
 from fwpages.machine.rows import Rows
 from fwpages.machine.snapshot import FunctionCounters, Snapshot
-from fwpages.machine.table import UNKNOWN, cells, count, heading, most, troubles, types
+from fwpages.machine.table import UNKNOWN, cells, count, heading, most, of_firmware, troubles, types
 
 #: the columns, and those that show numbers
 _COLUMNS = ("function", "", "node", "pages", "MiB", "of node", "change", "per s", "failed")
@@ -148,7 +148,7 @@ def detail(f: FunctionCounters) -> list[str]:
     average = UNKNOWN if c.average_ns is None else f"{c.average_ns / 1000:,.0f}"
     failed, slots = count(c.failed), count(f.slots_inuse)
     lines.append(f"page commands: {count(c.n)} of {average} µs, {failed} failed; slots in use: {slots}")
-    lines += [*troubles(f), *f.notes]
+    lines += [*of_firmware(f), *troubles(f), *f.notes]
     if f.pages is None:
         lines.append(f"pages not known: {f.not_known.get('pages', '')}")
     return lines

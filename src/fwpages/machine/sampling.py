@@ -13,10 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
+
 from fwpages.custody.accounts import Count, Missing, Verdict
+from fwpages.machine.asking import ASKER
 from fwpages.machine.failures import findings
 from fwpages.machine.functions import Function, find, folder, started
-from fwpages.machine.snapshot import PAGE_BYTES, FunctionCounters, NodeMemory, PageCommands, Snapshot
+from fwpages.machine.snapshot import PAGE_BYTES, FunctionCounters, NodeMemory, PageCommands, Snapshot, Untold
 from fwpages.machine.tree import DEBUGFS, MLX5, NODES, File, Reason, Tree, Unread
 
 #: the counters by type, by their keys
@@ -53,14 +56,17 @@ _DPU = (
 )
 
 
-def counters(root: str | Path = "/") -> Snapshot:
+def counters(root: str | Path = "/", *, ask_firmware: bool = False) -> Snapshot:
     """Read the counters of every mlx5 function below ``root``: this machine, or a copy of another's files.
 
     It sends no command to firmware, takes no lock of devlink and writes nothing; ``fwpages.machine.tree.File`` lists
-    every file that it reads. A function that goes away meanwhile is no error. NotADirectoryError if ``root`` is no
-    directory.
+    every file that it reads. With ``ask_firmware`` it does send some, through devlink (``asking``), for this machine
+    alone: ValueError for another ``root``. A function that goes away meanwhile is no error. NotADirectoryError if
+    ``root`` is no directory.
     """
     tree = Tree(Path(root))
+    if ask_firmware and not tree.live:
+        raise ValueError(f"ask_firmware asks the firmware of this machine, not of a copy such as {root}")
     if not tree.root.is_dir():
         raise NotADirectoryError(f"{root}: not a directory")
     machine = _memory(tree.text(File.MEMORY))
@@ -71,8 +77,10 @@ def counters(root: str | Path = "/") -> Snapshot:
     in_tree = version is None and "O" not in (_known(tree.text(File.DRIVER_TAINT)) or "")
     reader = _Reader(tree, in_tree, machine, {n.node: n for n in nodes}, found, _without_debugfs(tree))
     functions = [reader.read(f) for f in found]
+    if ask_firmware:
+        functions = list(_asked(functions))
     functions.sort(key=lambda f: (f.pages is None, -(f.pages or 0), f.device))
-    missing = list(_missing(tree, functions, reader.reason))
+    missing = [*_missing(tree, functions, reader.reason), *_untold(functions)]
     wrong = list(findings(functions))
     verdict = Verdict.FINDINGS if wrong else Verdict.NOT_KNOWN if missing else Verdict.CONSISTENT
     return Snapshot(
@@ -304,6 +312,13 @@ def _share(pages: Count, of: NodeMemory | None) -> float | None:
     return pages * PAGE_BYTES / of.total
 
 
+def _asked(functions: list[FunctionCounters]) -> Iterator[FunctionCounters]:
+    """The functions, each with the answer of its firmware."""
+    handles = [f"{'auxiliary' if f.kind == 'sf' else 'pci'}/{f.device}" for f in functions]
+    for f, answer in zip(functions, ASKER.ask(handles), strict=True):
+        yield msgspec.structs.replace(f, firmware=answer)
+
+
 # -- what is missing ----------------------------------------------------------------------------------------------
 
 _COMMAND_FOR: Mapping[str, str] = MappingProxyType(
@@ -321,6 +336,26 @@ def _missing(tree: Tree, functions: list[FunctionCounters], reason: Reason | Non
     for why, names in reasons.items():
         command = next((c for r, c in _COMMAND_FOR.items() if why.startswith(r)), "")
         yield Missing(what=f"the pages of {_few(names)}: {why}", command=command if tree.live else "")
+
+
+_COMMAND_TO_ASK: Mapping[str, str] = MappingProxyType(
+    {
+        Untold.NO_LIBRARY: "pip install 'fwpages[devlink]'",
+        Untold.DENIED: "sudo fwpages top --once --ask-firmware",
+        Untold.NO_HEALTH: "devlink health",
+        Untold.UNHEALTHY: "devlink health",
+    }
+)
+
+
+def _untold(functions: list[FunctionCounters]) -> Iterator[Missing]:
+    """The answers of firmware that were asked for and did not come, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for f in functions:
+        if f.firmware is not None and f.firmware.pages is None:
+            reasons.setdefault(f.firmware.not_known, []).append(f.device)
+    for why, names in reasons.items():
+        yield Missing(what=f"what firmware says of {_few(names)}: {why}", command=_COMMAND_TO_ASK.get(why, ""))
 
 
 def _nothing(tree: Tree, reason: Reason | None) -> Missing:

@@ -7,6 +7,7 @@ not be read, is never taken for zero. Pages are of 4 KiB whatever the host's pag
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
@@ -37,6 +38,28 @@ class PageCommands(msgspec.Struct, frozen=True, kw_only=True):
     last_syndrome: Count = None
 
 
+class Untold(StrEnum):
+    """The reason why firmware's own count is not known."""
+
+    NO_LIBRARY = "pyroute2 is not installed"
+    NO_DEVLINK = "the kernel has no devlink"
+    DENIED = "permission denied"
+    GONE = "devlink does not have the function"
+    NO_HEALTH = "devlink does not say if the function is healthy, so its firmware is not asked"
+    UNHEALTHY = "a health reporter says that the function is not healthy, so its firmware is not asked"
+    ABSENT = "the driver or the firmware does not tell it; Linux 6.15 and newer do, where firmware does"
+    LATE = "no answer in time: the function is busy, or recovers"
+    STUCK = "an earlier question still waits for its answer"
+    FAILED = "the question failed"
+
+
+class FirmwareAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of a function's firmware: the pages that the function uses, or the reason why that is not known."""
+
+    pages: Count = None
+    not_known: str = ""
+
+
 class FunctionCounters(msgspec.Struct, frozen=True, kw_only=True):
     """One function, and the pages that its driver has given to firmware for it and for the functions under it.
 
@@ -44,7 +67,8 @@ class FunctionCounters(msgspec.Struct, frozen=True, kw_only=True):
     the place that it was read from, ``by_type`` the part of each type of function that the driver counts apart. Its
     ``rest`` is the total without those: the own function's pages, and those that were given before the type of their
     function was known. ``numa_node`` is the node that the driver prefers; pages may lie on another.
-    ``share_of_node`` and ``share_of_machine`` are parts of the memory there, 0 to 1.
+    ``share_of_node`` and ``share_of_machine`` are parts of the memory there, 0 to 1. ``firmware`` is what the
+    function's firmware answered; None where it was not asked.
     """
 
     device: str
@@ -68,6 +92,7 @@ class FunctionCounters(msgspec.Struct, frozen=True, kw_only=True):
     commands: PageCommands = PageCommands()
     share_of_node: float | None = None
     share_of_machine: float | None = None
+    firmware: FirmwareAnswer | None = None
     not_known: dict[str, str] = {}
     notes: list[str] = []
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from fwpages.custody.accounts import Count, Verdict
 from fwpages.machine.changes import Change, Changes
 from fwpages.machine.snapshot import PAGE_BYTES, FunctionCounters, Snapshot
-from fwpages.pages.words import many, size
+from fwpages.pages.words import in_mib, many, size
 from fwpages.report.finding_lines import show_findings
 from fwpages.report.grids import plain_table, print_whole, readable, say
 from fwpages.report.tables import STYLES, show_missing
@@ -119,6 +119,12 @@ def troubles(f: FunctionCounters) -> Iterator[str]:
         yield f"{many(f.slots_inuse, 'command slot')} in use; one that stays so is lost: its command had no answer"
 
 
+def of_firmware(f: FunctionCounters) -> Iterator[str]:
+    """What firmware answered, where it was asked and did."""
+    if f.firmware is not None and f.firmware.pages is not None:
+        yield f"firmware says that the function itself uses {in_mib(f.firmware.pages)}"
+
+
 def _last_failure(f: FunctionCounters) -> str:
     c = f.commands
     parts = [
@@ -136,6 +142,8 @@ def _lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         by_type = types(f)
         if by_type and any(n for key, n in f.by_type.items() if key != "rest"):
             yield f"{f.device}  by type: {by_type}", "dim"
+        for answer in of_firmware(f):
+            yield f"{f.device}  {answer}", ""
         for trouble in troubles(f):
             yield f"{f.device}  {trouble}", "yellow"
         for note in f.notes:

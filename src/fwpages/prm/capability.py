@@ -27,6 +27,7 @@ GENERAL = Layout(
         Field("cmdif_checksum", 0x210, 2),
         Field("eth_net_offloads", 0x21C, 1),
         Field("uar_4k", 0x240, 1),
+        Field("nic_cap_reg", 0x251, 1),
         Field("icm_mng_function_id_mode", 0x2A0, 1),
         Field("log_uar_page_sz", 0x490, 16),
         Field("max_num_sf", 0x640, 16),

@@ -6,6 +6,7 @@ from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import EqContext, State
 from fwpages.pages import PAGE_SHIFT
 from fwpages.pages.words import many
+from fwpages.prm import registers
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.message import Answer, Command
 
@@ -74,9 +75,31 @@ def destroy_eq(s: State, c: Command) -> Answer:
     return Answer(c.opcode)
 
 
-def access_reg(_s: State, c: Command) -> Answer:
-    """Read any register as zero, and write it without effect."""
-    return Answer(c.opcode, data=bytes(len(c.data)))
+def access_reg(s: State, c: Command) -> Answer:
+    """Read a function's pages from VHCA_ICM_CTRL where it is offered, any other register as zero; write without effect.
+
+    RefusedError ``unknown-function`` for a vhca_id that no function has.
+    """
+    size = len(c.data)
+    if c.op_mod != registers.READ or not s.current.get("nic_cap_reg"):
+        return Answer(c.opcode, data=bytes(size))
+    match c["register_id"]:
+        case registers.NIC_CAP:
+            content = registers.NIC_CAP_LAYOUT.pack({"vhca_icm_ctrl": 1})
+        case registers.VHCA_ICM_CTRL:
+            content = _pages_of_function(s, c.data)
+        case _:
+            content = b""
+    return Answer(c.opcode, data=content[:size].ljust(size, b"\0"))
+
+
+def _pages_of_function(s: State, asked: bytes) -> bytes:
+    layout = registers.VHCA_ICM_CTRL_LAYOUT
+    named = layout.unpack(asked.ljust(layout.size, b"\0"))
+    slot = s.device.roster.by_vhca_id.get(named["vhca_id"]) if named["vhca_id_valid"] else 0
+    if slot is None:
+        raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with vhca_id {named['vhca_id']:#x}")
+    return layout.pack(named | {"cur_alloc_icm": s.held(s.home(slot))})
 
 
 def query_adapter(_s: State, c: Command) -> Answer:
