@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,9 @@ _TOP = (
 
 def top(g: Guest, *options: str, status: int = 0) -> FunctionCounters:
     """The PF in a snapshot that Python took in the machine."""
-    said = g.python("-c", _TOP, *options)
-    assert said.status == status, said.text
-    (pf,) = msgspec.json.decode(said.text[said.text.index("{") :], type=Snapshot).functions
+    ran = g.end(g.begin_program([sys.executable, "-c", _TOP, *options]), stop="")
+    assert ran.status == status, ran
+    (pf,) = msgspec.json.decode(ran.stdout, type=Snapshot).functions
     return pf
 
 
