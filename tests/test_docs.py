@@ -21,6 +21,7 @@ import pytest
 
 from fwpages.cli import COMMANDS, HIDDEN, cli, invoke
 from fwpages.custody.accounts import FindingAccount, FunctionAccount, HealthAccount, Missing, Report, SessionAccount
+from fwpages.custody.series import FunctionSeries, Gap, Mark, Series
 from fwpages.device import names as profile_names
 from fwpages.device import profile
 from fwpages.host import Bounds
@@ -221,6 +222,7 @@ def test_every_key_of_a_scenario_is_described() -> None:
     ("page", "structs"),
     [
         ("audit-json.md", (Report, Missing, SessionAccount, HealthAccount, FunctionAccount)),
+        ("audit-json.md", (Series, FunctionSeries, Mark, Gap)),
         ("inspect-json.md", (Holdings, DeviceHoldings, FunctionHoldings)),
         ("findings.md", (FindingAccount,)),
         ("cli.md", (Diagnosis, Probe, Ability)),

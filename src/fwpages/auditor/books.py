@@ -194,16 +194,17 @@ class Books:
             book = self.rows[who] = Book(who)
         return book
 
-    def rename(self, old: Identity, new: Identity) -> None:
-        """The function has another name from now on."""
+    def rename(self, old: Identity, new: Identity) -> Book | None:
+        """The function has another name from now on; returns the book that it had under it, which is joined to this."""
         book = self.rows.pop(old, None)
         if book is None:
-            return
+            return None
         other = self.rows.pop(new, None)
         book.identity, book.fresh, book.absurd = new, False, False
         if other is not None:
             _join(book, other)
         self.rows = {new: book, **self.rows}
+        return other
 
     # -- counting by the driver's lines
 

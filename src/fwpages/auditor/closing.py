@@ -20,6 +20,7 @@ from fwpages.auditor.balances import Balance, balance
 from fwpages.auditor.books import CUT, Book
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
+from fwpages.auditor.history import history
 from fwpages.auditor.incidents import Health
 from fwpages.auditor.judgement import facts, mode_shown, releases_shown
 from fwpages.auditor.losses import doubt, outcome_unknown
@@ -57,6 +58,7 @@ def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str
     for note in _notes(s, outcome):
         s.note(note)
     judged = judge(facts(s, outcome.end, outcome.balance.totals, wrong=bool(outcome.findings)))
+    functions = [msgspec.structs.replace(f, name=names.get(f.identity, "")) for f in outcome.balance.functions]
     return SessionAccount(
         device=s.device,
         supplier=s.naming.kind,
@@ -69,10 +71,11 @@ def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str
         totals=outcome.balance.totals,
         by_type=outcome.balance.by_type,
         counters=outcome.balance.counters,
-        functions=[msgspec.structs.replace(f, name=names.get(f.identity, "")) for f in outcome.balance.functions],
+        functions=functions,
         findings=[_addressed(f, s.device) for f in outcome.findings],
         missing=judged.missing,
         notes=s.notes,
+        series=history(s, functions, first),
     )
 
 
@@ -97,6 +100,8 @@ def _settle(s: AuditedSession, after: After) -> Outcome:
     if s.evidence.by_lines:
         for unserved in s.books.settle():
             s.note(unserved)
+        for book, _ in s.books.counted():
+            s.timeline.counted(book, s.last)
         if s.books.boot_pages_unclear(s.naming):
             s.evidence.lose(Loss.LINES, "no line says which vhca_id the boot pages belong to")
         s.add(_left_by_lines(s, end))

@@ -22,6 +22,7 @@ def happened(s: AuditedSession, v: LinkChange) -> Found:
     """The link, or the device as a whole, has changed."""
     words = f": {v.detail}" if v.detail else ""
     s.last = v.place
+    s.timeline.changed(v.what, v.detail, v.place)
     match v.what:
         case LinkEvent.RESET:
             yield from _reset(s, v, words)

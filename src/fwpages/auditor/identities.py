@@ -15,11 +15,16 @@ _MISMATCH = {Blame.HOST: Cause.IDENTITY_MISMATCH, Blame.DEVICE: Cause.IDENTITY_M
 def rename(s: AuditedSession, old: Identity, new: Identity, kind: FunctionType) -> None:
     """A function has another name from now on."""
     s.ledger.records.rename(old, new, kind)
-    s.books.rename(old, new)
+    replaced = s.books.rename(old, new)
+    if replaced is not None:
+        s.timeline.joined(replaced, s.last)
+        s.timeline.counted(s.books.of(new), s.last)
 
 
 def switch_to_vhca_ids(s: AuditedSession) -> None:
     """The session is in VHCA_ID mode from here on: what was given at boot now counts for the own vhca_id."""
+    if s.naming.mode is not Mode.VHCA_ID:
+        s.timeline.mark("mode", "functions are named by vhca_id from here on", s.last)
     s.naming.mode = Mode.VHCA_ID
     s.naming.show_mode()
     if s.negotiated is None and not s.evidence.from_start:
@@ -46,6 +51,7 @@ def _rename_boot(s: AuditedSession) -> None:
 
 def back_to_function_ids(s: AuditedSession, negotiated: Negotiated) -> None:
     """The device has not taken the mode on, and no command has used it yet."""
+    s.timeline.mark("mode", "functions are still named by function_id: the device has not taken the mode on", s.last)
     s.negotiated, s.naming.mode = negotiated, Mode.FUNC_ID
     if s.naming.vhca is not None:
         rename(s, vhca_id(s.naming.vhca), s.naming.own, FunctionType.SELF)

@@ -13,6 +13,8 @@ from fwpages.readers.observations import MissingInput
 
 def input_missing(s: AuditedSession, v: MissingInput) -> Found:
     """Part of the input is missing, or cannot be attributed."""
+    if not v.harmless:
+        s.timeline.gap(s.last, v.place, v.detail)
     s.last = v.place
     book = None if v.number is None else s.book(v.number, v.ec)
     yield Finding(v.cause, v.place, book, detail=v.detail)
@@ -36,6 +38,7 @@ def _over(s: AuditedSession) -> bool:
 def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
     """The answer to a command is not in the input."""
     if p.opcode == Opcode.MANAGE_PAGES and p.book is not None:
+        s.timeline.gap(p.place, s.last, why)
         s.lose(p.book, why)
         if p.offer is not None and p.doubted is None:
             s.ledger.accept(p.offer)

@@ -139,6 +139,7 @@ def _count_give(s: AuditedSession, v: PagesGiven, book: Book | None, pages: int 
     if book is not None and pages is not None:
         s.evidence.lines = True
         s.books.by_lines.give(lines_of(book), pages)
+        s.timeline.counted(book, s.last)
     else:
         where = f"{v.place.file}:{v.place.line}"
         s.evidence.lose(Loss.LINES, f"{v.text!r} ({where}) names no function, and no single request fits it")
@@ -206,6 +207,7 @@ def _count_take(s: AuditedSession, v: TakeBegun, book: Book | None, *, solicited
     for each in s.books.called(v.number) if book is None else [book]:
         s.evidence.lines = True
         s.books.by_lines.take(lines_of(each), v.pages, solicited=solicited and named)
+        s.timeline.counted(each, s.last)
 
 
 def _expected_not_dumped(s: AuditedSession) -> Found:
@@ -229,6 +231,7 @@ def _released(s: AuditedSession, v: AllPagesReleased) -> Found:
         return
     e.show_lines()
     s.books.released(book, pages)
+    s.timeline.counted(book, s.last)
     if not e.follows_commands:
         return
     n, book.released = book.released, None

@@ -252,6 +252,7 @@ def _incomplete(s: AuditedSession, p: Pending, book: Book, why: str, *, cut: boo
     if cut:
         s.lose(book, CUT)
         return
+    s.timeline.gap(p.place, s.last, why)
     if not s.findings.has(FindingName.LOG_LINES_LOST, book.identity) and not s.findings.has(FindingName.LOG_TRUNCATED):
         yield Finding(Cause.LOG_LINES_LOST, p.place, book, detail=f"{p}: {why}")
     s.lose(book, why)
@@ -294,6 +295,7 @@ def _give_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, place: 
         del done[: max(0, len(done) - MAX_UNCONFIRMED + 1)]
         done.append((book.identity.number, p.asked))
         s.books.by_numbers.give(numbers_of(book), p.asked)
+        s.timeline.counted(book, s.last)
     if offer is None:
         return
     if p.crossed:
@@ -356,6 +358,7 @@ def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comman
     pas = pas[:wanted]
     if s.evidence.log:
         s.books.by_numbers.back(numbers_of(book), wanted)
+        s.timeline.counted(book, s.last)
     known = _known(pas.size, v.holes)
     if not known.all() or (v.holes and pas.size < wanted):
         pas = pas[known]

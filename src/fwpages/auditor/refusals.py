@@ -108,6 +108,7 @@ def give_failed(s: AuditedSession, v: GiveFailed) -> Found:
         if book is not None and pages:
             s.evidence.lines = True
             s.books.by_lines.give(lines_of(book), pages, doubtful=True)
+            s.timeline.counted(book, s.last)
         return
     s.counts[Counted.GIVE_DROPPED] += pages or 0
     sent = v.err not in (ECANCELED, EBUSY)

@@ -199,6 +199,7 @@ def release(s: AuditedSession, book: Book) -> int:
                 unsure.append(p.offer.index)
     if book.numbers is not None:
         s.books.by_numbers.release(book.numbers, book.numbers.out or 0)
+        s.timeline.counted(book, s.last)
     book.owed, book.wanted = [], []
     return s.ledger.release(book.identity, np.concatenate(unsure))
 

@@ -28,9 +28,11 @@ from fwpages.auditor.incidents import Health, Incident
 from fwpages.auditor.ledger import ObservedLedger, Offer
 from fwpages.auditor.naming import Naming
 from fwpages.auditor.openings import Phase
+from fwpages.auditor.timeline import Timeline
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.custody.judgements import Patience
+from fwpages.custody.records import Record
 from fwpages.pages.space import Addresses, Indices
 from fwpages.prm.identity import FunctionType, Identity, Supplier
 from fwpages.prm.message import Command
@@ -239,6 +241,8 @@ class AuditedSession:
     _ledger: ObservedLedger | None = None
     books: Books = field(default_factory=Books)
     findings: Findings = field(default_factory=Findings)
+    #: pages over time
+    timeline: Timeline = field(default_factory=Timeline)
     notes: list[str] = field(default_factory=list)
     counts: Counter[Counted | Tried | Unexplained] = field(default_factory=Counter)
     #: commands without an answer; those that the host has stopped waiting for; those that are answered or lost
@@ -271,13 +275,21 @@ class AuditedSession:
 
     def inherit(self, leftovers: Addresses) -> None:
         """An earlier session left these pages with firmware."""
-        self._ledger = ObservedLedger(leftovers)
+        self._ledger = self._watched(ObservedLedger(leftovers))
+
+    def _watched(self, ledger: ObservedLedger) -> ObservedLedger:
+        """The same ledger; what moves in it is in the time line too."""
+        ledger.records.watch = self._moved
+        return ledger
+
+    def _moved(self, row: Record) -> None:
+        self.timeline.moved(row, self.last)
 
     @property
     def ledger(self) -> ObservedLedger:
         """The ledger that follows this session's pages."""
         if self._ledger is None:
-            self._ledger = ObservedLedger()
+            self._ledger = self._watched(ObservedLedger())
         return self._ledger
 
     # -- what was found

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from fwpages.custody.series import Series, within
 from fwpages.prm.identity import FunctionType
 
 
@@ -126,6 +127,7 @@ class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     ``mode`` is None where nothing in the input tells it, and so is ``supplier``, the kind of the own function.
     ``first`` and ``last`` are the places of its first and last line, as a finding's ``at``. ``missing`` is what makes
     the verdict *not known*. ``notes`` are no faults: what the input cannot tell, or what happened on purpose.
+    ``series`` is its pages over time, None where nothing kept it.
     """
 
     device: str
@@ -143,6 +145,7 @@ class SessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[FindingAccount] = []
     missing: list[Missing] = []
     notes: list[str] = []
+    series: Series | None = None
 
 
 class HealthAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +207,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "sche
         health: Iterable[HealthAccount] = (),
     ) -> Report:
         """The report of these sessions, with the worst of their verdicts; a report of nothing is not known."""
-        rows, of_none, lacks = list(sessions), list(findings), list(missing)
+        rows, of_none, lacks = _drawable(list(sessions)), list(findings), list(missing)
         verdicts = [s.verdict for s in rows] + [Verdict.FINDINGS] * bool(of_none) + [Verdict.NOT_KNOWN] * bool(lacks)
         verdict = verdict_of(verdicts)
         return cls(
@@ -215,6 +218,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "sche
             health=list(health),
             missing=lacks,
         )
+
+
+def _drawable(sessions: list[SessionAccount]) -> list[SessionAccount]:
+    """The sessions with series that are not too long for one report."""
+    lines = within(s.series for s in sessions)
+    pairs = zip(sessions, lines, strict=True)
+    return [s if line is s.series else msgspec.structs.replace(s, series=line) for s, line in pairs]
 
 
 COLUMNS = ("given", "returned", "released", "discarded", "held", "doubtful", "peak")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -54,7 +54,7 @@ class Records:
     and needs no lock.
     """
 
-    __slots__ = ("_by_identity", "_generations", "by_type", "current", "out", "peak", "rows", "session")
+    __slots__ = ("_by_identity", "_generations", "by_type", "current", "out", "peak", "rows", "session", "watch")
 
     def __init__(self) -> None:
         self.rows: list[Record] = []
@@ -65,6 +65,8 @@ class Records:
         self.peak = 0
         #: the same by type: pages out, and the most that were, while they were counted under the type
         self.by_type: dict[FunctionType, tuple[int, int]] = {}
+        #: called with each record whose pages have changed; a copy of the table has none
+        self.watch: Callable[[Record], None] | None = None
         self._by_identity: dict[Identity, tuple[int, ...]] = {}
         self._generations: dict[Identity, int] = {}
 
@@ -111,6 +113,8 @@ class Records:
         self.out += pages
         self.peak = max(self.peak, self.out)
         self._shift(row.type, pages)
+        if self.watch is not None:
+            self.watch(row)
 
     def came_back(self, row: Record, how: Back, pages: int) -> None:
         """Pages of this record are out no longer."""
@@ -122,6 +126,8 @@ class Records:
             row.discarded += pages
         self.out -= pages
         self._shift(row.type, -pages)
+        if self.watch is not None:
+            self.watch(row)
 
     def _shift(self, kind: FunctionType, pages: int) -> None:
         out, peak = self.by_type.get(kind, (0, 0))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from types import MappingProxyType
 
 from fwpages.custody.accounts import (
     End,
@@ -14,11 +15,13 @@ from fwpages.custody.accounts import (
     counters,
     total,
 )
+from fwpages.custody.series import Label, MarkKind, Point, Series, Span, series
 from fwpages.device import Offence
 from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
 from fwpages.link.faults.consequences import Excused
 from fwpages.prm.identity import Identity, Names, Supplier, by_identity
+from fwpages.scenario.runner import SessionTimeline
 
 
 def session_of(
@@ -28,11 +31,12 @@ def session_of(
     excused: Iterable[Excused] = (),
     supplier: Supplier | None = None,
     names: Names | None = None,
+    timeline: SessionTimeline | None = None,
 ) -> SessionAccount:
     """One session's books as a SessionAccount. An offence that the firmware recorded is a finding against the host.
 
     Not so those that a fault ``excused``: what the fault did is found already. They are notes. ``names`` are the
-    scenario's names of functions.
+    scenario's names of functions; ``timeline`` has the pages of the session over time.
     """
     called = by_identity(names or {})
     functions = [_function(a, called.get(a.identity, "")) for a in books.functions]
@@ -57,7 +61,23 @@ def session_of(
         findings=findings,
         missing=judged.missing,
         notes=[*books.notes, *_excused(excused)],
+        series=None if timeline is None else _series(timeline, functions),
     )
+
+
+def _series(line: SessionTimeline, functions: Iterable[FunctionAccount]) -> Series:
+    """The pages of a session over virtual time."""
+    known = {(f.identity, f.generation): f for f in functions}
+    labels: dict[Hashable, Label] = {}
+    for number, row in line.rows.items():
+        f = known.get((str(row.identity), row.generation))
+        if f is not None:
+            labels[number] = Label(f.identity, f.generation, f.type, f.name)
+    marks: list[tuple[Point, MarkKind, str]] = []
+    if line.switched is not None:
+        marks.append((Point(line.switched, 0), "mode", "functions are named by vhca_id from here on"))
+    span = Span(Point(line.begun, 0), Point(line.last, 0))
+    return series(line.recorder, labels, span, marks=marks)
 
 
 def report_of(
@@ -67,6 +87,7 @@ def report_of(
     excused: Iterable[Excused] = (),
     supplier: Supplier | None = None,
     names: Names | None = None,
+    timelines: Mapping[int, SessionTimeline] = MappingProxyType({}),
 ) -> Report:
     """The sessions of a run as a Report."""
     seen, excused = list(offences), list(excused)
@@ -78,6 +99,7 @@ def report_of(
             [e for e in excused if e.session == b.session],
             supplier,
             names,
+            timelines.get(b.session),
         )
         for b in sessions
     )

@@ -43,7 +43,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "s
 
 def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed: int | None) -> RunReport:
     """Report a run of ``scenario`` on the profile ``device``."""
-    report = report_of(device, result.sessions, result.offences, result.excused, result.supplier, result.names)
+    report = report_of(
+        device, result.sessions, result.offences, result.excused, result.supplier, result.names, result.timelines
+    )
     verdict = result.verdict
     return RunReport(
         scenario=scenario,

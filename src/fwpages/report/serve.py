@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from fwpages.custody.accounts import Missing, Verdict, verdict_of
+from fwpages.custody.series import Label, MarkKind, Point, Series, Span, series
 from fwpages.device import FaultyFirmware, FunctionSpec
 from fwpages.pages.words import in_mib, many, size, times
 from fwpages.report.grids import MIB, plain_table, print_whole, readable
@@ -26,7 +27,8 @@ from fwpages.scenario.served_runner import ServedRun
 class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     """One open of the device by the driver; the observer's session with its sums. Times are in seconds.
 
-    ``functions`` are by the scenario's names; ``identities`` are those by which the session's mode names them.
+    ``functions`` are by the scenario's names; ``identities`` are those by which the session's mode names them;
+    ``series`` is the pages over time.
     """
 
     number: int
@@ -48,6 +50,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     dropped: bool
     verdict: Verdict
     clean: bool | None
+    series: Series
 
 
 class ServedOffence(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +109,7 @@ def serve_report(serving: ServedRun, *, scenario: str) -> ServeReport:
         summary=_summary(verdict, observer, missing, offences, serving.unfollowed),
         commands=observer.commands,
         seconds=round(serving.device.now, 3),
-        sessions=[_session(s, observer.inner.specs) for s in observer.sessions],
+        sessions=[_session(s, observer.inner.specs, serving.device.now) for s in observer.sessions],
         offences=offences,
         excused=[
             ServedExcuse(session=e.session, name=e.offence.name, fault=e.fault, detail=e.offence.detail)
@@ -164,8 +167,9 @@ def _functions(s: ServedSessionAccount, kinds: Mapping[str, str]) -> Table:
     return table
 
 
-def _session(s: ServedSession, specs: Iterable[FunctionSpec]) -> ServedSessionAccount:
-    identities = {spec.name: spec.identity(s.mode) for spec in specs if spec.name in s.functions}
+def _session(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> ServedSessionAccount:
+    mine = [spec for spec in specs if spec.name in s.functions]
+    identities = {spec.name: spec.identity(s.mode) for spec in mine}
     return ServedSessionAccount(
         number=s.number,
         begun=s.begun,
@@ -186,7 +190,23 @@ def _session(s: ServedSession, specs: Iterable[FunctionSpec]) -> ServedSessionAc
         dropped=s.dropped,
         verdict=_of_session(s),
         clean=_of_session(s).clean,
+        series=_series(s, mine, now),
     )
+
+
+def _series(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> Series:
+    """The session's pages over the seconds since the server's start."""
+    labels: dict[Hashable, Label] = {}
+    for spec in specs:
+        who = spec.identity(s.mode)
+        labels[spec.name] = Label("" if who is None else str(who), 0, spec.type, "" if spec.name == OWN else spec.name)
+    marks: list[tuple[Point, MarkKind, str]] = []
+    if s.switched is not None:
+        marks.append((Point(s.switched, 0), "mode", f"functions are named by {s.mode} from here on"))
+    if s.end in ("reset", "gone") and s.ended is not None:
+        marks.append((Point(s.ended, 0), "reset", f"the session is over: {s.end}"))
+    end = now if s.ended is None else s.ended
+    return series(s.recorder, labels, Span(Point(s.begun, 0), Point(max(end, s.begun), 0)), marks=marks)
 
 
 def _of_session(s: ServedSession) -> Verdict:

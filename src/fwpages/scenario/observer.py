@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from fwpages.custody.series import Point, Recorder
 from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
 from fwpages.host import Proof
 from fwpages.link.faults.consequences import Excused, cause_of
@@ -65,6 +66,9 @@ class ServedSession:
     requests: int = 0
     refused: int = 0
     functions: dict[str, FunctionPages] = field(default_factory=dict)
+    #: pages over time, by the name of the function; when the driver switched to VHCA_ID mode, if it did
+    recorder: Recorder = field(default_factory=Recorder)
+    switched: float | None = None
     #: when the driver had its queue for page requests (seconds since ``begun``)
     up: float | None = None
     #: the step of the scenario that concerned the whole device: a reset is the right answer then
@@ -230,7 +234,7 @@ class Observer:
             case Opcode.MANAGE_PAGES:
                 self._pages(t, s, c, a["output_num_entries"])
             case Opcode.SET_HCA_CAP if self.inner.mode is not s.mode:
-                s.mode = self.inner.mode
+                s.mode, s.switched = self.inner.mode, t if self.inner.mode is Mode.VHCA_ID else None
                 self.say(t, f"functions are named by {s.mode} from here on")
             case Opcode.CREATE_EQ if s.up is None and self.open:
                 s.up = t - s.begun
@@ -268,7 +272,7 @@ class Observer:
                 words = f"{in_mib(taken)} back from {called}"
             case _:
                 words = f"the driver cannot give pages for {called}"
-        self.look(s)
+        self.look(t, s)
         self.say(t, f"{words}; {self._held(s)}", words)
 
     def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
@@ -282,12 +286,14 @@ class Observer:
                 left -= back
         return taken - left
 
-    def look(self, s: ServedSession) -> None:
+    def look(self, t: float, s: ServedSession) -> None:
         """Set the pages of each function to what the firmware has; those neither held nor returned were released."""
         for spec in self.inner.specs:
             held = self.inner.held(spec.name)
             f = s.functions.get(spec.name)
             if f is not None:
+                if f.held != held:
+                    s.recorder.note(spec.name, held, Point(t, 0))
                 f.held, f.peak = held, max(f.peak, held)
                 # firmware that reports a wrong number of returned pages has not released any
                 f.released = max(0, f.given - f.returned - held)
@@ -299,7 +305,7 @@ class Observer:
         s = self.session
         if s is not None:
             s.requests += 1
-            self.look(s)
+            self.look(t, s)
         if self.tap is not None:
             self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
         n = x.event.num_pages

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from fwpages.custody.accounts import Verdict, verdict_of
+from fwpages.custody.records import Record
+from fwpages.custody.series import Point, Recorder
 from fwpages.device import Firmware, FunctionSpec, Offence, PlannedFault, Profile, Raised, ResetFunction, Want, faulty
 from fwpages.host import (
     Books,
@@ -39,7 +41,7 @@ from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.link.tap import Tap
-from fwpages.prm.identity import Names, Supplier
+from fwpages.prm.identity import Mode, Names, Supplier
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.assumptions import under
 from fwpages.scenario.fault_syntax import split
@@ -82,6 +84,20 @@ class Restless:
         return f"coming to rest: still busy after {RESTLESS} steps at {self.at:.3f} s"
 
 
+@dataclass(slots=True)
+class SessionTimeline:
+    """A session's pages over virtual time: changes by the number of the record; and when its mode changed, if it did.
+
+    ``rows`` are the records by number. ``begun`` and ``last`` are seconds of virtual time.
+    """
+
+    begun: float
+    last: float
+    recorder: Recorder = field(default_factory=Recorder)
+    rows: dict[int, Record] = field(default_factory=dict)
+    switched: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """The result of a run: the books of each session, and what else went wrong.
@@ -91,7 +107,7 @@ class RunResult:
     whose trigger and ``missed_faults`` those whose opportunity never came; ``commands`` the number of commands;
     ``seconds`` of virtual time; ``mapped`` pages (4 KiB) of memory that are still lent at the end; ``faults`` those
     that took effect; ``skipped`` steps that could not be taken because of them. ``supplier`` and ``names`` are the
-    scenario's.
+    scenario's. ``timelines`` have the pages of each session over time.
     """
 
     sessions: tuple[Books, ...]
@@ -107,6 +123,7 @@ class RunResult:
     skipped: tuple[SkippedStep | Restless, ...]
     supplier: Supplier
     names: Names
+    timelines: Mapping[int, SessionTimeline] = field(compare=False, repr=False)
 
     @property
     def missed(self) -> tuple[PlannedStep | PlannedFault, ...]:
@@ -179,6 +196,8 @@ class ScenarioRun:
         # by session: an open that is refused for want of a fence ends in the session before it, which is listed once.
         # A session's are final when the next one begins: until then a fence may still prove what became of its pages
         self._books: dict[int, Books] = {}
+        self._timelines: dict[int, SessionTimeline] = {}
+        self.link.host.records.watch = self._moved
         self._failed: list[FailedOperation] = []
         self._skipped: list[SkippedStep | Restless] = []
         self._supplier = profile.supplier
@@ -262,6 +281,16 @@ class ScenarioRun:
             name = self._by_identity.get((e.event.number, e.event.ec), OWN)
             self._moments.add(Moment(MomentKind.REQUEST, name))
 
+    def _moved(self, row: Record) -> None:
+        """Note the pages of a function in the time line of its session."""
+        now, mode = self.link.now, self.link.host.session.mode
+        line = self._timelines.setdefault(row.session, SessionTimeline(now, now))
+        line.last = now
+        line.rows[row.number] = row
+        line.recorder.note(row.number, row.outstanding, Point(now, 0))
+        if mode is Mode.VHCA_ID and line.switched is None and row.session == self.link.host.session.number:
+            line.switched = now
+
     def _note(self, of: Books | None) -> None:
         if of is not None:
             self._books[of.session] = of
@@ -285,6 +314,7 @@ class ScenarioRun:
             tuple(self._skipped),
             self._supplier,
             self._names,
+            self._timelines,
         )
 
 
