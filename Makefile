@@ -73,8 +73,10 @@ test-vm: $(VENV)/dev.stamp
 man: $(VENV)/dev.stamp
 	$(BIN)/python docs/make_man.py
 
-docs: $(VENV)/docs.stamp
+# the site in build/docs, and whether its readers find in it what they look for
+docs: $(VENV)/docs.stamp $(VENV)/dev.stamp
 	$(BIN)/sphinx-build -W -q -b html docs build/docs
+	$(BIN)/pytest tests/built_docs
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fwpages needs Python 3.11 or newer: make PYTHON=python3.x"; exit 1; }

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
 from bench.dictionaries import DictionaryPeer
 from bench.linux_rounds import LinuxPeer, build
@@ -25,7 +26,16 @@ PAGES = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 8_000_000)
 #: so many pages for the first picture: enough to leave the caches, few enough for a page a command
 SOME = 250_000
 PARTS = {"give": "ascending", "take": "random"}
-COLOURS = {"fwpages": "#1f6feb", "linux": "#d1242f", "dict": "#8c8c8c"}
+TITLES = {"give": "GIVE, addresses in ascending order", "take": "TAKE, addresses in random order"}
+#: name and colour of a line; each colour and the grey of the text can be read on white and on black
+LINES = {"fwpages": ("fwpages", "#2f81f7"), "linux": ("Linux", "#e5534b"), "dict": ("dictionaries", "#a371f7")}
+GREY = "#7d8590"
+STYLE = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), GREY),
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "fwpages",  # equal figures make equal files
+    "savefig.transparent": True,
+}
 
 
 def _cases() -> list[Case]:
@@ -43,16 +53,22 @@ def _draw(axes: Axes, results: Sequence[Result], part: str, along: str) -> None:
         if r.peer and r.ratio:
             lines.setdefault(r.peer, {})[x] = r.ns_per_page / r.ratio
     for name, points in lines.items():
-        axes.plot(list(points), list(points.values()), "o-", label=name, color=COLOURS[name], markersize=4)
-    axes.set(xscale="log", yscale="log", title=part, xlabel=f"{'pages a command' if along == 'batch' else 'pages'}")
-    axes.grid(visible=True, which="major", alpha=0.3)
+        label, colour = LINES[name]
+        seconds = [ns * 1e-9 for ns in points.values()]
+        axes.plot(list(points), seconds, "o-", label=label, color=colour, markersize=4)
+    axes.set(xscale="log", yscale="log", xlabel="pages in a command" if along == "batch" else "pages in all")
+    axes.set_title(TITLES[part], fontsize="medium")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(EngFormatter("s"))
+    axes.grid(visible=True, which="major", color=GREY, alpha=0.3)
 
 
-def _picture(results: Sequence[Result], along: str, name: str) -> None:
-    figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+def _picture(results: Sequence[Result], along: str, name: str, title: str) -> None:
+    figure, both = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    figure.suptitle(title)
     for axes, part in zip(both, PARTS, strict=True):
         _draw(axes, results, part, along)
-    both[0].set_ylabel("ns per page")
+    both[0].set_ylabel("time per page")
     both[1].legend(frameon=False)
     figure.savefig(IMAGES / name, metadata={"Date": None})
 
@@ -68,10 +84,11 @@ def main() -> None:
         results = timed(_cases(), LEAST_ROUNDS, peers)
     finally:
         linux.close()
-    # text stays text, and equal figures make equal files
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "fwpages"})
-    _picture([r for r in results if r.case.startswith("ledger")], "batch", "cost-by-batch.svg")
-    _picture([r for r in results if r.case.startswith("scale")], "pages", "cost-by-pages.svg")
+    mpl.rcParams.update(STYLE)
+    by_batch = [r for r in results if r.case.startswith("ledger")]
+    _picture(by_batch, "batch", "cost-by-batch.svg", "Cost of a page by the size of a command")
+    by_pages = [r for r in results if r.case.startswith("scale")]
+    _picture(by_pages, "pages", "cost-by-pages.svg", f"Cost of a page by the number of pages, {LINUX_BATCH} a command")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def run(line: str) -> tuple[int, str]:
 def shell(line: str, given: str = "") -> tuple[int, str]:
     done = subprocess.run(
         ["bash", "-c", line],
+        env=os.environ.copy(),  # as Python has it: readline, which pytest imports, sets COLUMNS behind its back
         input=given.encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
