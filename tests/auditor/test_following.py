@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -142,12 +143,25 @@ def test_a_pipe_ends_with_its_writer() -> None:
     assert (err, "vhca_id mode, closed: clean" in out) == ("", True)
 
 
+def wait_until_read(pid: int, path: Path) -> None:
+    """Wait until a process has a file open and has come to its end; AssertionError after a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                position = Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().split()[1]
+                if fd.readlink() == path and int(position) == path.stat().st_size:
+                    return
+        time.sleep(0.05)
+    raise AssertionError(f"{pid} has not read {path}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_the_report_and_the_exit_code_of_an_audit(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "log"
     path.write_text("".join(LINES[:4000]))
     with started(str(path)) as p:
-        time.sleep(3)
+        wait_until_read(p.pid, path)
         assert p.poll() is None, p.communicate()
         p.send_signal(number)
         out, err = p.communicate(timeout=60)
