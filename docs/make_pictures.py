@@ -114,7 +114,8 @@ def counterexample(world: str, design: str, name: str) -> str:
     """Draw a shortest path on which that property is broken, as an SVG; KeyError if no path breaks it."""
     spec = Spec(world, load(world), design)
     broken = search(spec).broken[name]
-    return svg(narrate(walk(spec, broken.path)), f"{world}, driven by {design}: {broken.seen}")
+    mark = f"{name}: {broken.seen}"
+    return svg(narrate(walk(spec, broken.path)), f"{world}, driven by {design}: {mark}", [mark])
 
 
 def main() -> None:

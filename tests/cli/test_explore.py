@@ -156,6 +156,45 @@ def test_a_replay_is_written_as_a_trace_and_as_a_picture(world: Path, capsys: py
     assert "steps of the start-up" not in capsys.readouterr().out
 
 
+def test_a_search_writes_the_path_to_what_is_broken(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--trace", "path.jsonl", "--svg", "path.svg"]
+    code, out = explore(capsys, "broken.toml", *files)
+    assert code == 1
+    drawn = (world / "path.svg").read_text("utf-8")
+    assert "<title>broken.toml, driven by fwpages: late-return: pages of vf0 come back</title>" in drawn
+    assert "broken here: late-return: pages of vf0 come back" in drawn
+    traced = (world / "path.jsonl").read_text("utf-8")
+    replay = next(p["replay"] for p in out["properties"] if p["verdict"] == "broken")
+    explore(capsys, "broken.toml", "--replay", replay, *files)
+    assert (world / "path.jsonl").read_text("utf-8") == traced
+    assert "broken here: late-return: pages of vf0 come back" in (world / "path.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("args", "title"),
+    [
+        (("left.toml",), "nothing is broken; the path to closed, the farthest of its points: "),
+        (("asks.toml",), "nothing is broken; a run without faults, "),
+        (("left.toml", "--random", "2"), "nothing is broken so far; the path to closed, the farthest of its points: "),
+    ],
+)
+def test_where_nothing_is_broken_the_picture_says_which_path_it_is(
+    args: tuple[str, ...], title: str, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explore(capsys, *args, "--svg", "path.svg")[0] == 0
+    drawn = (world / "path.svg").read_text("utf-8")
+    assert title in drawn
+    assert "broken here" not in drawn
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_search(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fwpages.cli.explore.search", None)
+    assert "--svg no/such/file: No such file" in refused(capsys, "left.toml", "--svg", "no/such/file")
+    assert sorted(p.suffix for p in world.iterdir()) == [".toml"] * len([*world.iterdir()])
+
+
 @pytest.mark.usefixtures("world")
 def test_a_replay_of_something_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     _, out = explore(capsys, "left.toml")
@@ -188,8 +227,7 @@ def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["left.toml", "--random", "5", "--workers", "2"], "--random and --workers exclude each other"),
         (["left.toml", "--workers", "2", "--cluster", "tcp://x:1"], "--cluster and --workers exclude each other"),
         (["left.toml", "--seed", "5"], "--seed goes with --random"),
-        (["left.toml", "--trace", "x"], "--trace goes with --replay"),
-        (["left.toml", "--svg", "x"], "--svg goes with --replay"),
+        (["left.toml", "--trace", "x", "--svg", "x"], "--trace and --svg both name x"),
         (["left.toml", "--replay", "x"], "a replay string is DESIGN:SWITCHES:CHECK:STEPS:MOVES"),
         (["left.toml", "--replay", "fwpages::00000000:0:"], "the string was made for a world 00000000"),
         (["left.toml", "--random", "0"], "--random"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import click
 import msgspec
@@ -25,6 +27,7 @@ from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.narrative import Step, narrate
+from fwpages.explore.show.paths import Found, ShownPath, chosen, replayed_path
 from fwpages.explore.show.record import record
 from fwpages.explore.show.report import replayed, searched, walked
 from fwpages.explore.show.svg import svg
@@ -57,13 +60,13 @@ MAX_WORKERS = 256
 @click.option(
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="For --replay: write the path as a trace for `fwpages audit`.",
+    help="Write the path as a trace for `fwpages audit`.",
 )
 @click.option(
     "--svg",
     "picture",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="For --replay: draw the path into this file.",
+    help="Draw the path into this file.",
 )
 @click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
 @click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
@@ -85,25 +88,34 @@ def command(
 ) -> int:
     """WORLD: a name from `fwpages list worlds`, a TOML file, or - for standard input.
 
+    The path of --trace and --svg is that of --replay; without it, a shortest counterexample, or, where nothing is
+    broken, the one to the farthest point of the world.
+
     Exit code: 0 everything holds, 1 something is broken, not settled or never reached, 2 misuse. With --random, 0 says
     that nothing broken was met.
     """
     given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
-    if trace is not None and trace == picture:
-        raise click.UsageError(f"--trace and --svg both name {trace}")
-    _together(given, {"--seed": seed, "--trace": trace, "--svg": picture})
+    _exclusive(given)
+    if seed is not None and walks is None:
+        raise click.UsageError("--seed goes with --random")
+    files = {"--trace": trace, "--svg": picture}
     try:
         text = read_input() if world == "-" else None
         spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
         with about(world):
             spec.build()  # an error of the file is reported with its name, before anything is done with it
-        if replay is not None:
-            return _replay(spec, replay, design, trace, picture, whole=whole, as_json=as_json)
-        with _progress(as_json) as show_progress:
-            if walks is None:
-                report = searched(_search(spec, workers, address, show_progress))
-            else:
-                report = walked(_walks(spec, walks, seed or 0, show_progress))
+        with _opened(files) as outputs:
+            if replay is not None:
+                return _replay(spec, replay, design, outputs, whole=whole, as_json=as_json)
+            with _progress(as_json) as show_progress:
+                found: Found = (
+                    _search(spec, workers, address, show_progress)
+                    if walks is None
+                    else _walks(spec, walks, seed or 0, show_progress)
+                )
+            report = searched(found) if isinstance(found, Outcome) else walked(found)
+            if outputs.streams:
+                outputs.write(chosen(report, found), whole=whole)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
     except WorkerError as e:
@@ -115,15 +127,42 @@ def command(
     return 0 if report.fine else 1
 
 
-def _together(modes: Mapping[str, object], parts: Mapping[str, object]) -> None:
-    """Refuse options that cannot be combined: ``modes`` exclude each other, ``parts`` belong to one of them."""
-    modes = {name: value for name, value in modes.items() if value is not None}
-    if len(modes) > 1:
-        raise click.UsageError(f"{' and '.join(modes)} exclude each other")
-    for name, value in parts.items():
-        needs = "--random" if name == "--seed" else "--replay"
-        if value is not None and needs not in modes:
-            raise click.UsageError(f"{name} goes with {needs}")
+def _exclusive(modes: Mapping[str, object]) -> None:
+    """Refuse options that exclude each other."""
+    given = [name for name, value in modes.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """The files that were asked for, open, each by its option."""
+
+    streams: Mapping[str, TextIO]
+
+    def write(self, shown: ShownPath, *, whole: bool) -> None:
+        """Write the path into each file."""
+        for option, stream in self.streams.items():
+            if option == "--trace":
+                record(shown.spec, shown.path, stream)
+            else:
+                stream.write(svg(shown.steps, shown.title, shown.broken, whole=whole))
+
+
+@contextmanager
+def _opened(files: Mapping[str, Path | None]) -> Iterator[_Outputs]:
+    """Open the files of these options before the search, which may be long: one that cannot be is refused at once."""
+    named: dict[Path, str] = {}
+    with ExitStack() as stack:
+        streams = {}
+        for option, path in files.items():
+            if path is None:
+                continue
+            if path in named:
+                raise click.UsageError(f"{named[path]} and {option} both name {path}")
+            named[path] = option
+            streams[option] = stack.enter_context(written(option, path))
+        yield _Outputs(streams)
 
 
 def _walks(spec: Spec, walks: int, seed: int, show_progress: Callable[[str], None]) -> Walks:
@@ -160,25 +199,17 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
         raise
 
 
-def _replay(
-    spec: Spec, text: str, design: str | None, trace: Path | None, picture: Path | None, *, whole: bool, as_json: bool
-) -> int:
+def _replay(spec: Spec, text: str, design: str | None, outputs: _Outputs, *, whole: bool, as_json: bool) -> int:
     """Walk a replay string, show it, and write the files that were asked for."""
     its, path = decode(spec, text)
     _check_replay(spec, its, design)
-    report, steps = replayed(its, path), _steps(its, path)
-    if trace is not None:
-        with written("--trace", trace) as stream:
-            record(its, path, stream)
-    if picture is not None:
-        wrong = {} if report.fine else report.broken | report.unmet
-        title = "; ".join(f"{name}: {what}" for name, what in wrong.items())
-        with written("--svg", picture) as stream:
-            stream.write(svg(steps, title or f"{its.name}, driven by {its.design}", whole=whole))
+    report = replayed(its, path)
+    shown = replayed_path(its, path, report)
+    outputs.write(shown, whole=whole)
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show_replay(report, Console(), steps, whole=whole)
+        show_replay(report, Console(), shown.steps, whole=whole)
     return 0 if report.fine else 1
 
 

@@ -193,6 +193,25 @@ CHART = """\
 """
 
 
+class TestBroken:
+    def test_the_last_step_says_what_breaks_there(self) -> None:
+        steps = startup(14)
+        *others, last = rows(steps, ["custody: firmware has 1", "lost:  a\tpage"])
+        assert last.broken == ("broken here: custody: firmware has 1", "broken here: lost: a page")
+        assert not any(r.broken for r in others)
+        assert rows([], ["custody"]) == ()
+
+    @pytest.mark.parametrize("width", [60, 72, 104, 132])
+    def test_its_number_and_the_words_have_a_mark(self, width: int) -> None:
+        what = "custody: firmware has 1 page of self that the driver has released, 0x100000000 first"
+        steps = [step(1), step(2, Message("host", "firmware", "GIVE"), words="gives")]
+        text = plain(steps, width, [what])
+        assert max(map(len, text.splitlines())) <= width
+        assert re.search(r"^! 2 driver", text, re.MULTILINE)
+        assert f"! broken here: {what}" in " ".join(text.split())
+        assert "broken here" not in plain(steps, width)
+
+
 class TestText:
     def test_a_chart(self) -> None:
         enable = Message("eswitch", "firmware", "ENABLE_HCA function 0x1")

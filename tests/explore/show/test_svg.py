@@ -131,3 +131,17 @@ def test_what_is_long_is_wrapped_and_all_is_within_the_picture() -> None:
 def test_nothing_to_show() -> None:
     assert "firmware" in words(parsed([]))
     assert "no pages" in words(parsed([step(1, pages={"a": (1, 1)}), step(2)]))
+
+
+def test_the_step_at_which_a_property_breaks_has_a_frame_and_says_it() -> None:
+    steps = [step(1), step(2, Message("host", "firmware", "GIVE", "bad"))]
+    root = ET.fromstring(svg(steps, "a walk", ["custody: firmware has 1 & more", "lost: a page"]))
+    (flag,) = classed(root, "flag")
+    lines = [e.text for e in flag.iter(f"{SVG}text")]
+    assert lines == ["✗ broken here: custody: firmware has 1 & more", "✗ broken here: lost: a page"]
+    (frame,) = classed(root, "frame")
+    top, ground = float(frame.get("y", "")), flag.find(f"{SVG}rect")
+    assert ground is not None
+    bottom = top + float(frame.get("height", ""))
+    assert float(ground.get("y", "")) + float(ground.get("height", "")) == bottom < float(root.get("height", ""))
+    assert not classed(parsed(steps), "flag")

@@ -198,7 +198,7 @@ def _arguments(v: Verdict) -> str:
 
 def _chart(v: Verdict, width: int) -> str:
     spec, path = decode(Spec(v.world, load(v.world)), v.replay)
-    return plain(narrate(walk(spec, path)), width).rstrip()
+    return plain(narrate(walk(spec, path)), width, [f"{v.broken}: {v.seen}"]).rstrip()
 
 
 # -- a mail -----------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class _Canvas:
 
     def __init__(self, shown: Sequence[Row], width: int, glyphs: _Glyphs) -> None:
         self.shown, self.width, self.g = shown, width, glyphs
-        self.numbers = max((len(self._glyphs(r.number)) for r in shown), default=1)
+        self.numbers = max((cell_len(self._number(r)) for r in shown), default=1)
         self.gutter = self.numbers + 1 + ACTOR
         self.wide = width >= WIDE
         self.side = width * 35 // 100 if self.wide else 0
@@ -117,8 +117,8 @@ class _Canvas:
         lines = self._words(row) if row.words or not row.messages else []
         for message in row.messages:
             lines += self._loop(message) if message.sender == message.receiver else self._arrow(message)
-        number = self._glyphs(row.number)
-        lines[0].put(self.numbers - len(number), number, "bold")
+        number = self._number(row)
+        lines[0].put(self.numbers - cell_len(number), number, "bold red" if row.broken else "bold")
         actor, state = wrap(row.actor, ACTOR), list(self._state(row))
         lines += [self._line() for _ in range(max(len(actor), len(state) if self.wide else 0) - len(lines))]
         for n, words in enumerate(actor):
@@ -131,7 +131,19 @@ class _Canvas:
             line.put(self.gutter - 8, f"{label:>8}", "dim")
             line.put(self.gutter + 2, f" {text} ", style)
             lines.append(line)
-        return lines
+        return [*lines, *self._broken(row)]
+
+    def _number(self, row: Row) -> str:
+        """The number of a step; with the mark of a bad one where a property breaks."""
+        return self._glyphs(f"{self.g.bad}{row.number}" if row.broken else row.number)
+
+    def _broken(self, row: Row) -> Iterator[_Line]:
+        """The properties that break here: lines of their own, which no lifeline crosses."""
+        for what in row.broken:
+            for n, words in enumerate(self._wrap(what, self.width - self.gutter - len(self.g.bad))):
+                line = _Line(self.width)
+                line.put(self.gutter, f"{'' if n else self.g.bad:{len(self.g.bad)}}{words}", "bold red")
+                yield line
 
     def _words(self, row: Row) -> list[_Line]:
         lines = []
@@ -204,14 +216,17 @@ class Chart:
             yield line
 
 
-def chart(steps: Sequence[Step], *, whole: bool = False) -> Chart:
-    """A sequence chart to print on a Rich console. A long quiet start-up is folded, unless ``whole``."""
-    return Chart(rows(steps, whole=whole))
+def chart(steps: Sequence[Step], broken: Sequence[str] = (), *, whole: bool = False) -> Chart:
+    """A sequence chart to print on a Rich console; its last step is marked with what is ``broken`` there.
+
+    A long quiet start-up is folded, unless ``whole``.
+    """
+    return Chart(rows(steps, broken, whole=whole))
 
 
-def plain(steps: Sequence[Step], width: int = 72, *, whole: bool = False) -> str:
+def plain(steps: Sequence[Step], width: int = 72, broken: Sequence[str] = (), *, whole: bool = False) -> str:
     """The chart as text for a mail: in ASCII, no line longer than ``width``. Raises ValueError below MIN_WIDTH."""
     if width < MIN_WIDTH:
         raise ValueError(f"a chart needs {MIN_WIDTH} columns, not {width}")
-    canvas = _Canvas(rows(steps, whole=whole), width, _ASCII)
+    canvas = _Canvas(rows(steps, broken, whole=whole), width, _ASCII)
     return "".join(f"{line.plain}\n" for line in canvas.lines())

@@ -55,6 +55,12 @@ class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
     loop: list[ReportStep] = []
     replay: str = ""
 
+    @property
+    def mark(self) -> str:
+        """What a chart says at the last step of a path that breaks the property."""
+        again = f"; a cycle: the state is again the one {_after(self.depth or 0)}" if self.loop else ""
+        return f"{self.name}: {self.seen}{again}"
+
 
 class ExploreReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
     """The report of a search or of random walks. ``stopped`` is the reason why it is not complete."""
@@ -108,6 +114,17 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_":
     def fine(self) -> bool:
         """Nothing is broken at its end: no property, and no goal that will not come any more."""
         return not self.broken and not self.never
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a chart says at the last step: the properties broken there, and the goals that will not come."""
+        again = "" if self.round is None else f"; a cycle: the state is again the one {_after(self.round)}"
+        broken = [f"{name}: {what}" for name, what in self.broken.items()]
+        return (*broken, *(f"{name}: never met: {self.unmet[name]}{again}" for name in self.never))
+
+
+def _after(step: int) -> str:
+    return f"after step {step}" if step else "at the start"
 
 
 def searched(outcome: Outcome) -> ExploreReport:

@@ -53,7 +53,8 @@ class Row:
     """A step of a chart, or ``folded`` steps as one.
 
     ``words`` is empty where a message says the same; ``full`` has the words of each step in any case. ``pages``,
-    ``counters`` and ``waiting`` are those after it, None where it did not change them.
+    ``counters`` and ``waiting`` are those after it, None where it did not change them. ``broken``: each property that
+    breaks here, with what was seen.
     """
 
     number: str
@@ -65,16 +66,23 @@ class Row:
     counters: tuple[tuple[str, int], ...] | None
     waiting: tuple[tuple[str, str], ...] | None
     folded: int = 0
+    broken: tuple[str, ...] = ()
 
 
-def rows(steps: Sequence[Step], *, whole: bool = False) -> tuple[Row, ...]:
-    """The rows of a chart, in order. A long quiet start-up is folded, unless ``whole``."""
+def rows(steps: Sequence[Step], broken: Sequence[str] = (), *, whole: bool = False) -> tuple[Row, ...]:
+    """The rows of a chart, in order; the last is marked with what is ``broken`` there.
+
+    A search goes on from no broken step, so none but the last can be one. A long quiet start-up is folded, unless
+    ``whole``.
+    """
     n = 0 if whole else _quiet_prefix(steps)
     out = [_folded(steps[:n])] if n else []
     before = steps[n - 1] if n else None
     for step in steps[n:]:
         out.append(_row(step, before))
         before = step
+    if out:
+        out[-1] = replace(out[-1], broken=tuple(f"broken here: {clean(what)}" for what in broken))
     return tuple(out)
 
 

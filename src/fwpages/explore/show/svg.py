@@ -37,6 +37,8 @@ text { fill: #1f2328; font: 12px ui-monospace, 'DejaVu Sans Mono', Menlo, Consol
 .note .a { stroke: #0969da } .note .p { fill: #0969da }
 .same rect { fill: #ddf4ff; stroke: #80ccff } .open rect { fill: #fff8c5; stroke: #d4a72c }
 .differs rect { fill: #cf222e; stroke: #cf222e } .differs text { fill: #ffffff; font-weight: bold }
+.frame { fill: none; stroke: #cf222e; stroke-width: 2 }
+.flag rect { fill: #cf222e } .flag text { fill: #ffffff; font-weight: bold }
 """
 _DARK = """
 .bg { fill: #0d1117 }
@@ -48,14 +50,18 @@ text { fill: #e6edf3 } .q { fill: #9198a1 }
 .note .a { stroke: #58a6ff } .note .p { fill: #58a6ff }
 .same rect { fill: #0c2d6b; stroke: #1f6feb } .open rect { fill: #3b2300; stroke: #9e6a03 }
 .differs rect { fill: #da3633; stroke: #da3633 } .differs text { fill: #ffffff }
+.frame { stroke: #da3633 } .flag rect { fill: #da3633 }
 """
 
 
-def svg(steps: Sequence[Step], title: str, *, whole: bool = False) -> str:
-    """The chart of the steps as an SVG document. A long quiet start-up is folded, unless ``whole``."""
+def svg(steps: Sequence[Step], title: str, broken: Sequence[str] = (), *, whole: bool = False) -> str:
+    """The chart of the steps as an SVG document; its last step is marked with what is ``broken`` there.
+
+    A long quiet start-up is folded, unless ``whole``.
+    """
     picture = _Picture(clean(title), steps)
     picture.names()
-    for row in rows(steps, whole=whole):
+    for row in rows(steps, broken, whole=whole):
         picture.row(row)
     return picture.finished()
 
@@ -140,8 +146,22 @@ class _Picture:
             else:
                 self._loop(drawn, message)
         self.y = max(self.y, self._state(group, row, start + 4), start + _LINE + 4) + 4
-        if any(m.mark == "bad" for m in row.messages) or any(line.tone == "bad" for line in state_lines(row)):
+        if row.broken:
+            self._broken(group, row.broken, start)
+        elif any(m.mark == "bad" for m in row.messages) or any(line.tone == "bad" for line in state_lines(row)):
             _add(group, "rect", x=_MARGIN - 8, y=start + 2, width=4, height=self.y - start - 4, rx=2, cls="alarm")
+
+    def _broken(self, group: ET.Element, broken: Sequence[str], start: float) -> None:
+        """What breaks at a step: words on a ground of their own below it, and a frame around both."""
+        lines = [line for what in broken for line in wrap(f"✗ {what}", _room(_RIGHT - _NUMBER))]
+        flag = _add(group, "g", cls="flag")
+        left, wide = _MARGIN - 10, _RIGHT - _MARGIN + 20
+        _add(flag, "rect", x=left, y=self.y, width=wide, height=len(lines) * _LINE + 8)
+        for n, line in enumerate(lines):
+            _add(flag, "text", line, x=_ACTOR, y=self.y + 16 + n * _LINE)
+        self.y += len(lines) * _LINE + 8
+        _add(group, "rect", x=left, y=start, width=wide, height=self.y - start, rx=3, cls="frame")
+        self.y += 8
 
     def _words(self, group: ET.Element, row: Row) -> None:
         if not row.words:

@@ -34,10 +34,7 @@ def show(report: ExploreReport, console: Console, steps: Steps, command: str, *,
         if row.verdict == "broken":
             console.print()
             _say(console, f"{row.name}: {row.seen}", "bold red")
-            console.print(chart(steps(row.replay), whole=whole))
-            if row.loop:
-                since = f"after step {row.depth}" if row.depth else "at the start"
-                _say(console, f"the last {many(len(row.loop), 'step')} are a cycle: the state is again the one {since}")
+            console.print(chart(steps(row.replay), [row.mark], whole=whole))
             console.print(Text(f"{command} --replay {row.replay}"), soft_wrap=True)  # to be copied: never folded
     console.print()
     _say(console, verdict(report), "bold green" if report.fine else "bold red")
@@ -47,7 +44,7 @@ def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *
     """Print the walk and the verdicts at its end."""
     console = readable(console)
     _say(console, f"{report.world}, driven by {report.design}: {many(len(report.steps), 'step')}", "bold")
-    console.print(chart(steps, whole=whole))
+    console.print(chart(steps, report.marks, whole=whole))
     for name, what in report.broken.items():
         _say(console, f"broken at the end: {name}: {what}", "bold red")
     for name, what in report.unmet.items():
