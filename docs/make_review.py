@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from fwpages.explore.review.answers import Answer, review
-from fwpages.explore.review.report import exceptions, markdown, show
+from fwpages.explore.review.page import turning
+from fwpages.explore.review.report import markdown, show
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
 DOCS = Path(__file__).parent
@@ -45,7 +46,7 @@ def turns(answers: Sequence[Answer], name: str) -> str:
     """Name the questions whose verdict changes when this assumption is turned, with the designs."""
     out = []
     for a in answers:
-        designs = [d for d, vs in a.verdicts.items() if any(v.changed[0][0] == name for v in exceptions(vs))]
+        designs = turning(a, name)
         if designs:
             out.append(f"{a.question.number} ({', '.join(designs)})")
     return "; ".join(out) or "nothing"

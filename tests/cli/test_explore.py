@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shlex
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_search(
     monkeypatch.setattr("fwpages.cli.explore.search", None)
     assert "--svg no/such/file: No such file" in refused(capsys, "left.toml", "--svg", "no/such/file")
     assert sorted(p.suffix for p in world.iterdir()) == [".toml"] * len([*world.iterdir()])
+
+
+def test_a_page_of_a_search_and_one_of_a_replay(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = explore(capsys, "broken.toml", "--bound", "faults=0", "--html", "page.html")
+    replay = next(p["replay"] for p in out["properties"] if p["verdict"] == "broken")
+    page = (world / "page.html").read_text("utf-8")
+    assert f"fwpages explore broken.toml --bound faults=0 --replay {replay}" in page
+    assert explore(capsys, "broken.toml", "--bound", "faults=0", "--replay", replay, "--html", "page.html")[0] == 1
+    assert "broken at the end: late-return" in (world / "page.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("world")
+def test_without_the_library_for_pages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert "pip install 'fwpages[report]'" in refused(capsys, "left.toml", "--html", "page.html")
+    assert not Path("page.html").exists()
 
 
 @pytest.mark.usefixtures("world")

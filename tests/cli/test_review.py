@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model import library
 from fwpages.explore.review import answers as reviewing
 from fwpages.explore.review.answers import Answer
+from fwpages.explore.review.page import page
 from fwpages.explore.review.questions import QUESTIONS, Question
 from fwpages.explore.review.report import mail, markdown, report
 from fwpages.host import Host
@@ -78,6 +80,7 @@ def test_formats(answers: list[Answer], tmp_path: Path, capsys: pytest.CaptureFi
         "json": msgspec.json.encode(report(some)).decode() + "\n",
         "markdown": markdown(some),
         "mail": mail(some),
+        "html": page(some),
     }
     for form, text in texts.items():
         assert run(*asking, "--format", form) == 0
@@ -90,7 +93,7 @@ def test_formats(answers: list[Answer], tmp_path: Path, capsys: pytest.CaptureFi
     lines = (tmp_path / "table").read_text("utf-8").splitlines()
     assert max(map(len, lines)) <= 120
     assert "\x1b" not in "".join(lines)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["json", "mail", "markdown", "table"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["html", "json", "mail", "markdown", "table"]
 
 
 @pytest.mark.usefixtures("asked")
@@ -100,6 +103,17 @@ def test_json_is_a_format_and_excludes_the_others(capsys: pytest.CaptureFixture[
         assert json.loads(capsys.readouterr().out)["schema"] == "review/1"
     assert run("guard", "--json", "--format", "mail") == 2
     assert "--json and --format mail exclude each other" in capsys.readouterr().err
+
+
+def test_without_the_library_for_pages_nothing_is_searched(
+    asked: list[tuple[list[str], list[str], int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run("guard", "--format", "html") == 2
+    assert "pip install 'fwpages[report]'" in capsys.readouterr().err
+    assert asked == []
 
 
 @pytest.mark.usefixtures("asked")
@@ -114,7 +128,7 @@ def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> No
         (["20"], "there is no question '20'; there are 1 lock, 2 types"),
         (["lock", "locks"], "there is no question 'locks'"),
         (["1", "--design", "ours"], "there is no 'ours'; there are posted, merged, fwpages"),
-        (["1", "--format", "html"], "there is no 'html'; there are table"),
+        (["1", "--format", "pdf"], "there is no 'pdf'; there are table"),
         (["1", "--workers", "0"], "0 is not in the range"),
     ],
 )

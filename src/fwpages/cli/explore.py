@@ -27,11 +27,13 @@ from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.narrative import Step, narrate
+from fwpages.explore.show.page import exploration_page, replay_page
 from fwpages.explore.show.paths import Found, ShownPath, chosen, replayed_path
 from fwpages.explore.show.record import record
 from fwpages.explore.show.report import replayed, searched, walked
 from fwpages.explore.show.svg import svg
 from fwpages.explore.show.tables import show, show_replay
+from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.scenario import ScenarioError, about
 from fwpages.scenario.assumptions import ASSUMPTIONS
 
@@ -68,6 +70,12 @@ MAX_WORKERS = 256
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the path into this file.",
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write verdicts, charts and a world to click through as a page.",
+)
 @click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
 @click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
 @click.option("--cluster", "address", metavar="ADDRESS", help="Search on a Dask cluster: its scheduler's address.")
@@ -81,6 +89,7 @@ def command(
     replay: str | None,
     trace: Path | None,
     picture: Path | None,
+    page: Path | None,
     whole: bool,
     workers: int,
     address: str | None,
@@ -98,9 +107,11 @@ def command(
     _exclusive(given)
     if seed is not None and walks is None:
         raise click.UsageError("--seed goes with --random")
-    files = {"--trace": trace, "--svg": picture}
+    files = {"--trace": trace, "--svg": picture, "--html": page}
     try:
-        text = read_input() if world == "-" else None
+        if page is not None:
+            check_installed()
+        again, text = _command(world, bounds), read_input() if world == "-" else None
         spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
         with about(world):
             spec.build()  # an error of the file is reported with its name, before anything is done with it
@@ -115,15 +126,16 @@ def command(
                 )
             report = searched(found) if isinstance(found, Outcome) else walked(found)
             if outputs.streams:
-                outputs.write(chosen(report, found), whole=whole)
+                shown = chosen(report, found)
+                outputs.write(shown, lambda: exploration_page(report, found, again, whole=whole), whole=whole)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
-    except WorkerError as e:
+    except (WorkerError, NotInstalledError) as e:
         raise click.ClickException(str(e)) from None
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show(report, Console(), lambda s: _steps(*decode(spec, s)), _command(world, bounds), whole=whole)
+        show(report, Console(), lambda s: _steps(*decode(spec, s)), again, whole=whole)
     return 0 if report.fine else 1
 
 
@@ -140,11 +152,13 @@ class _Outputs:
 
     streams: Mapping[str, TextIO]
 
-    def write(self, shown: ShownPath, *, whole: bool) -> None:
-        """Write the path into each file."""
+    def write(self, shown: ShownPath, page: Callable[[], str], *, whole: bool) -> None:
+        """Write the path, or the page, into each file."""
         for option, stream in self.streams.items():
             if option == "--trace":
                 record(shown.spec, shown.path, stream)
+            elif option == "--html":
+                stream.write(page())
             else:
                 stream.write(svg(shown.steps, shown.title, shown.broken, whole=whole))
 
@@ -205,7 +219,7 @@ def _replay(spec: Spec, text: str, design: str | None, outputs: _Outputs, *, who
     _check_replay(spec, its, design)
     report = replayed(its, path)
     shown = replayed_path(its, path, report)
-    outputs.write(shown, whole=whole)
+    outputs.write(shown, lambda: replay_page(report, shown, whole=whole), whole=whole)
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:

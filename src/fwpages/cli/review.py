@@ -15,10 +15,12 @@ from fwpages.cli.files import written
 from fwpages.cli.names import Name, OneOf
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.review.answers import Answer, review
+from fwpages.explore.review.page import page
 from fwpages.explore.review.questions import QUESTIONS, Question, question
 from fwpages.explore.review.report import mail, markdown, ours_holds, report, show
 from fwpages.pages.words import either, nearest
 from fwpages.report.grids import readable
+from fwpages.report.html_page import NotInstalledError, check_installed
 
 _COLUMNS = 120
 
@@ -30,8 +32,8 @@ _COLUMNS = 120
 @click.option(
     "--format",
     "form",
-    type=OneOf(["table", "json", "markdown", "mail"]),
-    help="mail is plain text at 72 columns, to paste into a reply.  [default: table]",
+    type=OneOf(["table", "json", "markdown", "mail", "html"]),
+    help="mail is plain text at 72 columns, to paste into a reply; html is a page with charts.  [default: table]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
@@ -51,6 +53,11 @@ def command(
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other")
     form = "json" if as_json else form or "table"
+    if form == "html":
+        try:
+            check_installed()
+        except NotInstalledError as e:
+            raise click.ClickException(str(e)) from None
     asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
     answers = _settled(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
     if output is None:
@@ -95,6 +102,8 @@ def _print(answers: list[Answer], form: str, console: Console) -> None:
             text = markdown(answers)
         case "mail":
             text = mail(answers)
+        case "html":
+            text = page(answers)
         case _:
             show(answers, console)
             return

@@ -11,14 +11,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from fwpages.explore.check.replay import decode, walk
+from fwpages.explore.check.replay import decode
 from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.review.answers import Answer, Verdict
 from fwpages.explore.show.chart import plain
-from fwpages.explore.show.narrative import narrate
+from fwpages.explore.show.paths import ShownPath
 from fwpages.report.grids import print_whole
-from fwpages.scenario.assumptions import ASSUMPTIONS
+from fwpages.scenario.assumptions import ASSUMPTIONS, Assumption
 
 #: columns of a mail (RFC 2822 wants lines of at most 78 characters; kernel lists quote them)
 MAIL = 72
@@ -169,8 +169,8 @@ def markdown(answers: Sequence[Answer]) -> str:
                 for k in a.table
             ]
         for v in shown(a):
-            lines += ["", f"**{v.design}**{_under(v)}: {words(v)}. {v.seen}", "", "```", _chart(v, 100), "```"]
-            lines += ["", f"`fwpages explore {_arguments(v)}`"]
+            lines += ["", f"**{v.design}**{under(v)}: {words(v)}. {v.seen}", "", "```", _chart(v, 100), "```"]
+            lines += ["", f"`fwpages explore {arguments(v)}`"]
     return "\n".join(lines) + "\n"
 
 
@@ -188,17 +188,31 @@ def shown(a: Answer) -> list[Verdict]:
     return out
 
 
-def _under(v: Verdict) -> str:
+def under(v: Verdict) -> str:
+    """The assumption that differs, in brackets."""
     return f" ({changed(v)})" if v.changed else ""
 
 
-def _arguments(v: Verdict) -> str:
+def arguments(v: Verdict) -> str:
+    """What ``fwpages explore`` takes to walk a verdict's path."""
     return f"{v.world} --replay {v.replay}"
 
 
-def _chart(v: Verdict, width: int) -> str:
+def sharing(a: Answer, v: Verdict) -> list[str]:
+    """The designs that have this path, step for step."""
+    return [d for d, verdicts in a.verdicts.items() if any(x.steps == v.steps for x in verdicts)]
+
+
+def path_of(v: Verdict) -> ShownPath:
+    """The path to what is broken, to be shown."""
     spec, path = decode(Spec(v.world, load(v.world)), v.replay)
-    return plain(narrate(walk(spec, path)), width, [f"{v.broken}: {v.seen}"]).rstrip()
+    mark = f"{v.broken}: {v.seen}"
+    return ShownPath(spec, path, f"{v.world}, driven by {v.design}{under(v)}: {mark}", (mark,))
+
+
+def _chart(v: Verdict, width: int) -> str:
+    shown = path_of(v)
+    return plain(shown.steps, width, shown.broken).rstrip()
 
 
 # -- a mail -----------------------------------------------------------------------------------------------------------
@@ -214,24 +228,29 @@ def _mailed(a: Answer) -> str:
     lines = [f"Question {q.number}: {q.title}", "-" * len(f"Question {q.number}: {q.title}"), ""]
     lines += _wrapped(q.argued) + _wrapped(f"Looked for: {q.fault}.") + [""]
     for design, verdicts in a.verdicts.items():
-        lines += _wrapped(f"{design}: {_sentence(verdicts[0])}", indent=2)
+        lines += _wrapped(f"{design}: {sentence(verdicts[0])}", indent=2)
         for v in exceptions(verdicts):
-            lines += _wrapped(f"with {changed(v)}: {_sentence(v)}", indent=4)
+            lines += _wrapped(f"with {changed(v)}: {sentence(v)}", indent=4)
     if a.table:
         lines += ["", *_mail_table(a)]
     for v in shown(a):
-        same = [d for d, vs in a.verdicts.items() if any(x.steps == v.steps for x in vs)]
-        lines += ["", *_wrapped(f"How, for {' and '.join(same)}{_under(v)}:"), "", _chart(v, MAIL), ""]
+        lines += ["", *_wrapped(f"How, for {' and '.join(sharing(a, v))}{under(v)}:"), "", _chart(v, MAIL), ""]
         lines += ["To see it:", *(f"  {line}" for line in _typed(v))]
     lines += ["", *_wrapped("Assumed, unless stated otherwise:")]
     for name, a_ in ASSUMPTIONS.items():
         value = next(iter(a.verdicts.values()))[0].assumptions[name]
-        says = "as each design does" if value is None else (a_.on if value else a_.off)
+        says = stands(a_, value)
         lines += _wrapped(f"- {name}: {says}.", indent=2)
     return "\n".join(lines)
 
 
-def _sentence(v: Verdict) -> str:
+def stands(assumption: Assumption, value: bool | None) -> str:
+    """The meaning of an assumption in this position."""
+    return "as each design does" if value is None else (assumption.on if value else assumption.off)
+
+
+def sentence(v: Verdict) -> str:
+    """A verdict in a sentence."""
     if v.reachable:
         return f"reachable, in {len(v.steps)} steps: {v.seen}."
     if v.moot:
@@ -243,7 +262,7 @@ def _sentence(v: Verdict) -> str:
 
 def _typed(v: Verdict) -> list[str]:
     """The command for a shell, on two lines where one is too long."""
-    whole = f"fwpages explore {_arguments(v)}"
+    whole = f"fwpages explore {arguments(v)}"
     return [whole] if len(whole) <= MAIL - 2 else [f"fwpages explore {v.world} --replay \\", f"  {v.replay}"]
 
 
@@ -269,9 +288,9 @@ def show(answers: Sequence[Answer], console: Console) -> None:
     for a in answers:
         for v in a.verdicts.get("fwpages", ()):
             if v.reachable or not v.settled:
-                title = f"{a.question.number} {a.question.title}{_under(v)}"
+                title = f"{a.question.number} {a.question.title}{under(v)}"
                 console.print(Text(f"{title}: fwpages: {words(v)}: {v.seen}", style="bold red"))
                 if v.replay:
                     console.print(
-                        f"fwpages explore {_arguments(v)}", markup=False, emoji=False, highlight=False, soft_wrap=True
+                        f"fwpages explore {arguments(v)}", markup=False, emoji=False, highlight=False, soft_wrap=True
                     )

@@ -79,14 +79,20 @@ def rows(steps: Sequence[Step], broken: Sequence[str] = (), *, whole: bool = Fal
     out = [_folded(steps[:n])] if n else []
     before = steps[n - 1] if n else None
     for step in steps[n:]:
-        out.append(_row(step, before))
+        out.append(row_of(step, before))
         before = step
     if out:
-        out[-1] = replace(out[-1], broken=tuple(f"broken here: {clean(what)}" for what in broken))
+        out[-1] = replace(out[-1], broken=broken_words(broken))
     return tuple(out)
 
 
-def _row(step: Step, before: Step | None) -> Row:
+def broken_words(broken: Iterable[str]) -> tuple[str, ...]:
+    """What a row says of the properties that break there."""
+    return tuple(f"broken here: {clean(what)}" for what in broken)
+
+
+def row_of(step: Step, before: Step | None) -> Row:
+    """The row of a step after the step ``before``, of which it leaves out what did not change."""
     words = clean(step.words)
     messages = tuple(replace(m, text=clean(m.text)) for m in step.messages)
     shown = "" if step.repeated else words

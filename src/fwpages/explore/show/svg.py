@@ -20,6 +20,8 @@ from fwpages.pages.words import many
 #: where things are from left to right; most messages go to firmware, so the free room is before it
 _NUMBER, _ACTOR, _PANEL, _RIGHT = 58, 66, 772, 1180
 _AT: Mapping[Part, int] = MappingProxyType(dict(zip(PARTS, (156, 262, 366, 716), strict=True)))
+#: where a chart ends that has no states beside its arrows
+_BARE = 760
 #: pixels of a character of the monospaced font, and of a line; generous, for fonts differ
 _CHAR, _LINE, _MARGIN = 7.4, 16, 20
 
@@ -59,11 +61,70 @@ def svg(steps: Sequence[Step], title: str, broken: Sequence[str] = (), *, whole:
 
     A long quiet start-up is folded, unless ``whole``.
     """
-    picture = _Picture(clean(title), steps)
+    title = clean(title)
+    root = _root()
+    _add(root, "title", title)
+    _add(root, "desc", "\n".join(f"{s.number} {clean(s.actor)}: {clean(s.words)}" for s in steps))
+    _add(root, "style").text = _style()
+    ground = _add(root, "rect", cls="bg", width=_RIGHT + _MARGIN)
+    # drawn at the end, when their length is known, and behind everything else
+    lifelines = _add(root, "g", cls="life")
+    picture = _Picture(root, _MARGIN)
+    for line in wrap(title, _room(_RIGHT - _MARGIN) * 12 // 16):
+        picture.y += _LINE
+        _add(root, "text", line, x=_MARGIN, y=picture.y, cls="h")
+        picture.y += 6
+    picture.y += 6
+    top = picture.y
     picture.names()
     for row in rows(steps, broken, whole=whole):
         picture.row(row)
-    return picture.finished()
+    picture.y += 8
+    picture.names()
+    _draw_lifelines(lifelines, top, picture.y - 32)
+    for line in wrap(_LEGEND, _room(_RIGHT - _MARGIN)):
+        _add(root, "text", line, x=_MARGIN, y=picture.y + 12, cls="q")
+        picture.y += _LINE
+    ground.set("height", f"{picture.y + _MARGIN / 2:g}")
+    return _written(root, picture.y + _MARGIN / 2)
+
+
+def names_svg() -> str:
+    """The head of a chart without states as a picture of its own: the names. It has the style of all pictures."""
+    root = _root()
+    _add(root, "style").text = _style()
+    lifelines = _add(root, "g", cls="life")
+    picture = _Picture(root, 4, _BARE)
+    picture.names()
+    _draw_lifelines(lifelines, 4, picture.y)
+    return _written(root, picture.y, _BARE)
+
+
+def row_svg(row: Row) -> str:
+    """A row, which has no state, as a picture of its own, to be put below ``names_svg`` and other rows."""
+    root = _root()
+    lifelines = _add(root, "g", cls="life")
+    picture = _Picture(root, 0, _BARE)
+    picture.row(row)
+    _draw_lifelines(lifelines, 0, picture.y)
+    return _written(root, picture.y, _BARE)
+
+
+def _root() -> ET.Element:
+    return ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "class": "fwpages-chart", "role": "img"})
+
+
+def _draw_lifelines(group: ET.Element, top: float, bottom: float) -> None:
+    for x in _AT.values():
+        _add(group, "path", d=f"M{x} {top:g}V{bottom:g}")
+
+
+def _written(root: ET.Element, height: float, right: float = _RIGHT) -> str:
+    """The picture as text, once it is known how high it is."""
+    width = right + _MARGIN
+    root.attrib |= {"width": f"{width}", "height": f"{height:g}", "viewBox": f"0 0 {width} {height:g}"}
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
 
 
 def _style() -> str:
@@ -99,23 +160,10 @@ def _room(pixels: float) -> int:
 
 
 class _Picture:
-    """A picture that grows downwards: ``y`` is where the next thing goes."""
+    """A picture that grows downwards: ``y`` is where the next thing goes, ``right`` where its rows end."""
 
-    def __init__(self, title: str, steps: Sequence[Step]) -> None:
-        self.root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "class": "fwpages-chart", "role": "img"})
-        _add(self.root, "title", title)
-        _add(self.root, "desc", "\n".join(f"{s.number} {clean(s.actor)}: {clean(s.words)}" for s in steps))
-        _add(self.root, "style").text = _style()
-        self.ground = _add(self.root, "rect", cls="bg", width=_RIGHT + _MARGIN)
-        # drawn at the end, when their length is known, and behind everything else
-        self.lifelines = _add(self.root, "g", cls="life")
-        self.y: float = _MARGIN
-        for line in wrap(title, _room(_RIGHT - _MARGIN) * 12 // 16):
-            self.y += _LINE
-            _add(self.root, "text", line, x=_MARGIN, y=self.y, cls="h")
-            self.y += 6
-        self.y += 6
-        self.top = self.y
+    def __init__(self, root: ET.Element, y: float, right: float = _RIGHT) -> None:
+        self.root, self.y, self.right = root, y, right
 
     def names(self) -> None:
         """The names of the parts, in boxes."""
@@ -123,14 +171,16 @@ class _Picture:
             wide = cell_len(NAMES[part]) * _CHAR + 18
             _add(self.root, "rect", x=x - wide / 2, y=self.y, width=wide, height=24, rx=4, cls="box")
             _add(self.root, "text", NAMES[part], x=x, y=self.y + 16, cls="b c")
-        _add(self.root, "text", "afterwards", x=_PANEL, y=self.y + 16, cls="b")
+        if self.right > _PANEL:
+            _add(self.root, "text", "afterwards", x=_PANEL, y=self.y + 16, cls="b")
         self.y += 32
 
     def row(self, row: Row) -> None:
         """A step: its words, its messages, and the state after it."""
         group = _add(self.root, "g")
-        _add(group, "title", "\n".join(row.full if row.folded else [f"{row.number} {row.actor}: {row.full[0]}"]))
-        _add(group, "path", d=f"M{_MARGIN} {self.y:g}H{_RIGHT}", cls="cut")
+        who = f"{row.number} {row.actor}".strip()
+        _add(group, "title", "\n".join(row.full if row.folded else [f"{who}: {row.full[0]}"]))
+        _add(group, "path", d=f"M{_MARGIN} {self.y:g}H{self.right:g}", cls="cut")
         start = self.y
         self.y += 4
         _add(group, "text", row.number, x=_NUMBER, y=self.y + 12, cls="b e")
@@ -153,9 +203,9 @@ class _Picture:
 
     def _broken(self, group: ET.Element, broken: Sequence[str], start: float) -> None:
         """What breaks at a step: words on a ground of their own below it, and a frame around both."""
-        lines = [line for what in broken for line in wrap(f"✗ {what}", _room(_RIGHT - _NUMBER))]
+        lines = [line for what in broken for line in wrap(f"✗ {what}", _room(self.right - _ACTOR))]
         flag = _add(group, "g", cls="flag")
-        left, wide = _MARGIN - 10, _RIGHT - _MARGIN + 20
+        left, wide = _MARGIN - 10, self.right - _MARGIN + 20
         _add(flag, "rect", x=left, y=self.y, width=wide, height=len(lines) * _LINE + 8)
         for n, line in enumerate(lines):
             _add(flag, "text", line, x=_ACTOR, y=self.y + 16 + n * _LINE)
@@ -227,22 +277,6 @@ class _Picture:
                 _add(group, "text", words, x=_PANEL + 70, y=y + 12, cls=line.tone or "n")
                 y += _LINE
         return y
-
-    def finished(self) -> str:
-        """The document."""
-        self.y += 8
-        self.names()
-        bottom = self.y - 32
-        for x in _AT.values():
-            _add(self.lifelines, "path", d=f"M{x} {self.top:g}V{bottom:g}")
-        for line in wrap(_LEGEND, _room(_RIGHT - _MARGIN)):
-            _add(self.root, "text", line, x=_MARGIN, y=self.y + 12, cls="q")
-            self.y += _LINE
-        width, height = _RIGHT + _MARGIN, self.y + _MARGIN / 2
-        self.ground.set("height", f"{height:g}")
-        self.root.attrib |= {"width": f"{width}", "height": f"{height:g}", "viewBox": f"0 0 {width} {height:g}"}
-        ET.indent(self.root)
-        return ET.tostring(self.root, encoding="unicode") + "\n"
 
 
 _LEGEND = (

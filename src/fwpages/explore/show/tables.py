@@ -18,16 +18,17 @@ from fwpages.report.width import fold, width_of
 #: the steps of a walk by its replay string
 Steps = Callable[[str], Sequence[Step]]
 
-_STYLES = {"holds": "green", "reached": "green", "broken": "bold red", "missed": "bold red", "open": "yellow"}
+#: a style for each verdict
+STYLES = {"holds": "green", "reached": "green", "broken": "bold red", "missed": "bold red", "open": "yellow"}
 
 
 def show(report: ExploreReport, console: Console, steps: Steps, command: str, *, whole: bool = False) -> None:
     """Print the report. ``command`` is the command line of a replay, without the string."""
     console = readable(console)
     _say(console, f"{report.world}, driven by {report.design}", "bold")
-    for line in _tried(report):
+    for line in tried(report):
         _say(console, line)
-    _say(console, _settings(report), "dim")
+    _say(console, settings(report), "dim")
     console.print()
     print_whole(_table(report), console, 2)
     for row in report.properties:
@@ -45,22 +46,28 @@ def show_replay(report: ReplayReport, console: Console, steps: Sequence[Step], *
     console = readable(console)
     _say(console, f"{report.world}, driven by {report.design}: {many(len(report.steps), 'step')}", "bold")
     console.print(chart(steps, report.marks, whole=whole))
-    for name, what in report.broken.items():
-        _say(console, f"broken at the end: {name}: {what}", "bold red")
+    for words, style in replay_verdicts(report):
+        _say(console, words, style)
+
+
+def replay_verdicts(report: ReplayReport) -> list[tuple[str, str]]:
+    """The verdicts at the end of a replay, each with its style."""
+    out = [(f"broken at the end: {name}: {what}", STYLES["broken"]) for name, what in report.broken.items()]
     for name, what in report.unmet.items():
         if name in report.never:
-            _say(console, f"not met, and never will be: {name}: {what}", "bold red")
+            out.append((f"not met, and never will be: {name}: {what}", STYLES["broken"]))
         else:
-            _say(console, f"not met so far: {name}: {what}", "yellow")
+            out.append((f"not met so far: {name}: {what}", STYLES["open"]))
     if report.round is not None:
-        _say(console, f"a cycle: the state is again the one after step {report.round}")
+        out.append((f"a cycle: the state is again the one after step {report.round}", ""))
     if not (report.broken or report.unmet):
-        _say(console, "nothing is broken at the end", "green")
+        out.append(("nothing is broken at the end", STYLES["holds"]))
+    return out
 
 
 def verdict(report: ExploreReport) -> str:
     """The verdict of the whole report in a line."""
-    by = {v: [p.name for p in report.properties if p.verdict == v] for v in _STYLES}
+    by = {v: [p.name for p in report.properties if p.verdict == v] for v in STYLES}
     match report.verdict:
         case "broken":
             return f"broken: {', '.join(by['broken'])}"
@@ -74,7 +81,8 @@ def verdict(report: ExploreReport) -> str:
             return "holds, within these bounds and assumptions"
 
 
-def _tried(report: ExploreReport) -> list[str]:
+def tried(report: ExploreReport) -> list[str]:
+    """The extent of a search or of walks, in lines."""
     if report.mode == "random":
         walks = many(report.walks or 0, "random walk")
         most = f"the longest of {many(report.depth, 'step')}"
@@ -93,7 +101,7 @@ def _tried(report: ExploreReport) -> list[str]:
     return [f"{tried}: complete, every order of events was tried"]
 
 
-def _settings(report: ExploreReport) -> str:
+def settings(report: ExploreReport | ReplayReport) -> str:
     """The bounds and assumptions within which the verdicts hold."""
     named = {k: v for k, v in report.bounds.items() if v is not None}
     stands = {True: "on", False: "off", None: "as designed"}
@@ -107,11 +115,11 @@ def _table(report: ExploreReport) -> Table:
         table.add_column(no_wrap=True)
     table.add_column()
     for row in report.properties:
-        table.add_row(Text(row.kind, "dim"), Text(row.name, "bold"), Text(_says(row), _STYLES[row.verdict]))
+        table.add_row(Text(row.kind, "dim"), Text(row.name, "bold"), Text(says(row), STYLES[row.verdict]))
     return table
 
 
-def _says(row: PropertyReport) -> str:
+def says(row: PropertyReport) -> str:
     """A property's verdict in words."""
     steps = many(row.depth or 0, "step")
     if row.verdict == "broken":
