@@ -1,7 +1,7 @@
 """fwpages: the host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it.
 
-``audit(path)`` reads the logs of a real driver; ``machine`` shows the pages of the functions of this machine;
-``Device`` and ``open`` run a device on the embedded firmware.
+``audit(path)`` reads the logs of a real driver, and ``diff(a, b)`` compares two; ``machine`` shows the pages of the
+functions of this machine; ``Device`` and ``open`` run a device on the embedded firmware.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from fwpages.api import open as open  # noqa: A004
     from fwpages.auditor.audit import InputError as InputError
     from fwpages.auditor.audit import audit as audit
+    from fwpages.comparison import diff as diff
 
     __version__: str
 
-__all__ = ["Device", "InputError", "OperationError", "audit", "machine", "open"]
+__all__ = ["Device", "InputError", "OperationError", "audit", "diff", "machine", "open"]
 
 _HOMES = {
     "Device": "fwpages.api",
@@ -28,6 +29,7 @@ _HOMES = {
     "open": "fwpages.api",
     "InputError": "fwpages.auditor.audit",
     "audit": "fwpages.auditor.audit",
+    "diff": "fwpages.comparison",
 }
 
 

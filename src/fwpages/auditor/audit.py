@@ -118,14 +118,22 @@ def _audit_one(path: Input, hosts: set[str], watch: Watch | None) -> Report:
         source.close()
 
 
-def audit_source(source: Source, hosts: set[str], begun: Callable[[Audit], None] | None = None) -> Report:
-    """Audit an input that is open; ``begun`` gets the audit before the first line is read. InputError as ``audit``."""
+def audit_source(
+    source: Source,
+    hosts: set[str],
+    begun: Callable[[Audit], None] | None = None,
+    after: Callable[[Audit, Observation], None] | None = None,
+) -> Report:
+    """Audit an input that is open; ``begun`` gets the audit before the first line is read. InputError as ``audit``.
+
+    ``after`` gets each observation when the audit has taken it.
+    """
     engine = Audit(log=not is_trace(source))
     if begun is not None:
         begun(engine)
     reader = KernelLog(source) if engine.log else TraceReader(source)
     try:
-        engine.feed(reader.read())
+        engine.feed(reader.read(), after)
     finally:
         hosts.update(reader.hosts if isinstance(reader, KernelLog) else ())
     report = engine.report()
@@ -169,10 +177,12 @@ class Audit:
         self._cards = Cards()
         self._surroundings = Surroundings()
 
-    def feed(self, stream: Iterable[Observation]) -> None:
-        """Take everything that a reader observes."""
+    def feed(self, stream: Iterable[Observation], after: Callable[[Audit, Observation], None] | None = None) -> None:
+        """Take everything that a reader observes; ``after`` gets each observation when it is taken."""
         for v in stream:
             self.see(v)
+            if after is not None:
+                after(self, v)
 
     def see(self, v: Observation) -> None:
         """Take one observation."""
@@ -184,6 +194,10 @@ class Audit:
         """The device's open session; None where it has none."""
         known = self._devices.get(device)
         return None if known is None else known.session
+
+    def number(self, device: str) -> int:
+        """The place of the device's latest session in the report, from 0. KeyError for a device that has none."""
+        return self._devices[device].slot
 
     def report(self) -> Report:
         """End the input; returns all sessions in the order in which they began.

@@ -1,4 +1,4 @@
-"""Counts in sentences, with the noun in singular or plural; sizes; and names near one that is not known."""
+"""Counts in sentences, with the noun in singular or plural; sizes; names near one that is not known; plain text."""
 
 from __future__ import annotations
 
@@ -57,3 +57,8 @@ def in_mib(pages: int, what: str = "page") -> str:
 def times(n: int) -> str:
     """``once``, ``2 times``."""
     return "once" if n == 1 else f"{n:,} times"
+
+
+def printable(text: str) -> str:
+    """The text without characters that no terminal and no XML should see; each of them is shown as �."""
+    return "".join(c if c.isprintable() or c in "\t\n" else "�" for c in text)

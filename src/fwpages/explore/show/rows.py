@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fwpages.explore.show.narrative import Message, Part, Step, StepKind
+from fwpages.pages.words import printable
 
 #: the parts as a chart names them
 NAMES: Mapping[Part, str] = MappingProxyType(
@@ -145,8 +146,7 @@ def _folded(steps: Sequence[Step]) -> Row:
 
 def clean(text: str) -> str:
     """The text on one line, without characters that no terminal and no XML should see."""
-    plain = "".join(c if c.isprintable() or c.isspace() else "�" for c in text)
-    return " ".join(plain.split())
+    return printable(" ".join(text.split()))
 
 
 #: ``bad`` where firmware and books differ or a counter is below zero, ``open`` where the books are unknown

@@ -1,0 +1,133 @@
+"""The inputs of a comparison: traces, logs, and the files that commands write with ``--json``, told by their schema."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+
+from fwpages.auditor.audit import audit_source
+from fwpages.comparison import conversion
+from fwpages.comparison.sides import Side
+from fwpages.comparison.steps import StepKeeper
+from fwpages.comparison.values import Form
+from fwpages.custody.accounts import Report, SessionAccount
+from fwpages.machine.holdings import Holdings
+from fwpages.machine.snapshot import Snapshot
+from fwpages.pages.words import either
+from fwpages.readers.inputs import Input, InputError, Source, Watch, is_trace, open_source
+from fwpages.report.run import RunReport
+from fwpages.report.serve import ServeReport
+
+#: an input, or a report that the caller has as a value
+Comparable = Input | Report | SessionAccount
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+_Convert = Callable[[Any, str], Side]
+#: the reports that can be compared, by their schema
+_REPORTS: Mapping[str, tuple[type[msgspec.Struct], _Convert]] = MappingProxyType(
+    {
+        "audit/2": (Report, conversion.of_audit),
+        "run/2": (RunReport, conversion.of_run),
+        "serve/2": (ServeReport, conversion.of_served),
+        "inspect/1": (Holdings, conversion.of_holdings),
+    }
+)
+_RECORDING = "top/1"
+_EXPECTED = (
+    "expected a trace, a kernel log, or what audit, run, serve or inspect prints with --json, or top records "
+    f"(schema {either([*_REPORTS, _RECORDING])})"
+)
+
+
+def read_side(what: Comparable, watch: Watch | None = None) -> Side:
+    """Read one input, whatever it is; InputError where it cannot be read, or is nothing that can be compared."""
+    match what:
+        case Report():
+            return conversion.of_audit(what, "<report>")
+        case SessionAccount():
+            return conversion.of_audit(Report.of([what]), "<session>")
+        case str() | os.PathLike():
+            pass
+        case _ if not hasattr(what, "read"):
+            raise TypeError(f"expected a path, an open file, or a report, not {what!r}")
+    source = open_source(what, watch)
+    try:
+        schema = _schema(source)
+        if schema is None:
+            return _audited(source)
+        return _recording(source) if schema == _RECORDING else _report(source, schema)
+    finally:
+        source.close()
+
+
+def _audited(source: Source) -> Side:
+    """The side of a trace or a log."""
+    keeper = StepKeeper()
+    form = Form.TRACE if is_trace(source) else Form.LOG
+    report = audit_source(source, set(), after=keeper.after)
+    return conversion.of_audit(report, source.name, form, keeper)
+
+
+def _schema(source: Source) -> str | None:
+    """The schema of a report in JSON; None for everything else. It need not stand on one line, as a tool may fold it.
+
+    A line of a trace has a kind, and one of a journal its message.
+    """
+    head = source.peek().lstrip()
+    if not head.startswith(b"{") or b'"schema"' not in head:
+        return None
+    first = head.partition(b"\n")[0]
+    try:
+        line = msgspec.json.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _whole(source)
+    else:
+        found = line if isinstance(line, dict) else {}
+    schema = found.get("schema")
+    return schema if isinstance(schema, str) else None
+
+
+def _whole(source: Source) -> dict[str, object]:
+    """The object that the whole input is, {} where it is none; the input can be read once more."""
+    source.sample = _rest(source)
+    source.lines, source.cut = 0, False
+    try:
+        found = msgspec.json.decode(source.sample)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _rest(source: Source) -> bytes:
+    """Everything that is left of an input; InputError where it is cut, or has a line that is no report's."""
+    data = b"\n".join(line for _, lines in source.batches() for line in lines)
+    if source.broken or source.skipped:
+        raise InputError(f"{source.name}: {source.broken or 'a line is too long to be a report'}; {_EXPECTED}")
+    return data
+
+
+def _report(source: Source, schema: str) -> Side:
+    if schema not in _REPORTS:
+        raise InputError(f"{source.name} has the schema {schema!r}, which cannot be compared; {_EXPECTED}")
+    shape, convert = _REPORTS[schema]
+    return convert(_decoded(source.name, _rest(source), shape, schema), source.name)
+
+
+def _recording(source: Source) -> Side:
+    """The last snapshot of a recording; a last line that was cut off is left out."""
+    lines = [line for line in _rest(source).split(b"\n") if line.strip()]
+    if source.cut and len(lines) > 1 and not lines[-1].rstrip().endswith(b"}"):
+        lines.pop()
+    last = _decoded(source.name, lines[-1], Snapshot, _RECORDING)
+    return conversion.of_snapshot(last, source.name, len(lines))
+
+
+def _decoded(name: str, data: bytes, shape: type[_T], schema: str) -> _T:
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise InputError(f"{name} does not have the shape of {schema}: {e}") from None
