@@ -12,11 +12,13 @@ from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import standard_input
 from fwpages.cli.following import followed
+from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import OneOf
 from fwpages.cli.progress import reading
 from fwpages.cli.streams import complain
 from fwpages.custody.accounts import Report, Verdict
 from fwpages.pages.words import many, meant
+from fwpages.report.junit import of_audit
 from fwpages.report.redact import Redactor
 from fwpages.report.views import View, show_audit
 
@@ -24,6 +26,7 @@ from fwpages.report.views import View, show_audit
 @click.command("audit")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@junit_option("audit")
 @click.option(
     "--fail-on",
     type=OneOf(["findings", "not-known"]),
@@ -59,6 +62,7 @@ def command(
     full: bool,
     redact: bool,
     follow: bool,
+    junit: Junit,
 ) -> int:
     """FILE: a trace of fwpages, or a kernel log with mlx5_core's messages (dmesg, journalctl, syslog).
     Files may be packed with gzip; - is standard input.
@@ -95,6 +99,7 @@ def command(
         click.echo(msgspec.json.encode(report))
     else:
         show_audit(report, Console(), view)
+    junit(of_audit(report))
     return _exit_code(report, unread, not_known_fails=fail_on == "not-known")
 
 

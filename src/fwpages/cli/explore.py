@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fwpages.cli import names
 from fwpages.cli.files import read_input, written
+from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name, OneOf
 from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
@@ -26,6 +27,7 @@ from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
+from fwpages.explore.show.junit import of_exploration
 from fwpages.explore.show.narrative import Step, narrate
 from fwpages.explore.show.page import exploration_page, replay_page
 from fwpages.explore.show.paths import Found, ShownPath, chosen, replayed_path
@@ -79,6 +81,7 @@ MAX_WORKERS = 256
 @click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
 @click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
 @click.option("--cluster", "address", metavar="ADDRESS", help="Search on a Dask cluster: its scheduler's address.")
+@junit_option("explore")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     world: str,
@@ -94,6 +97,7 @@ def command(
     workers: int,
     address: str | None,
     as_json: bool,
+    junit: Junit,
 ) -> int:
     """WORLD: a name from `fwpages list worlds`, a TOML file, or - for standard input.
 
@@ -117,7 +121,7 @@ def command(
             spec.build()  # an error of the file is reported with its name, before anything is done with it
         with _opened(files) as outputs:
             if replay is not None:
-                return _replay(spec, replay, design, outputs, whole=whole, as_json=as_json)
+                return _replay(spec, replay, design, outputs, junit, whole=whole, as_json=as_json)
             with _progress(as_json) as show_progress:
                 found: Found = (
                     _search(spec, workers, address, show_progress)
@@ -136,6 +140,7 @@ def command(
         click.echo(msgspec.json.encode(report))
     else:
         show(report, Console(), lambda s: _steps(*decode(spec, s)), again, whole=whole)
+    junit(of_exploration(report))
     return 0 if report.fine else 1
 
 
@@ -213,7 +218,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
         raise
 
 
-def _replay(spec: Spec, text: str, design: str | None, outputs: _Outputs, *, whole: bool, as_json: bool) -> int:
+def _replay(
+    spec: Spec, text: str, design: str | None, outputs: _Outputs, junit: Junit, *, whole: bool, as_json: bool
+) -> int:
     """Walk a replay string, show it, and write the files that were asked for."""
     its, path = decode(spec, text)
     _check_replay(spec, its, design)
@@ -224,6 +231,7 @@ def _replay(spec: Spec, text: str, design: str | None, outputs: _Outputs, *, who
         click.echo(msgspec.json.encode(report))
     else:
         show_replay(report, Console(), shown.steps, whole=whole)
+    junit(of_exploration(report))
     return 0 if report.fine else 1
 
 

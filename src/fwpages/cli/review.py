@@ -12,9 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fwpages.cli import names
 from fwpages.cli.files import written
+from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name, OneOf
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.review.answers import Answer, review
+from fwpages.explore.review.junit import of_review
 from fwpages.explore.review.page import page
 from fwpages.explore.review.questions import QUESTIONS, Question, question
 from fwpages.explore.review.report import mail, markdown, ours_holds, report, show
@@ -36,6 +38,7 @@ _COLUMNS = 120
     help="mail is plain text at 72 columns, to paste into a reply; html is a page with charts.  [default: table]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@junit_option("review")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def command(
     questions: tuple[str, ...],
@@ -44,6 +47,7 @@ def command(
     form: str | None,
     as_json: bool,
     output: Path | None,
+    junit: Junit,
 ) -> int:
     """QUESTION: a number or an id from `fwpages list questions`; all of them if none is named.
 
@@ -65,6 +69,7 @@ def command(
     else:
         with written("-o", output) as stream:
             _print(answers, form, Console(file=stream, width=_COLUMNS))
+    junit(of_review(answers))
     return 0 if ours_holds(answers) else 1
 
 

@@ -17,9 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from fwpages.cli import names
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import read_input, written
+from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name, OneOf
 from fwpages.host import WantedMode
 from fwpages.readers.trace_writer import TraceWriter
+from fwpages.report.junit import of_run
 from fwpages.report.run import run_report, show_run
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
 from fwpages.scenario.fault_syntax import fault
@@ -53,6 +55,7 @@ from fwpages.scenario.topology import device_profile, functions, names_of
     help="What joins host and firmware: values handed over, or the command queue, where everything is bytes.",
 )
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
+@junit_option("run")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     scenario: str,
@@ -62,6 +65,7 @@ def command(
     link: Literal["direct", "queue"],
     trace: Path | None,
     as_json: bool,
+    junit: Junit,
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
@@ -82,6 +86,7 @@ def command(
         click.echo(msgspec.json.encode(report))
     else:
         show_run(report, result, Console())
+    junit(of_run(report))
     return exit_code(report.verdict)
 
 

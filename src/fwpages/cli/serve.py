@@ -16,10 +16,12 @@ from rich.console import Console
 from fwpages.cli import names
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import read_input, written
+from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
 from fwpages.link.vfio_user.server import Server
 from fwpages.readers.trace_writer import TraceWriter
+from fwpages.report.junit import of_served
 from fwpages.report.serve import serve_report, show_served
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import ScenarioError, about, load
@@ -43,6 +45,7 @@ from fwpages.scenario.topology import device_profile, functions, names_of
 )
 @click.option("--sriov", is_flag=True, help="Let the driver find the scenario's VFs, and switch them on.")
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
+@junit_option("serve")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
 def command(
     scenario: str,
@@ -53,6 +56,7 @@ def command(
     sriov: bool,
     trace: Path | None,
     as_json: bool,
+    junit: Junit,
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
@@ -83,6 +87,7 @@ def command(
     else:
         click.echo()
         show_served(report, serving, Console())
+    junit(of_served(report))
     return exit_code(report.verdict)
 
 
