@@ -108,6 +108,26 @@ def test_what_cannot_be_compared_is_misuse(
         assert "wrong.json" in error
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["vhca:0x2a", "<b>"], "a function of session 1: '<b>' is not an identity"),
+        (["vhca:0x2a", "vhca:0x2a"], "session 1 has vhca:0x2a, generation 0, twice"),
+    ],
+)
+def test_functions_that_cannot_be_told_apart_are_misuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], said: str
+) -> None:
+    report = fw.audit(VHCA)
+    (s,) = report.sessions
+    functions = [msgspec.structs.replace(f, identity=name) for f, name in zip(s.functions, names, strict=True)]
+    path = tmp_path / "changed.json"
+    changed = msgspec.structs.replace(report, sessions=[msgspec.structs.replace(s, functions=functions)])
+    path.write_bytes(msgspec.json.encode(changed))
+    assert run(VHCA, path) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_standard_input_is_read_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("-", "-") == 2
     assert "can be read once only" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from fwpages.custody.accounts import Report, SessionAccount
 from fwpages.machine.holdings import Holdings
 from fwpages.machine.snapshot import Snapshot
 from fwpages.pages.words import either
+from fwpages.prm.identity import Identity
 from fwpages.readers.inputs import Input, InputError, Source, Watch, is_trace, open_source
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServeReport
@@ -114,7 +116,22 @@ def _report(source: Source, schema: str) -> Side:
     if schema not in _REPORTS:
         raise InputError(f"{source.name} has the schema {schema!r}, which cannot be compared; {_EXPECTED}")
     shape, convert = _REPORTS[schema]
-    return convert(_decoded(source.name, _rest(source), shape, schema), source.name)
+    side = convert(_decoded(source.name, _rest(source), shape, schema), source.name)
+    _check(side)
+    return side
+
+
+def _check(side: Side) -> None:
+    """InputError where functions of a report cannot be told apart: its file was not written by fwpages."""
+    for s in side.sessions:
+        uses = Counter((f.identity, f.generation) for f in s.functions if f.identity is not None)
+        for (identity, generation), times in uses.items():
+            try:
+                Identity.parse(identity)
+            except ValueError as e:
+                raise InputError(f"{side.name}: a function of session {s.number}: {e}") from None
+            if times > 1:
+                raise InputError(f"{side.name}: session {s.number} has {identity}, generation {generation}, twice")
 
 
 def _recording(source: Source) -> Side:
