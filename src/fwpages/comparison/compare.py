@@ -288,7 +288,7 @@ def _grouped(
     groups: dict[_FindingKey, list[FindingAccount]] = {}
     for f in findings:
         who = None if f.function is None else names.get(f.function, f.function)
-        groups.setdefault((f.name, f.blame, who), []).append(f)
+        groups.setdefault((str(f.name), f.blame, who), []).append(f)
     return groups
 
 

@@ -42,7 +42,7 @@ def of_audit(report: Report, name: str, form: Form = Form.AUDIT, steps: StepKeep
 def of_run(report: RunReport, name: str) -> Side:
     """The side of ``run --json``."""
     events = {
-        Kind.FAILED: Counter(f["operation"] for f in report.failed),
+        Kind.FAILED: Counter(f.get("operation", "") for f in report.failed),
         Kind.FAULT: Counter(report.faults),
         Kind.MISSED: Counter([*report.missed, *report.skipped]),
     }

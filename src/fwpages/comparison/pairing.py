@@ -50,9 +50,10 @@ def pair_sessions(a: Side, b: Side) -> list[PairedSessions]:
     return sorted(found, key=_place)
 
 
-def _place(p: PairedSessions) -> tuple[int, int]:
-    numbers = [s.number for s in (p.a, p.b) if s is not None]
-    return min(numbers), max(numbers)
+def _place(p: PairedSessions) -> tuple[int, int, list[str]]:
+    """The place of a pair in the report, which is the same when the inputs change places."""
+    both = [s for s in (p.a, p.b) if s is not None]
+    return min(s.number for s in both), max(s.number for s in both), sorted(s.device for s in both)
 
 
 def _by_device(sessions: Iterable[SessionSide]) -> dict[str, list[SessionSide]]:
