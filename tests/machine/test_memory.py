@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fwpages.machine.structures.elf import Elf
 from fwpages.machine.structures.errors import FileError, UnmappedError
-from fwpages.machine.structures.memory import Memory, physical_spans, virtual_spans
+from fwpages.machine.structures.memory import FileContent, Memory, physical_spans, virtual_spans
 from fwpages.machine.structures.page_tables import PageTables
 from tests.machine.kernels import Piece, write_core
 
@@ -37,7 +37,7 @@ def opened(path: Path) -> Iterator[int]:
 def memory(path: Path, *pieces: tuple[int, bytes]) -> Iterator[Memory]:
     write_core(path, [(at, 0, data) for at, data in pieces], b"A=1\n")
     with opened(path) as fd:
-        yield Memory(fd, virtual_spans(Elf(fd, "core").loads()))
+        yield Memory(FileContent(fd), virtual_spans(Elf(fd, "core").loads()))
 
 
 def test_bytes_are_those_of_the_piece_at_the_address(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_page_tables_lead_to_small_and_large_pages(levels: int, tmp_path: Path) 
     with opened(tmp_path / "c") as fd:
         loads = Elf(fd, "core").loads()
         of_physical = physical_spans(loads)
-        tables = PageTables(Memory(fd, of_physical), tops[0], levels, hidden)
-        m = Memory(fd, virtual_spans(loads), of_physical, tables)
+        tables = PageTables(Memory(FileContent(fd), of_physical), tops[0], levels, hidden)
+        m = Memory(FileContent(fd), virtual_spans(loads), of_physical, tables)
         assert m.read(BASE, 5) == b"small"
         assert m.read(BASE + 0x20_0000 + 0x1_2340, len(large)) == large
         assert m.read(BASE + 0x4000_0000 + 0x12_3456, len(huge)) == huge
@@ -192,6 +192,6 @@ def test_damaged_headers_raise_nothing_but_their_own_error(seed: int, tmp_path: 
             elf = Elf(fd, "core")
             list(elf.notes())
             elf.sections()
-            Memory(fd, virtual_spans(elf.loads())).read(BASE, 4)
+            Memory(FileContent(fd), virtual_spans(elf.loads())).read(BASE, 4)
         except (FileError, UnmappedError):
             pass

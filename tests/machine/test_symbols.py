@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 import fwpages as fw
+from fwpages.machine.structures import kdump
 from fwpages.machine.structures.errors import FileError
 from fwpages.machine.structures.symbols import from_lines
 from fwpages.machine.structures.vmcoreinfo import Vmcoreinfo
@@ -200,10 +201,21 @@ def test_types_of_another_module_are_refused(tmp_path: Path) -> None:
         fw.machine.inspect(k.write(tmp_path / "core"), btf=[k.blobs(tmp_path)[0], tmp_path / "m"])
 
 
-@pytest.mark.parametrize("start", [b"KDUMP   ", b"makedumpfile\0\0\0\0"])
-def test_a_compressed_dump_is_refused_with_the_command_that_unpacks_it(start: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", kdump.MAGIC)
+def test_without_libkdumpfile_a_compressed_dump_is_refused_with_the_line_that_installs_it(
+    start: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kdump, "library", lambda: None)
     (tmp_path / "vmcore").write_bytes(start + bytes(100))
-    with pytest.raises(FileError, match="makedumpfile -E"):
+    with pytest.raises(FileError, match=r"apt install libkdumpfile.*makedumpfile -E"):
+        fw.machine.inspect(tmp_path / "vmcore")
+
+
+@pytest.mark.skipif(kdump.library() is None, reason="libkdumpfile is not installed")
+@pytest.mark.parametrize("start", kdump.MAGIC)
+def test_a_compressed_dump_that_is_none_is_refused(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "vmcore").write_bytes(start + bytes(100_000))
+    with pytest.raises(FileError, match="libkdumpfile does not read this dump"):
         fw.machine.inspect(tmp_path / "vmcore")
 
 

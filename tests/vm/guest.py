@@ -308,8 +308,9 @@ class Guest:
         self.ok("(" + "; ".join([*_HOST_ROOT, *binds]) + ")")
         self._has_root = True
 
-    def dump(self, file: Path) -> Path:
-        """Write the machine's memory to a file, as an ELF core; the machine stands still meanwhile."""
+    def dump(self, file: Path, form: str = "elf") -> Path:
+        """Write the machine's memory to a file, in one of QEMU's formats; the machine stands still meanwhile."""
+        arguments = {"paging": False, "protocol": f"file:{file}", "format": form}
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(PATIENCE)
             monitor.connect(str(self._monitor))
@@ -317,7 +318,7 @@ class Guest:
                 lines.readline()
                 for command in (
                     {"execute": "qmp_capabilities"},
-                    {"execute": "dump-guest-memory", "arguments": {"paging": False, "protocol": f"file:{file}"}},
+                    {"execute": "dump-guest-memory", "arguments": arguments},
                 ):
                     lines.write(json.dumps(command) + "\n")
                     lines.flush()

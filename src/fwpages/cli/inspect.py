@@ -18,7 +18,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("inspect")
-@click.option("--core", type=_FILE, metavar="FILE", help="Read an ELF core, not the running kernel.")
+@click.option("--core", type=_FILE, metavar="FILE", help="Read a core or a compressed dump, not the running kernel.")
 @click.option(
     "--btf",
     type=_FILE,

@@ -66,10 +66,10 @@ def inspect(
 ) -> Inspection:
     """Report the pages of every function of every mlx5 device, from the driver's own lists.
 
-    It reads the running kernel, by ``/proc/kcore``, or the ELF core in a file. ``btf`` are files with types (BTF, or
-    ELF files that have it), ``symbols`` one with addresses in the form of ``/proc/kallsyms``, where the kernel does
-    not show its own. A running kernel is read until its lists settle, ``max_seconds`` at most for all devices. Nothing
-    is written, no command is sent and no lock of the kernel taken.
+    It reads the running kernel, by ``/proc/kcore``, or the core in a file: ELF, or compressed where libkdumpfile is
+    installed. ``btf`` are files with types (BTF, or ELF files that have it), ``symbols`` one with addresses in the form
+    of ``/proc/kallsyms``, where the kernel does not show its own. A running kernel is read until its lists settle,
+    ``max_seconds`` at most for all devices. Nothing is written, no command is sent and no lock of the kernel taken.
 
     What this machine or the core does not allow to be read is no error: the report is *not known*, and says what would
     help. Raises FileError (a ValueError) for a file that is not what it should be.
@@ -180,7 +180,11 @@ def _name(driver: Driver, address: int) -> str:
 
 
 def _unsettled(problem: str, source: Source) -> Missing:
-    again = "fwpages inspect --max-seconds 60" if source.live else "another core, taken while the driver is idle"
+    again = (
+        "fwpages inspect --max-seconds 60"
+        if source.live
+        else "another core: taken while the driver is idle, or with less left out (-d 1)"
+    )
     return Missing(what=f"lists that hold together: {problem}", command=again)
 
 

@@ -11,7 +11,7 @@ the structures out with NumPy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -25,14 +25,10 @@ Offsets = NDArray[np.int64]
 
 #: the unit in which page tables map
 PAGE = 4096
-#: bytes between two structures that are read rather than skipped: another read costs as much
-_GAP = 4096
 #: bytes that one read has at most, and that are held at one time
 _PIECE = 4 << 20
 #: a place that is not known
 NOWHERE = -1
-
-Read = Callable[[int, int], bytes]
 
 
 class Translation(Protocol):
@@ -41,6 +37,41 @@ class Translation(Protocol):
     def physical(self, addresses: Addresses) -> Offsets:
         """The physical addresses, ``NOWHERE`` for what is not mapped."""
         ...
+
+
+class Content(Protocol):
+    """The bytes of a dump by offset, some of which may not be there."""
+
+    @property
+    def gap(self) -> int:
+        """Bytes between two structures that are read rather than skipped: another read costs as much."""
+        ...
+
+    def readinto(self, view: memoryview, offset: int) -> int:
+        """Read bytes from an offset; returns how many there are: fewer where the content ends, or lacks some."""
+        ...
+
+
+class FileContent:
+    """The content of an open file, ``/proc/kcore`` included."""
+
+    gap = 4096
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def readinto(self, view: memoryview, offset: int) -> int:
+        """Read bytes from an offset; returns how many there are."""
+        fd, done, n = self._fd, 0, len(view)
+        while done < n:
+            try:
+                step = os.preadv(fd, [view[done:]], offset + done)
+            except OSError:
+                break
+            if not step:
+                break
+            done += step
+        return done
 
 
 class Spans:
@@ -69,16 +100,16 @@ class Spans:
 
 
 class Memory:
-    """The memory of one kernel in an open file.
+    """The memory of one kernel in the content of a file.
 
     ``virtual`` are the pieces by virtual address; ``physical`` those by physical address, used with ``tables`` where
     the first do not have an address.
     """
 
     def __init__(
-        self, fd: int, virtual: Spans, physical: Spans | None = None, tables: Translation | None = None
+        self, content: Content, virtual: Spans, physical: Spans | None = None, tables: Translation | None = None
     ) -> None:
-        self._fd = fd
+        self._content = content
         self._virtual = virtual
         self._physical = physical
         self._tables = tables
@@ -127,17 +158,9 @@ class Memory:
 
     def _pread(self, n: int, offset: int) -> bytes:
         """Up to ``n`` bytes of the file; fewer where it ends or cannot be read there."""
-        parts = []
-        while n:
-            try:
-                data = os.pread(self._fd, n, offset)
-            except OSError:
-                break
-            if not data:
-                break
-            parts.append(data)
-            n, offset = n - len(data), offset + len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        buffer = bytearray(n)
+        got = self._content.readinto(memoryview(buffer), offset)
+        return bytes(buffer[:got])
 
     def number(self, address: int, size: int = 8) -> int:
         """The unsigned number of ``size`` bytes at an address. UnmappedError where it is not in the core."""
@@ -180,7 +203,7 @@ class Memory:
         """
         if not len(places):
             return
-        new = (np.diff(places) > size + _GAP) | (np.diff(places // _PIECE) > 0)
+        new = (np.diff(places) > size + self._content.gap) | (np.diff(places // _PIECE) > 0)
         firsts = np.concatenate(([0], np.flatnonzero(new) + 1))
         lasts = np.concatenate((firsts[1:], [len(places)]))
         begins = places[firsts]
@@ -199,18 +222,9 @@ class Memory:
 
     def _fill(self, buffer: NDArray[np.uint8], begins: Offsets, lengths: Offsets, positions: Offsets) -> Offsets:
         """Read runs of the file into their positions in the buffer; returns how many bytes each has."""
-        view, fd, got = buffer.data, self._fd, np.zeros(len(begins), np.int64)
+        view, readinto, got = buffer.data, self._content.readinto, np.zeros(len(begins), np.int64)
         for i, (at, n, position) in enumerate(zip(begins.tolist(), lengths.tolist(), positions.tolist(), strict=True)):
-            done = 0
-            while done < n:
-                try:
-                    step = os.preadv(fd, [view[position + done : position + n]], at + done)
-                except OSError:
-                    break
-                if not step:
-                    break
-                done += step
-            got[i] = done
+            got[i] = readinto(view[position : position + n], at)
         return got
 
 

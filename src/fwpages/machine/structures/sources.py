@@ -20,7 +20,8 @@ from fwpages.machine.structures import driver, nodes, symbols
 from fwpages.machine.structures.btf import Btf, NoTypeError
 from fwpages.machine.structures.elf import Elf
 from fwpages.machine.structures.errors import FileError, NotPossibleError, TornError, UnmappedError
-from fwpages.machine.structures.memory import Memory, physical_spans, virtual_spans
+from fwpages.machine.structures.kdump import MAGIC, Kdump
+from fwpages.machine.structures.memory import Content, FileContent, Memory, Spans, physical_spans, virtual_spans
 from fwpages.machine.structures.page_tables import PageTables
 from fwpages.machine.structures.vmcoreinfo import Vmcoreinfo
 
@@ -35,7 +36,6 @@ _OLDEST = (5, 14)
 #: the largest file of types that is read
 _MOST_BYTES = 256 << 20
 
-_COMPRESSED = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile")
 _NO_TYPES = (
     "pahole -J --btf_base /sys/kernel/btf/vmlinux mlx5_core.ko (a module with debug symbols), "
     "then fwpages inspect --btf mlx5_core.ko"
@@ -173,7 +173,8 @@ def _live_symbols(core: _Core, base: Btf, names: Path | None, root: Path) -> dic
 
 
 def of_core(path: Path, btf: Sequence[Path] = (), names: Path | None = None) -> Source:
-    """The kernel in a core: an ELF file, as QEMU's ``dump-guest-memory`` and ``makedumpfile -E`` write.
+    """The kernel in a core: an ELF file, as QEMU's ``dump-guest-memory`` and ``makedumpfile -E`` write, or a compressed
+    dump where libkdumpfile is installed.
 
     Raises FileError for another file, NotPossibleError where nothing describes the kernel in it.
     """
@@ -183,11 +184,7 @@ def of_core(path: Path, btf: Sequence[Path] = (), names: Path | None = None) -> 
         raise FileError(f"{path}: {e.strerror}") from None
     try:
         start = os.pread(fd, 16, 0) if path.is_file() else b""
-        if start.startswith(_COMPRESSED):
-            raise FileError(
-                f"{path}: a compressed dump; make an ELF core of it: makedumpfile -E {path} FILE (flattened: with -R)"
-            )
-        core = _core(fd, str(path), tables=True)
+        core = _compressed(fd, str(path)) if start.startswith(MAGIC) else _core(fd, str(path), tables=True)
         given = _given(btf)
         own = _completed(core, None, _from_file(names, core, _OWN | {driver.OPERATIONS}) if names else {}, _OWN)
         base = given.base or _from_core(core, own)
@@ -216,20 +213,33 @@ def _core(fd: int, name: str, *, tables: bool) -> _Core:
     loads = elf.loads()
     if not loads:
         raise FileError(f"{name}: an ELF file without memory: not a core")
-    virtual = virtual_spans(loads)
-    if not tables or elf.machine != "x86_64" or note is None:
-        return _Core(name, Memory(fd, virtual), note, elf.machine)
-    physical = physical_spans(loads)
-    root = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt"))
-    if root is None or "phys_base" not in note.numbers:
-        return _Core(name, Memory(fd, virtual), note, elf.machine)
+    content, virtual = FileContent(fd), virtual_spans(loads)
+    if not tables:
+        return _Core(name, Memory(content, virtual), note, elf.machine)
+    return _Core(name, _translated(content, virtual, physical_spans(loads), note, elf.machine), note, elf.machine)
+
+
+def _compressed(fd: int, name: str) -> _Core:
+    dump = Kdump(fd, name)
+    note = Vmcoreinfo.parse(dump.note) if dump.note is not None else None
+    # a number that the kernels of one machine alone have
+    machine = dump.machine or ("x86_64" if note is not None and "phys_base" in note.numbers else "unknown")
+    everywhere = Spans([(0, 1 << 52, 0)])
+    return _Core(name, _translated(dump, Spans([]), everywhere, note, machine), note, machine)
+
+
+def _translated(content: Content, virtual: Spans, physical: Spans, note: Vmcoreinfo | None, machine: str) -> Memory:
+    """The memory of a core, by its kernel's own page tables where it does not have virtual addresses itself."""
+    root = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt")) if note is not None else None
+    if machine != "x86_64" or note is None or root is None or "phys_base" not in note.numbers:
+        return Memory(content, virtual)
     walk = PageTables(
-        Memory(fd, physical),
+        Memory(content, physical),
         root - _IMAGE + note.numbers["phys_base"],
         5 if note.numbers.get("pgtable_l5_enabled") else 4,
         note.numbers.get("sme_mask", 0),
     )
-    return _Core(name, Memory(fd, virtual, physical, walk), note, elf.machine)
+    return Memory(content, virtual, physical, walk)
 
 
 def _from_file(path: Path, core: _Core, wanted: Collection[str]) -> dict[str, int]:
