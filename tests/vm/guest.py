@@ -115,6 +115,7 @@ _HOST_ROOT = (
     "mount --bind /machine /host",
     "mount -t proc none /host/proc",
     "mount -t sysfs none /host/sys",
+    "mount -t securityfs none /host/sys/kernel/security",
     "mount -t devtmpfs none /host/dev",
     "mount -t debugfs none /host/sys/kernel/debug",
     "mount -t tracefs none /host/sys/kernel/tracing",
@@ -144,6 +145,7 @@ class Guest:
         vfs: int = 0,
         dumps: bool = False,
         python: bool = False,
+        append: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "console.log"
@@ -154,7 +156,7 @@ class Guest:
         listener.listen(1)
         listener.settimeout(30)
         machine = "q35,kernel-irqchip=split" if iommu else "q35"
-        append = "intel_iommu=on iommu=strict" if iommu else ""
+        append += " intel_iommu=on iommu=strict" if iommu else ""
         command = [
             qemu(), "-M", machine, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", f"{memory}M",
             "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on", "-machine", "memory-backend=ram",

@@ -106,10 +106,11 @@ class _Patient:
 
     def file(self, name: str, path: str, without: str, command: str = "") -> Probe:
         """A file that has to be there and to be readable; ``without`` says what it means that it is not there."""
-        if not self.tree.there(path):
+        there = self.tree.there(path)
+        if there is False:
             detail = f"/{path} is not there: {without}" if self.tree.live else f"/{path} is not in the copy"
             return Probe(name=name, state=self.absent, detail=detail, command=command)
-        if not self.tree.readable(path):
+        if there is None or not self.tree.readable(path):
             return Probe(name=name, state=State.NO, detail=f"/{path}: permission denied", command=AS_ROOT)
         return Probe(name=name, state=State.YES, detail=f"/{path}")
 
@@ -239,7 +240,7 @@ def _lockdown(p: _Patient) -> Probe:
     detail = {
         "none": "none",
         "integrity": f"integrity: debugfs's own dynamic_debug cannot be written; use /{CONTROL}",
-        "confidentiality": "confidentiality: neither kcore nor the driver's files in debugfs can be read",
+        "confidentiality": "confidentiality: kcore and tracefs cannot be read; the driver's counters in debugfs can",
     }.get(found[1], found[1])
     return Probe(name="lockdown", state=State.NO if closed else State.YES, detail=detail)
 
@@ -299,7 +300,8 @@ _PROBES: tuple[Callable[[_Patient], Probe], ...] = (
 class _Needs:
     """A row: a command, what it says, the probes that it cannot do without, and those without which it says less.
 
-    Lockdown is among neither for commands that read files: it matters to them only where it is closed.
+    Lockdown closes none of the files that ``top`` and ``audit`` need: the driver's counters in debugfs may only be
+    read, by root alone, and ``/proc/dynamic_debug/control`` is not debugfs's.
     """
 
     name: str
@@ -351,9 +353,6 @@ _ABILITIES = (
 def _ability(row: _Needs, probes: dict[str, Probe]) -> Ability:
     """The command's state: the worst of what it needs; what it is better with makes it *in part* at worst."""
     needed, wished = _lacking(row.needs, probes), _lacking(row.better_with, probes)
-    lockdown = probes["lockdown"]
-    if lockdown.state is State.NO and lockdown not in needed:
-        wished.append(lockdown)
     state = _state(needed, wished)
     lacks = [*needed, *wished]
     lines = [p.command for p in lacks if p.command] + ([] if state is State.NO else list(row.commands))
