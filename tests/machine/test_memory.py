@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fwpages.machine.structures.elf import Elf
 from fwpages.machine.structures.errors import FileError, UnmappedError
 from fwpages.machine.structures.memory import FileContent, Memory, physical_spans, virtual_spans
-from fwpages.machine.structures.page_tables import PageTables
+from fwpages.machine.structures.page_tables import PageTables, aarch64, x86_64
 from tests.machine.kernels import Piece, write_core
 
 BASE = 0xFFFF_8880_0000_0000
@@ -123,7 +123,7 @@ def test_page_tables_lead_to_small_and_large_pages(levels: int, tmp_path: Path) 
     with opened(tmp_path / "c") as fd:
         loads = Elf(fd, "core").loads()
         of_physical = physical_spans(loads)
-        tables = PageTables(Memory(FileContent(fd), of_physical), tops[0], levels, hidden)
+        tables = PageTables(Memory(FileContent(fd), of_physical), tops[0], x86_64(levels, hidden))
         m = Memory(FileContent(fd), virtual_spans(loads), of_physical, tables)
         assert m.read(BASE, 5) == b"small"
         assert m.read(BASE + 0x20_0000 + 0x1_2340, len(large)) == large
@@ -134,6 +134,49 @@ def test_page_tables_lead_to_small_and_large_pages(levels: int, tmp_path: Path) 
         for lost in (0x2000, 0x3000, 0x8000_0000):  # not present; not in the core; no table
             with pytest.raises(UnmappedError):
                 m.read(BASE + lost, 4)
+
+
+#: pages of AArch64: their size, bits of address, and the bits that each level above the last resolves
+ARM = {
+    "4k": (4096, 48, (39, 30, 21)),
+    "16k": (16384, 52, (47, 36, 25)),
+    "64k": (65536, 48, (42, 29)),
+    "4k of 39": (4096, 39, (30, 21)),
+}
+
+
+@pytest.mark.parametrize("form", list(ARM))
+def test_page_tables_of_aarch64_lead_to_pages_and_blocks(form: str, tmp_path: Path) -> None:
+    """In a dump by physical address, for each size of pages."""
+    size, address_bits, shifts = ARM[form]
+    base = (1 << 64) - (1 << address_bits)
+    below, block = shifts[-1], 1 << shifts[-1]
+    top = base & (1 << address_bits) - 1
+    physical = bytearray(size * 8)
+    for n, shift in enumerate(shifts[:-1]):  # each table leads to the next: valid, a table
+        at = size * n + (top >> shift & size // 8 - 1) * 8
+        physical[at : at + 8] = (size * (n + 1) | 0b11).to_bytes(8, "little")
+    middle, last = size * (len(shifts) - 1), size * len(shifts)
+    rows = {0: last | 0b11, 1: 4 * block | 0b01, 2: 0b10}
+    for index, entry in rows.items():
+        physical[middle + index * 8 : middle + index * 8 + 8] = entry.to_bytes(8, "little")
+    # the attributes above and below the address are none of it
+    small = (last + size) | 0b11 | 1 << 54 | 0x700
+    physical[last : last + 8] = small.to_bytes(8, "little")
+    physical[last + size : last + size + 5] = b"small"
+    write_core(tmp_path / "c", [(0, 0, physical), (0, 4 * block + 0x1230, b"a block")], None)
+    with opened(tmp_path / "c") as fd:
+        loads = Elf(fd, "core").loads()
+        content, of_physical = FileContent(fd), physical_spans(loads)
+        geometry = aarch64(size, address_bits)
+        assert geometry.shifts == shifts
+        m = Memory(content, virtual_spans(loads), of_physical, PageTables(Memory(content, of_physical), 0, geometry))
+        assert m.read(base, 5) == b"small"
+        assert m.read(base + block + 0x1230, 7) == b"a block"
+        for lost in (size, 2 * block, 3 * block):  # no page, an entry that is not valid, none
+            with pytest.raises(UnmappedError):
+                m.read(base + lost, 4)
+        assert below == geometry.region
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -121,3 +121,10 @@ def test_uars_are_pages_by_their_number(offset: int, place: tuple[int, int] | No
 
 def test_both_ends_of_the_device_mean_the_same_bar() -> None:
     assert BAR_SIZE == pci.BAR_SIZE == 4 << 20
+
+
+@pytest.mark.parametrize("log", [0, 2, 4])
+def test_a_uar_has_the_size_of_the_drivers_pages(log: int) -> None:
+    size = 4096 << log
+    assert uar_at(FIRST_UAR * size + 0x40, size) == (FIRST_UAR, 0x40)
+    assert uar_at(FIRST_UAR * size - 4, size) is None

@@ -212,6 +212,11 @@ class FaultyFirmware:
         """As ``Firmware.checksums``."""
         return self.inner.checksums
 
+    @property
+    def uar_size(self) -> int:
+        """As ``Firmware.uar_size``."""
+        return self.inner.uar_size
+
     def holds(self) -> dict[Identity, PageArray]:
         """The pages that the sound firmware really holds; as ``Firmware.holds``."""
         return self.inner.holds()

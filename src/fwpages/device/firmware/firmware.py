@@ -48,6 +48,7 @@ from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Device, EqContext, Phase, State
 from fwpages.device.firmware.store import FirmwareError, Store
 from fwpages.device.profiles import Profile
+from fwpages.pages import PAGE_SIZE
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import Opcode
@@ -128,6 +129,12 @@ class Firmware:
         """Signatures of commands are checked: the current ``cmdif_checksum`` is not 0."""
         s = self._state
         return bool((s.current or s.device.profile.current).get("cmdif_checksum"))
+
+    @property
+    def uar_size(self) -> int:
+        """Bytes from one UAR to the next in BAR 0: a page of the host's, by ``log_uar_page_sz``, unless ``uar_4k``."""
+        current = self._state.current
+        return PAGE_SIZE << (0 if current.get("uar_4k") else current.get("log_uar_page_sz", 0))
 
     def is_enabled(self, function: str) -> bool:
         """Return whether the e-switch has enabled the named function."""

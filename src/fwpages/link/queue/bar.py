@@ -1,8 +1,8 @@
 """BAR 0 as a device keeps it: the registers that a driver reads, and the effects of its writes.
 
-The initialization segment lies at 0. UAR ``n``, as ALLOC_UAR answers it, is the 4 KiB page at ``n`` * 4096; numbers
-start at ``FIRST_UAR``. The pages between belong to the PCI function (MSI-X table and pending bits). The BAR has
-``BAR_SIZE`` bytes.
+The initialization segment lies at 0. UAR ``n``, as ALLOC_UAR answers it, is the page at ``n`` times its size: 4 KiB,
+unless the driver's pages are larger (``log_uar_page_sz``). Numbers start at ``FIRST_UAR``. The pages between belong to
+the PCI function (MSI-X table and pending bits). The BAR has ``BAR_SIZE`` bytes.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def in_segment(offset: int) -> bool:
     return 0 <= offset < SEGMENT_SIZE
 
 
-def uar_at(offset: int) -> tuple[int, int] | None:
-    """Return the UAR at this offset of BAR 0 and the offset in its page; None where there is none."""
-    number, inside = divmod(offset, UAR_SIZE)
+def uar_at(offset: int, size: int = UAR_SIZE) -> tuple[int, int] | None:
+    """Return the UAR at this offset of BAR 0 and the offset in it, UARs of ``size`` bytes; None where there is none."""
+    number, inside = divmod(offset, size)
     return (number, inside) if FIRST_UAR <= number < FIRST_UAR + MOST_UARS else None

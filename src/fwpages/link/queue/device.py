@@ -136,7 +136,7 @@ class QueueDevice:
         elif offset in _QUEUE:
             self.segment.write_queue(offset, int.from_bytes(data, "big"))
         else:
-            place = uar_at(offset)
+            place = uar_at(offset, self.firmware.uar_size)
             if place is not None and place[1] in (EQ_DOORBELL, EQ_DOORBELL_ARM):
                 self._event_doorbell(place[0], data, arm=place[1] == EQ_DOORBELL_ARM)
 

@@ -83,7 +83,7 @@ class InProcessQueue(InProcess):
 
     def write(self, offset: int, data: bytes) -> None:
         """Write to BAR 0, unless a fault loses the write."""
-        if uar_at(offset) is None or self.faults.due_fault(DoorbellFault) is None:
+        if uar_at(offset, self.device.firmware.uar_size) is None or self.faults.due_fault(DoorbellFault) is None:
             self.device.write(offset, data)
 
     def _lend(self, e: Map, at: int | None) -> None:

@@ -71,9 +71,10 @@ class Kdump:
         self._context: Any = self._lib.kdump_new()
         if not self._context:
             raise MemoryError("libkdumpfile has no memory for a dump")
-        weakref.finalize(self, self._lib.kdump_free, self._context)
         if self._lib.kdump_open_fdset(self._context, 1, byref(c_int(fd))) != _OK:
             raise FileError(f"{name}: libkdumpfile does not read this dump: {self._error()}{_flattened(fd)}")
+        # a context without its file is never freed: libkdumpfile 0.5.1 may end the process over it
+        weakref.finalize(self, self._lib.kdump_free, self._context)
         self._lib.kdump_set_attr(self._context, b"addrxlat.ostype", byref(_Attribute(_STRING, b"linux")))
 
     def _error(self) -> str:

@@ -22,7 +22,7 @@ from fwpages.machine.structures.elf import Elf
 from fwpages.machine.structures.errors import FileError, NotPossibleError, TornError, UnmappedError
 from fwpages.machine.structures.kdump import MAGIC, Kdump
 from fwpages.machine.structures.memory import Content, FileContent, Memory, Spans, physical_spans, virtual_spans
-from fwpages.machine.structures.page_tables import PageTables
+from fwpages.machine.structures.page_tables import Geometry, PageTables, aarch64, x86_64
 from fwpages.machine.structures.vmcoreinfo import Vmcoreinfo
 
 #: symbols of the kernel itself that may be needed
@@ -31,6 +31,9 @@ _OWN = driver.SYMBOLS | nodes.SYMBOLS | {"modules", "btf_modules", "__start_BTF"
 _ANCHORS = frozenset({"_stext", "init_uts_ns", "swapper_pg_dir", "init_top_pgt"})
 #: x86-64's addresses of the kernel's image begin here
 _IMAGE = 0xFFFF_FFFF_8000_0000
+#: sizes of pages that AArch64 has
+_ARM_PAGES = (4096, 16384, 65536)
+_WORD = (1 << 64) - 1
 #: from this Linux on /proc/kcore is read safely
 _OLDEST = (5, 14)
 #: the largest file of types that is read
@@ -230,16 +233,24 @@ def _compressed(fd: int, name: str) -> _Core:
 
 def _translated(content: Content, virtual: Spans, physical: Spans, note: Vmcoreinfo | None, machine: str) -> Memory:
     """The memory of a core, by its kernel's own page tables where it does not have virtual addresses itself."""
-    root = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt")) if note is not None else None
-    if machine != "x86_64" or note is None or root is None or "phys_base" not in note.numbers:
+    top = _top(note, machine) if note is not None else None
+    if top is None:
         return Memory(content, virtual)
-    walk = PageTables(
-        Memory(content, physical),
-        root - _IMAGE + note.numbers["phys_base"],
-        5 if note.numbers.get("pgtable_l5_enabled") else 4,
-        note.numbers.get("sme_mask", 0),
-    )
-    return Memory(content, virtual, physical, walk)
+    return Memory(content, virtual, physical, PageTables(Memory(content, physical), *top))
+
+
+def _top(note: Vmcoreinfo, machine: str) -> tuple[int, Geometry] | None:
+    """The physical address of the topmost page table, and the form of the tables; None where the note does not tell."""
+    root = note.symbols.get("swapper_pg_dir", note.symbols.get("init_top_pgt"))
+    if root is None:
+        return None
+    numbers = note.numbers
+    if machine == "x86_64" and "phys_base" in numbers:
+        levels = 5 if numbers.get("pgtable_l5_enabled") else 4
+        return root - _IMAGE + numbers["phys_base"], x86_64(levels, numbers.get("sme_mask", 0))
+    if machine == "aarch64" and {"kimage_voffset", "TCR_EL1_T1SZ"} <= numbers.keys() and note.page_size in _ARM_PAGES:
+        return root - numbers["kimage_voffset"] & _WORD, aarch64(note.page_size, 64 - numbers["TCR_EL1_T1SZ"])
+    return None
 
 
 def _from_file(path: Path, core: _Core, wanted: Collection[str]) -> dict[str, int]:
