@@ -28,7 +28,7 @@ def machine(tmp_path: Path) -> Machine:
     m = server(tmp_path)
     for path in ("proc/kcore", "proc/dynamic_debug/control", "sys/kernel/btf/vmlinux", "sys/kernel/btf/mlx5_core"):
         m.write(path, "")
-    m.write("sys/kernel/tracing/dynamic_events", "")
+    m.write("sys/kernel/tracing/kprobe_events", "")
     (tmp_path / "sys/kernel/tracing/events").mkdir()
     m.write("sys/kernel/security/lockdown", "[none] integrity confidentiality")
     m.write("proc/sys/kernel/kptr_restrict", 0)

@@ -121,7 +121,7 @@ def test_a_recording_in_version_1_gives_the_same_accounts(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        ({"kind": "header", "format": "fwpages-trace", "version": 2}, "version 2"),
+        ({"kind": "header", "format": "fwpages-trace", "version": 3}, "version 3"),
         ({"kind": "header", "format": "fwpages-trace", "version": "1"}, "version '1'"),
         ({"kind": "header", "format": "fwpages-trace", "version": True}, "version True"),
         ({"kind": "header", "format": "fwpages-trace"}, "header has no version"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from fwpages.readers.observations import (
     CommandCompleted,
     CommandSubmitted,
     CommandUnanswered,
+    CommandUndone,
     Complaint,
     DeviceNamed,
     DriverMessage,
@@ -64,6 +66,8 @@ __all__ = ["Audit", "InputError", "audit"]
 
 _MANAGE_PAGES = int(Opcode.MANAGE_PAGES).to_bytes(2, "big")
 _BOOT = int(QueryPages.BOOT).to_bytes(2, "big")
+#: observations that begin no session
+_OfSession: TypeAlias = CommandCompleted | PagesRequested | CommandUnanswered | CommandUndone | LinkChange
 #: page addresses that closed sessions left behind, never fenced, which later ones are compared with
 MAX_LEFTOVERS = 8 << 20
 
@@ -155,6 +159,7 @@ class _Device:
     name: str
     supplier: Supplier | None = None
     numbered: bool = False
+    recorded: bool = False
     #: the scenario's names of functions by identity, from the header of a trace
     names: dict[str, str] = field(default_factory=dict)
     #: where its session begins
@@ -222,7 +227,7 @@ class Audit:
                 if v.message[:2] == _MANAGE_PAGES:
                     s.evidence.page_seen()
                 s.add(commands.submitted(s, v))
-            case CommandCompleted() | PagesRequested() | CommandUnanswered() | LinkChange():
+            case CommandCompleted() | PagesRequested() | CommandUnanswered() | CommandUndone() | LinkChange():
                 self._of_session(v)
             case DriverMessage():
                 s = self._opened(v, _sign_of_line(v, self._session(v)))
@@ -246,7 +251,7 @@ class Audit:
                 self._looks_folded()
             case TraceHeader():
                 device = self._device(v.device)
-                device.supplier, device.numbered = v.supplier, v.numbered
+                device.supplier, device.numbered, device.recorded = v.supplier, v.numbered, v.recorded
                 device.names = {str(who): name for who, name in v.names.items()}
             case Note() | DeviceNamed():
                 self._mentioned(v)
@@ -276,6 +281,8 @@ class Audit:
     def _format(self, device: _Device) -> Format:
         if self.log:
             return Format.LOG
+        if device.recorded:
+            return Format.RECORD
         return Format.NUMBERED_TRACE if device.numbered else Format.TRACE
 
     def _finish(self, device: _Device, after: After) -> None:
@@ -317,7 +324,7 @@ class Audit:
 
     # -- observations that begin no session
 
-    def _of_session(self, v: CommandCompleted | PagesRequested | CommandUnanswered | LinkChange) -> None:
+    def _of_session(self, v: _OfSession) -> None:
         s = self._session(v)
         if v.session is not None and s.number is not None and v.session < s.number:
             s.add(_stale(v))
@@ -332,6 +339,8 @@ class Audit:
                 s.add(requests.happened(s, v))
             case CommandUnanswered():
                 s.add(commands.unanswered(s, v))
+            case CommandUndone():
+                commands.undone(s, v)
             case LinkChange():
                 s.add(fences.happened(s, v))
 
@@ -352,7 +361,8 @@ class Audit:
         sessions = [self._session(v)] if v.device else self._that_may_miss(v)
         for s in sessions:
             s.add(input_missing(s, v))
-        if not sessions and v.harmless:
+        recorded = any(d.recorded for d in self._devices.values())
+        if not sessions and (v.harmless or recorded):
             self._of_no_session.append(Finding(v.cause, v.place, detail=v.detail))
 
     def _that_may_miss(self, v: MissingInput) -> list[AuditedSession]:
@@ -430,7 +440,7 @@ def _begins(s: AuditedSession, sign: Sign, place: Place) -> Found:
         e.start = Start.SEEN
 
 
-def _stale(v: CommandCompleted | PagesRequested | CommandUnanswered | LinkChange) -> Found:
+def _stale(v: _OfSession) -> Found:
     """It belongs to a session before the one that is open, and changes nothing."""
     if isinstance(v, CommandCompleted):
         detail = f"an answer to a command of session {v.session}; nothing is taken from it"

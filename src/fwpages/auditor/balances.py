@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fwpages.auditor.books import CUT, Book
+from fwpages.auditor.books import Book
 from fwpages.auditor.judgement import releases_shown
 from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.accounts import COLUMNS, UNKNOWN, Count, FunctionAccount, Totals, by_type, counters, total
@@ -56,7 +56,7 @@ def _peaks(s: AuditedSession) -> tuple[Count, dict[FunctionType, int] | None]:
     """The most that was out at one time: in all, and of each type where that is known."""
     if s.evidence.by_lines:
         return s.books.by_lines.peak, None
-    if any(book.unsure == CUT for book in s.books):
+    if any(book.counted_only for book in s.books):
         return s.books.by_numbers.peak, None
     records = s.ledger.records
     return records.peak, {kind: most for kind, (_, most) in records.by_type.items()}
@@ -81,9 +81,13 @@ def _by_lines(s: AuditedSession) -> list[FunctionAccount]:
 def _by_ledger(s: AuditedSession) -> list[FunctionAccount]:
     held = s.ledger.ledger.counts()
     records = s.ledger.records
-    generations = {r.identity for r in records if r.generation}
-    rows = [_by_numbers(s, r) if r.identity not in generations else None for r in records]
-    accounts = [row or _by_record(s, r, held) for r, row in zip(records, rows, strict=True)]
+    counted = {r.identity: row for r in records if (row := _by_numbers(s, r)) is not None}
+    first = {r.identity: r.number for r in reversed(list(records))}
+    accounts = [
+        counted.get(r.identity) or _by_record(s, r, held)
+        for r in records
+        if r.identity not in counted or first[r.identity] == r.number  # the numbers are those of all generations
+    ]
     if s.evidence.from_start:
         return accounts
     return accounts + [_unknown(s, book.identity) for book in _known_by_name(s)]
@@ -100,9 +104,9 @@ def _known_by_name(s: AuditedSession) -> list[Book]:
 
 
 def _by_numbers(s: AuditedSession, r: Record) -> FunctionAccount | None:
-    """The account by the commands' own counts, where this kernel's dumps leave addresses out."""
+    """The account by the commands' own counts, where the input leaves addresses out."""
     book = s.books.rows.get(r.identity)
-    if book is None or book.unsure != CUT or book.numbers is None:
+    if book is None or not book.counted_only or book.numbers is None:
         return None
     e = s.evidence
     return book.numbers.account(r.identity, s.naming, known=e.from_start and not e.blind and not e.ambiguous)

@@ -24,6 +24,9 @@ from fwpages.prm.identity import Identity, Mode
 
 #: why the pages of a function are counted, and not followed one by one
 CUT = "the dumps of such an old kernel leave out the last addresses: pages are counted, not followed one by one"
+#: the same of a record of a running kernel
+COUNTS_ALONE = "the record has the counts of its page commands: pages are counted, not followed one by one"
+ONLY_COUNTED = frozenset({CUT, COUNTS_ALONE})
 #: requests waiting for their GIVE or TAKE that are remembered
 MAX_REQUESTS = 4096
 #: Linux takes back no more than this for one request
@@ -99,8 +102,16 @@ class Total:
             tally.swept += pages
         tally.out = tally.returned = self.out = None
 
-    def back(self, tally: Tally, pages: int) -> None:
-        """Count a TAKE that returned so many."""
+    def back(self, tally: Tally, pages: int, *, crossed: bool = False) -> None:
+        """Count a TAKE that returned so many.
+
+        ``crossed``: a release_all came before its answer, and was counted for all pages: these are not among them, as
+        the driver frees them by the TAKE.
+        """
+        if crossed and pages <= tally.released:
+            tally.released -= pages
+            tally.returned = None if tally.returned is None else tally.returned + pages
+            return
         tally.returned = None if tally.returned is None else tally.returned + pages
         tally.out = None if tally.out is None else tally.out - pages
         self.out = None if self.out is None else self.out - pages
@@ -146,6 +157,11 @@ class Book:
     absurd: bool = False
     lines: Tally | None = None
     numbers: Tally | None = None
+
+    @property
+    def counted_only(self) -> bool:
+        """Its pages are counted by the commands' own numbers; nothing about it is lost but addresses."""
+        return self.unsure in ONLY_COUNTED
 
     @property
     def exhausted(self) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages, surroundings
 from fwpages.auditor.balances import Balance, balance
-from fwpages.auditor.books import CUT, Book
+from fwpages.auditor.books import Book
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.history import history
@@ -150,7 +150,7 @@ def _load_failed(s: AuditedSession, end: End) -> bool:
     e, i = s.evidence, s.incident
     if i is not None and i.load_failed:
         return True
-    if end is End.OPEN or not e.dumps or e.incomplete or e.lossy:
+    if end is End.OPEN or not e.dumps or e.incomplete or e.uncounted:
         return False
     if e.log:
         return e.start is Start.REFUSED
@@ -219,7 +219,7 @@ def _left(s: AuditedSession) -> dict[Identity, int]:
     for r in s.ledger.records:
         if r.outstanding and not s.books.of(r.identity).unsure:
             left[r.identity] += r.outstanding
-    counted = [(book, book.numbers.out) for book in s.books if book.unsure == CUT and book.numbers is not None]
+    counted = [(book, book.numbers.out) for book in s.books if book.counted_only and book.numbers is not None]
     return left | {book.identity: out for book, out in counted if out}
 
 

@@ -23,7 +23,7 @@ from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, decode_answer, decode_command
 from fwpages.prm.opcodes import HOST_ENDIANNESS, CapType, Opcode
 from fwpages.prm.status import Status, status_words
-from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, Place
+from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, CommandUndone, Place
 
 #: commands without an answer that a session remembers
 MAX_PENDING = 4096
@@ -187,6 +187,15 @@ def unanswered(s: AuditedSession, v: CommandUnanswered) -> Found:
         s.withheld.append(Unconfirmed(p, finding))
     else:
         yield finding
+
+
+def undone(s: AuditedSession, v: CommandUndone) -> None:
+    """The driver got an error in place of an answer: nothing shows if the device carried the command out."""
+    s.last = v.place
+    p = s.pending.pop(v.key, None)
+    if p is not None:
+        outcome_unknown(s, p, f"{p}: {v.detail}")
+        s.complain(f"{p}: {v.detail}")
 
 
 def confirm(s: AuditedSession, opcode: int | None) -> Found:

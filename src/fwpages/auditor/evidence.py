@@ -16,6 +16,8 @@ class Format(Enum):
     TRACE = "a trace"
     #: nothing is missing from it without a trace: it says when a host gives a command up
     NUMBERED_TRACE = "a trace that numbers its lines"
+    #: the same, made of a running kernel's calls: it has the counts of page commands, and mostly no addresses
+    RECORD = "a record of a running kernel"
 
 
 class Start(Enum):
@@ -132,7 +134,17 @@ class Evidence:
     @property
     def numbered(self) -> bool:
         """The input numbers its lines: nothing is missing without a trace of it."""
-        return self.form is Format.NUMBERED_TRACE
+        return self.form in (Format.NUMBERED_TRACE, Format.RECORD)
+
+    @property
+    def recorded(self) -> bool:
+        """The input is a record of a running kernel: the driver is Linux's."""
+        return self.form is Format.RECORD
+
+    @property
+    def counts_commands(self) -> bool:
+        """Page commands are counted by their own numbers too, as their addresses may not be in the input."""
+        return self.log or self.recorded
 
     @property
     def used(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from fwpages.auditor.books import CUT
 from fwpages.auditor.session import AuditedSession
 from fwpages.auditor.timeline import Way, point
 from fwpages.custody.accounts import FunctionAccount
@@ -28,7 +27,7 @@ def _counted(s: AuditedSession, functions: Sequence[FunctionAccount]) -> tuple[W
     books: dict[Hashable, Label] = {book: label for book, label in by_book.items() if label is not None}
     if s.evidence.by_lines:
         return Way.LINES, books
-    if any(book.unsure == CUT for book in s.books):
+    if any(book.counted_only for book in s.books):
         return Way.NUMBERS, books
     rows = {r.number: labels.get((str(r.identity), r.generation)) for r in s.ledger.records}
     return Way.LEDGER, {number: label for number, label in rows.items() if label is not None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fwpages.auditor.books import CUT
 from fwpages.auditor.evidence import FOLDED, Start
 from fwpages.auditor.session import AuditedSession
 from fwpages.custody.accounts import End, Totals
@@ -27,6 +26,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         unexplained=bool(s.unexplained),
         folded=e.blind == FOLDED,
         log=e.log,
+        recorded=e.recorded,
         releases=releases_shown(s),
     )
 
@@ -44,7 +44,7 @@ def releases_shown(s: AuditedSession) -> bool:
 def _gaps(s: AuditedSession) -> bool:
     """Functions cannot be followed, or not be counted by lines, as something is missing or contradicts the rest."""
     e = s.evidence
-    unsure = any(book.unsure and book.unsure != CUT for book in s.books)
+    unsure = any(book.unsure and not book.counted_only for book in s.books)
     uncounted = e.by_lines and (bool(e.uncounted_lines) or s.books.doubted)
     return bool((e.blind and e.blind != FOLDED) or e.ambiguous or e.contradicted) or unsure or uncounted
 

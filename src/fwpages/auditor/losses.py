@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fwpages.auditor.books import CUT
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import AuditedSession, Close, Pending
@@ -32,7 +31,7 @@ def input_missing(s: AuditedSession, v: MissingInput) -> Found:
 
 def _over(s: AuditedSession) -> bool:
     """The session of a trace has closed with nothing out: what is missing after that changes no account."""
-    return s.closed and not s.evidence.log and not s.ledger.records.out
+    return s.closed and not s.evidence.log and not any(s.out_of(book) for book in s.books)
 
 
 def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
@@ -60,8 +59,8 @@ def enabled(s: AuditedSession) -> None:
 
 def doubt(s: AuditedSession, p: Pending) -> int | None:
     """A command was not answered: returns how many pages are now doubtful, None where it is about none."""
-    if p.book is not None and p.book.unsure == CUT:
-        s.lose(p.book, f"{p}: no answer, and the dumps do not show all of its pages")
+    if p.book is not None and p.book.counted_only:
+        s.lose(p.book, f"{p}: no answer, and the input does not show all of its pages")
     if p.offer is not None and p.doubted is None:
         s.ledger.doubt(p.offer)
         p.doubted = p.offer.index

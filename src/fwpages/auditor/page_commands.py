@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from fwpages.auditor import requests
-from fwpages.auditor.books import CUT, Book, numbers_of
+from fwpages.auditor.books import COUNTS_ALONE, CUT, Book, numbers_of
 from fwpages.auditor.evidence import Start
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.identities import check_name, in_words, learn_own, switch_to_vhca_ids
@@ -248,9 +248,9 @@ def _left_before(p: Pending, book: Book, offer: Offer) -> Found:
 
 
 def _incomplete(s: AuditedSession, p: Pending, book: Book, why: str, *, cut: bool) -> Found:
-    """Some of a command's addresses are not in the input; ``cut``: this kernel's dumps never have them all."""
+    """Some of a command's addresses are not in the input; ``cut``: inputs of this kind never have them all."""
     if cut:
-        s.lose(book, CUT)
+        s.lose(book, COUNTS_ALONE if s.evidence.recorded else CUT)
         return
     s.timeline.gap(p.place, s.last, why)
     if not s.findings.has(FindingName.LOG_LINES_LOST, book.identity) and not s.findings.has(FindingName.LOG_TRUNCATED):
@@ -294,7 +294,8 @@ def _give_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, place: 
         done = s.driver.unconfirmed
         del done[: max(0, len(done) - MAX_UNCONFIRMED + 1)]
         done.append((book.identity.number, p.asked))
-        s.books.by_numbers.give(numbers_of(book), p.asked)
+    if s.evidence.counts_commands:
+        s.books.by_numbers.give(numbers_of(book), p.asked, doubtful=p.crossed)
         s.timeline.counted(book, s.last)
     if offer is None:
         return
@@ -311,8 +312,8 @@ def _crossed(s: AuditedSession, p: Pending, book: Book, offer: Offer, place: Pla
     if p.doubted is not None:
         return  # that it was unanswered is a finding already
     s.ledger.doubt(offer)
-    if not s.evidence.lossy:
-        n = int(offer.index.size)
+    if not s.evidence.uncounted:
+        n = p.asked if book.counted_only else int(offer.index.size)
         detail = f"{p} of {many(n)} was out when release_all came: firmware may or may not have them"
         yield Finding(Cause.GIVE_CROSSED_RELEASE, place, book, n, detail)
 
@@ -327,14 +328,15 @@ def _take_answered(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comm
         return
     named = a["output_num_entries"]
     pas = yield from _named_pages(s, p, book, a, v)
-    book.brought = int(pas.size)
+    book.brought = min(named, p.asked) if v.holes else int(pas.size)
     yield from _fruitless(s, p, book, named, v.place)
     returned = s.ledger.check_return(book.identity, pas)
     if returned.unknown.size and _doubt_waiting(s, book):
         returned = s.ledger.check_return(book.identity, pas)
     returned, contested = s.ledger.take_contested(returned)
     yield from _judge_return(s, p, book, returned, v.place)
-    yield from requests.served(s, p, book, named, s.ledger.take(returned) + contested, v.place)
+    good = s.ledger.take(returned) + contested
+    yield from requests.served(s, p, book, named, book.brought if v.cut else good, v.place)
 
 
 def _fruitless(s: AuditedSession, p: Pending, book: Book, named: int, place: Place) -> Found:
@@ -356,8 +358,8 @@ def _named_pages(s: AuditedSession, p: Pending, book: Book, a: Answer, v: Comman
         yield Finding(Cause.COUNT_OVER_ASKED, v.place, book, n, detail)
     wanted = min(n, p.asked)
     pas = pas[:wanted]
-    if s.evidence.log:
-        s.books.by_numbers.back(numbers_of(book), wanted)
+    if s.evidence.counts_commands:
+        s.books.by_numbers.back(numbers_of(book), wanted, crossed=p.crossed)
         s.timeline.counted(book, s.last)
     known = _known(pas.size, v.holes)
     if not known.all() or (v.holes and pas.size < wanted):

@@ -57,7 +57,7 @@ def _followed(s: AuditedSession, v: PagesRequested, book: Book, *, odd: bool) ->
     """A request of this function that the host follows; ``odd``: its name is wrong, or may be."""
     r = v.request
     if r.release_all:
-        if (yield from _may_release(s, book, v.place)) or s.evidence.log:
+        if (yield from _may_release(s, book, v.place)) or s.evidence.counts_commands:
             book.released = release(s, book)
         return
     # without the ec bit a number names no function for certain on an ECPF
@@ -152,7 +152,7 @@ def served(s: AuditedSession, p: Pending, book: Book, named: int, good: int, pla
     if not owed or p.asked > owed[0]:
         return
     missing = not_returned(p.asked, named, crossed=p.crossed)
-    if missing and not s.evidence.lossy:
+    if missing and not s.evidence.uncounted:
         detail = f"firmware asked to have {many(p.asked)} taken back and returned {named}"
         yield Finding(Cause.TAKE_SHORT, place, book, missing, detail)
     if good != p.asked:
@@ -183,7 +183,7 @@ def closing(s: AuditedSession) -> None:
 def _may_release(s: AuditedSession, book: Book, place: Place) -> Finds[bool]:
     """True where release_all was negotiated, and is not about the function that is open."""
     wrong = wrong_release(own=book.identity == s.naming.own, negotiated=s.release_all_set is not False)
-    if wrong is not None and not s.evidence.lossy:
+    if wrong is not None and not s.evidence.uncounted:
         unset = "" if wrong is Cause.RELEASE_ALL_OWN else ", which SET_HCA_CAP did not set"
         yield Finding(wrong, place, book, s.out_of(book), f"release_all for {book.identity}{unset}")
     return wrong is None

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import TypeAlias, TypeVar
 
-from fwpages.auditor.books import CUT, Book, Books
+from fwpages.auditor.books import ONLY_COUNTED, Book, Books
 from fwpages.auditor.evidence import Evidence, Format, Loss, Start
 from fwpages.auditor.findings import Finding, Findings, Found
 from fwpages.auditor.incidents import Health, Incident
@@ -314,8 +314,8 @@ class AuditedSession:
         """This function's pages, or with None anybody's, can no longer be followed."""
         if book is None:
             self.evidence.lose(Loss.ALL_PAGES, why)
-        elif not book.unsure or (book.unsure == CUT and why != CUT):
-            self.evidence.lose(Loss.PAGES if why == CUT else Loss.COUNTS, why)
+        elif not book.unsure or (book.counted_only and why not in ONLY_COUNTED):
+            self.evidence.lose(Loss.PAGES if why in ONLY_COUNTED else Loss.COUNTS, why)
             book.unsure = why
 
     # -- how far it has come
@@ -382,4 +382,6 @@ class AuditedSession:
 
     def out_of(self, book: Book) -> int:
         """Pages that firmware has or may have of this function."""
+        if book.counted_only and book.numbers is not None:
+            return book.numbers.out or 0
         return self.ledger.records.outstanding(book.identity)

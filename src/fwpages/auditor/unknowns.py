@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fwpages.auditor.books import CUT
 from fwpages.auditor.session import AuditedSession, Counted
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import FindingName
@@ -42,7 +41,7 @@ def _counts(s: AuditedSession) -> Iterator[str]:
     if e.blind:
         yield f"no counts: {e.blind}"
     for book in s.books:
-        if book.unsure == CUT:
+        if book.counted_only:
             yield f"{book.identity}: {book.unsure}"
         elif book.unsure:
             yield f"{book.identity}: no counts: {book.unsure}"

@@ -29,6 +29,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Running machine": {
             "top": "Show how many pages each mlx5 function of this machine has now: live, once, or recorded.",
             "inspect": "Show who holds which pages, from the driver's own lists in the running kernel or in a core.",
+            "record": "Record what mlx5_core does with pages from now on, as a trace, without its debug messages.",
             "metrics": "Serve the counters of this machine's functions to Prometheus, or write them for node_exporter.",
             "doctor": "Say what there is to look with on this machine, and what each command could tell.",
         },

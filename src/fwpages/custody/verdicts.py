@@ -25,6 +25,7 @@ DUMPS = "echo 'module mlx5_core func dump_* +p' > /proc/dynamic_debug/control"
 LINES_AT_LOAD = """echo 'options mlx5_core dyndbg="file pagealloc.c +p"' > /etc/modprobe.d/mlx5-pages.conf"""
 WHOLE_LOG = "journalctl -k -b -o short-monotonic"
 TRACE = "fwpages serve --trace FILE"
+RECORD = "fwpages record -o FILE"
 
 
 class Lack(Enum):
@@ -37,6 +38,8 @@ class Lack(Enum):
     BEGINNING = "the trace from the beginning of the session on", TRACE
     LINES = "lines that the accounts need and that are not in the log", "dmesg --follow > dmesg.txt"
     RECORDS = "records that the accounts need and that are not in the trace", TRACE
+    RECORD_BEGINNING = "the record from the load of the driver on: it begins after it", RECORD
+    EVENTS = "events that the kernel had no room for, or calls whose outcome the record does not show", RECORD
     RETURNS = "the number of pages that each TAKE returned, which only the dumps of the commands have", DUMPS
     RELEASES = "the pages that firmware released by an event, which only the lines about pages show", PAGE_LINES
     WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
@@ -65,8 +68,9 @@ class Facts:
     has or may have, None where that is not known; ``asked_for_all``: every function was asked for everything that it
     had, and the driver complained of nothing; ``gaps``: something is missing without which functions cannot be
     followed; ``folded``: its lines were folded or cut, and cannot be joined safely; ``log``: the input is a kernel's
-    log, else a trace or a host's own books; ``releases``: the input shows the pages that firmware released by an event;
-    ``unexplained``: the driver, or the kernel about it, complained of something that no rule explains.
+    log, else a trace or a host's own books; ``recorded``: it is a trace of a running kernel's calls; ``releases``: the
+    input shows the pages that firmware released by an event; ``unexplained``: the driver, or the kernel about it,
+    complained of something that no rule explains.
     """
 
     end: End
@@ -79,6 +83,7 @@ class Facts:
     gaps: bool = False
     folded: bool = False
     log: bool = False
+    recorded: bool = False
     releases: bool = True
     unexplained: bool = False
 
@@ -115,7 +120,7 @@ def _unseen(f: Facts) -> Iterator[Lack]:
     if f.folded:
         yield Lack.WHOLE_LINES
     if f.gaps:
-        yield Lack.LINES if f.log else Lack.RECORDS
+        yield Lack.LINES if f.log else Lack.EVENTS if f.recorded else Lack.RECORDS
     if not f.releases and f.left != 0:
         yield Lack.RELEASES
     if f.unexplained:
@@ -123,7 +128,14 @@ def _unseen(f: Facts) -> Iterator[Lack]:
     if not f.pages:
         yield Lack.PAGE_MESSAGES if f.log else Lack.PAGES
     if not f.from_load:
-        yield Lack.BEGINNING if not f.log else Lack.LOAD_MESSAGES if f.after_load else Lack.LOAD
+        yield _beginning(f)
+
+
+def _beginning(f: Facts) -> Lack:
+    """The lack of an input that begins after the load."""
+    if f.log:
+        return Lack.LOAD_MESSAGES if f.after_load else Lack.LOAD
+    return Lack.RECORD_BEGINNING if f.recorded else Lack.BEGINNING
 
 
 def _unproven(f: Facts) -> Iterator[Lack]:
@@ -131,6 +143,6 @@ def _unproven(f: Facts) -> Iterator[Lack]:
     if f.end in _NEVER_CLEAN:
         yield Lack.FATE
     elif f.left is None and not f.asked_for_all:
-        yield Lack.RETURNS if f.log else Lack.RECORDS
+        yield Lack.RETURNS if f.log else Lack.EVENTS if f.recorded else Lack.RECORDS
     elif f.left and f.end is not End.OPEN:
         yield Lack.FENCE

@@ -18,6 +18,7 @@ import msgspec
 
 from fwpages.custody.accounts import Verdict
 from fwpages.custody.verdicts import PAGE_LINES
+from fwpages.machine.calls.tracefs import CLEANUP, leftovers
 from fwpages.machine.functions import Function, find
 from fwpages.machine.tree import DEBUGFS, MLX5, PCI_DEVICES, File, Reason, Tree, Unread
 from fwpages.pages.words import many
@@ -226,8 +227,19 @@ def _tracefs(p: _Patient) -> Probe:
     found = p.file("tracefs", f"{TRACEFS}/events", "it is not mounted, or the kernel has no CONFIG_FTRACE", mount)
     if found.state is not State.YES:
         return found
-    probes = "with" if p.tree.there(f"{TRACEFS}/dynamic_events") else "without"
-    return Probe(name="tracefs", state=State.YES, detail=f"/{TRACEFS}, {probes} events of one's own")
+    if not p.tree.there(f"{TRACEFS}/kprobe_events"):
+        detail = f"/{TRACEFS}, without events of one's own: the kernel has no CONFIG_KPROBE_EVENTS"
+        return Probe(name="tracefs", state=p.absent, detail=detail)
+    return Probe(name="tracefs", state=State.YES, detail=f"/{TRACEFS}, with events of one's own")
+
+
+def _leftovers(p: _Patient) -> Probe:
+    """What records that were killed left; of a copy, that may be of records that are running."""
+    names = [left.name for left in leftovers(p.tree.root)]
+    if not names:
+        return Probe(name="leftovers", state=State.YES, detail="no events of a record that was killed")
+    shown = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+    return Probe(name="leftovers", state=State.PART, detail=f"events of fwpages record: {shown}", command=CLEANUP)
 
 
 def _lockdown(p: _Patient) -> Probe:
@@ -287,6 +299,7 @@ _PROBES: tuple[Callable[[_Patient], Probe], ...] = (
     _kcore,
     _symbols,
     _tracefs,
+    _leftovers,
     _live_view,
     _metrics,
     _devlink,
@@ -339,6 +352,13 @@ _ABILITIES = (
         ("functions", "root", "lockdown", "kernel", "BTF of the kernel", "kcore"),
         ("BTF of mlx5_core",),
         ("fwpages inspect",),
+    ),
+    _Needs(
+        "fwpages record",
+        "each page request and page command from now on, without the driver's messages",
+        ("root", "lockdown", "tracefs"),
+        ("driver", "BTF of the kernel", "leftovers"),
+        ("fwpages record -o FILE", "fwpages audit FILE"),
     ),
     _Needs(
         "fwpages audit",

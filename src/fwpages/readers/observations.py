@@ -46,19 +46,21 @@ class Observation:
 class TraceHeader(Observation):
     """The head of a trace. ``numbered``: its lines have numbers, and it records when a host stops waiting.
 
-    ``names`` are those that the scenario gives to functions; two that share an identity are ``a/b``.
+    ``recorded``: it is a record of a running kernel. ``names`` are those that the scenario gives to functions; two that
+    share an identity are ``a/b``.
     """
 
     supplier: Supplier | None = None
     names: Mapping[Identity, str] = field(default_factory=dict)
     numbered: bool = False
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSubmitted(Observation):
     """A command was handed to the device. ``key`` joins it to its answer; bytes in ``holes`` are unknown.
 
-    ``cut``: no line is lost, but this kernel's dumps leave the last mailboxes out.
+    ``cut``: no line is lost, but inputs of this kind leave the rest of the message out.
     """
 
     key: Hashable
@@ -90,6 +92,14 @@ class CommandUnanswered(Observation):
     by_link: bool = False
     said: bool = False
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandUndone(Observation):
+    """The driver's call returned an error, and nothing shows if the device carried the command out."""
+
+    key: Hashable
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

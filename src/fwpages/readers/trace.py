@@ -1,4 +1,4 @@
-"""Traces are read: one JSON object a line, versions 0 and 1. ``TraceReader`` makes observations of the lines.
+"""Traces are read: one JSON object a line, versions 0 to 2. ``TraceReader`` makes observations of the lines.
 
 ``docs/reference/trace-format.md`` describes the format; ``trace_writer`` writes it.
 
@@ -9,6 +9,8 @@ end was cut. In version 0, and in traces of other programs, lines have no number
 before in the same microsecond is taken for a copy. A line that cannot be read is reported with its reason, the first
 eight one by one; the rest of the trace is read nevertheless. Kinds of lines that this version does not know are
 counted and noted, so that a later program may add some.
+
+Version 2 is a record of a running kernel: each line names its device, and a message may be there in part.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from fwpages.readers.observations import (
     CommandCompleted,
     CommandSubmitted,
     CommandUnanswered,
+    CommandUndone,
+    Holes,
     LinkChange,
     LinkEvent,
     MissingInput,
@@ -38,8 +42,11 @@ from fwpages.readers.observations import (
     Place,
     TraceHeader,
 )
-from fwpages.readers.trace_writer import FORMAT, VERSION
+from fwpages.readers.trace_writer import FORMAT, RECORD_VERSION
 
+_READ = f"this program reads up to {RECORD_VERSION}"
+#: devices that a record may name: a machine with more functions than this is not known
+MAX_DEVICES = 65_536
 #: broken lines that are reported one by one; the rest are counted
 MAX_BROKEN = 8
 
@@ -47,6 +54,8 @@ MAX_BROKEN = 8
 Line: TypeAlias = dict[str, object]
 
 
+#: kinds of lines that name a device in a record
+_OF_A_RECORD = frozenset({"submit", "complete", "event", "link"})
 #: kinds that do not come twice in the same microsecond; a second answer is the device's fault
 _ONCE = frozenset({"command", "submit", "event"})
 
@@ -69,6 +78,9 @@ class TraceReader:
         self._next: int | None = None
         self._ended = False
         self._before = b""
+        #: a record of a running kernel: the devices that it has named so far
+        self._of_kernel = False
+        self._named: dict[str, None] = {}
 
     def read(self) -> Iterator[Observation]:
         """The observations of the trace, in the order of its lines; what could not be read is ``MissingInput``."""
@@ -90,8 +102,9 @@ class TraceReader:
             yield self._lost(place, f"{self._broken} lines in all could not be read")
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
-            yield Note(place=place, device=self._device, text=text)
-        if not self._understood:
+            devices = self._named if self._of_kernel else (self._device,)
+            yield from (Note(place=place, device=name, text=text) for name in devices)
+        if not self._understood and not (self._of_kernel and self._ended):
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
             yield self._lost(place, f"the trace was cut: what came after line {place.line} is not in it")
@@ -142,7 +155,7 @@ class TraceReader:
             place = Place(place.file, place.line, t)
         match line.get("kind"):
             case "header":
-                yield self._header(place, line)
+                yield from self._header(place, line)
             case "end":
                 self._ended = True
             case str() as kind:
@@ -152,6 +165,8 @@ class TraceReader:
 
     def _recorded(self, place: Place, kind: str, line: Line) -> Iterator[Observation]:
         """A line about a command, an answer, a page request or the link."""
+        if self._of_kernel and kind in _OF_A_RECORD:
+            yield from self._of_record(place, line)
         device, session = self._device, _number(line, "session", None)
         match kind:
             case "command":
@@ -159,9 +174,10 @@ class TraceReader:
             case "submit":
                 yield self._submit(place, session, ("id", session, _number(line, "id")), line)
             case "complete":
-                key = ("id", session, _number(line, "id"))
+                key, out = ("id", session, _number(line, "id")), _bytes(line, "out")
+                holes = self._holes(line, out)
                 yield CommandCompleted(
-                    place=place, device=device, session=session, key=key, message=_bytes(line, "out")
+                    place=place, device=device, session=session, key=key, message=out, holes=holes, cut=bool(holes)
                 )
             case "event":
                 request = decode_page_request(_bytes(line, "eqe"))
@@ -169,26 +185,48 @@ class TraceReader:
                     yield PagesRequested(place=place, device=device, session=session, request=request)
             case "link":
                 yield self._link(place, session, line)
+            case "lost" if self._of_kernel:
+                yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=_text(line, "detail"))
             case _:
                 self._unknown[kind] = self._unknown.get(kind, 0) + 1
                 return
         self._understood += 1
 
-    def _header(self, place: Place, line: Line) -> TraceHeader:
+    def _of_record(self, place: Place, line: Line) -> Iterator[Observation]:
+        """The device that a line of a record names; it has a header of its own at its first line."""
+        device = line.get("device")
+        if not isinstance(device, str) or not device:
+            raise _Bad("a line of a record names its device")
+        self._device = device
+        if device not in self._named:
+            if len(self._named) >= MAX_DEVICES:
+                raise _Bad(f"more than {MAX_DEVICES} devices")
+            self._named[device] = None
+            yield TraceHeader(place=place, device=device, numbered=self._next is not None, recorded=True)
+
+    def _holes(self, line: Line, message: bytes) -> Holes:
+        """The part of a message that a record does not have."""
+        length = _number(line, "length", None) if self._of_kernel else None
+        return () if length is None or length <= len(message) else ((len(message), length),)
+
+    def _header(self, place: Place, line: Line) -> Iterator[Observation]:
         if line.get("format") != FORMAT:
             raise InputError(f"{place.file} is a trace of format {line.get('format')!r}; expected {FORMAT!r}")
         number = line.get("version")
         if number is None:
-            raise InputError(f"{place.file} is a trace whose header has no version; this program reads up to {VERSION}")
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= VERSION:
-            raise InputError(f"{place.file} is a trace of version {number!r}; this program reads up to {VERSION}")
+            raise InputError(f"{place.file} is a trace whose header has no version; {_READ}")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= RECORD_VERSION:
+            raise InputError(f"{place.file} is a trace of version {number!r}; {_READ}")
+        self._of_kernel = number == RECORD_VERSION
+        if self._of_kernel:
+            return
         device = line.get("device", self._device)
         if not isinstance(device, str) or not device:
             raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
         self._device = device
         supplier = _supplier(line.get("supplier"))
         names = by_identity(_names(line.get("functions")))
-        return TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None, names=names)
+        yield TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None, names=names)
 
     def _command(self, place: Place, session: int | None, line: Line) -> Iterator[Observation]:
         key = ("line", place.line)
@@ -200,9 +238,18 @@ class TraceReader:
             yield CommandUnanswered(place=place, device=self._device, session=session, key=key)
 
     def _submit(self, place: Place, session: int | None, key: Hashable, line: Line) -> CommandSubmitted:
-        slot = _number(line, "slot", None)
-        message = _bytes(line, "in")
-        return CommandSubmitted(place=place, device=self._device, session=session, key=key, message=message, slot=slot)
+        slot, message = _number(line, "slot", None), _bytes(line, "in")
+        holes = self._holes(line, message)
+        return CommandSubmitted(
+            place=place,
+            device=self._device,
+            session=session,
+            key=key,
+            message=message,
+            slot=slot,
+            holes=holes,
+            cut=bool(holes),
+        )
 
     def _link(self, place: Place, session: int | None, line: Line) -> Observation:
         device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
@@ -214,6 +261,8 @@ class TraceReader:
             return CommandUnanswered(
                 place=place, device=device, session=session, key=key, by_link=by_link, detail=detail
             )
+        if what == "undone" and key is not None:
+            return CommandUndone(place=place, device=device, session=session, key=key, detail=detail)
         if what not in tuple(LinkEvent):
             text = f"link: {what}{': ' if detail else ''}{detail}"
             return Note(place=place, device=device, session=session, text=text)
@@ -226,13 +275,18 @@ class TraceReader:
             yield self._lost(place, f"the line cannot be read: {why}")
 
     def _lost(self, place: Place, detail: str) -> MissingInput:
-        return MissingInput(place=place, device=self._device, cause=Cause.LOG_LINES_LOST, detail=detail)
+        return MissingInput(place=place, device=self._missing_of, cause=Cause.LOG_LINES_LOST, detail=detail)
+
+    @property
+    def _missing_of(self) -> str:
+        """The device that misses a line which cannot be read: in a record it may be any."""
+        return "" if self._of_kernel else self._device
 
     def _cut(self, place: Place, detail: str) -> MissingInput:
         """The end is missing: the accounts hold as far as was read, unless the trace promised an end."""
         promised, self._ended = self._next is not None, True
         cause = Cause.LOG_TRUNCATED
-        return MissingInput(place=place, device=self._device, cause=cause, detail=detail, harmless=not promised)
+        return MissingInput(place=place, device=self._missing_of, cause=cause, detail=detail, harmless=not promised)
 
 
 def _number(line: Line, name: str, default: int | None = -1) -> int | None:
@@ -241,6 +295,13 @@ def _number(line: Line, name: str, default: int | None = -1) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _Bad(f"{name} is a number")
+    return value
+
+
+def _text(line: Line, name: str) -> str:
+    value = line.get(name)
+    if not isinstance(value, str):
+        raise _Bad(f"{name} is a text")
     return value
 
 

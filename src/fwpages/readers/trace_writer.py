@@ -1,10 +1,12 @@
-"""Traces are written: one JSON object a line, version 1, as ``docs/reference/trace-format.md`` describes it.
+"""Traces are written: one JSON object a line, as ``docs/reference/trace-format.md`` describes it.
 
-``TraceWriter`` is a ``Tap`` of a link. A program that only writes a trace loads none of the readers.
+``TraceWriter`` writes version 1, and is a ``Tap`` of a link. ``RecordWriter`` writes version 2, a record of a running
+kernel, in which messages may be there in part. A program that only writes a trace loads none of the readers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TextIO
 
@@ -16,6 +18,20 @@ from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 
 FORMAT = "fwpages-trace"
 VERSION = 1
+RECORD_VERSION = 2
+
+
+class _Lines:
+    """Writes numbered lines to a text stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._count = 0
+
+    def put(self, **line: object) -> None:
+        """Write one line with the next number."""
+        self._stream.write(msgspec.json.encode({"n": self._count, **line}).decode() + "\n")
+        self._count += 1
 
 
 class TraceWriter:
@@ -25,9 +41,8 @@ class TraceWriter:
     """
 
     def __init__(self, stream: TextIO, *, device: str, supplier: Supplier, names: Names | None = None) -> None:
-        self._stream = stream
-        self._lines = 0
-        self._put(
+        self._lines = _Lines(stream)
+        self._lines.put(
             kind="header",
             format=FORMAT,
             version=VERSION,
@@ -62,11 +77,57 @@ class TraceWriter:
 
     def end(self) -> None:
         """The trace is whole: one without this line was cut."""
-        self._put(kind="end")
+        self._lines.put(kind="end")
 
     def _at(self, t: float, kind: str, session: int, **rest: object) -> None:
-        self._put(t=round(t, 6), kind=kind, session=session, **rest)
+        self._lines.put(t=round(t, 6), kind=kind, session=session, **rest)
 
-    def _put(self, **line: object) -> None:
-        self._stream.write(msgspec.json.encode({"n": self._lines, **line}).decode() + "\n")
-        self._lines += 1
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The first bytes of a message of ``length`` bytes; the rest is not recorded."""
+
+    data: bytes
+    length: int
+
+
+class RecordWriter:
+    """Writes a version 2 trace to a text stream: times are in seconds, ids are the caller's, unique in the file.
+
+    ``kernel`` is the release of the kernel that is recorded. ``end`` belongs to a whole one.
+    """
+
+    def __init__(self, stream: TextIO, *, kernel: str) -> None:
+        self._lines = _Lines(stream)
+        self._lines.put(kind="header", format=FORMAT, version=RECORD_VERSION, fwpages=version("fwpages"), kernel=kernel)
+
+    def submit(self, t: float, device: str, id: int, command: Part, reply: int) -> None:  # noqa: A002
+        """A command goes to the device; ``reply`` bytes are set aside for its answer."""
+        self._at(t, "submit", device, id=id, **{"in": command.data.hex()}, length=command.length, reply=reply)
+
+    def complete(self, t: float, device: str, id: int, answer: Part) -> None:  # noqa: A002
+        """Its answer."""
+        self._at(t, "complete", device, id=id, out=answer.data.hex(), length=answer.length)
+
+    def given_up(self, t: float, device: str, id: int, detail: str) -> None:  # noqa: A002
+        """The driver no longer waits for the answer to command ``id``."""
+        self._at(t, "link", device, what="given-up", detail=detail, id=id)
+
+    def undone(self, t: float, device: str, id: int, detail: str) -> None:  # noqa: A002
+        """Nothing shows if the device carried command ``id`` out."""
+        self._at(t, "link", device, what="undone", detail=detail, id=id)
+
+    def event(self, t: float, device: str, entry: bytes) -> None:
+        """A page request: a 64-byte entry of an event queue."""
+        self._at(t, "event", device, eqe=entry.hex())
+
+    def lost(self, t: float, detail: str) -> None:
+        """Events are missing from here, of any device."""
+        self._lines.put(t=round(t, 6), kind="lost", detail=detail)
+
+    def end(self) -> None:
+        """The trace is whole: one without this line was cut."""
+        self._lines.put(kind="end")
+
+    def _at(self, t: float, kind: str, device: str, **rest: object) -> None:
+        self._lines.put(t=round(t, 6), kind=kind, device=device, **rest)
