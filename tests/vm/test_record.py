@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from fwpages.cli import cli
 from fwpages.custody.verdicts import RECORD
+from fwpages.scenario.fault_syntax import fault
 from tests.vm.guest import PATIENCE, Guest, Job, Kernel
 from tests.vm.lab import PF, Lab, scenario
 
@@ -96,6 +97,33 @@ def test_a_record_and_the_debug_log_of_two_loads_agree(case: tuple[Kernel, bool]
     assert [outcome(s) for s in recorded] == [outcome(s) for s in logged]
     assert [(s["verdict"], s["end"]) for s in recorded] == [("clean", "closed")] * 2
     assert recorded[0]["totals"]["given"] == START + 607
+
+
+def test_a_fault_of_the_device_is_the_same_finding_by_record_and_log(new: Kernel, tmp_path: Path) -> None:
+    """A TAKE brings half of what firmware wanted taken back: the counts show it."""
+    with (
+        Lab(scenario(PF), tmp_path, faults=[fault("take-short")]) as lab,
+        lab.guest(new, python=True) as g,
+    ):
+        job = begun(g)
+        g.ok("load dyndbg=+p")
+        lab.until({"self": START})
+        lab.want(vf0=600)
+        lab.until({"self": START, "vf0": 600})
+        lab.want(vf0=-100)
+        lab.until({"self": START, "vf0": 550})
+        lab.agree(g)
+        lab.reset("vf0")
+        lab.until({"self": START})
+        g.ok("unload")
+        assert g.end(job).status == 0
+        record = copied(g, tmp_path / "record.jsonl")
+        g.off()
+    log = tmp_path / "console.log"
+    log.write_text(g.console().replace("\r\n", "\n"))
+    (recorded,), (logged,) = sessions(record), sessions(log)
+    assert outcome(recorded) == outcome(logged)
+    assert [(f["name"], f["blame"], f["pages"]) for f in recorded["findings"]] == [("take-short", "device", 50)]
 
 
 def test_a_record_that_begins_after_the_load_is_not_known(case: tuple[Kernel, bool], tmp_path: Path) -> None:
