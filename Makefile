@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
+.PHONY: prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -43,6 +43,10 @@ sensitivity: $(VENV)/mutants.stamp
 bench: $(VENV)/dev.stamp
 	-@$(MAKE) -s peer
 	$(BIN)/python -m bench $(BENCH)
+
+# what inspect costs on a core with 8 million pages; it fails above 30 s or 500 MB
+bench-inspect: $(VENV)/dev.stamp
+	PYTHONPATH=. $(BIN)/python bench/inspect_core.py
 
 # Linux's own page allocator, to compare with: in a scratch folder, fetched and built once
 peer:
