@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
+.PHONY: chromium prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -63,6 +64,10 @@ python:
 # the source package and the wheel: complete, and of use where they are installed, on this Python and on the newest
 test-packages: $(VENV)/packages.stamp
 	$(BIN)/pytest tests/packages
+
+# Chromium without a window, from Debian's package, under build/chromium: the tests open reports in it
+chromium:
+	@tests/chromium/fetch.sh
 
 # QEMU, three kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
 vm:

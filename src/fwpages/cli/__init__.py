@@ -36,6 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Files": {
             "audit": "Read traces and kernel logs: which function holds what, and what is wrong.",
             "diff": "Compare two runs, logs or reports: what one gave and the other did not, findings new and gone.",
+            "report": "Make a report to hand to somebody: one HTML file, or text, of logs, traces and results in JSON.",
             "explain": "Explain one command, answer or event, field by field.",
             "import-profile": "Make a device profile from a real driver's debug log: what the hardware said of itself.",
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import msgspec
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from fwpages.auditor.audit import InputError, audit
 from fwpages.cli.exits import exit_code
-from fwpages.cli.files import standard_input
+from fwpages.cli.files import standard_input, written
 from fwpages.cli.following import followed
 from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import OneOf
@@ -20,7 +21,7 @@ from fwpages.custody.accounts import Report, Verdict
 from fwpages.pages.words import many, meant
 from fwpages.report.junit import of_audit
 from fwpages.report.redact import Redactor
-from fwpages.report.views import View, show_audit
+from fwpages.report.views import FEW, View, show_audit
 
 
 @click.command("audit")
@@ -43,6 +44,10 @@ from fwpages.report.views import View, show_audit
     is_flag=True,
     help="Print the tables of more than four sessions too, and every field that firmware printed.",
 )
+@click.option("--plot", "plotted", is_flag=True, help="Draw the pages over time below the tables.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the pages over time as a figure here."
+)
 @click.option(
     "--redact", is_flag=True, help="Put tokens for the names of hosts and files, MACs, GUIDs, serials and IP addresses."
 )
@@ -60,6 +65,8 @@ def command(
     findings_only: bool,
     sort: str,
     full: bool,
+    plotted: bool,
+    svg: Path | None,
     redact: bool,
     follow: bool,
     junit: Junit,
@@ -76,6 +83,8 @@ def command(
     unread: list[InputError] = []
     if "-" in files:
         standard_input()
+    if plotted and as_json:
+        raise click.UsageError("--plot draws on the terminal, --json prints values: give one of them")
     if follow and len(files) != 1:
         raise click.UsageError("--follow takes one FILE: follow others beside it")
     try:
@@ -100,7 +109,34 @@ def command(
     else:
         show_audit(report, Console(), view)
     junit(of_audit(report))
+    _draw(report, view, plotted=plotted, svg=svg)
     return _exit_code(report, unread, not_known_fails=fail_on == "not-known")
+
+
+def _draw(report: Report, view: View, *, plotted: bool, svg: Path | None) -> None:
+    """Draw the sessions that the view chooses: on the terminal, in a file."""
+    if not plotted and svg is None:
+        return
+    from fwpages.report.page.figure import figure
+    from fwpages.report.page.plot import WIDTH, plot
+    from fwpages.report.page.sessions import charts
+
+    drawn = charts(report, view.chosen(report))
+    if plotted:
+        for chart in drawn[:FEW]:
+            click.echo("\n" + "\n".join(plot(chart, WIDTH)))
+        if len(drawn) > FEW:
+            click.echo(f"\n{len(drawn) - FEW} more sessions: --session N --plot draws one of them")
+        if not drawn:
+            click.echo("\nno plot: the input does not tell any pages over time")
+    if svg is not None:
+        if len(drawn) != 1:
+            why = (
+                f"{len(drawn)} sessions have no common time; --session N chooses one" if drawn else "no pages over time"
+            )
+            raise click.UsageError(f"--svg {svg}: nothing to draw in one figure: {why}")
+        with written("--svg", svg) as file:
+            file.write(figure(drawn[0], alone=True) + "\n")
 
 
 def _check_view(view: View, report: Report) -> None:

@@ -200,7 +200,7 @@ def _folded(scale: _Floats, lines: _Ints, columns: _Ints, pages: _Ints, parts: i
     bounds = np.flatnonzero(np.diff(columns[order])) + 1
     peaks = [int(part[np.argmax(counts[part])]) for part in np.split(order, bounds)]
     peaks = sorted(peaks, key=lambda e: -int(counts[e]))[:MAX_FUNCTIONS]
-    kept = np.union1d(_corners(scale[starts], totals, parts), row_of[np.array(peaks, np.int64)])
+    kept = np.union1d(corners(scale[starts], totals, parts), row_of[np.array(peaks, np.int64)])
     row = np.searchsorted(kept, row_of)
     key = row * (int(columns.max()) + 1) + columns
     _, first = np.unique(key[::-1], return_index=True)
@@ -208,7 +208,7 @@ def _folded(scale: _Floats, lines: _Ints, columns: _Ints, pages: _Ints, parts: i
     return which, starts[kept[row[which]]]
 
 
-def _corners(scale: _Floats, total: _Ints, parts: int) -> _Ints:
+def corners(scale: _Floats, total: _Ints, parts: int) -> _Ints:
     """Of each part of the time the first, the last, the highest and the lowest row."""
     begin, end = float(scale[0]), float(scale[-1])
     part = np.zeros(scale.size, np.int64)
@@ -297,7 +297,7 @@ def _thinned(times: _Floats, columns: Sequence[_Ints], parts: int) -> tuple[_Int
     total = np.sum(np.maximum(table[:, rows], 0), axis=0)
     highest = sorted(columns, key=lambda c: -int(c.max()))[:MAX_FUNCTIONS]
     peaks = np.array([int(c[rows].argmax()) for c in highest], np.int64)
-    kept = np.union1d(_corners(times[rows], total, parts), peaks)
+    kept = np.union1d(corners(times[rows], total, parts), peaks)
     return rows[kept], kept.size < rows.size
 
 

@@ -50,7 +50,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     dropped: bool
     verdict: Verdict
     clean: bool | None
-    series: Series
+    series: Series | None = None
 
 
 class ServedOffence(msgspec.Struct, frozen=True, kw_only=True):
