@@ -10,7 +10,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fwpages.pages.words import many
 from fwpages.prm.identity import Mode, named
@@ -38,7 +38,7 @@ MAX_SHOWN = 64
 #: lines shown before and after the one that a finding rests on, and characters of a line
 BEFORE, AFTER, MAX_CHARACTERS = 4, 3, 400
 #: lines read as messages before and after it, and bytes of them: a dump of a large GIVE has thousands of lines
-READ_BEFORE, READ_AFTER, MAX_BYTES = 600, 160, 4 << 20
+READ_BEFORE, READ_AFTER, MAX_BYTES = 600, 160, 1 << 20
 #: messages of the page path before and after it
 PATH_BEFORE, PATH_AFTER = 8, 4
 
@@ -54,17 +54,6 @@ _PATH = frozenset(
         Opcode.SET_HCA_CAP,
     }
 )
-
-
-@dataclass(slots=True)
-class _Window:
-    """The lines around a line of the input."""
-
-    line: int
-    lines: deque[tuple[int, bytes]] = field(default_factory=deque)
-
-    def finished(self, number: int) -> bool:
-        return number > self.line + READ_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +85,24 @@ def evidence(path: Input, asked: Sequence[tuple[int, str, str | None]]) -> list[
 
 
 def _windows(source: Source, wanted: Sequence[int]) -> tuple[bytes, Mapping[int, Sequence[tuple[int, bytes]]]]:
-    """The first line of the input, and the lines around each of those that are wanted."""
-    found: dict[int, Sequence[tuple[int, bytes]]] = {}
-    ahead = deque(wanted)
-    recent: deque[tuple[int, bytes]] = deque()
-    room, head = 0, b""
-    open_windows: list[_Window] = []
-    for number, raw in _numbered(source):
-        head = head or raw
-        recent.append((number, raw))
-        room += len(raw)
-        while len(recent) > READ_BEFORE or room > MAX_BYTES:
-            room -= len(recent.popleft()[1])
-        while ahead and ahead[0] == number:
-            open_windows.append(_Window(ahead.popleft(), deque(recent)))
-        for window in open_windows:
-            if window.lines[-1][0] != number:
-                window.lines.append((number, raw))
-        while open_windows and open_windows[0].finished(number):
-            window = open_windows.pop(0)
-            found[window.line] = window.lines
-        if not ahead and not open_windows:
+    """The first line of the input, and the lines around each of those that are wanted; no other line is looked at."""
+    found: dict[int, deque[tuple[int, bytes]]] = {line: deque() for line in wanted}
+    room = dict.fromkeys(wanted, 0)
+    head = b""
+    json = source.peek().lstrip().startswith(b"{")
+    for first, lines in unrolled(source.batches()) if json else source.batches():
+        head = head or lines[0]
+        end = first + len(lines)
+        for line, rows in found.items():
+            for number in range(max(first, line - READ_BEFORE), min(end, line + READ_AFTER + 1)):
+                raw = lines[number - first]
+                rows.append((number, raw))
+                room[line] += len(raw)
+                while room[line] > MAX_BYTES and rows[0][0] < line:
+                    room[line] -= len(rows.popleft()[1])
+        if wanted and first > wanted[-1] + READ_AFTER:
             break
-    found |= {w.line: w.lines for w in open_windows}
-    return head, found
-
-
-def _numbered(source: Source) -> Iterator[tuple[int, bytes]]:
-    for first, lines in unrolled(source.batches()):
-        yield from enumerate(lines, first)
+    return head, {line: list(rows) for line, rows in found.items() if rows}
 
 
 def _evidence(
