@@ -19,10 +19,9 @@ from fwpages.cli.progress import reading
 from fwpages.cli.streams import complain
 from fwpages.custody.accounts import Report, Verdict, verdict_of
 from fwpages.readers.inputs import InputError, Source, Watch, open_source
+from fwpages.report.html_page import INSTALL
 from fwpages.report.page.content import Document, Section
 
-#: the line that installs what a page needs
-INSTALL = "pip install 'fwpages[report]'"
 #: bytes of a report in JSON that are read at most; a recording of a week at 5 s with 100 functions is smaller
 MAX_JSON = 1 << 28
 #: snapshots of a recording that are drawn: the last of them, where there are more

@@ -121,10 +121,11 @@ def _sum(report: Report, rows: Sequence[tuple[int, SessionAccount]]) -> str:
     files = len({_file(s) for s in sessions})
     where = f" in {many(files, 'file')}" if files > 1 else ""
     shown = "" if len(rows) == len(sessions) else f"; {len(rows)} shown"
-    return f"{many(len(sessions), 'session')} of {devices}{where}: {parts}; {_held(sessions)}{shown}"
+    return f"{many(len(sessions), 'session')} of {devices}{where}: {parts}; {held_words(sessions)}{shown}"
 
 
-def _held(sessions: Sequence[SessionAccount]) -> str:
+def held_words(sessions: Sequence[SessionAccount]) -> str:
+    """The pages that the sessions hold, and of how many that is not known."""
     known = [s.totals.held for s in sessions if s.totals.held is not None]
     if not known:
         return "pages held are not known"

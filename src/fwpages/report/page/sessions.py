@@ -21,6 +21,7 @@ from fwpages.report.page.overview import overview
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServedSessionAccount, ServeReport
 from fwpages.report.tables import span, verdict
+from fwpages.report.views import held_words
 
 #: findings of one session that are shown; the rest is counted
 MAX_FINDINGS = 200
@@ -120,10 +121,10 @@ def _summary(report: Report) -> str:
     if not report.sessions:
         return "no session"
     found = sum(len(s.findings) for s in report.sessions) + len(report.findings)
-    known = [s.totals.held for s in report.sessions if s.totals.held is not None]
-    held = f"{in_mib(sum(known))} held" if known else "pages held are not known"
     devices = many(len({s.device for s in report.sessions}), "device")
-    return f"{many(len(report.sessions), 'session')} of {devices}, {many(found, 'finding')}, {held}"
+    return (
+        f"{many(len(report.sessions), 'session')} of {devices}, {many(found, 'finding')}, {held_words(report.sessions)}"
+    )
 
 
 def _worst(findings: Sequence[FindingAccount]) -> list[FindingAccount]:
