@@ -260,6 +260,7 @@ def test_many_sessions_are_one_chart_and_a_table_that_leads_to_each(tmp_path: Pa
     whole = page.json[-1][0]
     sums = [sum(r["pages"][i] for r in whole["rows"]) for i in range(len(whole["times"]))]
     assert (max(sums), sums[-1], len(page.json[-1])) == (2151, 0, 31)
+    assert [flag["link"] for flag in whole["flags"]] == [f"i1s{n}" for n in range(1, 31)]
     assert [a["href"] for tag, a in page.tags if tag == "a"] == [f"#i1s{n}" for n in range(1, 31)]
     assert not any("open" in a for tag, a in page.tags if tag == "details")
 

@@ -20,8 +20,11 @@ PARTS = 300
 MAX_FLAGS = 60
 
 
-def overview(name: str, sessions: Sequence[SessionAccount]) -> Chart | None:
-    """The chart; None for one session alone, or where the times of sessions cannot be put on one axis."""
+def overview(name: str, sessions: Sequence[SessionAccount], anchor: str = "") -> Chart | None:
+    """The chart; None for one session alone, or where the times of sessions cannot be put on one axis.
+
+    ``anchor`` is that of a session without its number, where a mark is to lead to it.
+    """
     drawn = [(n, s, s.series) for n, s in enumerate(sessions, 1) if s.series is not None and s.series.functions]
     if len(drawn) < 2:
         return None
@@ -42,7 +45,7 @@ def overview(name: str, sessions: Sequence[SessionAccount]) -> Chart | None:
             at,
             "finding" if s.verdict is Verdict.FINDINGS else "session",
             f"session {n} of {s.device} begins: {s.verdict}",
-            "",
+            f"{anchor}{n}" if anchor else "",
         )
         for at, (n, s, _) in zip(starts, drawn, strict=True)
         if len(drawn) <= MAX_FLAGS or s.verdict is Verdict.FINDINGS
