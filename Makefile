@@ -2,8 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
-.PHONY: chromium prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench docs man peer vm test-vm clean
+.PHONY: chromium prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
