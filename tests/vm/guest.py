@@ -211,6 +211,7 @@ class Guest:
 
     def run(self, command: str, seconds: float = PATIENCE) -> Said:
         """Run a shell command in the guest. TimeoutError where it does not end in time."""
+        assert "\n" not in command, f"one command is one line: {command}"
         self._next += 1
         self.port.sendall(f"{self._next} {command}\n".encode())
         before, status = self._line(b"END %d " % self._next, seconds)
