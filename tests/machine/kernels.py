@@ -151,7 +151,7 @@ def driver_types(shape: Shape, base: BtfWriter) -> BtfWriter:
     coredev = w.enum("mlx5_coredev_type", {"MLX5_COREDEV_PF": 0, "MLX5_COREDEV_VF": 1, "MLX5_COREDEV_SF": 2})
     w.struct("mlx5_core_dev", [("device", p), ("coredev_type", coredev), ("cmd", cmd), ("caps", caps), ("priv", priv)])
     w.struct("mlx5_eswitch", [("dev", p), ("vports", named["xarray"])])
-    w.struct("mlx5_vport", [("dev", p), *([("vhca_id", u32)] if shape.mode else []), ("vport", u16)])
+    w.struct("mlx5_vport", [("dev", p), *([("vhca_id", u32)] if shape.mode else []), ("vport", u16), ("enabled", w.u8)])
     return w
 
 
@@ -181,6 +181,7 @@ class Device:
     kind: int = 0
     pending: bool = False
     vports: Mapping[int, int] = field(default_factory=dict)  # vport to vhca_id
+    off: frozenset[int] = frozenset()  # those that are not enabled
     ops: int = OPS
     large: Mapping[int, int] = field(default_factory=dict)  # so many pages for a key, in a complete tree
 
@@ -283,6 +284,7 @@ class Kernel:
         while max(entries) >> shift >= 16:
             shift += 4
         top = self._xa_node(address, 0, 0, shift, entries)
+        self.set("xa_node", top, offset=7)  # it has no place: Linux sets none, and its memory was used before
         self.put(address + head, struct.pack("<Q", top | 2))
 
     def _xa_node(self, array: int, parent: int, place: int, shift: int, entries: Mapping[int, int]) -> int:
@@ -431,7 +433,7 @@ class Kernel:
         esw = self.make("mlx5_eswitch")
         entries = {}
         for n, vhca in d.vports.items():
-            entries[n] = self.make("mlx5_vport", vport=n)
+            entries[n] = self.make("mlx5_vport", vport=n, enabled=n not in d.off)
             if self.shape.mode:
                 self.set("mlx5_vport", entries[n], vhca_id=vhca)
         self.xarray(esw + self.member("mlx5_eswitch", "vports"), entries)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import fwpages as fw
 from fwpages.cli import invoke
 from fwpages.custody.accounts import Verdict
-from fwpages.machine.holdings import DeviceHoldings
+from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings
 from fwpages.machine.inspection import Inspection, inspect_source
 from fwpages.machine.structures.errors import FileError, NotPossibleError
 from fwpages.machine.structures.sources import running
@@ -40,6 +40,10 @@ def only(i: Inspection) -> DeviceHoldings:
     return device
 
 
+def _mark(function: FunctionHoldings) -> tuple[str, int | None, bool | None]:
+    return function.identity, function.vport, function.vport_enabled
+
+
 @shape
 def test_each_function_has_its_pages(shape: Shape, tmp_path: Path) -> None:
     k = Kernel(shape)
@@ -50,7 +54,7 @@ def test_each_function_has_its_pages(shape: Shape, tmp_path: Path) -> None:
     )
     i = inspected(k, tmp_path)
     d = only(i)
-    assert i.report.verdict is Verdict.CONSISTENT
+    assert (i.report.verdict, d.readings) == (Verdict.CONSISTENT, 1)
     assert (d.device, d.mode, d.vhca_id, d.settled) == (ADDRESS, "func_id", 0x2A, True)
     assert [(f.identity, f.type.value, f.pages) for f in d.functions] == [
         ("func:0x0", "self", 100), ("func:0x1", "vf", 7), ("func:0x14", "sf", 3), ("func:0x3", "vf", 0),
@@ -169,6 +173,72 @@ def test_many_pages_are_read_in_large_pieces(shape: Shape, tmp_path: Path) -> No
     ((_, slab),) = k.slabs
     slab[-40:] ^= 0x10
     assert only(inspected(k, tmp_path)).pages is None
+
+
+def test_a_function_that_is_gone_is_told_by_its_vport(tmp_path: Path) -> None:
+    """In VHCA_ID mode by a vhca_id that no vport has; its pages and the empty lists stand in notes."""
+    trees = {0x2A: pages(0x1000000, 5), 0x31: pages(0x2000000, 7, kind=1), 0x32: pages(0x3000000, 3, kind=1), 0x33: []}
+    k = Kernel(SHAPES["7.2"])
+    k.add(Device(ADDRESS, trees, vhca_mode=True, vports={0: 0, 1: 0x31, 2: 0xFFFFFFFF}, off=frozenset({2})))
+    d = only(inspected(k, tmp_path))
+    assert [_mark(f) for f in d.functions] == [
+        ("vhca:0x31", 1, True), ("vhca:0x2a", None, None), ("vhca:0x32", None, False), ("vhca:0x33", None, False),
+    ]  # fmt: skip
+    assert d.verdict is Verdict.CONSISTENT
+    assert d.notes == [
+        "vhca:0x32: 3 pages, and no enabled vport: the function was disabled, or is not enabled yet.",
+        "Lists without pages, of functions that had some: vhca:0x33.",
+    ]
+
+
+def test_an_enabled_vport_that_names_no_function_may_be_that_of_any(tmp_path: Path) -> None:
+    """A device that does not tell vhca_ids leaves them invalid."""
+    k = Kernel(SHAPES["7.2"])
+    trees = {0x2A: pages(0x1000000, 5), 0x31: pages(0x2000000, 7, kind=1)}
+    k.add(Device(ADDRESS, trees, vhca_mode=True, vports={0: 0xFFFFFFFF, 1: 0xFFFFFFFF}))
+    d = only(inspected(k, tmp_path))
+    assert ([f.vport_enabled for f in d.functions], d.notes) == ([None, None], [])
+
+
+@shape
+def test_a_functions_number_is_that_of_its_vport_in_func_id_mode(shape: Shape, tmp_path: Path) -> None:
+    k = Kernel(shape)
+    trees = {0: pages(0x1000000, 9), 1: pages(0x2000000, 7, kind=1), 2: pages(0x3000000, 3, kind=1)}
+    trees[0x8000] = pages(0x4000000, 2, kind=2)
+    k.add(Device(ADDRESS, trees, vports=dict.fromkeys((0, 1, 2, 0xFFFF, 0x8000), 0), off=frozenset({2})))
+    d = only(inspected(k, tmp_path))
+    assert [_mark(f) for f in d.functions] == [
+        ("func:0x0", None, None), ("func:0x1", 1, True), ("func:0x2", 2, False), ("func:0x8000", 0x8000, True),
+    ]  # fmt: skip
+    (note,) = d.notes
+    assert note.startswith("func:0x2: 3 pages, and no enabled vport")
+
+
+def test_an_ecpf_sees_the_vports_of_the_external_host(tmp_path: Path) -> None:
+    """Its own EC VFs have vports whose numbers no structure tells."""
+    k = Kernel(SHAPES["6.12"])
+    ec = 1 << 16
+    trees = {ec: pages(0x1000000, 9), 0: pages(0x2000000, 7, kind=3), 1: pages(0x3000000, 5, kind=1)}
+    trees[ec | 1] = pages(0x4000000, 3, kind=4)
+    trees[ec | 0x8000] = pages(0x5000000, 2, kind=2)
+    k.add(Device(ADDRESS, trees, embedded=True, vports=dict.fromkeys((0, 1, 0xFFFE, 0x8000), 0)))
+    assert [_mark(f) for f in only(inspected(k, tmp_path)).functions] == [
+        ("func:0x0/ec", None, None), ("func:0x0", 0, True), ("func:0x1", 1, True), ("func:0x1/ec", None, None),
+        ("func:0x8000/ec", 0x8000, True),
+    ]  # fmt: skip
+
+
+def test_many_functions_that_are_gone_are_summed_up(tmp_path: Path) -> None:
+    k = Kernel(SHAPES["7.2"])
+    gone = {0x100 + n: pages(0x2000000 + n * 0x10000, n, kind=1) for n in range(1, 10)}
+    empty: dict[int, list[Entry]] = {0x200 + n: [] for n in range(6)}
+    trees = {0x2A: pages(0x1000000, 5), **gone, **empty}
+    k.add(Device(ADDRESS, trees, vhca_mode=True, vports={1: 0xFFFFFFFF}, off=frozenset({1})))
+    notes = only(inspected(k, tmp_path)).notes
+    assert notes[-2:] == [
+        "9 functions without an enabled vport have 45 pages in all.",
+        "Lists without pages, of functions that had some: vhca:0x200, vhca:0x201, vhca:0x202, vhca:0x203 and 2 more.",
+    ]
 
 
 # -- what is wrong, and what is not known -----------------------------------------------------------------------------
@@ -395,6 +465,7 @@ def test_lists_that_settle_later_are_read_again(tmp_path: Path) -> None:
         d = only(inspect_source(source))
     later.join()
     assert (d.verdict, d.pages) == (Verdict.CONSISTENT, 50)
+    assert d.readings > 1
 
 
 def _reason(root: Path) -> str:
@@ -497,13 +568,17 @@ def test_the_table_has_the_functions_and_their_sum(tmp_path: Path, capsys: pytes
     k = Kernel(SHAPES["7.2"])
     k.add(
         Device(
-            ADDRESS, {0x2A: pages(0x1000000, 300), 0x31: pages(0x2000000, 84, kind=1)}, vhca_mode=True, vports={1: 0x31}
+            ADDRESS,
+            {0x2A: pages(0x1000000, 300), 0x31: pages(0x2000000, 84, kind=1), 0x32: pages(0x3000000, 5, kind=1)},
+            vhca_mode=True,
+            vports={1: 0x31},
         )
     )
     command(k, tmp_path)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["vhca:0x31", "VF", "1", "84", "0.328", "84"] in rows
-    assert ["total", "384", "1.5", "384"] in rows
+    assert ["vhca:0x32", "VF", "off", "5", "0.02", "5"] in rows
+    assert ["total", "389", "1.52", "389"] in rows
 
 
 def test_a_core_that_is_not_there_is_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

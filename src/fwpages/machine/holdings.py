@@ -19,7 +19,8 @@ class FunctionHoldings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``identity`` is the function's name in the mode's terms. ``type`` is UNKNOWN where the driver does not know it, or
     has noted several; ``by_type`` has the pages of each type that their entries name. ``vport`` is the e-switch's
-    number of it, where the driver's e-switch says. ``idle`` are blocks of its pages that firmware does not have: a
+    number of it, where the driver's e-switch says; ``vport_enabled`` is False for a function that has no enabled vport:
+    it is gone, or not there yet. ``idle`` are blocks of its pages that firmware does not have: a
     page larger than 4 KiB stays with its function until all of its blocks are back. ``by_node`` has the pages by NUMA
     node, "unknown" for those whose node is not known.
     """
@@ -27,6 +28,7 @@ class FunctionHoldings(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     type: FunctionType
     vport: int | None = None
+    vport_enabled: bool | None = None
     pages: Count = None
     idle: Count = None
     by_node: dict[str, int] = {}
@@ -39,7 +41,8 @@ class DeviceHoldings(msgspec.Struct, frozen=True, kw_only=True):
     ``device`` is its name in sysfs: a PCI address, or ``mlx5_core.sf.N``; ``supplier`` is its kind, and ``vhca_id`` its
     own. ``numa_node`` is the node that the driver prefers, None where it prefers none. ``fw_pages`` and ``counters``
     are the driver's counters; ``pages`` and ``functions`` are from its lists. ``settled`` says that the lists hold
-    together; without it ``pages`` is None and ``functions`` is empty.
+    together; without it ``pages`` is None and ``functions`` is empty. ``readings`` is how many times they were read:
+    more than once where they changed meanwhile. ``notes`` name the lists of functions that are gone.
     """
 
     device: str
@@ -49,6 +52,7 @@ class DeviceHoldings(msgspec.Struct, frozen=True, kw_only=True):
     numa_node: int | None = None
     verdict: Verdict
     settled: bool
+    readings: int
     fw_pages: Count = None
     counters: dict[str, Count] = {}
     pages: Count = None

@@ -58,7 +58,8 @@ def _verdict(d: DeviceHoldings) -> str:
 
 
 def _functions(d: DeviceHoldings) -> Table:
-    with_vport, with_idle = any(f.vport is not None for f in d.functions), bool(d.idle)
+    with_vport = any(f.vport is not None or f.vport_enabled is False for f in d.functions)
+    with_idle = bool(d.idle)
     nodes = sorted(d.by_node.keys() - {"unknown"}, key=int)
     nodes += ["unknown"] if nodes and "unknown" in d.by_node else []
     table = plain_table("function", "type")
@@ -66,13 +67,13 @@ def _functions(d: DeviceHoldings) -> Table:
     for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
 
-    def counts(of: FunctionHoldings | DeviceHoldings, vport: int | None = None) -> list[str]:
-        cells = [_vport(vport)] * with_vport
+    def counts(of: FunctionHoldings | DeviceHoldings, vport: str = "") -> list[str]:
+        cells = [vport] * with_vport
         cells += [_count(of.pages), "?" if of.pages is None else size(of.pages)]
         return [*cells, *[_count(of.idle)] * with_idle, *(f"{of.by_node.get(n, 0):,}" for n in nodes)]
 
     for f in d.functions[:MAX_ROWS]:
-        table.add_row(f.identity, kind(f.type, d.supplier), *counts(f, f.vport))
+        table.add_row(f.identity, kind(f.type, d.supplier), *counts(f, _vport(f)))
     if len(d.functions) > MAX_ROWS:
         table.add_row(f"and {len(d.functions) - MAX_ROWS} more")
     table.add_section()
@@ -80,10 +81,10 @@ def _functions(d: DeviceHoldings) -> Table:
     return table
 
 
-def _vport(number: int | None) -> str:
-    if number is None:
-        return ""
-    return f"{number:#x}" if number >= 0xFF00 else str(number)
+def _vport(f: FunctionHoldings) -> str:
+    """The number of its vport, and *off* where it is not enabled, or where it has none."""
+    number = "" if f.vport is None else f"{f.vport:#x}" if f.vport >= 0xFF00 else str(f.vport)
+    return f"{number} off".strip() if f.vport_enabled is False else number
 
 
 def _count(value: Count) -> str:

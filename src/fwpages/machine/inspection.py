@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from os import PathLike
 from pathlib import Path
 
@@ -21,17 +22,20 @@ from fwpages.custody.accounts import FindingAccount, Missing, Verdict
 from fwpages.custody.findings import Cause
 from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings, Holdings
 from fwpages.machine.structures import nodes
-from fwpages.machine.structures.driver import Driver
+from fwpages.machine.structures.driver import Device, Driver
 from fwpages.machine.structures.errors import NotPossibleError, TornError, UnmappedError
 from fwpages.machine.structures.reading import FunctionPages, Reader, Reading
 from fwpages.machine.structures.sources import Source, of_core, running
-from fwpages.prm.identity import FunctionType
+from fwpages.pages.words import many
+from fwpages.prm.identity import FunctionType, Identity, Mode, vhca_id
 
 #: seconds until two readings of a running kernel: it is busy with what made the first one fail
 _PAUSE = 0.05
 #: seconds for which counters and lists must disagree in the same manner
 _STANDS = 1.0
 MAX_SECONDS = 10.0
+#: functions that the notes name one by one; a device can have more than a thousand
+_MOST_NOTES = 4
 
 Name = str | PathLike[str]
 
@@ -53,11 +57,12 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One device: what its last reading said, and why it is not settled ("" if it is)."""
+    """One device: what its last reading said, how many there were, and why it is not settled ("" if it is)."""
 
     name: str
     reading: Reading | None
-    problem: str
+    readings: int
+    problem: str = ""
     differs: bool = False
 
 
@@ -144,27 +149,28 @@ def _settled(reader: Reader, driver: Driver, address: int, live: bool, end: floa
     """
     problem, since, earlier = "", 0.0, None
     reading: Reading | None = None
-    while True:
+    for n in count(1):
         try:
             reading = reader.read(address, lambda: not live or time.monotonic() < end)
         except TornError as e:
             reading, problem, earlier = None, str(e), None
         else:
             if not reading.differences:
-                return _Outcome(reading.device.name, reading, "")
+                return _Outcome(reading.device.name, reading, n)
             problem = "a page command was pending, and counters and lists disagreed"
             if not reading.device.pending:
                 figures = _figures(reading)
                 since = since if figures == earlier else time.monotonic()
                 earlier = figures
                 if not live or time.monotonic() - since >= _STANDS:
-                    return _Outcome(reading.device.name, reading, "", differs=True)
+                    return _Outcome(reading.device.name, reading, n, differs=True)
                 problem = "counters and lists disagreed, each time in another manner"
             else:
                 earlier = None
         if not live or time.monotonic() + _PAUSE >= end:
-            return _Outcome(_name(driver, address), reading, problem)
+            break
         time.sleep(_PAUSE)
+    return _Outcome(_name(driver, address), reading, n, problem)
 
 
 def _figures(reading: Reading) -> tuple[object, ...]:
@@ -194,7 +200,11 @@ def _unsettled(problem: str, source: Source) -> Missing:
 def _device(o: _Outcome, source: Source) -> DeviceHoldings:
     if o.reading is None:
         return DeviceHoldings(
-            device=o.name, verdict=Verdict.NOT_KNOWN, settled=False, missing=[_unsettled(o.problem, source)]
+            device=o.name,
+            verdict=Verdict.NOT_KNOWN,
+            settled=False,
+            missing=[_unsettled(o.problem, source)],
+            readings=o.readings,
         )
     device, settled = o.reading.device, not o.problem
     functions = [_function(f, o.reading) for f in o.reading.functions] if settled else []
@@ -216,21 +226,48 @@ def _device(o: _Outcome, source: Source) -> DeviceHoldings:
         functions=sorted(functions, key=lambda f: -(f.pages or 0)),
         findings=findings,
         missing=[] if settled else [_unsettled(o.problem, source)],
+        notes=_notes(functions),
+        readings=o.readings,
     )
 
 
 def _function(f: FunctionPages, reading: Reading) -> FunctionHoldings:
     known = [kind for kind in f.by_type if kind is not FunctionType.UNKNOWN]
     by_number = reading.device.supplier.type_by_number(f.identity)
+    vport = reading.device.vports.of.get(f.identity)
     return FunctionHoldings(
         identity=str(f.identity),
         type=known[0] if len(known) == 1 else by_number if not known else FunctionType.UNKNOWN,
-        vport=reading.device.vports.get(f.identity),
+        vport=vport.number if vport is not None else None,
+        vport_enabled=_enabled(reading.device, f.identity),
         pages=f.held,
         idle=f.idle,
         by_node={"unknown" if node == nodes.UNKNOWN else str(node): n for node, n in f.by_node.items()},
         by_type={kind.value: n for kind, n in f.by_type.items()},
     )
+
+
+def _enabled(device: Device, who: Identity) -> bool | None:
+    """True if the function has an enabled vport. None for the device's own function, whose driver is at work."""
+    own = vhca_id(device.own) if device.mode is Mode.VHCA_ID and device.own is not None else device.supplier.own
+    return None if who == own else device.vports.enabled(who)
+
+
+def _notes(functions: Sequence[FunctionHoldings]) -> list[str]:
+    """The lists of functions that are gone: with pages, though no vport of theirs is enabled; and the empty ones."""
+    notes = [
+        f"{f.identity}: {many(f.pages)}, and no enabled vport: the function was disabled, or is not enabled yet."
+        for f in functions
+        if f.pages and f.vport_enabled is False
+    ]
+    if len(notes) > _MOST_NOTES:
+        rest = sum(f.pages or 0 for f in functions if f.vport_enabled is False)
+        notes[_MOST_NOTES:] = [f"{len(notes)} functions without an enabled vport have {many(rest)} in all."]
+    empty = [f.identity for f in functions if f.pages == 0]
+    if empty:
+        more = f" and {len(empty) - _MOST_NOTES} more" if len(empty) > _MOST_NOTES else ""
+        notes.append(f"Lists without pages, of functions that had some: {', '.join(empty[:_MOST_NOTES])}{more}.")
+    return notes
 
 
 def _summed(several: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from fwpages.machine.structures.btf import Btf, Member, NoTypeError, Structure
 from fwpages.machine.structures.errors import NotPossibleError, TornError
+from fwpages.machine.structures.eswitch import Eswitches, Vports
 from fwpages.machine.structures.memory import Memory
 from fwpages.machine.structures.rbtree import NodeLayout
 from fwpages.machine.structures.symbols import Symbols, linked
@@ -70,8 +71,8 @@ class Device:
 
     ``fw_pages`` is its counter of pages, which may be negative; ``by_type`` its counters by type. ``pending`` says
     that a page command is between the driver and firmware, None where the kernel's types do not say. ``roots`` has the
-    address of the first node by a function's key, 0 for an empty tree; ``vports`` the vports by the identity of their
-    function.
+    address of the first node by a function's key, 0 for an empty tree; ``vports`` is what the e-switch says of
+    functions.
     """
 
     address: int
@@ -86,7 +87,7 @@ class Device:
     counters: Mapping[str, int]
     pending: bool | None
     roots: Mapping[int, int]
-    vports: Mapping[Identity, int]
+    vports: Vports
 
     def identity(self, key: int) -> Identity:
         """The function with this key. TornError for a key that no function can have."""
@@ -114,6 +115,7 @@ class Driver:
         except NoTypeError as e:
             raise NotPossibleError(f"the driver of this kernel is not one that can be read: {e}") from None
         self._types = types
+        self._eswitches = Eswitches(memory, types, self._arrays)
         values = types.enumerators("mlx5_func_type")
         self.types: Mapping[int, FunctionType] = {values[n]: kind for n, kind in _TYPES.items() if n in values}
         kinds = types.enumerators("mlx5_coredev_type")
@@ -192,7 +194,7 @@ class Driver:
             counters={label: m.of(data) for label, m in self._counters.items()},
             pending=self._pending(data),
             roots=self._trees(address),
-            vports=self._vports(data, mode, supplier),
+            vports=self._eswitches.read(self._eswitch_of(data), mode, supplier),
         )
 
     def name(self, address: int) -> str:
@@ -206,6 +208,9 @@ class Driver:
 
     def _free_list_of(self, data: bytes) -> int:
         return int.from_bytes(data[self._free_list.offset : self._free_list.offset + 8], "little")
+
+    def _eswitch_of(self, data: bytes) -> int:
+        return self._eswitch.of(data) if self._eswitch is not None else 0
 
     def _mode_of(self, data: bytes) -> Mode:
         if self._mode is None or self._vhca_mode is None:
@@ -250,33 +255,6 @@ class Driver:
         root = self._kernel.structure("rb_root").member("rb_node").offset
         entries = self._arrays.entries(address + self._roots.offset)
         return {key: self._memory.number(at + root) for key, at in entries}
-
-    # -- the e-switch -------------------------------------------------------------------------------------------------
-
-    def _vports(self, data: bytes, mode: Mode, supplier: Supplier) -> dict[Identity, int]:
-        """The vports by the function that they belong to, as far as the e-switch tells.
-
-        In VHCA_ID mode a vport notes its function's vhca_id; in FUNC_ID mode the number of a VF is that of its vport.
-        """
-        place = int.from_bytes(data[self._eswitch.offset : self._eswitch.offset + 8], "little") if self._eswitch else 0
-        if not place:
-            return {}
-        try:
-            vports = self._types.structure("mlx5_eswitch").member("vports")
-            vport = self._types.structure("mlx5_vport")
-            number, vhca = vport.member("vport"), _optional(vport, "vhca_id")
-        except NoTypeError:
-            return {}
-        found = {}
-        for _, at in self._arrays.entries(place + vports.offset):
-            n = self._memory.number(at + number.offset, number.size)
-            if mode is Mode.VHCA_ID and vhca is not None:
-                who = _signed(self._memory.number(at + vhca.offset, vhca.size))
-                if 0 < who <= 0xFFFF:
-                    found[vhca_id(who)] = n
-            elif mode is Mode.FUNC_ID and 0 < n <= supplier.max_vfs:
-                found[func_id(n)] = n
-        return found
 
 
 def _optional(structure: Structure, *paths: str) -> Member | None:

@@ -55,7 +55,8 @@ class XArrays:
         address = entry - _INTERNAL
         data = self._memory.read(address, self._size)
         shift = self._shift.of(data)
-        named = (self._array.of(data), self._parent.of(data), self._offset.of(data))
+        # a node without a parent keeps the place that it had in the array which used its memory before
+        named = (self._array.of(data), self._parent.of(data), self._offset.of(data) if parent else place)
         if named != (array, parent, place) or not depth or shift > 60:
             raise TornError(f"the array at {array:#x} does not hold together at node {address:#x}")
         each = self._slots.each
