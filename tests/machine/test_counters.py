@@ -15,7 +15,7 @@ import pytest
 import fwpages as fw
 from fwpages.custody.accounts import Verdict
 from fwpages.machine.snapshot import PAGE_BYTES, TYPES, FunctionCounters, Snapshot
-from fwpages.machine.tree import File
+from fwpages.machine.tree import File, Tree, Unread
 from tests.machine.trees import BLUEFIELD3, PAGES, PF, SF, VF, Machine, server
 
 
@@ -198,6 +198,29 @@ def test_a_file_that_holds_no_count_is_not_known(text: str, tmp_path: Path) -> N
     f = function(fw.machine.counters(tmp_path))
     assert f.by_type["vf"] is None
     assert f.not_known["vf"]
+
+
+@pytest.mark.parametrize(("changes", "rest"), [(1, 100), (2, 100), (99, None)])
+def test_counts_that_change_while_they_are_read_are_read_again(
+    changes: int, rest: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A total and counts by type of two moments have no rest."""
+    m = Machine(tmp_path)
+    m.pci(PF)
+    m.counters(PF, 100, vfs=0)
+    left, real = [changes], Tree.counter
+
+    def counter(self: Tree, file: File, **names: str) -> int | Unread:
+        value = real(self, file, **names)
+        if file is File.TOTAL and left[0]:
+            left[0] -= 1
+            m.counters(PF, 100 + 300 * left[0], vfs=300 * left[0])
+        return value
+
+    monkeypatch.setattr(Tree, "counter", counter)
+    f = function(fw.machine.counters(tmp_path))
+    assert f.by_type["rest"] == rest
+    assert ("while the counts" in f.not_known.get("rest", "")) is (rest is None)
 
 
 def test_types_that_exceed_the_total_leave_the_rest_not_known(tmp_path: Path) -> None:

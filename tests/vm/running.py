@@ -44,11 +44,11 @@ def inspect(g: Guest, *options: str, status: int | None = 0) -> Holdings:
     return msgspec.json.decode(ran.stdout, type=Holdings)
 
 
-def inspect_pages(g: Guest) -> Listed:
-    """The report of ``fw.machine.inspect`` in the guest, and the addresses of the pages."""
+def inspect_pages(g: Guest, status: int = 0) -> Listed:
+    """The report of ``fw.machine.inspect`` in the guest, and the addresses of the pages; ``status`` as ``inspect``."""
     program = Path(__file__).with_name("pages_in_guest.py")
     ran = g.end(g.begin_program([sys.executable, str(program)]), stop="")
-    assert ran.status == 0, ran
+    assert ran.status == status, ran
     report, pages = ran.stdout.splitlines()
     (device,) = msgspec.json.decode(pages, type=dict[str, dict[str, str]]).values()
     return Listed(

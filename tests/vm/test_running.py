@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+from fwpages.cli import cli
 from fwpages.custody.accounts import Verdict
+from fwpages.machine.snapshot import Snapshot
 from tests.vm.guest import Guest, Kernel
 from tests.vm.lab import PF, Lab, scenario
 from tests.vm.running import (
     Metrics,
     agree_in_counts,
     agree_in_pages,
+    books,
     inspect,
     inspect_core,
     inspect_pages,
@@ -94,7 +103,131 @@ def test_the_running_kernel_has_the_pages_that_firmware_has(case: tuple[Kernel, 
         metrics.end()
         g.ok("unload")
         lab.clean(g)
-        gone = top(g, status=4)
-        assert (gone.functions, gone.verdict) == ([], Verdict.NOT_KNOWN)
+        none = top(g, status=4)
+        assert (none.functions, none.verdict) == ([], Verdict.NOT_KNOWN)
         assert "mlx5_core is not loaded" in inspect(g, status=4).missing[0].what
         g.off()
+
+
+@contextmanager
+def churn(lab: Lab, pages: int) -> Iterator[list[int]]:
+    """Firmware asks for so many pages for a VF and gives them back, again and again; yields the number of rounds."""
+    rounds, stop = [0], threading.Event()
+
+    def work() -> None:
+        held = lab.held()
+        while not stop.is_set():
+            lab.want(vf0=pages)
+            lab.until({**held, "vf0": pages})
+            lab.want(vf0=-pages)
+            lab.until(held)
+            rounds[0] += 1
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield rounds
+    finally:
+        stop.set()
+        worker.join()
+
+
+CHURN = 1500
+
+
+@pytest.mark.parametrize("which", ["new", "old"])
+def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
+    request: pytest.FixtureRequest, which: str, tmp_path: Path
+) -> None:
+    """Each report has the pages before or after a request: torn readings are seen, and made again.
+
+    The driver of 7.2 takes a page off its counters as it takes it off its list, so that the two agree in between too.
+    """
+    kernel: Kernel = request.getfixturevalue(which)
+    between = range(CHURN + 1) if which == "new" else (0, CHURN)
+    with Lab(scenario(PF, offered=False), tmp_path) as lab, lab.guest(kernel, python=True) as g:
+        g.ok("load")
+        lab.until({"self": START})
+        readings = []
+        with churn(lab, CHURN) as rounds:
+            for patience in ("0.1", "10", "10"):
+                before = rounds[0]
+                (device,) = inspect(g, "--max-seconds", patience, status=None).devices
+                readings.append(device.readings)
+                assert rounds[0] > before, "nothing came and went"
+                if device.pages is None:
+                    assert (device.verdict, device.functions) == (Verdict.NOT_KNOWN, [])
+                    continue
+                found = {f.identity: f.pages or 0 for f in device.functions}
+                assert found["func:0x0"] == START
+                assert found.get("func:0x1", 0) in between
+                assert (device.pages, device.verdict) == (sum(found.values()), Verdict.CONSISTENT)
+            job = g.begin(["top", "--record", "/tmp/top", "--interval", "0.1", "--count", "40", "--plain"])
+            assert g.end(job, stop="").status == 0
+        assert max(readings) > 1, "no reading was torn"
+        counted = [supplier(msgspec.json.decode(row, type=Snapshot)) for row in g.read("/tmp/top").splitlines()]
+        assert len({f.pages for f in counted}) > 1, "nothing came and went"
+        for f in counted:
+            assert f.pages is not None
+            assert f.pages - START in between
+            # the total and the type's count are of one moment, or the rest is not known
+            assert f.by_type["rest"] in (START, None)
+            assert f.by_type["sf"] in between
+        lab.agree(g)
+        lab.reset("vf0")
+        lab.until({"self": START})
+        g.ok("unload")
+        lab.clean(g)
+        g.off()
+
+
+def audited(g: Guest, folder: Path) -> dict[str, int]:
+    """The pages of each function that the kernel's log so far leaves with firmware, by ``fwpages audit``."""
+    log = folder / "console.log"
+    log.write_text(g.console().replace("\r\n", "\n"))
+    result = CliRunner().invoke(cli, ["audit", "--json", str(log)], standalone_mode=False)
+    (session,) = json.loads(result.stdout)["sessions"]
+    return {f["identity"]: f["held"] for f in session["functions"] if f["held"]}
+
+
+LEAK = """
+[[step]]
+do = "open"
+[[fault]]
+name = "take-twice-kept"
+"""
+
+
+@pytest.mark.parametrize("which", ["new", "old"])
+def test_a_page_that_a_device_keeps_is_found(request: pytest.FixtureRequest, which: str, tmp_path: Path) -> None:
+    """The list of a VF that is gone has it; the audit of the kernel's log counts as ``inspect`` does.
+
+    The driver of 6.12 goes by the count of an answer, and its counters miss the page. That of 7.2 goes by its lists:
+    its counters have the page, and it waits two minutes for it.
+    """
+    kernel: Kernel = request.getfixturevalue(which)
+    with Lab(scenario(VFS, steps=LEAK), tmp_path, sriov=True) as lab, lab.guest(kernel, python=True) as g:
+        g.ok("load dyndbg=+p")
+        lab.until({"self": START})
+        g.ok("echo 0 > /sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
+        g.ok("echo 1 > /sys/bus/pci/devices/$(address)/sriov_numvfs")
+        lab.want(vf0=300)
+        lab.until({"self": START, "vf0": 1000})
+        lab.agree(g)
+        device = agree_in_counts(lab, inspect(g))
+        assert {f.identity: f.pages for f in device.functions} == audited(g, tmp_path)
+
+        g.ok("(echo 0 > /sys/bus/pci/devices/$(address)/sriov_numvfs) &")
+        lab.until({"self": START, "vf0": 1})
+        listed = inspect_pages(g, status=0 if which == "new" else 1)
+        held = books(lab)
+        assert {who: list(pages) for who, pages in listed.addresses.items()} == {
+            who: list(pages) for who, pages in held.items()
+        }
+        device = listed.device
+        (vf,) = (f for f in device.functions if f.type == "vf")
+        assert (vf.pages, vf.vport, vf.vport_enabled) == (1, 1, False)
+        assert device.notes[0].startswith(f"{vf.identity}: 1 page, and no enabled vport")
+        assert (device.pages, device.fw_pages) == (START + 1, START + 1 if which == "new" else START)
+        assert [f.pages for f in device.findings] == ([] if which == "new" else [1, 1])
+        assert {f.identity: f.pages for f in device.functions} == audited(g, tmp_path)

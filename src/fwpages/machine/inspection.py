@@ -286,6 +286,6 @@ def _findings(reading: Reading) -> Iterator[FindingAccount]:
             name=cause.finding.value,
             blame=cause.blame.value,
             pages=abs(counter - blocks),
-            detail=f"{reading.device.name}: the counter {name} is {counter:,}, the lists have {blocks:,} pages",
+            detail=f"{reading.device.name}: the counter {name} is {counter:,}, the lists have {many(blocks)}",
             remedy=cause.remedy,
         )

@@ -46,6 +46,8 @@ _COMMANDS: Mapping[str, File] = MappingProxyType(
         "last_syndrome": File.LAST_FAILED_SYNDROME,
     }
 )
+#: how often the counts of one function are read before they are taken to change all the time
+_READINGS = 4
 #: PCI device ids of BlueField's network functions, from mlx5_core's table of devices
 _BLUEFIELD = frozenset({0xA2D2, 0xA2D3, 0xA2D6, 0xA2DC, 0xA2DF})
 
@@ -149,6 +151,7 @@ class _Figures:
         """A counter of debugfs, under its key."""
         value = self.tree.counter(file, device=self.function.name) if self.debugfs is None else Unread(self.debugfs)
         if isinstance(value, int):
+            self.not_known.pop(key, None)
             return value
         self.lacks(key, value.reason)
         return None
@@ -179,8 +182,7 @@ class _Reader:
     def read(self, f: Function) -> FunctionCounters:
         """Read one function's figures."""
         figures = _Figures(self.tree, f, self._debugfs(f))
-        pages, source = self._total(f, figures)
-        types = {key: figures.count(key, file) for key, file in _BY_TYPE.items()}
+        pages, source, types, rest = self._counts(f, figures)
         failures = {key: figures.count(key, file) for key, file in _FAILURES.items()}
         commands = {k: figures.count(f"commands.{k}", file) for k, file in _COMMANDS.items()}
         vhca_id = figures.count("vhca_id", File.VHCA_ID)
@@ -202,7 +204,7 @@ class _Reader:
             net=list(f.net),
             pages=pages,
             source=source,
-            by_type=types | {"rest": _rest(pages, types, figures)},
+            by_type=types | {"rest": rest},
             alloc_failed=failures["alloc_failed"],
             give_dropped=failures["give_dropped"],
             reclaim_discarded=failures["reclaim_discarded"],
@@ -225,6 +227,21 @@ class _Reader:
         """True if sysfs no longer has the function that it listed a moment ago."""
         return f.kind is not None and self.tree.there(folder(f)) is False
 
+    def _counts(
+        self, f: Function, figures: _Figures
+    ) -> tuple[Count, Literal["debugfs", "infiniband"] | None, dict[str, Count], Count]:
+        """The total, its source, the counts by type and the rest: read again where the total changed meanwhile."""
+        pages: Count = None
+        types: dict[str, Count] = {}
+        for _ in range(_READINGS):
+            pages, source = self._total(f, figures)
+            types = {key: figures.count(key, file) for key, file in _BY_TYPE.items()}
+            again = self.tree.counter(File.TOTAL, device=f.name) if source == "debugfs" else pages
+            if isinstance(again, Unread) or again == pages:
+                return pages, source, types, _rest(pages, types, figures)
+        figures.lacks("rest", "the total changed each time while the counts by type were read")
+        return pages, "debugfs", types, None
+
     def _total(self, f: Function, figures: _Figures) -> tuple[Count, Literal["debugfs", "infiniband"] | None]:
         """The driver's total: from debugfs, else from the function's RDMA device, which every user may read."""
         pages = figures.count("pages", File.TOTAL)
@@ -233,7 +250,7 @@ class _Reader:
         for name in f.rdma:
             value = self.tree.counter(File.IB_FW_PAGES, name=name)
             if isinstance(value, int):
-                del figures.not_known["pages"]
+                figures.not_known.pop("pages", None)
                 return value, "infiniband"
         bond = self._bond(f)
         if bond is not None:
