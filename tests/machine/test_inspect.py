@@ -228,6 +228,18 @@ def test_an_ecpf_sees_the_vports_of_the_external_host(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_ecpf_serves_its_host_without_an_e_switch_at_work(tmp_path: Path) -> None:
+    k = Kernel(SHAPES["6.12"])
+    ec, numbers = 1 << 16, (0, 1, 0xFFFE)
+    trees = {ec: pages(0x1000000, 9), 0: pages(0x2000000, 7, kind=3), 1: pages(0x3000000, 5, kind=1)}
+    k.add(Device(ADDRESS, trees, embedded=True, vports=dict.fromkeys(numbers, 0), off=frozenset({0, 1})))
+    d = only(inspected(k, tmp_path))
+    assert [_mark(f) for f in d.functions] == [
+        ("func:0x0/ec", None, None), ("func:0x0", 0, None), ("func:0x1", 1, None),
+    ]  # fmt: skip
+    assert d.notes == []
+
+
 def test_many_functions_that_are_gone_are_summed_up(tmp_path: Path) -> None:
     k = Kernel(SHAPES["7.2"])
     gone = {0x100 + n: pages(0x2000000 + n * 0x10000, n, kind=1) for n in range(1, 10)}

@@ -23,10 +23,10 @@ _OWN = frozenset({Vport.ECPF, Vport.UPLINK})
 
 @dataclass(frozen=True, slots=True)
 class FunctionVport:
-    """A function's vport: its number, and if it is enabled."""
+    """A function's vport: its number, and if it is enabled (None: the e-switch is not at work, and does not tell)."""
 
     number: int
-    enabled: bool
+    enabled: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,16 @@ class Eswitches:
         """
         if not eswitch or not self._known:
             return Vports()
+        entries = self._arrays.entries(eswitch + self._vports.offset)
+        rows = [self._memory.read(at + self._start, self._size) for _, at in entries]
+        numbers = [self._number.of(data, -self._start) for data in rows]
+        enabled = [bool(self._enabled.of(data, -self._start)) for data in rows]
+        # a PF has VFs only by its e-switch; an embedded CPU serves its host without one too
+        at_work = not supplier.ecpf or any(on for n, on in zip(numbers, enabled, strict=True) if n not in _OWN)
         found: dict[Identity, FunctionVport] = {}
-        complete = mode is Mode.VHCA_ID and self._vhca is not None
-        for _, at in self._arrays.entries(eswitch + self._vports.offset):
-            data = self._memory.read(at + self._start, self._size)
-            vport = FunctionVport(self._number.of(data, -self._start), bool(self._enabled.of(data, -self._start)))
+        complete = at_work and mode is Mode.VHCA_ID and self._vhca is not None
+        for data, number, on in zip(rows, numbers, enabled, strict=True):
+            vport = FunctionVport(number, on if at_work else None)
             if mode is Mode.FUNC_ID:
                 found.update((who, vport) for who in _by_number(vport.number, supplier))
                 continue
