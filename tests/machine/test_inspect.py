@@ -477,6 +477,7 @@ def test_lists_that_settle_later_are_read_again(tmp_path: Path) -> None:
         d = only(inspect_source(source))
     later.join()
     assert (d.verdict, d.pages) == (Verdict.CONSISTENT, 50)
+    assert d.readings is not None
     assert d.readings > 1
 
 

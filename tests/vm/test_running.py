@@ -153,7 +153,7 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
             for patience in ("0.1", "10", "10"):
                 before = rounds[0]
                 (device,) = inspect(g, "--max-seconds", patience, status=None).devices
-                readings.append(device.readings)
+                readings.append(device.readings or 0)
                 assert rounds[0] > before, "nothing came and went"
                 if device.pages is None:
                     assert (device.verdict, device.functions) == (Verdict.NOT_KNOWN, [])

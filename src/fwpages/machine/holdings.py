@@ -52,7 +52,7 @@ class DeviceHoldings(msgspec.Struct, frozen=True, kw_only=True):
     numa_node: int | None = None
     verdict: Verdict
     settled: bool
-    readings: int
+    readings: Count = None
     fw_pages: Count = None
     counters: dict[str, Count] = {}
     pages: Count = None
