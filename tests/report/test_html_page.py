@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import sys
@@ -32,4 +34,12 @@ def test_json_cannot_end_its_element() -> None:
 def test_a_page_asks_the_network_for_nothing() -> None:
     page = rendered("fwpages.report", "page.html", {"title": "a page"})
     assert re.search(r'http-equiv="Content-Security-Policy" content="default-src \'none\';', page)
+    assert "script-src 'none';" in page
     assert not re.search(r"https?://|@import|url\(|\bsrc=", page)
+
+
+def test_of_scripts_a_page_allows_its_own_alone() -> None:
+    page = rendered("fwpages.explore.show", "page.html", {"title": "a page"}, script="stepping.js")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page

@@ -6,6 +6,8 @@ as its reader's screen is, and can be read without JavaScript and on paper. It n
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.metadata
 from collections.abc import Mapping
 
@@ -25,10 +27,11 @@ def check_installed() -> None:
         raise NotInstalledError(f"an HTML page needs Jinja2: {INSTALL}") from None
 
 
-def rendered(package: str, template: str, values: Mapping[str, object]) -> str:
+def rendered(package: str, template: str, values: Mapping[str, object], script: str = "") -> str:
     """The page of a template in this package, which extends ``page.html``. Text is escaped, ``markup`` is not.
 
-    Raises NotInstalledError where Jinja2 is not there.
+    ``script`` names a file beside the template: the one script that a browser carries out. Raises NotInstalledError
+    where Jinja2 is not there.
     """
     check_installed()
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
@@ -41,8 +44,18 @@ def rendered(package: str, template: str, values: Mapping[str, object]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    version = importlib.metadata.version("fwpages")
-    return environment.get_template(template).render({"version": version, **values})
+    source = environment.get_template(script).render() if script else ""
+    shared = {
+        "version": importlib.metadata.version("fwpages"),
+        "script": markup(source),
+        "scripts": markup(_digest(source) if script else "'none'"),
+    }
+    return environment.get_template(template).render({**shared, **values})
+
+
+def _digest(source: str) -> str:
+    """The source of a policy that allows this script alone (Content Security Policy Level 3)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
 def markup(text: str) -> str:

@@ -67,6 +67,7 @@ def _page(*, stepping: Steppable, **values: object) -> str:
             "pictures": [markup(picture) for picture in stepping.pictures],
             "world": embedded_json(msgspec.json.encode(data)),
         },
+        script="stepping.js",
     )
 
 

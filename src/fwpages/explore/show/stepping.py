@@ -99,12 +99,12 @@ class Steppable:
 _Owners: TypeAlias = tuple[Mapping[int, str], Mapping[int, str] | None]
 
 
-def steppable(spec: Spec, path: Path, *, most: int = MOST_STATES) -> Steppable:
+def steppable(spec: Spec, path: Path, *, most: int | None = None) -> Steppable:
     """The world from its beginning on, up to ``most`` states: those of the path first, then breadth first.
 
-    As a search does, it goes on from no broken step.
+    ``most`` is MOST_STATES where it is None. As a search does, it goes on from no broken step.
     """
-    grower = _Grower(spec, most)
+    grower = _Grower(spec, MOST_STATES if most is None else most)
     for step in walk(spec, path):
         grower.add(step.after)
     grower.grow()

@@ -139,7 +139,7 @@ def _style() -> str:
             out.append(f"{names} {{{body}}}")
         return "\n".join(out)
 
-    return f"\n{scoped(_LIGHT)}\n@media (prefers-color-scheme: dark) {{\n{scoped(_DARK)}\n}}\n"
+    return f"\n{scoped(_LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{\n{scoped(_DARK)}\n}}\n"
 
 
 def _add(parent: ET.Element, tag: str, words: str = "", **attributes: str | float) -> ET.Element:

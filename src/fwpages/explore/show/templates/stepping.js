@@ -61,7 +61,8 @@
       const [firmware, books] = [state.firmware[n], state.books[n]];
       const card = made("div", "", "page");
       if (books !== UNKNOWN && books !== firmware) card.classList.add("differs");
-      if (before && (before.firmware[n] !== firmware || before.books[n] !== books)) card.classList.add("changed");
+      const known = before && before.books[n] !== UNKNOWN && books !== UNKNOWN;
+      if (before && (before.firmware[n] !== firmware || (known && before.books[n] !== books))) card.classList.add("changed");
       card.append(made("b", address), owner("fw", firmware), owner("books", books));
       card.title = `the page at ${address}: its owner for firmware, and by the driver's books (–: none, ?: not known)`;
       return card;
