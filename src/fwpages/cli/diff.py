@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import click
 import msgspec
 from rich.console import Console
 
-from fwpages.cli.files import standard_input
+from fwpages.cli.files import standard_input, written
 from fwpages.cli.progress import reading
-from fwpages.comparison import diff
+from fwpages.comparison.differ import read_and_compare
 from fwpages.comparison.show import show_diff
 from fwpages.comparison.values import Outcome
 from fwpages.readers.inputs import InputError
+from fwpages.report.html_page import NotInstalledError, check_installed
 
 EXIT_CODES: Mapping[Outcome, int] = MappingProxyType({Outcome.EQUAL: 0, Outcome.DIFFERENT: 1, Outcome.NOT_KNOWN: 4})
 
@@ -23,7 +25,13 @@ EXIT_CODES: Mapping[Outcome, int] = MappingProxyType({Outcome.EQUAL: 0, Outcome.
 @click.argument("a", type=click.Path(allow_dash=True))
 @click.argument("b", type=click.Path(allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
-def command(a: str, b: str, as_json: bool) -> int:
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page too, with the pages over time of both.",
+)
+def command(a: str, b: str, as_json: bool, html: Path | None) -> int:
     """A, B: traces, kernel logs, recordings of `top`, or what `run`, `serve`, `audit` or `inspect` printed with --json;
     the two may be of different kinds. Files may be packed with gzip; - is standard input.
 
@@ -36,10 +44,17 @@ def command(a: str, b: str, as_json: bool) -> int:
     if "-" in (a, b):
         standard_input()
     try:
+        if html is not None:
+            check_installed()
         with reading([a, b]) as watch:
-            found = diff(a, b, watch=watch)
-    except InputError as e:
+            found, one, other = read_and_compare(a, b, watch)
+    except (InputError, NotInstalledError) as e:
         raise click.UsageError(str(e)) from None
+    if html is not None:
+        from fwpages.comparison.page import diff_page
+
+        with written("--html", html) as stream:
+            stream.write(diff_page(found, one, other))
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

@@ -101,6 +101,7 @@ def _session(s: SessionAccount, number: int, steps: StepKeeper | None) -> Sessio
         counters={name: s.counters.get(name) for name in _COUNTERS},
         steps={} if steps is None else steps.commands(number),
         lines={} if steps is None else steps.lines(number),
+        series=s.series,
     )
 
 
@@ -122,6 +123,7 @@ def _served(s: ServedSessionAccount, report: ServeReport) -> SessionSide:
         supplier=None,
         functions=tuple(_served_function(name, f, s.identities) for name, f in s.functions.items()),
         findings=tuple(_offences(report, s.number)),
+        series=s.series,
     )
 
 

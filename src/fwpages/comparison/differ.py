@@ -7,6 +7,7 @@ import os
 
 from fwpages.comparison.compare import compare
 from fwpages.comparison.reading import Comparable, read_side
+from fwpages.comparison.sides import Side
 from fwpages.comparison.values import Diff
 from fwpages.readers.inputs import InputError, Watch
 
@@ -20,9 +21,15 @@ def diff(a: Comparable, b: Comparable, *, watch: Watch | None = None) -> Diff:
     Raises InputError where an input cannot be read, or is nothing that can be compared; TypeError for something else
     than a path, an open file or a report.
     """
+    return read_and_compare(a, b, watch)[0]
+
+
+def read_and_compare(a: Comparable, b: Comparable, watch: Watch | None = None) -> tuple[Diff, Side, Side]:
+    """Compare as ``diff`` does; returns the two sides too, which have the time lines."""
     if str(a) == str(b) == "-":
         raise InputError("standard input (-) can be read once only")
-    return compare(read_side(a, watch), read_side(b, watch), identical=_identical(a, b))
+    one, other = read_side(a, watch), read_side(b, watch)
+    return compare(one, other, identical=_identical(a, b)), one, other
 
 
 def _identical(a: Comparable, b: Comparable) -> bool:

@@ -22,11 +22,11 @@ from fwpages.comparison.words import (
     numbers,
     other_names,
     place,
+    plain,
     rows_of,
     shown,
     summary,
 )
-from fwpages.pages.words import printable
 from fwpages.report.grids import plain_table, print_whole, readable, say, say_parts
 
 #: rows of one session that are listed, and pairs of functions; the rest is counted
@@ -39,31 +39,22 @@ STYLES: Mapping[Outcome, str] = MappingProxyType(
 
 def show_diff(diff: Diff, console: Console) -> None:
     """Print the two inputs, each session that differs, what is not known, and the outcome. Pages are of 4 KiB."""
-    console = readable(console)
+    console, diff = readable(console), plain(diff)
     for letter, side in (("A", diff.a), ("B", diff.b)):
-        say_parts(console, [Text(letter, "bold"), _text(side.name), Text(kind_of(side))])
+        say_parts(console, [Text(letter, "bold"), Text(side.name), Text(kind_of(side))])
     if diff.identical:
-        _say(console, "the inputs are the same, byte for byte")
+        say(console, "the inputs are the same, byte for byte")
     for number, pair in enumerate(diff.sessions, 1):
         _session(number, pair, diff, console)
     _group(None, diff, console)
     for note in diff.notes:
-        _say(console, f"note: {note}", "dim", hang=2)
+        say(console, f"note: {note}", "dim", hang=2)
     console.print()
     for line in meanings(diff.differences):
-        _say(console, line, "dim", hang=2)
+        say(console, line, "dim", hang=2)
     if diff.differences:
         console.print()
-    _say(console, summary(diff), STYLES[diff.outcome], hang=2)
-
-
-def _say(console: Console, words: str, style: str = "", indent: int = 0, hang: int = 0) -> None:
-    """Print a sentence; names in it come from files, and may be anything."""
-    say(console, printable(words), style, indent, hang)
-
-
-def _text(words: str) -> Text:
-    return Text(printable(words))
+    say(console, summary(diff), STYLES[diff.outcome], hang=2)
 
 
 def _session(number: int, pair: SessionPair, diff: Diff, console: Console) -> None:
@@ -71,14 +62,14 @@ def _session(number: int, pair: SessionPair, diff: Diff, console: Console) -> No
     if not rows_of(number, [*diff.differences, *diff.not_known]):
         return
     console.print()
-    say_parts(console, [Text(numbers(pair), "bold"), _text(devices(pair))], hang=2)
+    say_parts(console, [Text(numbers(pair), "bold"), Text(devices(pair))], hang=2)
     if pair.aligned_by is not None:
-        _say(console, ALIGNED[pair.aligned_by], indent=2)
+        say(console, ALIGNED[pair.aligned_by], indent=2)
     others = other_names(pair)
     for line in others[:MAX_PAIRS]:
-        _say(console, line, indent=2)
+        say(console, line, indent=2)
     if len(others) > MAX_PAIRS:
-        _say(console, f"and {len(others) - MAX_PAIRS} more", indent=2)
+        say(console, f"and {len(others) - MAX_PAIRS} more", indent=2)
     _group(number, diff, console)
 
 
@@ -97,7 +88,7 @@ def _group(session: int | None, diff: Diff, console: Console) -> None:
         print_whole(_table("not known", counted), console, 2)
     for d in unknown:
         if d.kind is Kind.INPUT:
-            _say(console, lack(d), "yellow", 2, 2)
+            say(console, lack(d), "yellow", 2, 2)
 
 
 def _table(title: str, rows: Sequence[Difference]) -> Table:
@@ -105,7 +96,7 @@ def _table(title: str, rows: Sequence[Difference]) -> Table:
     for name in ("A", "B", "B − A"):
         table.add_column(name, justify="right", no_wrap=True)
     for d in rows[:MAX_ROWS]:
-        table.add_row(*map(_text, (d.kind.value, about(d), shown(d.a, d), shown(d.b, d), change(d))))
+        table.add_row(*map(Text, (d.kind.value, about(d), shown(d.a, d), shown(d.b, d), change(d))))
     if len(rows) > MAX_ROWS:
         table.add_row(f"and {len(rows) - MAX_ROWS} more")
     return table
@@ -116,13 +107,13 @@ def _edits(d: Difference, console: Console) -> None:
     if not d.edits:
         return
     console.print()
-    _say(console, f"{d.kind}, from A to B:", indent=2)
+    say(console, f"{d.kind}, from A to B:", indent=2)
     for e in d.edits:
-        _say(console, f"{place(e)}:", indent=4)
+        say(console, f"{place(e)}:", indent=4)
         for mark, steps, count in (("−", e.steps_a, e.count_a), ("+", e.steps_b, e.count_b)):
             for step in steps:
-                _say(console, f"{mark} {step}", indent=6, hang=2)
+                say(console, f"{mark} {step}", indent=6, hang=2)
             if count > len(steps):
-                _say(console, f"{mark} and {count - len(steps):,} more", indent=6)
+                say(console, f"{mark} and {count - len(steps):,} more", indent=6)
     if d.more_edits:
-        _say(console, f"and {d.more_edits:,} more places", indent=4)
+        say(console, f"and {d.more_edits:,} more places", indent=4)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from fwpages.comparison.kinds import Kind
 from fwpages.comparison.values import Form
 from fwpages.custody.accounts import COLUMNS, Count, FindingAccount, Missing
+from fwpages.custody.series import Series
 from fwpages.prm.identity import FunctionType
 
 #: the columns that an input of each kind can have; which it has, each count says
@@ -64,7 +65,7 @@ class SessionSide:
 
     ``peak`` is the most that was out at one time of all functions together. ``steps`` are from commands, ``lines`` from
     the driver's one-line messages; a kind that is not there is one that the input does not tell. ``commands`` counts
-    those after the start-up, None where the input shows no commands.
+    those after the start-up, None where the input shows no commands. ``series`` is its pages over time.
     """
 
     device: str
@@ -81,6 +82,7 @@ class SessionSide:
     counters: Mapping[str, Count] = field(default_factory=dict)
     steps: Mapping[Kind, Steps] = field(default_factory=dict)
     lines: Mapping[Kind, Steps] = field(default_factory=dict)
+    series: Series | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from fwpages.comparison.compare import called
 from fwpages.comparison.kinds import Kind
 from fwpages.comparison.values import Alignment, Diff, Difference, Edit, InputSide, Outcome, Pairing, SessionPair
-from fwpages.pages.words import many
+from fwpages.pages.words import many, printable
 
 ALIGNED: Mapping[Alignment, str] = MappingProxyType(
     {
@@ -19,6 +21,23 @@ ALIGNED: Mapping[Alignment, str] = MappingProxyType(
         Alignment.TYPE: "functions aligned by type: one input has no others",
     }
 )
+
+
+def plain(diff: Diff) -> Diff:
+    """The comparison to be shown: names in it come from files, and may have characters that nothing should print."""
+    return msgspec.convert(_plain(msgspec.to_builtins(diff)), Diff)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case str():
+            return printable(value)
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case dict():
+            return {key: _plain(v) for key, v in value.items()}
+        case _:
+            return value
 
 
 def kind_of(side: InputSide) -> str:
