@@ -22,6 +22,7 @@ from fwpages.prm.opcodes import Opcode, QueryPages
 from fwpages.report.serve import ServeReport, serve_report, show_served
 from fwpages.scenario.served_runner import ServedRun
 from tests.link.vfio_client import HELLO, Wire, message
+from tests.report.junit_structure import parsed
 from tests.scenario.stage import Stage, steps
 from tests.sockets import short
 
@@ -77,8 +78,9 @@ def test_stopped_as_soon_as_the_socket_is_there(
 
 
 def test_once_as_json_with_a_trace(tmp_path: Path) -> None:
-    path, trace = tmp_path / "s", tmp_path / "t.jsonl"
-    with serve("--socket", str(path), "--once", "--json", "--trace", str(trace), "reset") as p:
+    path, trace, junit = tmp_path / "s", tmp_path / "t.jsonl", tmp_path / "junit.xml"
+    files = "--trace", str(trace), "--junit", str(junit)
+    with serve("--socket", str(path), "--once", "--json", *files, "reset") as p:
         wait_for(path)
         wire = Wire(path)
         wire.send(message(1, HELLO))
@@ -91,6 +93,8 @@ def test_once_as_json_with_a_trace(tmp_path: Path) -> None:
     assert report["missing"][0] == {"what": "a driver: none came", "command": ""}
     assert p.returncode == 4
     assert "a virtual machine is here" in err
+    cases = parsed(junit.read_bytes()).iter("testcase")
+    assert [case.attrib["name"] for case in cases if case.find("error") is not None] == ["verdict", "steps and faults"]
     assert [json.loads(row)["kind"] for row in trace.read_text().splitlines()] == ["header", "end"]
 
 

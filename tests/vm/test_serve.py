@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.report.junit_structure import parsed
 from tests.vm.guest import PATIENCE, Guest, Kernel
 from tests.vm.lab import PF, Lab, complaints, scenario
 
@@ -95,7 +96,9 @@ def test_scenario_of_the_library(new: Kernel, tmp_path: Path, name: str) -> None
 
 def test_fault_is_seen_by_both_sides(new: Kernel, tmp_path: Path) -> None:
     """Firmware names a page that it never got: the kernel says so, and our report says what went wrong on purpose."""
-    with serve(tmp_path, "--once", "--json", "--fault", "take-never-given", "connectx7") as server:
+    junit = tmp_path / "junit.xml"
+    fault = "--fault", "take-never-given", "--junit", str(junit)
+    with serve(tmp_path, "--once", "--json", *fault, "connectx7") as server:
         with Guest(new, tmp_path / "device", tmp_path / "machine") as g:
             g.ready()
             g.ok("load")
@@ -105,6 +108,8 @@ def test_fault_is_seen_by_both_sides(new: Kernel, tmp_path: Path) -> None:
             g.off()
         _, out = server.done()
     assert json.loads(out)["faults"] == ["take-never-given"]
+    clean = json.loads(out)["clean"]
+    assert (parsed(junit.read_bytes()).find(".//testcase[@name='verdict']/failure") is None) is clean
     assert "memory-backend-memfd" in server.err
 
 
