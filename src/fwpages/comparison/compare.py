@@ -372,9 +372,8 @@ def called(f: FunctionPair) -> str:
         return f.name
     if f.type is FunctionType.SELF:
         return "own"
-    if f.a is None or f.b is None or f.a == f.b:
-        return f.a or f.b or str(f.type)
-    return f"{f.a} = {f.b}"
+    # the same name when the inputs change places
+    return " = ".join(sorted({who for who in (f.a, f.b) if who is not None})) or str(f.type)
 
 
 def _out_of_scope(a: Side, b: Side, found: _Found) -> None:

@@ -12,6 +12,7 @@ from fwpages.comparison.compare import called
 from fwpages.comparison.kinds import Kind
 from fwpages.comparison.values import Alignment, Diff, Difference, Edit, InputSide, Outcome, Pairing, SessionPair
 from fwpages.pages.words import many, printable
+from fwpages.prm.identity import FunctionType
 
 ALIGNED: Mapping[Alignment, str] = MappingProxyType(
     {
@@ -50,8 +51,8 @@ def other_names(pair: SessionPair) -> list[str]:
     rows = []
     for f in pair.functions:
         if f.a is not None and f.b is not None and f.a != f.b and not f.generation:
-            same = f"{f.a} = {f.b}"
-            rows.append(same if called(f) == same else f"{same}  {called(f)}")
+            named = f.name or f.type is FunctionType.SELF
+            rows.append(f"{f.a} = {f.b}  {called(f)}" if named else f"{f.a} = {f.b}")
     return rows
 
 
