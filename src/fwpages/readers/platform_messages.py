@@ -18,8 +18,9 @@ from fwpages.readers.observations import Place, PlatformEvent, PlatformLine
 MAX_TEXT: Final = 300
 
 _PCI: Final = r"(?:[0-9a-fA-F]{4,}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]"
+#: names and words are bounded: a line can be of any length, and a search for a word without an end takes its square
 #: `pcieport 0000:16:00.0: `, of old kernels `pciehp 0000:00:1c.0:pcie004: `, of EEH `PCI db5c:c9:00.0#10000: `
-_FRONT = re.compile(rf"(?P<owner>[\w-]+) (?P<address>{_PCI})(?:#\w+|:pcie\d+)?: ")
+_FRONT = re.compile(rf"(?P<owner>[\w-]{{1,40}}) (?P<address>{_PCI})(?:#\w+|:pcie\d+)?: ")
 #: drivers of ports: their lines are about whatever is below
 _PORTS: Final = frozenset({"pcieport", "pciehp", "dpc", "aer"})
 #: bytes, some of which are in each of these lines
@@ -115,16 +116,18 @@ PLATFORM_WORDINGS: Final[tuple[PlatformWording, ...]] = (
     _row(
         _E.DMA_FAULT,
         "arm-smmu-v3 arm-smmu-v3.0.auto: event: F_TRANSLATION client: 0000:01:00.0 sid: 0x100 ssid: 0x0",
-        r"\S*smmu.*event: \w+ client: <PCI>",
+        r"[\w.-]{0,40}smmu.*event: \w+ client: <PCI>",
     ),
     _row(
         _E.DMA_FAULT,
         "arm-smmu-v3 arm-smmu-v3.0.auto: event 0x10 received:",
-        r"\S*smmu.*(?:event 0x[0-9a-f]+ received|Unhandled context fault)",
+        r"[\w.-]{0,40}smmu.*(?:event 0x[0-9a-f]+ received|Unhandled context fault)",
     ),
     # -- interrupts
     _row(
-        _E.INTERRUPT_UNROUTED, "do_IRQ: 7.34 No irq handler for vector", r"(?:\w+: \d+\.\d+ )?No irq handler for vector"
+        _E.INTERRUPT_UNROUTED,
+        "do_IRQ: 7.34 No irq handler for vector",
+        r"(?:\w{1,40}: \d+\.\d+ )?No irq handler for vector",
     ),
     _row(_E.INTERRUPT_UNROUTED, "irq 55: nobody cared (try booting with", r"irq \d+: nobody cared"),
     _row(
