@@ -12,6 +12,7 @@ from fwpages.explore.check.replay import walk
 from fwpages.explore.check.search import search
 from fwpages.explore.show import stepping
 from fwpages.explore.show.narrative import narrate
+from tests.chromium.opened import Opened
 from tests.explore.small_worlds import HEAD, SESSION, made, steps
 
 WORLD = HEAD + steps(*SESSION) + '[expect]\nnever = ["late-return"]\n'
@@ -26,44 +27,16 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
-class Opened:
-    """A page in a browser, with all that it asked for and complained of."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.page = browser.new_page(viewport={"width": 1300, "height": 800}, **options)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("console", lambda m: self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.goto(path.as_uri())
-
-    def texts(self, selector: str) -> list[str]:
-        return list(self.page.locator(selector).all_inner_texts())
-
-    def close(self, path: Path) -> None:
-        self.page.close()
-        assert (self.requests, self.complaints) == ([path.as_uri()], [])
-
-
-def ground(page: Any) -> int:
-    """The brightness of a page, from 0 to 765."""
-    found: int = page.evaluate(
-        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
-    )
-    return found
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_is_as_light_or_dark_as_its_readers_screen_and_light_on_paper(
     browser: Any, explored: Path, scheme: str
 ) -> None:
     opened = Opened(browser, explored, color_scheme=scheme)
-    assert (ground(opened.page) < 380) is (scheme == "dark")
+    assert (opened.ground() < 380) is (scheme == "dark")
     opened.page.emulate_media(media="print")
-    assert ground(opened.page) == 765
+    assert opened.ground() == 765
     assert not opened.page.locator("#stepping").is_visible()
-    opened.close(explored)
+    opened.close()
 
 
 #: makes every move of the path, or takes them back, and notes what the page shows after each
@@ -112,7 +85,7 @@ def test_one_goes_from_event_to_event_to_what_breaks_and_back(browser: Any, expl
     assert 30 < page.locator("#rows > svg").count() < len(story), "the start-up, in which there is no choice"
     page.click("#follow")
     assert page.locator("#rows > svg").count() == len(story)
-    opened.close(explored)
+    opened.close()
 
 
 def test_pages_change_their_owners(browser: Any, explored: Path) -> None:
@@ -120,7 +93,7 @@ def test_pages_change_their_owners(browser: Any, explored: Path) -> None:
     opened.page.click("#follow")
     seen = {words for step in opened.page.evaluate(BACKWARD) for words in step}
     assert seen == {"fw: –", "fw: self", "fw: vf0", "books: –", "books: self", "books: vf0"}
-    opened.close(explored)
+    opened.close()
 
 
 def test_beyond_the_bound_a_page_says_so(
@@ -138,7 +111,7 @@ def test_beyond_the_bound_a_page_says_so(
     opened.page.click("#moves button")
     assert "Make the world smaller" in opened.page.inner_text("#state")
     assert opened.texts("#moves button") == []
-    opened.close(page)
+    opened.close()
 
 
 def test_without_javascript_there_are_the_verdicts_and_the_charts(browser: Any, explored: Path) -> None:
@@ -148,7 +121,7 @@ def test_without_javascript_there_are_the_verdicts_and_the_charts(browser: Any, 
     assert "To choose needs JavaScript" in words
     assert opened.page.locator(".chart svg").count() == 1
     assert not opened.page.locator("#stepping").is_visible()
-    opened.close(explored)
+    opened.close()
 
 
 def test_a_review_is_a_page_without_a_script(browser: Any, tmp_path: Path) -> None:
@@ -159,4 +132,4 @@ def test_a_review_is_a_page_without_a_script(browser: Any, tmp_path: Path) -> No
     assert opened.page.url.endswith("#counts")
     assert opened.page.locator("#counts").is_visible()
     assert opened.page.locator("script").count() == 0
-    opened.close(page)
+    opened.close()

@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import json
-import os
-import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fwpages.cli import invoke
-
-if not os.environ.get("FWPAGES_REQUIRE_CHROMIUM"):
-    pytest.importorskip("playwright.sync_api", reason="there is no Playwright here: make test installs it")
-playwright = importlib.import_module("playwright.sync_api")
-
-ROOT = Path(__file__).parents[2]
-UNPACKED = ROOT / "build" / "chromium" / "chromium"
-GOLDEN = ROOT / "tests" / "golden"
-
-
-def chromium() -> str:
-    """What ``make chromium`` unpacked, or the machine's."""
-    found = str(UNPACKED) if UNPACKED.exists() else shutil.which("chromium")
-    if found is None:
-        assert not os.environ.get("FWPAGES_REQUIRE_CHROMIUM"), "there is no Chromium: make chromium"
-        pytest.skip("there is no Chromium here: make chromium unpacks Debian's")
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = chromium()
-    with playwright.sync_playwright() as p:
-        opened = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+from tests.chromium.opened import Opened
+from tests.conftest import GOLDEN
 
 
 @pytest.fixture(scope="module")
@@ -57,41 +29,32 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-class Opened:
-    """A page of the browser, with all that it asked for and all that it complained of."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.page = browser.new_page(viewport={"width": 1100, "height": 900}, **options)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("console", lambda m: self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.on("dialog", lambda d: self.complaints.append(d.message))
-        self.page.goto(path.as_uri())
-        for chart in self.page.query_selector_all(".chart"):
-            chart.scroll_into_view_if_needed()
-        self.page.wait_for_function("document.querySelectorAll('.chart:not(.live)').length === 0")
+def opened_charts(browser: Any, path: Path, **options: Any) -> Opened:
+    """A report in a browser, once its charts are drawn: each is when it is scrolled into sight."""
+    opened = Opened(browser, path, **options)
+    for chart in opened.page.query_selector_all(".chart"):
+        chart.scroll_into_view_if_needed()
+    opened.page.wait_for_function("document.querySelectorAll('.chart:not(.live)').length === 0")
+    return opened
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_asks_for_nothing_and_follows_the_colours_of_its_reader(
     browser: Any, reported: Path, scheme: str
 ) -> None:
-    opened = Opened(browser, reported, color_scheme=scheme)
-    opened.page.emulate_media(media="print")
-    assert (opened.requests, opened.complaints) == ([reported.as_uri()], [])
+    opened = opened_charts(browser, reported, color_scheme=scheme)
+    assert (opened.ground() < 380) is (scheme == "dark")
     assert opened.page.evaluate("document.images.length") == 0
     assert "</script><script>alert(1)" in opened.page.inner_text("body")
-    ground = opened.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 384) is (scheme == "dark")
-    opened.page.close()
+    opened.page.emulate_media(media="print")
+    assert opened.ground() == 765
+    opened.close()
 
 
 def test_the_figures_of_a_page_are_those_of_the_audit(
     browser: Any, reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened = Opened(browser, reported)
+    opened = opened_charts(browser, reported)
     name = str(reported.parent / "whole.jsonl")
     assert invoke(["audit", "--json", name]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -109,7 +72,7 @@ def test_the_figures_of_a_page_are_those_of_the_audit(
         f = by_name[row[0]]
         assert row[2:6] == [f"{f[k]:,}" for k in ("given", "returned", "released", "discarded")]
         assert (row[6], row[10]) == (f"{f['held']:,}", f"{f['peak']:,}")
-    opened.page.close()
+    opened.close()
 
 
 def test_a_chart_zooms_tables_sort_and_filter(browser: Any, reported: Path, tmp_path: Path) -> None:
@@ -120,7 +83,7 @@ def test_a_chart_zooms_tables_sort_and_filter(browser: Any, reported: Path, tmp_
     }]}  # fmt: skip
     (tmp_path / "lists.json").write_text(json.dumps(table), "utf-8")
     assert invoke(["report", str(tmp_path / "lists.json"), str(reported.parent / "whole.jsonl"), "-o", str(many)]) == 0
-    opened = Opened(browser, many)
+    opened = opened_charts(browser, many)
     page = opened.page
     chart = page.query_selector(".chart.live")
     chart.scroll_into_view_if_needed()
@@ -143,15 +106,13 @@ def test_a_chart_zooms_tables_sort_and_filter(browser: Any, reported: Path, tmp_
     assert counts == [str(n) for n in reversed(range(12))]
     page.fill("#i1s1 .filter", "0xb")
     assert page.eval_on_selector_all(shown, "cells => cells.map(c => c.textContent)") == ["11"]
-    assert opened.complaints == []
-    page.close()
+    opened.close()
 
 
 def test_without_scripts_a_report_has_its_figures_and_tables(browser: Any, reported: Path) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(reported.as_uri())
+    opened = Opened(browser, reported, java_script_enabled=False)
+    page = opened.page
     assert page.is_visible(".chart svg >> nth=0")
     assert page.is_visible("table.data >> nth=0")
     assert page.is_visible("#i1s1f0 pre.lines .hit")
-    context.close()
+    opened.close()

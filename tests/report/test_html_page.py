@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import sys
@@ -33,13 +34,26 @@ def test_json_cannot_end_its_element() -> None:
 
 def test_a_page_asks_the_network_for_nothing() -> None:
     page = rendered("fwpages.report", "page.html", {"title": "a page"})
-    assert re.search(r'http-equiv="Content-Security-Policy" content="default-src \'none\';', page)
-    assert "script-src 'none';" in page
+    assert re.search(r'http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;;', page)
+    assert "script-src &#39;none&#39;;" in page
     assert not re.search(r"https?://|@import|url\(|\bsrc=", page)
 
 
-def test_of_scripts_a_page_allows_its_own_alone() -> None:
-    page = rendered("fwpages.explore.show", "page.html", {"title": "a page"}, script="stepping.js")
-    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}';" in page
+def test_a_page_allows_its_own_style_and_scripts_alone() -> None:
+    page = rendered(
+        "fwpages.report", "page.html", {"title": "a page"}, styles=["p { color: red }"], scripts=["1;", "2;"]
+    )
+
+    def digests(tag: str) -> str:
+        found = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        sums = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in found]
+        return " ".join(f"'sha256-{s}'" for s in sums)
+
+    policy = html.unescape(page)
+    assert f"style-src {digests('style')};" in policy
+    assert f"script-src {digests('script')};" in policy
+
+
+def test_characters_that_no_page_can_have_are_marked() -> None:
+    page = rendered("fwpages.report", "page.html", {"title": "a\x1b[31m\x00\udc80b"})
+    assert "<title>a�[31m��b</title>" in page

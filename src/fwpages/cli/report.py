@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -19,7 +18,7 @@ from fwpages.cli.progress import reading
 from fwpages.cli.streams import complain
 from fwpages.custody.accounts import Report, Verdict, verdict_of
 from fwpages.readers.inputs import InputError, Source, Watch, open_source
-from fwpages.report.html_page import INSTALL
+from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.report.page.content import Document, Section
 
 #: bytes of a report in JSON that are read at most; a recording of a week at 5 s with 100 functions is smaller
@@ -62,8 +61,11 @@ def command(inputs: tuple[str, ...], output: Path | None, form: str, fail_on: st
     """
     if form == "html" and output is None:
         raise click.UsageError("-o FILE is missing: where the HTML report goes; --format text prints one")
-    if form == "html" and find_spec("jinja2") is None:
-        raise click.UsageError(f"an HTML report needs Jinja2: {INSTALL}; --format text does without")
+    if form == "html":
+        try:
+            check_installed()
+        except NotInstalledError as e:
+            raise click.UsageError(f"{e}; --format text does without") from None
     if "-" in inputs:
         standard_input()
     if inputs.count("-") > 1:
@@ -87,7 +89,7 @@ def _rendered(document: Document, form: str) -> str:
         from fwpages.report.page.plain import plain
 
         return plain(document)
-    from fwpages.report.page.page import render  # there only with the extra
+    from fwpages.report.page.page import render
 
     return render(document)
 

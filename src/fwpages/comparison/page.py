@@ -31,7 +31,7 @@ from fwpages.prm.identity import FunctionType
 from fwpages.report.html_page import markup, rendered
 from fwpages.report.kinds import kind
 from fwpages.report.page.content import Flag, Row, chart_of
-from fwpages.report.page.figure import figure
+from fwpages.report.page.figure import figure, figure_style
 
 #: pairs of sessions that are shown, those that differ first; the rest is counted
 MAX_SESSIONS = 40
@@ -87,7 +87,7 @@ def diff_page(diff: Diff, a: Side, b: Side) -> str:
         "notes": diff.notes,
         "meanings": meanings(diff.differences),
     }
-    return rendered("fwpages.comparison", "diff.html", values)
+    return rendered("fwpages.comparison", "diff.html", values, styles=[figure_style()])
 
 
 def _differs(number: int, diff: Diff) -> bool:
@@ -173,7 +173,7 @@ def _figure(title: str, s: SessionSide, line: Series, pairs: Sequence[FunctionPa
     functions = sorted(line.functions, key=lambda f: order.get(_label(f, names), len(order)))
     rows = tuple(Row(_label(f, names), _kind(f, s), f.proven, tuple(f.pages)) for f in functions)
     flags = tuple(Flag(m.at, m.kind, m.text) for m in line.marks)
-    return figure(chart_of(title, line, rows, flags), alone=True)
+    return figure(chart_of(title, line, rows, flags))
 
 
 def _label(f: FunctionSeries, names: Mapping[tuple[str | None, int], str]) -> str:

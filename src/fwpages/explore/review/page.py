@@ -18,7 +18,7 @@ from fwpages.explore.review.report import (
     under,
     words,
 )
-from fwpages.explore.show.svg import svg
+from fwpages.explore.show.svg import chart_style, svg
 from fwpages.pages.words import many
 from fwpages.report.html_page import markup, rendered
 from fwpages.scenario.assumptions import ASSUMPTIONS
@@ -38,6 +38,7 @@ def page(answers: Sequence[Answer]) -> str:
             "questions": [_question(a) for a in answers],
             "assumptions": [_assumption(name, answers) for name in ASSUMPTIONS],
         },
+        styles=[chart_style()],
     )
 
 
@@ -77,7 +78,7 @@ def _chart(a: Answer, v: Verdict) -> dict[str, str]:
     path = path_of(v)
     return {
         "title": f"How, for {' and '.join(sharing(a, v))}{under(v)}",
-        "svg": markup(svg(path.steps, path.title, path.broken)),
+        "svg": markup(svg(path.steps, path.title, path.broken, alone=False)),
         "command": f"fwpages explore {arguments(v)}",
     }
 

@@ -9,9 +9,9 @@ import msgspec
 from fwpages.explore.show.paths import Found, ShownPath, chosen, counterexamples
 from fwpages.explore.show.report import ExploreReport, PropertyReport, ReplayReport
 from fwpages.explore.show.stepping import MOST_STATES, Steppable, steppable
-from fwpages.explore.show.svg import names_svg, svg
+from fwpages.explore.show.svg import chart_style, names_svg, svg
 from fwpages.explore.show.tables import STYLES, replay_verdicts, says, settings, tried, verdict
-from fwpages.report.html_page import embedded_json, markup, rendered
+from fwpages.report.html_page import embedded_json, markup, rendered, source
 
 #: classes of the page's style for the styles of a terminal
 _TONES: Mapping[str, str] = {"green": "good", "bold red": "bad", "yellow": "open", "": ""}
@@ -54,8 +54,9 @@ def replay_page(report: ReplayReport, shown: ShownPath, *, whole: bool = False) 
 
 def _page(*, stepping: Steppable, **values: object) -> str:
     data = stepping.data
+    package = "fwpages.explore.show"
     return rendered(
-        "fwpages.explore.show",
+        package,
         "exploration.html",
         {
             **values,
@@ -67,7 +68,8 @@ def _page(*, stepping: Steppable, **values: object) -> str:
             "pictures": [markup(picture) for picture in stepping.pictures],
             "world": embedded_json(msgspec.json.encode(data)),
         },
-        script="stepping.js",
+        styles=[chart_style(), source(package, "stepping.css")],
+        scripts=[source(package, "stepping.js")],
     )
 
 
@@ -96,5 +98,5 @@ def _property(row: PropertyReport) -> dict[str, str]:
 
 
 def _chart(anchor: str, title: str, shown: ShownPath, command: str, *, whole: bool) -> dict[str, str]:
-    picture = svg(shown.steps, shown.title, shown.broken, whole=whole)
+    picture = svg(shown.steps, shown.title, shown.broken, whole=whole, alone=False)
     return {"id": anchor, "title": title, "svg": markup(picture), "command": command}

@@ -56,16 +56,19 @@ text { fill: #e6edf3 } .q { fill: #9198a1 }
 """
 
 
-def svg(steps: Sequence[Step], title: str, broken: Sequence[str] = (), *, whole: bool = False) -> str:
+def svg(
+    steps: Sequence[Step], title: str, broken: Sequence[str] = (), *, whole: bool = False, alone: bool = True
+) -> str:
     """The chart of the steps as an SVG document; its last step is marked with what is ``broken`` there.
 
-    A long quiet start-up is folded, unless ``whole``.
+    A long quiet start-up is folded, unless ``whole``. A picture that is not ``alone`` stands in a page with the style.
     """
     title = clean(title)
     root = _root()
     _add(root, "title", title)
     _add(root, "desc", "\n".join(f"{s.number} {clean(s.actor)}: {clean(s.words)}" for s in steps))
-    _add(root, "style").text = _style()
+    if alone:
+        _add(root, "style").text = chart_style()
     ground = _add(root, "rect", cls="bg", width=_RIGHT + _MARGIN)
     # drawn at the end, when their length is known, and behind everything else
     lifelines = _add(root, "g", cls="life")
@@ -90,9 +93,8 @@ def svg(steps: Sequence[Step], title: str, broken: Sequence[str] = (), *, whole:
 
 
 def names_svg() -> str:
-    """The head of a chart without states as a picture of its own: the names. It has the style of all pictures."""
+    """The head of a chart without states as a picture of a page: the names."""
     root = _root()
-    _add(root, "style").text = _style()
     lifelines = _add(root, "g", cls="life")
     picture = _Picture(root, 4, _BARE)
     picture.names()
@@ -101,7 +103,7 @@ def names_svg() -> str:
 
 
 def row_svg(row: Row) -> str:
-    """A row, which has no state, as a picture of its own, to be put below ``names_svg`` and other rows."""
+    """A row, which has no state, as a picture of a page, to be put below ``names_svg`` and other rows."""
     root = _root()
     lifelines = _add(root, "g", cls="life")
     picture = _Picture(root, 0, _BARE)
@@ -127,8 +129,8 @@ def _written(root: ET.Element, height: float, right: float = _RIGHT) -> str:
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _style() -> str:
-    """The classes, under the root's own, so that they mean nothing to a page that the picture is put into."""
+def chart_style() -> str:
+    """The style of charts; a page that has some takes it once. Its rules are of charts alone."""
     own = ".fwpages-chart "
 
     def scoped(rules: str) -> str:

@@ -1,20 +1,19 @@
 """A chart as SVG: the pages of each function over time, stacked. The page shows it without scripts, a file alone too.
 
-Its colours are classes, so that the page's own style applies; a file has the style within.
+Its colours are classes, with one style for pages and files: a page has it once, a file within.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 
 from fwpages.custody.series import corners
 from fwpages.pages.words import size
+from fwpages.report.html_page import clean, source
 from fwpages.report.page.content import Chart, Flag, Row
 
 WIDTH, HEIGHT = 920, 300
@@ -23,18 +22,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 64, 26, 46
 COLOURS = 8
 #: corners of a row in a figure: more cannot be told apart at its width
 MAX_CORNERS = 400
-#: characters that XML does not take, from a log that has them
-_NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def asset(name: str) -> str:
-    """A file of the package that goes into a page or a figure."""
-    return (files("fwpages.report.page") / "assets" / name).read_text("utf-8")
-
-
-def clean(text: str) -> str:
-    """The text with a mark for each character that a page or an SVG cannot have."""
-    return _NO_TEXT.sub("�", text)
+def figure_style() -> str:
+    """The style of figures: a page that has some takes it once."""
+    return source("fwpages.report.page", "figure.css")
 
 
 def figure(chart: Chart, *, alone: bool = False) -> str:
@@ -53,9 +45,9 @@ def figure(chart: Chart, *, alone: bool = False) -> str:
     ]
     legend = _legend(rows)
     height = HEIGHT + 18 * math.ceil(len(rows) / 4)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="fwpages-figure" viewBox="0 0 {WIDTH} {height}" role="img"'
     size_of = f' width="{WIDTH}" height="{height}"' if alone else ""
-    style = f"<style>{asset('figure.css')}</style>" if alone else ""
+    style = f"<style>{figure_style()}</style>" if alone else ""
     ground = f'<rect class="ground" width="{WIDTH}" height="{height}"/>' if alone else ""
     title = escape(clean(chart.title))
     return f"{head}{size_of}><title>{title}</title>{style}{ground}{''.join(body)}{''.join(legend)}</svg>"

@@ -1,85 +1,56 @@
-"""The page: one HTML file with style, scripts, figures and data within. It asks for nothing from anywhere.
-
-Everything that comes from an input is text: Jinja2 escapes it, data stand in JSON that no parser of HTML can leave,
-and a policy within the page allows its own two scripts and style alone, by their digests.
-"""
+"""A report as an HTML page of one file: figures that a script makes zoomable, and the data behind them."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import jinja2
 import msgspec
-from markupsafe import Markup
 
 from fwpages.custody.accounts import FindingAccount, Verdict
 from fwpages.pages.words import in_mib
+from fwpages.report.html_page import embedded_json, markup, rendered, source
 from fwpages.report.page.content import Cell, Chart, Document, Row
-from fwpages.report.page.figure import asset, clean, few, figure
+from fwpages.report.page.figure import few, figure, figure_style
 
 #: sessions of one input that are open when the page is
 OPEN = 4
 _COLOURS = {
-    Verdict.CLEAN: "clean",
-    Verdict.FINDINGS: "findings",
-    Verdict.NOT_KNOWN: "unknown",
-    Verdict.CONSISTENT: "so-far",
+    Verdict.CLEAN: "good",
+    Verdict.FINDINGS: "bad",
+    Verdict.NOT_KNOWN: "open",
+    Verdict.CONSISTENT: "even",
 }
 
 
 def render(document: Document) -> str:
-    """The page as HTML, in UTF-8."""
+    """The page as HTML. Raises NotInstalledError where the library for pages is not there."""
     charts: list[dict[str, Any]] = []
 
-    def chart(c: Chart) -> Markup:
+    def chart(c: Chart) -> str:
         charts.append(_drawn(c))
-        return Markup(f'<div class="chart" data-chart="{len(charts) - 1}">{figure(c)}</div>')  # noqa: S704  # figure escapes
+        return markup(f'<div class="chart" data-chart="{len(charts) - 1}">{figure(c)}</div>')
 
-    style = asset("uplot.css") + asset("page.css")
-    scripts = [asset("uplot.js"), asset("page.js")]
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({"page": asset("page.html")}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
+    package = "fwpages.report.page"
+    return rendered(
+        package,
+        "report.html",
+        {
+            "document": document,
+            "chart": chart,
+            "colours": _COLOURS,
+            "reports": [embedded_json(s.report) for s in document.sections],
+            "few_parts": lambda s: len(s.parts) <= OPEN,
+            "charts": lambda: embedded_json(msgspec.json.encode(charts)),
+            "cell": _cell,
+            "sort_key": _sort_key,
+            "in_mib": in_mib,
+            "where": _where,
+        },
+        styles=[source(package, "uplot.css"), figure_style(), source(package, "report.css")],
+        scripts=[source(package, "uplot.js"), source(package, "report.js")],
     )
-    environment.filters |= {"cell": _cell, "sort_key": _sort_key, "in_mib": in_mib, "where": _where}
-    template = environment.get_template("page")
-    return template.render(
-        document=document,
-        chart=chart,
-        colours=_COLOURS,
-        style=Markup(style),  # noqa: S704  # the package's own
-        scripts=[Markup(s) for s in scripts],  # noqa: S704
-        policy=_policy(style, scripts),
-        reports=[_json(s.report) for s in document.sections],
-        few_parts=lambda s: len(s.parts) <= OPEN,
-        charts=lambda: _json(msgspec.json.encode(charts)),
-    )
-
-
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    """The content security policy: nothing is loaded; this style and these scripts alone are carried out."""
-    digests = " ".join(_digest(s) for s in scripts)
-    return f"default-src 'none'; style-src {_digest(style)}; script-src {digests}; base-uri 'none'; form-action 'none'"
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _json(encoded: bytes) -> Markup:
-    """JSON that can stand in a script of the page: nothing in it ends the script or begins a comment."""
-    text = clean(encoded.decode("utf-8", "replace"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704  # escaped for JSON
 
 
 def _drawn(c: Chart) -> dict[str, Any]:

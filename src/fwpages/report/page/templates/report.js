@@ -5,6 +5,9 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  // the colours of the figures: each class has one
+  const probe = document.querySelector("#probe rect");
+  const tone = (name, of = "fill") => { probe.setAttribute("class", name); return getComputedStyle(probe)[of]; };
   const live = new Map();
 
   // -- charts: stacked steps, zoomed by a drag, by function or by type, in pages or MiB
@@ -26,13 +29,13 @@
   const words = (c, t) => (c.axis === "line" ? "line " + Math.round(t).toLocaleString("en") : t.toFixed(3) + " s");
 
   // counts that the input does not prove are hatched
-  const hatched = (tone) => {
+  const hatched = (ink) => {
     const tile = document.createElement("canvas");
     tile.width = tile.height = 8;
     const g = tile.getContext("2d");
     g.fillStyle = colour("--ground");
     g.fillRect(0, 0, 8, 8);
-    g.strokeStyle = tone;
+    g.strokeStyle = ink;
     g.lineWidth = 2.5;
     g.beginPath();
     for (const d of [-8, 0, 8]) { g.moveTo(d, 8); g.lineTo(d + 8, 0); }
@@ -51,7 +54,7 @@
     }));
     const step = uPlot.paths.stepped({ align: 1 });
     const show = (n) => (n === null || n === undefined ? "?" : n.toLocaleString("en", { maximumFractionDigits: view.mib ? 3 : 0 }));
-    const fills = rows.map((r, i) => colour("--s" + Math.min(i, 8)));
+    const fills = rows.map((r, i) => tone("s" + Math.min(i, 8)));
     // the highest row is drawn first: each hides what is below its own edge
     const order = rows.map((_, i) => rows.length - 1 - i);
     const series = [{ label: c.axis === "line" ? "line" : "time", value: (u, t) => (t === null ? "" : words(c, t)) }].concat(
@@ -61,7 +64,7 @@
         value: (u, v, s, idx) => (idx === null ? "" : show(rows[i].pages[idx] === null ? null : rows[i].pages[idx] / unit)),
       })),
     );
-    const ink = colour("--dim"), grid = colour("--grid");
+    const ink = colour("--quiet"), grid = tone("grid", "stroke");
     const axis = (more) => Object.assign({ stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" }, more);
     const options = {
       width: Math.max(300, box.clientWidth), height: 300, series,
@@ -93,14 +96,16 @@
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top - 10 * devicePixelRatio, bbox.width, bbox.height + 10 * devicePixelRatio);
     ctx.clip();
-    ctx.fillStyle = colour("--gap");
+    ctx.fillStyle = tone("gap");
+    ctx.globalAlpha = Number(tone("gap", "fillOpacity"));
     for (const [from, to] of c.gaps) {
       const a = u.valToPos(from, "x", true), b = u.valToPos(to, "x", true);
       ctx.fillRect(a, bbox.top, Math.max(2 * devicePixelRatio, b - a), bbox.height);
     }
+    ctx.globalAlpha = 1;
     for (const f of c.flags) {
       const x = u.valToPos(f.at, "x", true);
-      ctx.strokeStyle = ctx.fillStyle = colour(f.kind === "finding" ? "--red" : "--flag");
+      ctx.strokeStyle = ctx.fillStyle = tone(f.kind === "finding" ? "badhead" : "flaghead");
       ctx.lineWidth = devicePixelRatio * (f.kind === "finding" ? 1.5 : 1);
       ctx.setLineDash(f.kind === "finding" ? [] : [3 * devicePixelRatio, 3 * devicePixelRatio]);
       ctx.beginPath();
