@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from fwpages.prm.event import PageRequestEvent, decode_page_request
 from fwpages.prm.message import Answer, Command, decode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
 from fwpages.prm.queue import CMDQ_ENTRY, ENTRY_TYPE, MAILBOX, MAILBOX_DATA, mailboxes_for
-from tests.link.vfio_client import HEADER, HELLO, dma_map, memfd, message, region, set_irqs
+from tests.link.vfio_client import HEADER, HELLO, dma_map, dma_unmap, memfd, message, region, set_irqs
 
 RAM = 64 << 20
 QUEUE, INPUT, OUTPUT, EQS = 0x10000, 0x100000, 0x400000, 0x700000
@@ -45,7 +46,7 @@ class Driver:
         self.next_page = PAGES
         self.given: list[int] = []
         self.ask(message(1, HELLO))
-        self.ask(dma_map(0, RAM), [os.dup(self.ram)])
+        self.map_memory()
         self.ask(set_irqs(0, 4), [os.dup(fd) for fd in self.irqs])
         self.set_up()
 
@@ -57,6 +58,10 @@ class Driver:
             data, left = data[n:], []
         assert HEADER.unpack_from(out)[4] == 0, f"errno {HEADER.unpack_from(out)[4]}"
         return out[HEADER_SIZE:]
+
+    def map_memory(self) -> None:
+        """All of it at once, as where there is no IOMMU."""
+        self.ask(dma_map(0, RAM), [os.dup(self.ram)])
 
     def reset(self) -> None:
         """A function-level reset, with the registers set up again as the constructor does."""
@@ -181,3 +186,38 @@ class Driver:
         self.device.disconnected("the test is over")
         for fd in (self.ram, *self.irqs):
             os.close(fd)
+
+
+class PagedDriver(Driver):
+    """A driver behind a strict IOMMU: pages are mapped for a GIVE, and unmapped when an answer to a TAKE names them.
+
+    With ``keep`` it keeps them mapped, as a lazy IOMMU does for a while.
+    """
+
+    keep = False
+
+    def map_memory(self) -> None:
+        """Queue, mailboxes and event queues in pieces of 2 MiB; the pages for firmware one by one, later."""
+        for at in range(0, PAGES, 2 << 20):
+            self.map(at, 2 << 20)
+
+    def map(self, iova: int, size: int = 4096) -> None:
+        self.ask(dma_map(iova, size, iova), [os.dup(self.ram)])
+
+    def unmap(self, iova: int, size: int = 4096) -> None:
+        self.ask(dma_unmap(iova, size))
+
+    def unmap_each(self, pages: Iterable[int]) -> None:
+        for page in pages:
+            self.unmap(page)
+
+    def give(self, number: int, n: int) -> None:
+        for page in range(self.next_page, self.next_page + n * 4096, 4096):
+            self.map(page)
+        super().give(number, n)
+
+    def command(self, c: Command, slot: int = 0) -> Answer:
+        answer = super().command(c, slot)
+        if c.opcode == Opcode.MANAGE_PAGES and c.op_mod == ManagePages.TAKE and answer.ok and not self.keep:
+            self.unmap_each(answer.pas[: answer["output_num_entries"]].tolist())
+        return answer

@@ -12,7 +12,9 @@ from fwpages.custody.findings import Cause
 from fwpages.prm.event import PageRequestEvent
 from fwpages.readers.driver_messages import WORDINGS, Wording, read_message
 from fwpages.readers.observations import (
+    BusMasterSet,
     CommandCompleted,
+    CommandExecuted,
     CommandSubmitted,
     CommandUnanswered,
     CommandUndone,
@@ -23,6 +25,8 @@ from fwpages.readers.observations import (
     LinkEvent,
     LooksFolded,
     MachineRestart,
+    MemoryMapped,
+    MemoryUnmapped,
     MissingInput,
     Note,
     Observation,
@@ -41,6 +45,10 @@ KINDS: tuple[Observation, ...] = (
     CommandCompleted(place=AT, device="dut", key=1, message=bytes(16)),
     CommandUnanswered(place=AT, device="dut", key=1),
     CommandUndone(place=AT, device="dut", key=1, detail="the driver's call returned EIO"),
+    CommandExecuted(place=AT, device="dut", key=1, message=bytes(16)),
+    MemoryMapped(place=AT, device="dut", iova=0x1000, size=0x1000),
+    MemoryUnmapped(place=AT, device="dut", iova=0x1000, size=0x1000),
+    BusMasterSet(place=AT, device="dut", on=True),
     PagesRequested(place=AT, device="dut", request=PageRequestEvent(0x31, 7)),
     LinkChange(place=AT, device="dut", what=LinkEvent.LOST),
     UnknownPageReturned(place=AT, device="dut", text="page not found"),

@@ -8,7 +8,7 @@ from fwpages.readers.trace_writer import TraceWriter
 from fwpages.scenario import load
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
-from tests.link.vfio_driver import Driver
+from tests.link.vfio_driver import Driver, PagedDriver
 
 HEAD = """
 [device]
@@ -59,6 +59,12 @@ class Stage:
     def driver(self) -> Driver:
         self.drivers.append(Driver(self.serving))
         return self.drivers[-1]
+
+    def paged(self) -> PagedDriver:
+        """A driver behind a strict IOMMU."""
+        d = PagedDriver(self.serving)
+        self.drivers.append(d)
+        return d
 
     def held(self, name: str) -> int:
         return self.serving.observer.inner.held(name)

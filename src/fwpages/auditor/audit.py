@@ -21,6 +21,7 @@ from fwpages.auditor.cards import Cards
 from fwpages.auditor.closing import close
 from fwpages.auditor.evidence import FOLDED, Format, Start
 from fwpages.auditor.findings import Finding, Found, account
+from fwpages.auditor.held_memory import HeldMemory
 from fwpages.auditor.losses import input_missing
 from fwpages.auditor.openings import TABLE, Opening, Phase, Sign
 from fwpages.auditor.session import After, AuditedSession, Link
@@ -38,7 +39,9 @@ from fwpages.readers.inputs import EXPECTED, Input, InputError, Source, Watch, i
 from fwpages.readers.kernel_log import KernelLog
 from fwpages.readers.observations import (
     AllPagesReleased,
+    BusMasterSet,
     CommandCompleted,
+    CommandExecuted,
     CommandSubmitted,
     CommandUnanswered,
     CommandUndone,
@@ -47,8 +50,11 @@ from fwpages.readers.observations import (
     DriverMessage,
     FirmwareVersion,
     LinkChange,
+    LinkEvent,
     LooksFolded,
     MachineRestart,
+    MemoryMapped,
+    MemoryUnmapped,
     MissingInput,
     Note,
     Observation,
@@ -167,6 +173,7 @@ class _Device:
     session: AuditedSession | None = None
     slot: int = 0
     leftovers: Addresses | None = None
+    memory: HeldMemory = field(default_factory=HeldMemory)
 
 
 class Audit:
@@ -227,6 +234,7 @@ class Audit:
                 if v.message[:2] == _MANAGE_PAGES:
                     s.evidence.page_seen()
                 s.add(commands.submitted(s, v))
+                self._device(v.device).memory.submitted(s, v)
             case CommandCompleted() | PagesRequested() | CommandUnanswered() | CommandUndone() | LinkChange():
                 self._of_session(v)
             case DriverMessage():
@@ -241,8 +249,23 @@ class Audit:
                 self._surroundings.see(v)
             case Complaint():
                 self._complained(v)
+            case CommandExecuted() | MemoryMapped() | MemoryUnmapped() | BusMasterSet():
+                self._of_memory(self._device(v.device), v)
             case _:
                 self._about_input(v)
+
+    def _of_memory(self, d: _Device, v: CommandExecuted | MemoryMapped | MemoryUnmapped | BusMasterSet) -> None:
+        """An observation of the memory that the device reaches, or that its firmware holds unseen by the host."""
+        match v:
+            case CommandExecuted():
+                if d.session is not None:
+                    d.memory.answered(d.session, v)
+            case MemoryMapped():
+                d.memory.reach.map(v.iova, v.size)
+            case MemoryUnmapped():
+                d.memory.unmapped(d.session, v.iova, v.size, v.place)
+            case BusMasterSet():
+                d.memory.reach.master = v.on
 
     def _about_input(self, v: Observation) -> None:
         """An observation that is about the input, rather than about what a driver or a device did."""
@@ -276,6 +299,7 @@ class Audit:
             s.lose(None, FOLDED)
         if device.leftovers is not None:
             s.inherit(device.leftovers)
+        device.memory.begin()
         return s
 
     def _format(self, device: _Device) -> Format:
@@ -290,6 +314,7 @@ class Audit:
         if s is None:
             return
         first = device.begun or s.last
+        s.add(device.memory.findings(s))
         self._surroundings.attach(s, first)
         done = self._done[device.slot] = close(s, after, first, device.names)
         if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
@@ -332,17 +357,21 @@ class Audit:
         match v:
             case CommandCompleted():
                 s.add(commands.completed(s, v))
+                self._device(v.device).memory.answered(s, v)
             case PagesRequested():
                 s.evidence.page_seen()
                 if not v.ec_known:
                     messages.requested(s, v)
                 s.add(requests.happened(s, v))
+                self._device(v.device).memory.requested(s, v.request)
             case CommandUnanswered():
                 s.add(commands.unanswered(s, v))
             case CommandUndone():
                 commands.undone(s, v)
             case LinkChange():
                 s.add(fences.happened(s, v))
+                if v.what is LinkEvent.FENCED:
+                    self._device(v.device).memory.fenced()
 
     def _mentioned(self, v: Note | DeviceNamed) -> None:
         """A note on a session; or a device, which has a session though nothing else of it was seen."""

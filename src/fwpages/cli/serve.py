@@ -60,8 +60,8 @@ def command(
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
-    The server ends upon SIGINT or SIGTERM. Exit code: 0 the driver behaved, 1 it did not, 2 misuse, 4
-    not known: no driver came or opened the device, or a step or a fault never happened.
+    The server ends upon SIGINT or SIGTERM. Exit code: 0 nothing wrong was seen, 1 the driver did not behave, 2
+    misuse, 4 not known: no driver came or opened the device, or a step or a fault never happened.
     """
     try:
         plan = load(scenario, text=read_input() if scenario == "-" else None)

@@ -62,6 +62,7 @@ class FindingName(StrEnum):
     RETURNED_NEVER_GIVEN = "returned-never-given"
     COUNT_OVER_ASKED = "count-over-asked"
     GIVE_CROSSED_RELEASE = "give-crossed-release"
+    MEMORY_LET_GO = "memory-let-go"
     TAKE_SHORT = "take-short"
     GIVE_REFUSED = "give-refused"
     TAKE_REFUSED = "take-refused"
@@ -265,6 +266,12 @@ class Cause(Causes):
         Blame.LINK,
         "a GIVE was pending when firmware released all: it may or may not have those pages",
         "a TAKE that names them, or " + FENCE,
+    )
+    MEMORY_LET_GO = Row(
+        _N.MEMORY_LET_GO,
+        Blame.HOST,
+        "the driver unmapped memory while firmware held it: what has the memory next can be overwritten",
+        f"a driver that keeps memory mapped until firmware returns it or a reset is proven; for this memory {FENCE}",
     )
     TAKE_SHORT = Row(
         _N.TAKE_SHORT,

@@ -13,6 +13,7 @@ from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import (
     Completed,
     Effect,
+    Executed,
     Input,
     Offence,
     Raised,
@@ -37,6 +38,7 @@ __all__ = [
     "DeviceFault",
     "Effect",
     "EventFault",
+    "Executed",
     "FaultPlan",
     "FaultyFirmware",
     "Firmware",

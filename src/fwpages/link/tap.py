@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fwpages.prm.event import PageRequestEvent
-from fwpages.prm.message import Answer, Command
+from fwpages.prm.message import Answer, Command, PageArray
 
 
 class Tap(Protocol):
@@ -26,3 +26,30 @@ class Tap(Protocol):
         ``reset`` asked for, ``fenced``, ``lost``, ``back``, ``health`` (a fatal syndrome). Of command ``id``:
         ``aborted`` by the link, ``garbled`` (its answer was none to it), ``given-up`` (the host waits no longer).
         """
+
+
+class DeviceTap(Tap, Protocol):
+    """A watcher of a device: it is also shown the memory that the device reaches, and what the host does not see."""
+
+    def submit(
+        self,
+        t: float,
+        session: int,
+        id: int,  # noqa: A002
+        slot: int,
+        command: Command,
+        memory: PageArray | None = None,
+    ) -> None:
+        """The host handed a command over; ``memory`` are the pages that its entry and mailboxes lie in, where known."""
+
+    def executed(self, t: float, session: int, id: int, answer: Answer) -> None:  # noqa: A002
+        """The device carried a command out and keeps the answer back."""
+
+    def map(self, t: float, session: int, iova: int, size: int) -> None:
+        """The device can reach ``size`` bytes at ``iova`` from now on."""
+
+    def unmap(self, t: float, session: int, iova: int, size: int) -> None:
+        """The device cannot reach them any more; a ``size`` of 0 stands for all memory."""
+
+    def bus_master(self, t: float, session: int, *, on: bool) -> None:
+        """The driver turned bus mastering on or off."""

@@ -68,6 +68,8 @@ class CommandSubmitted(Observation):
     slot: int | None = None
     holes: Holes = ()
     cut: bool = False
+    #: addresses of the pages that its entry and mailboxes lie in, where the input has them
+    memory: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,37 @@ class CommandUnanswered(Observation):
     by_link: bool = False
     said: bool = False
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandExecuted(Observation):
+    """The device carried a command out and keeps the answer, ``message``, back: the host does not see it yet."""
+
+    key: Hashable
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryMapped(Observation):
+    """The device can reach ``size`` bytes at I/O address ``iova`` from now on."""
+
+    iova: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUnmapped(Observation):
+    """The device cannot reach them any more; a ``size`` of 0 stands for all memory."""
+
+    iova: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusMasterSet(Observation):
+    """The driver turned bus mastering on or off."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,13 +28,17 @@ from fwpages.prm.identity import Identity, Names, Supplier, by_identity
 from fwpages.prm.layout import LayoutError
 from fwpages.readers.inputs import InputError, Source
 from fwpages.readers.observations import (
+    BusMasterSet,
     CommandCompleted,
+    CommandExecuted,
     CommandSubmitted,
     CommandUnanswered,
     CommandUndone,
     Holes,
     LinkChange,
     LinkEvent,
+    MemoryMapped,
+    MemoryUnmapped,
     MissingInput,
     Note,
     Observation,
@@ -183,6 +187,12 @@ class TraceReader:
                 request = decode_page_request(_bytes(line, "eqe"))
                 if request is not None:
                     yield PagesRequested(place=place, device=device, session=session, request=request)
+            case "executed":
+                key = ("id", session, _number(line, "id"))
+                yield CommandExecuted(place=place, device=device, session=session, key=key, message=_bytes(line, "out"))
+            case "map" | "unmap" | "bus-master":
+                yield self._memory(place, session, kind, line)
+                return
             case "link":
                 yield self._link(place, session, line)
             case "lost" if self._of_kernel:
@@ -249,7 +259,22 @@ class TraceReader:
             slot=slot,
             holes=holes,
             cut=bool(holes),
+            memory=_addresses(line, "memory"),
         )
+
+    def _memory(self, place: Place, session: int | None, kind: str, line: Line) -> Observation:
+        """A line about the memory that the device can reach; it is about no command, answer or event."""
+        device = self._device
+        if kind == "bus-master":
+            on = line.get("on")
+            if not isinstance(on, bool):
+                raise _Bad("on is true or false")
+            return BusMasterSet(place=place, device=device, session=session, on=on)
+        iova, size = _address(line.get("iova"), "iova"), _number(line, "size") or 0
+        if iova + size > 1 << 64:
+            raise _Bad("iova and size go beyond the end of memory")
+        made = MemoryMapped if kind == "map" else MemoryUnmapped
+        return made(place=place, device=device, session=session, iova=iova, size=size)
 
     def _link(self, place: Place, session: int | None, line: Line) -> Observation:
         device, what, detail = self._device, line.get("what"), str(line.get("detail") or "")
@@ -313,6 +338,21 @@ def _bytes(line: Line, name: str) -> bytes:
         return bytes.fromhex(value)
     except ValueError:
         raise _Bad(f"{name} is not hex") from None
+
+
+def _address(value: object, name: str) -> int:
+    """An address, as it is written: a text that begins with 0x."""
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and 0 <= (at := int(value, 16)) < 1 << 64:
+            return at
+    raise _Bad(f"{name} is an address in hex")
+
+
+def _addresses(line: Line, name: str) -> tuple[int, ...]:
+    of = line.get(name, [])
+    if not isinstance(of, list):
+        raise _Bad(f"{name} is a list of addresses")
+    return tuple(_address(value, name) for value in of)
 
 
 def _names(value: object) -> Names:

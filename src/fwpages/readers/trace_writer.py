@@ -14,7 +14,7 @@ import msgspec
 
 from fwpages.prm.event import PageRequestEvent, encode_page_request
 from fwpages.prm.identity import Names, Supplier
-from fwpages.prm.message import Answer, Command, encode_answer, encode_command
+from fwpages.prm.message import Answer, Command, PageArray, encode_answer, encode_command
 
 FORMAT = "fwpages-trace"
 VERSION = 1
@@ -56,10 +56,38 @@ class TraceWriter:
             functions={name: [str(who) for who in identities] for name, identities in (names or {}).items()},
         )
 
-    def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
-        """A command goes to the device; LayoutError where it cannot be encoded."""
+    def submit(
+        self,
+        t: float,
+        session: int,
+        id: int,  # noqa: A002
+        slot: int,
+        command: Command,
+        memory: PageArray | None = None,
+    ) -> None:
+        """A command goes to the device; LayoutError where it cannot be encoded.
+
+        ``memory``: the pages that its entry and mailboxes lie in, where they are known.
+        """
         data = encode_command(command).hex()
-        self._at(t, "submit", session, id=id, slot=slot, **{"in": data}, reply=command.reply_length)
+        more = {} if memory is None else {"memory": [f"{a:#x}" for a in memory.tolist()]}
+        self._at(t, "submit", session, id=id, slot=slot, **{"in": data}, reply=command.reply_length, **more)
+
+    def executed(self, t: float, session: int, id: int, answer: Answer) -> None:  # noqa: A002
+        """The device carried a command out and keeps the answer back."""
+        self._at(t, "executed", session, id=id, out=encode_answer(answer).hex())
+
+    def map(self, t: float, session: int, iova: int, size: int) -> None:
+        """The device can reach ``size`` bytes at ``iova`` from now on."""
+        self._at(t, "map", session, iova=f"{iova:#x}", size=size)
+
+    def unmap(self, t: float, session: int, iova: int, size: int) -> None:
+        """The device cannot reach them any more; a ``size`` of 0 stands for all memory."""
+        self._at(t, "unmap", session, iova=f"{iova:#x}", size=size)
+
+    def bus_master(self, t: float, session: int, *, on: bool) -> None:
+        """The driver turned bus mastering on or off."""
+        self._at(t, "bus-master", session, on=on)
 
     def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None:  # noqa: A002
         """Its answer, as the ``reply_length`` bytes set aside for it; as more where a device answers with more."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fwpages.custody.accounts import Missing, Verdict, verdict_of
+from fwpages.custody.reach import Judged
 from fwpages.custody.series import Label, MarkKind, Point, Series, Span, series
 from fwpages.device import FaultyFirmware, FunctionSpec
 from fwpages.pages.words import in_mib, many, size, times
@@ -28,7 +29,8 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     """One open of the device by the driver; the observer's session with its sums. Times are in seconds.
 
     ``functions`` are by the scenario's names; ``identities`` are those by which the session's mode names them;
-    ``series`` is the pages over time.
+    ``series`` is the pages over time. ``memory`` says whether memory that is let go while firmware holds it would have
+    been seen: ``judged``, or ``not judged`` and why.
     """
 
     number: int
@@ -50,6 +52,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     dropped: bool
     verdict: Verdict
     clean: bool | None
+    memory: str
     series: Series | None = None
 
 
@@ -191,7 +194,12 @@ def _session(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> Ser
         verdict=_of_session(s),
         clean=_of_session(s).clean,
         series=_series(s, mine, now),
+        memory=_memory(s.judged),
     )
+
+
+def _memory(judged: Judged) -> str:
+    return judged.value if judged is Judged.YES else f"not judged: {judged}"
 
 
 def _series(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> Series:
@@ -234,13 +242,23 @@ def _summary(
     sessions = many(len(observer.sessions), "session")
     match verdict:
         case Verdict.CLEAN:
-            return f"clean: the driver behaved: {sessions}, every page accounted for"
+            return _clean(sessions, [s.judged for s in observer.sessions])
         case Verdict.CONSISTENT:
             return f"consistent so far: {sessions}, the last is open"
         case Verdict.NOT_KNOWN:
             return f"not known: {sessions}, {many(observer.commands, 'command')}; missing: {missing[0].what}"
         case Verdict.FINDINGS:
             return _misbehaved(observer, offences, unfollowed)
+
+
+def _clean(sessions: str, judged: Iterable[Judged]) -> str:
+    """A driver is said to behave only where memory that it lets go early would have been seen."""
+    unseen = next((j for j in judged if j is not Judged.YES), None)
+    if unseen is None:
+        return (
+            f"clean: the driver behaved: {sessions}, every page accounted for, no memory let go while firmware held it"
+        )
+    return f"clean: {sessions}, every page accounted for; not judged: memory let go too early ({unseen})"
 
 
 def _misbehaved(observer: Observer, offences: list[ServedOffence], unfollowed: list[str]) -> str:

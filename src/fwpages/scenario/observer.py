@@ -6,21 +6,24 @@ what the driver did: an offence that an injected fault caused is kept apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from fwpages.custody.reach import Judged, LetGo, LettingsGo, Reach, Use
+from fwpages.custody.reach import Moment as LettingMoment
 from fwpages.custody.series import Point, Recorder
-from fwpages.device import Completed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
+from fwpages.device import Completed, Executed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
 from fwpages.host import Proof
 from fwpages.link.faults.consequences import Excused, cause_of
 from fwpages.link.queue.device import DeviceEvent
-from fwpages.link.queue.offences import WireOffence
-from fwpages.link.tap import Tap
+from fwpages.link.queue.offences import WireOffence, WireOffenceName
+from fwpages.link.tap import DeviceTap
+from fwpages.link.vfio_user.memory_events import BusMaster, Mapped, MemoryEvent, Unmapped
 from fwpages.pages.words import in_mib
 from fwpages.prm.identity import Mode, named
-from fwpages.prm.message import Answer, Command
+from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario.event_lines import EventLines, OnEvent
 from fwpages.scenario.interpreter import Moment, MomentKind
@@ -38,6 +41,17 @@ _SWITCHES: Mapping[int, tuple[MomentKind, str]] = MappingProxyType(
         Opcode.DISABLE_HCA: (MomentKind.DISABLE, "disables"),
         Opcode.ALLOC_SF: (MomentKind.ENABLE, "allocates"),
         Opcode.DEALLOC_SF: (MomentKind.DISABLE, "deallocates"),
+    }
+)
+
+
+#: the moment of a session by firmware's phase
+_MOMENTS: Mapping[Phase, LettingMoment] = MappingProxyType(
+    {
+        Phase.OFF: LettingMoment.OFF,
+        Phase.STARTING: LettingMoment.STARTING,
+        Phase.WORKING: LettingMoment.WORKING,
+        Phase.CLOSING: LettingMoment.CLOSING,
     }
 )
 
@@ -73,6 +87,9 @@ class ServedSession:
     up: float | None = None
     #: the step of the scenario that concerned the whole device: a reset is the right answer then
     trouble: Trouble | None = None
+    #: memory that the driver let go while firmware held it, and whether none would be proof of it
+    let_go: LettingsGo = field(default_factory=LettingsGo)
+    judged: Judged = Judged.NO_MAPS
 
     def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
         """The figure over all functions."""
@@ -92,12 +109,13 @@ class ServedSession:
 class Observer:
     """The books of a served device. ``moments`` are those that have come since the client did."""
 
-    def __init__(self, firmware: Firmware | FaultyFirmware, tap: Tap | None, on_event: OnEvent | None) -> None:
+    def __init__(self, firmware: Firmware | FaultyFirmware, tap: DeviceTap | None, on_event: OnEvent | None) -> None:
         self.firmware = firmware
         self.tap = tap
         self.lines = EventLines(on_event)
         self.sessions: list[ServedSession] = []
-        self.offences: list[tuple[int, Offence | WireOffence]] = []
+        self._offences: list[tuple[int, Offence | WireOffence]] = []
+        self.reach = Reach()
         #: offences that an injected fault caused: they are not blamed on the driver
         self.excused: list[Excused] = []
         self.moments: set[Moment] = set()
@@ -105,11 +123,19 @@ class Observer:
         #: the time of the latest
         self.last_command = 0.0
         self._in_flight: dict[int, tuple[int, Command, int]] = {}
+        #: commands that were carried out and not answered so far
+        self._executed: set[int] = set()
 
     @property
     def inner(self) -> Firmware:
         """The sound firmware as it is now: a fault may replace it."""
         return self.firmware.inner if isinstance(self.firmware, FaultyFirmware) else self.firmware
+
+    @property
+    def offences(self) -> list[tuple[int, Offence | WireOffence]]:
+        """The rules that the driver broke, with their sessions (0 before the first); memory that was let go last."""
+        let_go = [(s.number, row.detail) for s in self.sessions for row in s.let_go.rows]
+        return [*self._offences, *((n, WireOffence(WireOffenceName.MEMORY_LET_GO, detail)) for n, detail in let_go)]
 
     @property
     def session(self) -> ServedSession | None:
@@ -125,11 +151,13 @@ class Observer:
         """Report an event as a line; many of one ``kind`` in a row are summed up."""
         self.lines.say(t, words, kind)
 
-    def watch(self, t: float, x: DeviceEvent, slot: int = 0) -> None:
-        """Note a report of the device's end of the queue."""
+    def watch(self, t: float, x: DeviceEvent, slot: int = 0, memory: PageArray | None = None) -> None:
+        """Note a report of the device's end of the queue; of a command also its slot and the memory that it lies in."""
         match x:
             case Submitted():
-                self._submitted(t, x, slot)
+                self._submitted(t, x, slot, memory)
+            case Executed():
+                self._executed_only(t, x)
             case Completed():
                 self._completed(t, x)
             case Raised():
@@ -148,9 +176,51 @@ class Observer:
                 self.excused.append(Excused(number, x, fault))
             self.say(t, f"because of {fault}, not the driver's fault: {x.name}: {x.detail}", f"{fault} {x.name}")
             return
-        if len(self.offences) < MOST_OFFENCES:
-            self.offences.append((number, x))
+        if len(self._offences) < MOST_OFFENCES:
+            self._offences.append((number, x))
         self.say(t, f"OFFENCE {x.name}: {x.detail}", x.name)
+
+    def reached(self, t: float, x: MemoryEvent, in_use: Callable[[PageArray], PageArray]) -> None:
+        """Note an event of the client's memory; ``in_use`` returns the pages that commands without an answer lie in."""
+        number = self.sessions[-1].number if self.sessions else 0
+        match x:
+            case Mapped():
+                if self.tap is not None:
+                    self.tap.map(t, number, x.iova, x.size)
+                self.reach.map(x.iova, x.size)
+            case Unmapped():
+                if self.tap is not None:
+                    self.tap.unmap(t, number, x.iova, x.size)
+                pages = self.reach.unmap(x.iova, x.size)
+                if pages.size and self.sessions:
+                    self._unmapped(t, self.sessions[-1], pages, in_use(pages))
+            case BusMaster():
+                if self.tap is not None:
+                    self.tap.bus_master(t, number, on=x.on)
+                self.reach.master = x.on
+
+    def unreachable(self, t: float) -> None:
+        """Note that the client's memory is gone, which is nobody's doing."""
+        if self.tap is not None and self.reach.mapped:
+            self.tap.unmap(t, self.sessions[-1].number if self.sessions else 0, 0, 0)
+        self.reach = Reach()
+
+    def _unmapped(self, t: float, s: ServedSession, pages: PageArray, of_commands: PageArray) -> None:
+        """Compare memory that the driver let go with what firmware holds."""
+        moment = self._moment(s)
+        held = [
+            (who, Use.QUEUE if queues else Use.EARLIER if who is None else Use.LENT, part)
+            for who, part, queues in self.inner.users(pages)
+        ]
+        for who, use, part in [*held, *([(None, Use.COMMAND, of_commands)] if of_commands.size else [])]:
+            s.let_go.add(who, use, moment, part)
+            name = WireOffenceName.MEMORY_LET_GO
+            self.say(t, f"OFFENCE {name}: {LetGo.of(who, use, moment, part).detail}", f"{name} {use} {who}")
+
+    def _moment(self, s: ServedSession) -> LettingMoment:
+        if s.end == "open" and s.trouble is not None:
+            return LettingMoment.LOST if s.trouble == "lost" else LettingMoment.FATAL
+        return _MOMENTS[self.inner.phase]
 
     def over(self, t: float, end: End, words: str) -> None:
         """End the open session, if there is one, otherwise than by DISABLE_HCA: the device dropped its pages."""
@@ -193,23 +263,41 @@ class Observer:
         own = self.inner.specs[0]
         return name if name != own.name else "the ECPF" if own.ec else "the PF"
 
-    def _submitted(self, t: float, x: Submitted, slot: int) -> None:
+    def _submitted(self, t: float, x: Submitted, slot: int, memory: PageArray | None) -> None:
         self.commands += 1
         self.last_command = t
         if self._begins(x.command):
             self.sessions.append(ServedSession(len(self.sessions) + 1, t))
+            self.reach.begin()
             self.say(t, f"session {len(self.sessions)}: the driver opens the device")
         number = self.sessions[-1].number if self.sessions else 0
         if self.session is not None:
             self.session.commands += 1
         self._in_flight[x.id] = (number, x.command, x.reply_length)
         if self.tap is not None:
-            self.tap.submit(t, number, x.id, slot, x.command)
+            self.tap.submit(t, number, x.id, slot, x.command, memory)
+        if x.command.opcode == Opcode.MANAGE_PAGES:
+            self.reach.page_command()
+            self._judge()
 
     def _begins(self, c: Command) -> bool:
         """Tell whether this is ENABLE_HCA for the device itself, while it is off."""
         off = self.inner.phase is Phase.OFF
         return off and c.opcode == Opcode.ENABLE_HCA and self.inner.eswitch_function(c) is self.inner.specs[0]
+
+    def _judge(self) -> None:
+        if self.session is not None:
+            self.session.judged = self.reach.judged
+
+    def _executed_only(self, t: float, x: Executed) -> None:
+        """Firmware carried a command out and keeps the answer back: its pages have moved all the same."""
+        number, c, _ = self._in_flight[x.id]
+        if self.tap is not None:
+            self.tap.executed(t, number, x.id, x.answer)
+        s = self.session
+        if c.opcode == Opcode.MANAGE_PAGES and x.answer.ok and s is not None:
+            self._executed.add(x.id)
+            self._pages(t, s, c, x.answer)
 
     def _completed(self, t: float, x: Completed) -> None:
         number, c, reply_length = self._in_flight.pop(x.id, (0, None, 0))
@@ -218,7 +306,8 @@ class Observer:
         if self.tap is not None:
             self.tap.complete(t, number, x.id, x.answer, reply_length)
         s = self.session
-        if s is None:
+        if s is None or x.id in self._executed:
+            self._executed.discard(x.id)
             return
         if x.answer.ok:
             self._done(t, s, c, x.answer)
@@ -232,7 +321,7 @@ class Observer:
         """Note a command that succeeded."""
         match c.opcode:
             case Opcode.MANAGE_PAGES:
-                self._pages(t, s, c, a["output_num_entries"])
+                self._pages(t, s, c, a)
             case Opcode.SET_HCA_CAP if self.inner.mode is not s.mode:
                 s.mode, s.switched = self.inner.mode, t if self.inner.mode is Mode.VHCA_ID else None
                 self.say(t, f"functions are named by {s.mode} from here on")
@@ -259,20 +348,24 @@ class Observer:
         parts = [f"{self._shown(name)} {f.held:,}" for name, f in s.functions.items() if f.held]
         return f"{in_mib(s.total('held'))} held: {', '.join(parts)}" if parts else "no pages held"
 
-    def _pages(self, t: float, s: ServedSession, c: Command, taken: int) -> None:
+    def _pages(self, t: float, s: ServedSession, c: Command, a: Answer) -> None:
+        taken = a["output_num_entries"]
         number, ec = c["function_id"], c["embedded_cpu_function"]
         name, called = self._name(number, ec), self._called(number, ec)
         f = s.functions.setdefault(name, FunctionPages())
         match c.op_mod:
             case ManagePages.GIVE:
                 f.given += c.pas.size
+                self.reach.given(c.pas)
                 words = f"{in_mib(c.pas.size)} for {called}"
             case ManagePages.TAKE:
                 f.returned += taken - self._earlier(s, c, taken)
+                self.reach.returned(a.pas)
                 words = f"{in_mib(taken)} back from {called}"
             case _:
                 words = f"the driver cannot give pages for {called}"
         self.look(t, s)
+        self._judge()
         self.say(t, f"{words}; {self._held(s)}", words)
 
     def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:

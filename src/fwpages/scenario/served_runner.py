@@ -23,7 +23,7 @@ from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
 from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
 from fwpages.device.pci.sriov import MOST_VFS
 from fwpages.link.queue.device import DeviceEvent
-from fwpages.link.tap import Tap
+from fwpages.link.tap import DeviceTap
 from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.served_device import ServedDevice
 from fwpages.prm.identity import FunctionType
@@ -61,7 +61,7 @@ class ServedRun:
         *,
         seed: int | None = None,
         faults: Iterable[PlannedFault] = (),
-        tap: Tap | None = None,
+        tap: DeviceTap | None = None,
         on_event: OnEvent | None = None,
         clock: Callable[[], float] = time.monotonic,
         sriov: bool = False,
@@ -88,6 +88,7 @@ class ServedRun:
             watch=self._watch,
             on_client=self._client,
             on_refusal=lambda words: self.observer.say(self.device.now, f"refused: {words}"),
+            on_memory=lambda t, x: self.observer.reached(t, x, self.device.queue.in_use),
             clock=clock,
             vfs=self.vfs,
         )
@@ -129,8 +130,9 @@ class ServedRun:
         return self.device.connected()
 
     def disconnected(self, reason: str) -> None:
-        """End the open session: the client is gone."""
+        """End the open session: the client is gone, and its memory with it."""
         self.observer.over(self.device.now, "gone", reason)
+        self.observer.unreachable(self.device.now)
         self._with_client.disconnected()
         self._left, self._here = list(self.missed), False
         self.device.disconnected(reason)
@@ -148,7 +150,7 @@ class ServedRun:
 
     def _watch(self, t: float, x: DeviceEvent) -> None:
         self._with_client.observe(t, x)
-        self.observer.watch(t, x, self.device.slot_of(x))
+        self.observer.watch(t, x, self.device.slot_of(x), self.device.memory_of(x))
         self._stirred = True
 
     @property

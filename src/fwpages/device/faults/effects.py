@@ -38,7 +38,9 @@ def lost(_: FaultyFirmware, __: float, ___: Submitted) -> list[Effect]:
 
 def silent(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
     """Execute the command and drop the answer."""
-    return [e for e in f.run(now, x) if not isinstance(e, Completed)]
+    effects = f.run(now, x)
+    f.keep(effects)
+    return [e for e in effects if not isinstance(e, Completed)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Late:
     def __call__(self, f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
         """Execute the command; the answer is held back."""
         effects = f.run(now, x)
+        f.keep(effects)
         due = None if self.by is None else now + self.by
         f.held_back = (*f.held_back, *((due, e) for e in effects if isinstance(e, Completed)))
         return [e for e in effects if not isinstance(e, Completed)]

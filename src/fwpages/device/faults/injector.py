@@ -29,7 +29,18 @@ from fwpages.custody.findings import FindingName
 from fwpages.device.faults.plan import FaultPlan, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
-from fwpages.device.firmware.io import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Tick, Want
+from fwpages.device.firmware.io import (
+    Completed,
+    Effect,
+    Executed,
+    Input,
+    Raised,
+    Reset,
+    ResetFunction,
+    Submitted,
+    Tick,
+    Want,
+)
 from fwpages.device.firmware.offences import OffenceName
 from fwpages.device.firmware.state import EqContext, Phase
 from fwpages.prm.identity import Identity, Mode
@@ -86,9 +97,12 @@ class FaultyFirmware:
     held_back: tuple[tuple[float | None, Completed], ...] = ()
     last_returned: PageArray = field(default_factory=lambda: np.zeros(0, np.uint64))
     last_disabled: FunctionSpec | None = None
+    #: commands of the last input that were executed and whose answers are kept back: no part of ``key``
+    executed: tuple[Executed, ...] = ()
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """As ``Firmware.feed``, with the faults that are due."""
+        self.executed = ()
         match x:
             case Submitted():
                 return self._events(self._command(now, x))
@@ -166,6 +180,10 @@ class FaultyFirmware:
                 effects = effects + [held for t, held in self.held_back if t is None]
                 self.held_back = tuple((t, held) for t, held in self.held_back if t is not None)
         return effects
+
+    def keep(self, effects: list[Effect]) -> None:
+        """Note that the answers among these effects are kept back."""
+        self.executed = tuple(Executed(e.id, e.answer) for e in effects if isinstance(e, Completed))
 
     def adopt(self, trial: FaultyFirmware) -> None:
         """Continue from the state of ``trial``, a clone on which an effect was tried."""

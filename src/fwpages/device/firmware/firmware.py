@@ -191,6 +191,15 @@ class Firmware:
                 found[who] = np.concatenate([s.store.addresses(n) for n in s.slots_named(slot)])
         return found
 
+    def users(self, addresses: PageArray) -> list[tuple[Identity | None, PageArray, bool]]:
+        """The pages among these that firmware has: their function, or None, the pages, and whether queues lie in them.
+
+        Pages of no function that are no queues' were left behind by sessions that are over.
+        """
+        s = self._state
+        found = s.store.users(addresses).items()
+        return [(None if n is None or n < 0 else s.identity(s.home(n)), pages, n is None) for n, pages in found]
+
     def held(self, function: str) -> int:
         """Return how many pages the named function holds, earlier uses of its name included; ValueError for no name."""
         return self._state.store.held(self._state.device.roster.named(function))

@@ -61,6 +61,17 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Executed:
+    """The command with this id was executed, and an injected fault keeps its answer back, for good or for some time.
+
+    The driver does not see it: it is no effect, and reported for the books beside them.
+    """
+
+    id: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """A page request, on the event queue with this number."""
 

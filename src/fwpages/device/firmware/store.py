@@ -66,6 +66,12 @@ class Store:
         """Return the pages that this function holds, uint64, shape (held,), in the order of the store."""
         return self._space.address(self._stacks[slot].content.astype(np.int64))
 
+    def users(self, addresses: PageArray) -> dict[int | None, PageArray]:
+        """The pages among these that firmware has, by slot: -1 for kept ones, None for the memory of event queues."""
+        tags = self._tags.get(self._space.index(addresses))
+        names = {self._queue: None, len(self._stacks): -1}
+        return {names.get(tag, tag - 1): addresses[tags == tag] for tag in np.unique(tags[tags != 0]).tolist()}
+
     def give(self, slot: int, addresses: PageArray) -> None:
         """Take these pages, uint64 addresses, for a function.
 

@@ -26,8 +26,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from fwpages.device import (
     Completed,
+    Executed,
     FaultyFirmware,
     Firmware,
     Offence,
@@ -46,12 +49,13 @@ from fwpages.link.queue.bar import Identity, Segment, in_segment, uar_at
 from fwpages.link.queue.device_rings import Rings
 from fwpages.link.queue.mailbox_chain import Runs, check_signatures, follow, read_message, write_message
 from fwpages.link.queue.offences import BY_STATUS, WireOffence, WireOffenceName
+from fwpages.pages import PAGE_SIZE
 from fwpages.prm.delivery import Delivery, DeliveryError
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, decode_doorbell, encode_command_event
 from fwpages.prm.event import encode_page_request
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import ALIGNMENT, MAX_MESSAGE, of_answer
-from fwpages.prm.message import Answer, Command, decode_command
+from fwpages.prm.message import Answer, Command, PageArray, decode_command
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.queue import (
     CMDQ_ENTRY,
@@ -66,12 +70,15 @@ from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
 #: the events that ``watch`` is called with
-DeviceEvent: TypeAlias = Submitted | Completed | Raised | Offence | ResetDone | WireOffence
+DeviceEvent: TypeAlias = Submitted | Executed | Completed | Raised | Offence | ResetDone | WireOffence
 
 #: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
 #: commands cut off by a reset that are remembered, as a faulty firmware may still answer them: every slot twice
 MOST_STALE = 64
+
+#: the page that an address lies in
+_PAGE = np.uint64((1 << 64) - PAGE_SIZE)
 
 _DOORBELL = word_at("command_doorbell_vector")
 _QUEUE = (word_at("cmdq_phy_addr_63_32"), word_at("cmdq_phy_addr_31_12"))
@@ -79,13 +86,14 @@ _QUEUE = (word_at("cmdq_phy_addr_63_32"), word_at("cmdq_phy_addr_31_12"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command in execution: its slot, address and 64 bytes as read, and the chain for its answer."""
+    """A command in execution: its slot, address and 64 bytes as read, the chain for its answer, and its own."""
 
     slot: int
     address: int
     raw: bytes
     output: Runs
     output_length: int
+    input: Runs = ()
 
 
 class QueueDevice:
@@ -179,6 +187,22 @@ class QueueDevice:
         entry = self._entries.get(number)
         return None if entry is None else entry.slot
 
+    def memory_of(self, number: int) -> PageArray:
+        """Return the pages that this command's entry and mailboxes lie in, ascending; none once it is answered."""
+        entry = self._entries.get(number)
+        if entry is None:
+            return np.zeros(0, np.uint64)
+        places = [np.array([entry.address], np.uint64)]
+        for run in (*entry.input, *entry.output):
+            offsets = np.arange(run.count, dtype=np.int64) * run.stride
+            places.append(np.uint64(run.first) + offsets.astype(np.uint64))
+        return np.unique(np.concatenate(places) & _PAGE)
+
+    def in_use(self, pages: PageArray) -> PageArray:
+        """Return those of these pages that entries and mailboxes of commands without an answer lie in."""
+        used = [self.memory_of(number) for number in self._entries]
+        return pages[np.isin(pages, np.concatenate(used))] if used else pages[:0]
+
     def step(self, now: float) -> bool:
         """Execute one command that was handed over, or a software reset; False when there is none."""
         if self.segment.interface == NicInterface.SOFTWARE_RESET:
@@ -259,7 +283,7 @@ class QueueDevice:
         if checked:
             check_signatures(self._bus, chains["input"], "input")
         message = read_message(self._bus, chains["input"], raw[16:32], e["input_length"]).data
-        return Entry(slot, address, raw, chains["output"], e["output_length"]), message
+        return Entry(slot, address, raw, chains["output"], e["output_length"], chains["input"]), message
 
     def _refuse(self, slot: int, address: int, raw: bytes, e: DeliveryError) -> None:
         """Give the entry back with a delivery status: nothing was executed."""
@@ -292,6 +316,9 @@ class QueueDevice:
         """Feed the firmware and carry out its effects in their order."""
         before = self.rings.commands
         effects = self.firmware.feed(now, x)
+        if isinstance(self.firmware, FaultyFirmware):
+            for kept in self.firmware.executed:
+                self._report(kept)
         # a queue that this input makes can take events, one that it takes away still can until all is carried out
         self.rings.add(self.firmware.eqs)
         for e in effects:

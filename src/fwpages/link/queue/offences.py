@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from types import MappingProxyType
 
+from fwpages.custody.findings import Cause
 from fwpages.prm.delivery import Delivery
 
 _ORDER = "a driver that sets up the command queue and enables the interface before it rings"
@@ -90,6 +91,7 @@ class WireOffenceName(StrEnum):
         "the driver consumed events that were never raised",
         "a driver that counts the events that it consumed",
     )
+    MEMORY_LET_GO = "memory-let-go", Cause.MEMORY_LET_GO.meaning, Cause.MEMORY_LET_GO.remedy
     BAD_ACCESS = (
         "bad-access",
         "the driver accessed a register with a width or direction that it does not have",

@@ -14,6 +14,7 @@ from typing import Protocol
 from fwpages.link.vfio_user import messages as m
 from fwpages.link.vfio_user.guest_memory import GuestMemory
 from fwpages.link.vfio_user.interrupts import KINDS, Interrupts
+from fwpages.link.vfio_user.memory_events import Mapped, MemoryEvent, Unmapped
 
 #: regions of a PCI device by their numbers in VFIO: six BARs, ROM, configuration space, VGA
 REGIONS = 9
@@ -37,7 +38,10 @@ class Endpoint(Protocol):
 
 
 class Connection:
-    """One connection, from VERSION to its end. ``on_refusal`` is called with the reason for each refused message."""
+    """One connection, from VERSION to its end. ``on_refusal`` is called with the reason for each refused message.
+
+    ``on_memory`` is called with each map and unmap that the client asked for; not at the end of the connection.
+    """
 
     def __init__(
         self,
@@ -45,9 +49,10 @@ class Connection:
         memory: GuestMemory,
         irqs: Interrupts,
         on_refusal: Callable[[str], None] | None = None,
+        on_memory: Callable[[MemoryEvent], None] | None = None,
     ) -> None:
         self._endpoint, self._memory, self._irqs = endpoint, memory, irqs
-        self._on_refusal = on_refusal
+        self._on_refusal, self._on_memory = on_refusal, on_memory
         self._buffer = bytearray()
         self._header: m.Header | None = None
         self._fds: list[int] = []
@@ -145,13 +150,19 @@ class Connection:
             raise m.MessageError(errno.EINVAL, f"DMA_MAP with {len(self._fds)} descriptors")
         fd = self._fds.pop() if self._fds else None
         self._memory.map(request, fd)
+        self._changed(Mapped(request.iova, request.size))
         return b""
+
+    def _changed(self, x: MemoryEvent) -> None:
+        if self._on_memory is not None:
+            self._on_memory(x)
 
     def _plain(self, request: m.Request) -> bytes:
         """Answer a message that takes no descriptors."""
         match request:
             case m.DmaUnmap():
                 done = self._memory.unmap(request.iova, request.size)
+                self._changed(Unmapped(request.iova, request.size))
                 return m.unmap_reply(request.iova, done)
             case m.GetInfo():
                 return m.info_reply(REGIONS, KINDS)

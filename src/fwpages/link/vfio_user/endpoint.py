@@ -11,6 +11,7 @@ from fwpages.link.bus import Bus, BusError
 from fwpages.link.queue.device import QueueDevice
 from fwpages.link.vfio_user.connection import BAR0, CONFIG
 from fwpages.link.vfio_user.failures import Trouble
+from fwpages.link.vfio_user.memory_events import BusMaster, MemoryEvent
 from fwpages.link.vfio_user.messages import MessageError
 
 #: most bytes of one access to BAR 0: a processor's widest store
@@ -45,7 +46,7 @@ class MasterGate:
 class PciEndpoint:
     """Joins the PCI function and the command queue. ``signal(vector)`` sends an interrupt, ``clock`` returns the time.
 
-    ``trouble`` is the failure of the device as a whole.
+    ``trouble`` is the failure of the device as a whole; ``on_memory`` is called when bus mastering is turned on or off.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class PciEndpoint:
         device: QueueDevice,
         signal: Callable[[int], object],
         clock: Callable[[], float],
+        on_memory: Callable[[MemoryEvent], None] | None = None,
     ) -> None:
         self._pci, self._device = pci, device
-        self._signal, self._clock = signal, clock
+        self._signal, self._clock, self._on_memory = signal, clock, on_memory
+        self._master = pci.bus_master
         self.trouble = Trouble(device.segment)
         self.resets = 0
 
@@ -83,7 +86,9 @@ class PciEndpoint:
         if self.trouble.lost:
             return
         if region == CONFIG:
-            self.perform(self._pci.config_write(offset, data))
+            effects = self._pci.config_write(offset, data)
+            self._note_master()
+            self.perform(effects)
         elif self._pci.memory_space:
             self._write_bar(offset, data)
 
@@ -113,6 +118,7 @@ class PciEndpoint:
         """Reset the function, as a virtual machine does at every start."""
         self._pci.show_extended(shown=True)
         self._pci.reset()
+        self._note_master()
         self._reset_device()
 
     def lose(self) -> None:
@@ -127,6 +133,7 @@ class PciEndpoint:
         """
         self.trouble.lost = False
         self._pci.stop_master()
+        self._note_master()
         self._reset_device()
         self.trouble.idle()
 
@@ -150,6 +157,14 @@ class PciEndpoint:
                     self._signal(e.vector)
                 case FunctionReset():
                     self._reset_device()
+
+    def _note_master(self) -> None:
+        """Report where bus mastering has changed."""
+        now = self._pci.bus_master
+        if now is not self._master:
+            self._master = now
+            if self._on_memory is not None:
+                self._on_memory(BusMaster(now))
 
     def _reset_device(self) -> None:
         self.resets += 1

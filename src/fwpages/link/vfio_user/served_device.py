@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from fwpages.device import FaultyFirmware, Firmware, ResetFunction, Submitted, Want
 from fwpages.device.pci.config_space import identity_of
 from fwpages.device.pci.function import PciFunction
@@ -15,6 +17,8 @@ from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.endpoint import MasterGate, PciEndpoint
 from fwpages.link.vfio_user.guest_memory import GuestMemory
 from fwpages.link.vfio_user.interrupts import Interrupts
+from fwpages.link.vfio_user.memory_events import MemoryEvent
+from fwpages.prm.message import PageArray
 
 #: MSI-X vectors: page requests, commands, and a few completion queues
 VECTORS = 64
@@ -25,7 +29,8 @@ class ServedDevice:
 
     Its memory is the present client's. Times are seconds since the start. ``watch`` is called with the time and each
     event of firmware and driver; ``on_client`` with the time and an empty text when a client comes, the reason when it
-    goes; ``on_refusal`` with the reason for each refused message.
+    goes; ``on_refusal`` with the reason for each refused message; ``on_memory`` with the time and each map, unmap and
+    change of bus mastering.
     """
 
     def __init__(
@@ -36,11 +41,13 @@ class ServedDevice:
         watch: Callable[[float, DeviceEvent], None] | None = None,
         on_client: Callable[[float, str], None] | None = None,
         on_refusal: Callable[[str], None] | None = None,
+        on_memory: Callable[[float, MemoryEvent], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         vfs: int = 0,
     ) -> None:
         self._clock, self._start = clock, clock()
         self._on_client, self._on_refusal = on_client, on_refusal
+        self._on_memory = None if on_memory is None else lambda x: on_memory(self.now, x)
         self.pci = PciFunction(identity_of(profile), VECTORS, client_masks=True, vfs=vfs)
         self.memory = GuestMemory()
         self.irqs = Interrupts(VECTORS)
@@ -52,7 +59,7 @@ class ServedDevice:
             identity=Identity(embedded_cpu=profile.ecpf),
             watch=None if watch is None else lambda x: watch(self.now, x),
         )
-        self.endpoint = PciEndpoint(self.pci, self.queue, self.irqs.signal, lambda: self.now)
+        self.endpoint = PciEndpoint(self.pci, self.queue, self.irqs.signal, lambda: self.now, self._on_memory)
 
     @property
     def now(self) -> float:
@@ -75,7 +82,7 @@ class ServedDevice:
         if self._on_client is not None:
             self._on_client(self.now, "")
         self.endpoint.begin()
-        return Connection(self.endpoint, self.memory, self.irqs, self._on_refusal)
+        return Connection(self.endpoint, self.memory, self.irqs, self._on_refusal, self._on_memory)
 
     def disconnected(self, reason: str) -> None:
         """End with the client: its memory is gone, and the device loses its power."""
@@ -108,6 +115,10 @@ class ServedDevice:
     def slot_of(self, x: DeviceEvent) -> int:
         """Return the command queue slot of a submitted command; 0 for any other event."""
         return (self.queue.slot_of(x.id) if isinstance(x, Submitted) else None) or 0
+
+    def memory_of(self, x: DeviceEvent) -> PageArray:
+        """Return the pages that a submitted command's entry and mailboxes lie in; none for any other event."""
+        return self.queue.memory_of(x.id) if isinstance(x, Submitted) else np.zeros(0, np.uint64)
 
     def _interrupt(self, vector: int) -> None:
         self.endpoint.raise_interrupt(vector)

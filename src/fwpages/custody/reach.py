@@ -1,0 +1,215 @@
+"""The memory that a driver lets a device reach, and what of it the driver lets go while firmware holds it.
+
+Theory of operation. Behind an IOMMU a device sees each page that its driver maps and unmaps. ``Reach`` is fed with
+these maps and unmaps, and says which pages an unmap lets go of; whoever knows what firmware holds compares them
+(a served device by its firmware, an audit by the commands of the trace) and books the rest in ``LetGo``.
+
+Not every unmap is the driver's. A guest without an IOMMU has its memory mapped in a few large ranges, which the virtual
+machine's monitor maps and unmaps as it likes; at power-off the monitor unmaps everything at once; and a driver that has
+turned bus mastering off has taken the memory from the device before it unmaps it. None of these lets go of anything.
+
+Where no page was ever let go early, that proves something only if an early unmap would have been seen: every page that
+was given lay in a mapping of its own (``MOST_PIECE``), and pages that came back were unmapped before the next page
+command. A driver whose IOMMU is lazy, or that keeps its memory mapped for later, unmaps late: ``judged`` says so. An
+unmap that comes late is nevertheless true, as the driver cannot map the address anew before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+
+import numpy as np
+
+from fwpages.pages import PAGE_SHIFT, SparseSpace, TagMap
+from fwpages.pages.space import REGION_SHIFT, Addresses
+from fwpages.pages.words import many
+from fwpages.prm.identity import Identity
+
+#: bytes of the largest piece that is taken for a mapping of the driver's own: a large page of an IOMMU
+MOST_PIECE = 2 << 20
+#: bytes of the largest unmap that is taken for the driver's: what an IOMMU's table entry maps at most. A monitor
+#: unmaps all of a device's addresses at once
+MOST_UNMAP = 1 << 30
+#: regions of 128 MiB in which mappings are followed: 1 TiB, as firmware's own store has it
+MOST_REGIONS = 1 << 13
+#: addresses that a report names: enough to find the place in a log
+FIRST_ADDRESSES = 4
+#: different lettings-go (of a function, a use, a moment) that are kept apart: a device has some hundred functions
+MOST_KINDS = 1000
+
+_NONE: Addresses = np.zeros(0, np.uint64)
+
+
+@unique
+class Use(StrEnum):
+    """The use that firmware makes of memory that it holds, in words that follow its pages."""
+
+    LENT = ""
+    EARLIER = " of an earlier session"
+    QUEUE = " of event queues"
+    COMMAND = " of commands without an answer"
+
+
+@unique
+class Moment(StrEnum):
+    """The moment of a session, in words."""
+
+    STARTING = "before INIT_HCA"
+    WORKING = "while the device worked"
+    CLOSING = "after TEARDOWN_HCA"
+    OFF = "after DISABLE_HCA"
+    FATAL = "while the device was in a fatal state"
+    LOST = "while the link was lost"
+
+
+@unique
+class Judged(StrEnum):
+    """Proof that no page was let go early, or the reason why there is none."""
+
+    YES = "judged"
+    NO_MAPS = "no memory was mapped for the device"
+    NO_PAGES = "no page was given"
+    WHOLE = "the guest's memory is mapped as a whole, no IOMMU shows the driver's maps"
+    LATE = "pages that came back stayed mapped: the IOMMU is lazy, or the driver keeps its memory mapped"
+    SCATTERED = "the mappings are spread over more address space than is followed"
+
+
+@dataclass(slots=True)
+class LetGo:
+    """Pages (4 KiB) of one function, use and moment that a driver let go while firmware held them."""
+
+    function: Identity | None
+    use: Use
+    moment: Moment
+    pages: int = 0
+    first: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, who: Identity | None, use: Use, moment: Moment, addresses: Addresses) -> LetGo:
+        """These pages."""
+        return cls(who, use, moment, addresses.size, addresses[:FIRST_ADDRESSES].tolist())
+
+    def add(self, addresses: Addresses) -> None:
+        """Count these too."""
+        self.pages += addresses.size
+        self.first += addresses[: FIRST_ADDRESSES - len(self.first)].tolist()
+
+    @property
+    def detail(self) -> str:
+        """All of it in words."""
+        whose = "" if self.function is None else f" of {self.function}"
+        more = ", ..." if self.pages > len(self.first) else ""
+        named = ", ".join(f"{a:#x}" for a in self.first)
+        them = "it" if self.pages == 1 else "them"
+        return f"{many(self.pages)}{self.use}{whose} unmapped {self.moment}, while firmware held {them}: {named}{more}"
+
+
+class LettingsGo:
+    """Lettings-go of one session, by function, use and moment; those beyond ``MOST_KINDS`` are not kept."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[Identity | None, Use, Moment], LetGo] = {}
+
+    def add(self, who: Identity | None, use: Use, moment: Moment, addresses: Addresses) -> None:
+        """Count these pages."""
+        row = self._rows.get((who, use, moment))
+        if row is not None:
+            row.add(addresses)
+        elif len(self._rows) < MOST_KINDS:
+            self._rows[who, use, moment] = LetGo.of(who, use, moment, addresses)
+
+    @property
+    def rows(self) -> list[LetGo]:
+        """All of them, in the order in which they began."""
+        return list(self._rows.values())
+
+
+class Reach:
+    """The mappings of a device's memory. ``master``: the device may reach memory at all."""
+
+    __slots__ = ("_back", "_late", "_scattered", "_small", "_space", "_whole", "given_pages", "mapped", "master")
+
+    def __init__(self) -> None:
+        self.master = False
+        #: maps that came
+        self.mapped = 0
+        self._space = SparseSpace()
+        #: 1 for each page in a mapping of at most ``MOST_PIECE``
+        self._small = TagMap()
+        self._scattered = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a session of the driver: what is mapped stays mapped, what was judged is judged anew."""
+        self.given_pages = 0
+        self._whole = self._late = False
+        #: pages that the last TAKE returned
+        self._back = _NONE
+
+    def map(self, iova: int, size: int) -> None:
+        """A range of the device's addresses was mapped."""
+        self.mapped += 1
+        if size > MOST_PIECE:
+            return
+        pages = _pages(-(-iova >> PAGE_SHIFT), (iova + size) >> PAGE_SHIFT)
+        regions = np.unique(pages >> np.uint64(PAGE_SHIFT + REGION_SHIFT)).size
+        if (self._space.size >> REGION_SHIFT) + regions > MOST_REGIONS:
+            self._scattered = True
+            return
+        self._space.cover(pages)
+        self._small.reserve(self._space.size)
+        self._small.put(self._space.index(pages), 1)
+
+    def unmap(self, iova: int, size: int) -> Addresses:
+        """A range was unmapped; a ``size`` of 0 stands for all. Returns the pages that the driver let go by it."""
+        if not size or size > MOST_UNMAP:
+            self._forget(iova, iova + size if size else 1 << 64)
+            return _NONE
+        pages = _pages(iova >> PAGE_SHIFT, -(-(iova + size) >> PAGE_SHIFT))
+        index = self._space.index(pages)
+        small = self._small.get(index) == 1
+        self._small.put(index[small], 0)
+        return pages[small] if self.master else _NONE
+
+    def _forget(self, start: int, end: int) -> None:
+        """Nothing between these addresses is mapped any more."""
+        index = self._small.where(1)
+        at = self._space.address(index)
+        self._small.put(index[(at >= np.uint64(start)) & (at <= np.uint64(end - 1))], 0)
+
+    def given(self, pages: Addresses) -> None:
+        """Firmware has these pages from now on."""
+        self.given_pages += pages.size
+        self._whole = self._whole or bool((self._small.get(self._space.index(pages)) != 1).any())
+
+    def returned(self, pages: Addresses) -> None:
+        """Firmware's answer to a TAKE named these pages: a driver unmaps them before its next page command."""
+        self._back = pages
+
+    def page_command(self) -> None:
+        """The driver sends a page command."""
+        back, self._back = self._back, _NONE
+        # one of them may lie in a larger page of the host's, of which firmware still has parts
+        if back.size and bool((self._small.get(self._space.index(back)) == 1).all()):
+            self._late = True
+
+    @property
+    def judged(self) -> Judged:
+        """The proof, as far as the session has come, that a page let go early would have been seen."""
+        if not self.mapped:
+            return Judged.NO_MAPS
+        if self._scattered:
+            return Judged.SCATTERED
+        if not self.given_pages:
+            return Judged.NO_PAGES
+        if self._whole:
+            return Judged.WHOLE
+        return Judged.LATE if self._late else Judged.YES
+
+
+def _pages(first: int, end: int) -> Addresses:
+    """The pages with these numbers."""
+    return np.arange(first, end, dtype=np.uint64) << np.uint64(PAGE_SHIFT)
