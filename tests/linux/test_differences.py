@@ -105,13 +105,19 @@ def test_endless_teardown(peer: Peer) -> None:
         unknown = Answer(c.opcode, fields={"output_num_entries": n}, pas=never + np.arange(n, dtype=np.uint64) * 4096)
         return unknown if manages(c, TAKE) else None
 
-    linux = opened(peer)
-    torn_down(linux)
-    linux.hook = invented
-    linux.oracle.set_cmd_budget(20_000)
-    with pytest.raises(peer.Oops):  # stopped from outside: four times the commands of the 5 s without progress
-        linux.oracle.reclaim_startup_pages()
-    assert len(linux.page_commands()) > 3 * 5_000
+    def negative(c: Command) -> Answer | None:
+        return Answer(c.opcode, fields={"output_num_entries": 0xFFFF_FFFF}) if manages(c, TAKE) else None
+
+    for answers, words in ((invented, True), (negative, False)):
+        linux = opened(peer)
+        torn_down(linux)
+        linux.hook = answers
+        linux.oracle.set_cmd_budget(20_000)
+        with pytest.raises(peer.Oops):  # stopped from outside: four times the commands of the 5 s without progress
+            linux.oracle.reclaim_startup_pages()
+        assert len(linux.page_commands()) > 3 * 5_000
+        assert linux.oracle.stats()["pages_live"] == STARTUP, "nothing is freed"
+        assert bool(linux.oracle.log()) is words
 
     ours = ours_opened("take-invented@1x*")
     began = ours.link.now

@@ -68,6 +68,12 @@ ASSUMPTIONS: Mapping[Switch, Assumption] = MappingProxyType(
             None,
             "each design's own choice",
         ),
+        "software_reset": Assumption(
+            "the driver can reset the device by software, and a fatal syndrome asks for it",
+            "the device cannot be reset by software",
+            True,
+            "bit 30 of initializing, and rfr: Linux, health.c:mlx5_error_sw_reset; which devices offer it is unknown",
+        ),
     }
 )
 

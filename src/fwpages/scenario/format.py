@@ -38,6 +38,7 @@ Switch: TypeAlias = Literal[
     "switch_at_set_cap",
     "host_pages_4k",
     "keeps_vhca_id",
+    "software_reset",
 ]
 When: TypeAlias = Annotated[str, msgspec.Meta(pattern="^(not )?(" + "|".join(get_args(Switch)) + ")$")]
 

@@ -68,12 +68,14 @@ class DriverRun:
         bounds: Bounds = BOUNDS,
         driver: Driver | None = None,
         seed: int | None = None,
+        software_reset: bool = True,
     ) -> None:
         base = profile("bluefield3" if ecpf else "connectx7")
         small = msgspec.structs.replace(base, name="small", boot_pages=2, init_pages=3, max_vfs=4, max_ec_vfs=4)
         self.specs = functions(ecpf=ecpf)
         self.firmware = Firmware(small, self.specs, offer_vhca_id=offered)
-        self.driver = driver or DESIGNS[design](DriverConfig(small.supplier, bounds, page_shift=shift))
+        config = DriverConfig(small.supplier, bounds, page_shift=shift, software_reset=software_reset)
+        self.driver = driver or DESIGNS[design](config)
         self.now = 0.0
         self.to_device: deque[DeviceInput] = deque()
         self.to_driver: deque[Input] = deque()

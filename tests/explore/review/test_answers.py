@@ -69,7 +69,8 @@ VERDICTS: dict[str, dict[str, tuple[bool, list[str]]]] = {
     # posted counts the number in the command, "whether its pages were found or not"; in merged a page that is not
     # named stays in a tree that is freed at the end. With 64 KiB pages a block that comes twice counts as two, too
     "double-return": {"posted": (True, []), "merged": (True, [])},
-    # "Command not delivered", TAKE: pages are taken from the own tree
+    # "Command not delivered", TAKE: pages are taken from the own tree; a reset by software comes first, and is waited
+    # for no longer than its time ("Fatal health syndrome")
     "forced-reclaim": {"posted": (True, []), "merged": (True, [])},
     # "Negative or huge answer to QUERY_PAGES": goes into a length of 32 bits
     "counts": {"posted": (True, []), "merged": (True, [])},
@@ -97,15 +98,15 @@ COUNTS = {
     "late-return": ((693, 1208), (650, 1135), (199, 321)),
     "reuse": ((2148, 4341), (5237, 10889), (841, 1292)),
     "boot-identity": ((169, 247), (169, 247), (117, 155)),
-    "migration": ((321, 446), (321, 446), (73, 92)),
+    "migration": ((328, 453), (328, 453), (73, 92)),
     "mode": ((1476, 2160), (1476, 2160), (325, 411)),
     "stale-mode": ((487, 741), (487, 741), (281, 359)),
     "guard": ((80, 79), (80, 79), (75, 74)),
     "give-timeout": ((3631, 7036), (3631, 7036), (423, 751)),
     "double-return": ((922, 1757), (1185, 2127), (512, 936)),
-    "forced-reclaim": ((324, 420), (324, 420), (629, 817)),
+    "forced-reclaim": ((2161, 3245), (2161, 3245), (629, 817)),
     "counts": ((148, 208), (148, 208), (135, 145)),
-    "endless-teardown": ((84, 84), (84, 84), (73, 72)),
+    "endless-teardown": ((102, 103), (102, 103), (77, 76)),
     "early-release": ((101, 138), (106, 145), (87, 118)),
     "release-all": ((232, 439), (232, 439), (627, 1265)),
     "request-lost": ((121, 178), (123, 180), (125, 185)),

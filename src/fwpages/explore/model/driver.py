@@ -41,6 +41,7 @@ class DriverConfig:
 
     ``page_shift`` is 12 for host pages of 4 KiB, 16 for 64 KiB, of which firmware is given sixteenths.
     ``keeps_vhca_id``: a vport's vhca_id stays in the e-switch's table after it is disabled; None as the design does.
+    ``software_reset``: the device can be reset by software (bit 30 of ``initializing`` in its initialization segment).
     """
 
     supplier: Supplier = field(default_factory=Supplier)
@@ -48,6 +49,7 @@ class DriverConfig:
     base: int = 1 << 32
     page_shift: int = 12
     keeps_vhca_id: bool | None = None
+    software_reset: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fwpages.device import DEVICE_FAULTS, CommandFault, DeviceFault, EventFault,
 from fwpages.device.faults.effects import Late
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.explore.model.plan import Deed, Plan, plan
-from fwpages.host import Close, VportInfo
+from fwpages.host import Close, HealthFatal, VportInfo
 from fwpages.host.io import Operation
 from fwpages.link.faults.link_faults import LINK_FAULTS, AnswerFault, DeliveryFault, LinkFault, MapFault, ResetFault
 from fwpages.prm.identity import Identity, Mode
@@ -83,6 +83,7 @@ class Rules:
             self.scenario.bounds.bounds(),
             page_shift=12 if self.assume["host_pages_4k"] else 16,
             keeps_vhca_id=self.assume["keeps_vhca_id"],
+            software_reset=self.assume["software_reset"] is not False,
         )
 
     @cached_property
@@ -193,8 +194,11 @@ class Rules:
         relevant = {"boot_names_zero", "switch_at_set_cap"}
         if "eswitch" in self.plan:
             relevant.add("vport_command_waits")
-        if self.design != "fwpages":  # our host has neither a page size of its own nor a table that keeps a vhca_id
+        # our host has neither a page size of its own nor a table that keeps a vhca_id, and always fences first
+        if self.design != "fwpages":
             relevant |= {"host_pages_4k", "keeps_vhca_id"} if "eswitch" in self.plan else {"host_pages_4k"}
+            if any(isinstance(d.act, HealthFatal) for d in self.deeds):
+                relevant.add("software_reset")
         return [(k, v) for k, v in self.assume.items() if k in relevant]
 
 

@@ -126,7 +126,7 @@ QUESTIONS: tuple[Question, ...] = (
         15,
         "endless-teardown",
         "endless teardown",
-        "Firmware keeps answering TAKE with nothing, or with unknown pages.",
+        "Firmware keeps answering TAKE with nothing, with unknown pages, or with a count of 0xffffffff.",
         "a teardown without an end",
     ),
     Question(

@@ -212,7 +212,7 @@ def test_a_shutdown_takes_the_fastest_path_that_works(
 
 @BOTH
 def test_a_device_that_does_not_come_back_is_not_loaded(name: str) -> None:
-    run = opened(name)
+    run = opened(name, software_reset=False)
     run.stopped = {"health"}
     run.feed(HealthFatal("synd"))
     effects = linux(run).feed(run.now, Run("health"))

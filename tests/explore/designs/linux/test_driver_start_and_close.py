@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fwpages.device import Reset, Want
+from fwpages.device import Reset as DeviceReset
+from fwpages.device import Want
 from fwpages.explore.designs.linux.choices import MERGED, POSTED
 from fwpages.explore.designs.linux.driver import Linux
 from fwpages.explore.model.driver import DriverConfig, Run
-from fwpages.host import Close, EnableVport, HealthFatal, LinkLost, Open
+from fwpages.host import Close, EnableVport, HealthFatal, LinkLost, Open, Reset, Tick
 from fwpages.prm.identity import Mode, Supplier, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
 from tests.explore.designs.driver_run import BOUNDS, DriverRun, Fate, held
+from tests.explore.designs.linux.test_driver import linux
 from tests.explore.designs.linux.test_pages import BOTH, GIVE, TAKE, manages, opened
 
 
@@ -25,8 +27,11 @@ def refusing(opcode: Opcode) -> Fate:
 @BOTH
 @pytest.mark.parametrize("how", [HealthFatal("synd"), LinkLost("gone")])
 def test_recovery(name: str, how: HealthFatal) -> None:
-    """mlx5_health_try_recover: pages are taken from the own trees and freed before the PCI device is cut off."""
-    run = opened(name)
+    """mlx5_health_try_recover: pages are taken from the own trees and freed before the PCI device is cut off.
+
+    So it is after a syndrome where the device cannot be reset by software, and after a lost link in any case.
+    """
+    run = opened(name, software_reset=isinstance(how, LinkLost))
     before = held(run)
     run.stopped = {"health"}
     run.do(how)
@@ -45,6 +50,32 @@ def test_recovery(name: str, how: HealthFatal) -> None:
     run.agree()
     run.do(Close())
     assert not run.mapped
+
+
+@BOTH
+def test_a_reset_by_software_comes_before_pages_are_taken(name: str) -> None:
+    """health.c:mlx5_error_sw_reset, which mlx5_disable_device calls before mlx5_unload_one."""
+    run = opened(name)
+    before = set(run.mapped)
+    run.stopped = {"health"}
+    run.do(HealthFatal("synd"))
+    effects = linux(run).feed(run.now, Run("health"))
+    assert [str(e.reason) for e in effects if isinstance(e, Reset)] == ["health recovery: reset by software"]
+    assert (set(run.mapped), run.driver.view().waiting["health"]) == (before, "the reset by software")
+
+
+@BOTH
+def test_a_reset_by_software_that_does_not_end_is_reported_and_the_pages_are_freed(name: str) -> None:
+    run = opened(name)
+    before = held(run)
+    run.stopped = {"health"}
+    run.do(HealthFatal("synd"))
+    linux(run).feed(run.now, Run("health"))
+    run.now = linux(run).deadline or 0.0
+    run.feed(Tick())
+    assert run.names() == ["reset-late"]
+    assert not run.mapped
+    assert held(run) == before, "firmware is alive and has them all"
 
 
 @BOTH
@@ -96,7 +127,7 @@ def test_teardown_refused(name: str, mode: str, fate: Fate) -> None:
     assert held(run) == before == sorted(run.mapped)
     assert run.sent[-1].opcode == Opcode.TEARDOWN_HCA
     run.fate = lambda c: None
-    run.do(Reset())
+    run.do(DeviceReset())
     run.findings.clear()
     run.do(Open("func_id" if mode == "func_id" else "auto"))
     if mode == "auto":  # migrate: the own vhca_id has a tree already

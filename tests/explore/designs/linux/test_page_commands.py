@@ -186,6 +186,17 @@ def test_as_many_come_back_as_the_answer_says(name: str, n: int, claimed: int, b
 
 
 @BOTH
+def test_a_count_that_reads_as_negative_frees_nothing_and_is_no_error(name: str) -> None:
+    """reclaim_pages compares and counts as an int: 0xffffffff is -1."""
+    run = opened(name)
+    run.fate = by_answer(TAKE, named(run, 2, -1))
+    total, before = totals(run)[0], set(run.mapped)
+    run.do(run.request(0x31, -2))
+    assert (set(run.mapped), run.names()) == (before, [])
+    assert totals(run)[0] - total == (1 if name == "posted" else 0), "posted takes the count off its counter"
+
+
+@BOTH
 def test_a_count_without_addresses_is_of_pages_at_0(name: str) -> None:
     """The mailboxes are zeros where firmware wrote nothing: each is looked for at address 0, and not found."""
     run = opened(name)

@@ -32,6 +32,7 @@ class LinuxFindingName(StrEnum):
     WARN_PAGES_LEFT = "warn-pages-left"
     WARN_COUNTER_LEFT = "warn-counter-left"
     RECOVERY_FAILED = "recovery-failed"
+    RESET_LATE = "reset-late"
     VZALLOC_FAILED = "vzalloc-failed"
     HEAP_OVERRUN = "heap-overrun"
     GIVE_FAILED = "give-failed"
@@ -72,6 +73,7 @@ class LinuxCause(Causes):
         _N.WARN_COUNTER_LEFT, Blame.HOST, "a type's counter is not 0 after the close (WARN)", _DRIVER
     )
     RECOVERY_FAILED = Row(_N.RECOVERY_FAILED, Blame.LINK, "the device did not come back after a reset", FW_ACTIVATE)
+    RESET_LATE = Row(_N.RESET_LATE, Blame.LINK, "a reset by software was not done in time", FW_ACTIVATE)
     VZALLOC_FAILED = Row(_N.VZALLOC_FAILED, Blame.HOST, "the driver had no memory for a command", "free memory")
     HEAP_OVERRUN = Row(_N.HEAP_OVERRUN, Blame.HOST, "the driver wrote past the end of a command's buffer", _DRIVER)
     GIVE_FAILED = Row(_N.GIVE_FAILED, Blame.DEVICE, "a GIVE failed: the driver freed its pages", LATE)

@@ -85,7 +85,7 @@ def _event(kernel: Kernel, x: Input) -> None:
         case Tick():
             _tick(kernel)
         case HealthFatal() | LinkLost():
-            _fatal(kernel)
+            _fatal(kernel, asked=isinstance(x, HealthFatal))
         case Fenced():
             _fenced(kernel, x)
 
@@ -249,7 +249,7 @@ def _tick(kernel: Kernel) -> None:
             kernel.resume(thread_name, wait.late)
 
 
-def _fatal(kernel: Kernel) -> None:
+def _fatal(kernel: Kernel, *, asked: bool) -> None:
     """health.c:poll_health. While the device is closed by its driver, works of health are not permitted."""
     if kernel.error or not kernel.cmd_up:
         return
@@ -257,7 +257,7 @@ def _fatal(kernel: Kernel) -> None:
     driver = kernel.running.get("driver")
     closing = driver is not None and driver.operation == CLOSE
     if not closing and "health" not in kernel.running:
-        kernel.start("health", CLOSE, FatalReport())
+        kernel.start("health", CLOSE, FatalReport(asked))
 
 
 def _fenced(kernel: Kernel, x: Fenced) -> None:

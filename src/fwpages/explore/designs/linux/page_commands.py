@@ -245,7 +245,7 @@ class Taken(ReplyFrame):
             detail = f"firmware returned {claimed}, asked for {take.n}"
             kernel.find(Cause.COUNT_OVER_ASKED, key, claimed, detail)
             return EINVAL
-        # mailboxes are zeros where firmware wrote nothing
+        # mailboxes are zeros where firmware wrote nothing; the count has a sign, and below zero nothing is freed
         for address in (*named, *(0,) * (claimed - len(named))):
             tree.free_4k(kernel, address, key)
         take.claimed(kernel, claimed)
@@ -253,7 +253,7 @@ class Taken(ReplyFrame):
 
 
 def _named(kernel: Kernel, key: int, n: int, reply: Reply) -> tuple[int, int, tuple[int, ...]]:
-    """reclaim_pages_cmd: an error, the number that is claimed, and the addresses that are named."""
+    """reclaim_pages_cmd: an error, the number that is claimed as an int, and the addresses that are looked at."""
     if reply.err == ENXIO:
         if key not in kernel.roots:
             kernel.find(LinuxCause.WARN_NO_ROOT, key, detail="nothing to take by force")
@@ -263,8 +263,9 @@ def _named(kernel: Kernel, key: int, n: int, reply: Reply) -> tuple[int, int, tu
     if reply.err or reply.answer is None:
         return reply.err, 0, ()
     claimed = reply.answer["output_num_entries"]
-    named = tuple(reply.answer.pas[: min(claimed, n)].tolist())
-    return 0, claimed - ((claimed >> 31) << 32), named
+    claimed -= (claimed >> 31) << 32
+    named = tuple(reply.answer.pas[: min(max(claimed, 0), n)].tolist())
+    return 0, claimed, named
 
 
 def _release_all(kernel: Kernel, number: int, ec: bool) -> Outcome:
