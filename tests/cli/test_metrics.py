@@ -50,6 +50,10 @@ def test_the_endpoint_answers_each_scrape_with_new_figures_and_ends_with_a_signa
             assert _memory(url[0]) == 15_237 * PAGE_BYTES
             machine.counters(PF, 1)
             assert _memory(url[0]) == PAGE_BYTES
+            machine.root.rename(machine.root.parent / "away")
+            with urllib.request.urlopen(url[0], timeout=30) as answer:
+                assert answer.read() == b"", "what cannot be read has no series, not even the number of functions"
+            assert p.stderr.readline().startswith("fwpages metrics: --root ")
         finally:
             p.send_signal(signal.SIGTERM)
         assert p.wait(timeout=30) == 0
@@ -85,6 +89,7 @@ def test_the_unit_starts_a_command_line_that_there_is(capsys: pytest.CaptureFixt
     [
         (["--listen", "9732"], "HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "HOST:PORT"),
+        (["--listen", f"127.0.0.1:{'9' * 5000}"], "HOST:PORT"),
         (["--listen", "127.0.0.1:0", "--textfile", "x"], "give one of them"),
         (["--textfile", "/nowhere/x.prom"], "--textfile"),
         (["--textfile", "x", "--root", "/nowhere"], "--root"),

@@ -134,6 +134,13 @@ def test_what_cannot_be_removed_is_not_known(root: Path, capsys: pytest.CaptureF
     assert definitions(root) == []
 
 
+def test_a_tracefs_that_cannot_be_read_is_not_said_to_have_no_leftovers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "proc/filesystems", "nodev\ttracefs\n")
+    assert "mount -t tracefs" in refused(capsys, tmp_path, "--cleanup")
+
+
 def test_a_machine_without_leftovers_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["record", "--cleanup", "--root", str(root)]) == 0
     assert capsys.readouterr().out == "nothing is left of a record\n"

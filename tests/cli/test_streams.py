@@ -18,8 +18,18 @@ import pytest
 from fwpages import cli
 from fwpages.auditor.audit import audit
 from tests.conftest import GOLDEN
+from tests.machine.trees import server
 
 FWPAGES = f"{shlex.quote(sys.executable)} -c 'from fwpages.cli import main; main()'"
+
+
+def test_without_the_signs_of_a_table_no_question_mark_stands_for_them(tmp_path: Path) -> None:
+    """A question mark is a figure that is not known."""
+    server(tmp_path)
+    code, out, err = shell(f"PYTHONIOENCODING=ascii fwpages top --once --root {tmp_path}")
+    assert (code, err) == (0, "")
+    assert "15,237" in out
+    assert "?" not in out
 
 
 def shell(line: str, folder: Path | None = None) -> tuple[int, str, str]:

@@ -97,6 +97,8 @@ def test_misuse_names_the_option(machine: Machine, capsys: pytest.CaptureFixture
     assert "--root" in misuse(capsys, "--once", "--root", machine.root / "nothing")
     assert "--record" in misuse(capsys, "--once", "--root", machine.root, "--record", machine.root)
     assert "--record" in misuse(capsys, "--replay", "a", "--record", "b")
+    assert "gzip" in misuse(capsys, "--once", "--root", machine.root, "--record", "b.jsonl.gz")
+    assert "--record /dev/full" in misuse(capsys, "--once", "--root", machine.root, "--record", "/dev/full")
 
 
 def test_it_says_how_to_get_the_live_view_where_that_is_not_installed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,8 @@ from tests.machine.trees import PF
 
 def snapshot(taken: float, pages: int | None) -> Snapshot:
     f = FunctionCounters(device=PF, kind="pf", parent=None, pages=pages)
-    return Snapshot(taken=taken, verdict=Verdict.CONSISTENT, functions=[f])
+    verdict = Verdict.NOT_KNOWN if pages is None else Verdict.CONSISTENT
+    return Snapshot(taken=taken, verdict=verdict, functions=[f])
 
 
 def after(*snapshots: Snapshot) -> Change:
@@ -75,6 +77,46 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     file.write_bytes(msgspec.json.encode(msgspec.structs.replace(snapshot(1, 2), schema_="top/9")) + b"\n")
     with pytest.raises(RecordingError, match="top/9"):
         list(replay(file))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"taken":1', '"taken":1e300', "its time"),
+        ('"taken":1', '"taken":-5', "its time"),
+        ('"pages":10', '"pages":-10', "below zero"),
+        ('"pages":10', f'"pages":{1 << 70}', "too large"),
+        ('"share_of_node":null', '"share_of_node":1e300', "too large"),
+        ('"by_type":{}', '"by_type":{"uf":3}', "a type"),
+        ('"device":"0000', '"device":"\\u001b[2J', "a name"),
+        ('"pages":10', '"pages":null', "its verdict"),
+        ('"consistent so far"', '"clean"', "its verdict"),
+        ('"total":null', '"total":-1', "memory"),
+    ],
+)
+def test_a_line_that_no_snapshot_makes_is_refused_with_its_number(
+    before: str, after: str, said: str, tmp_path: Path
+) -> None:
+    file, row = tmp_path / "run.jsonl", line(snapshot(1, 10)).replace('"taken":1.0', '"taken":1')
+    assert before in row
+    file.write_text(row + row.replace(before, after), "utf-8")
+    with pytest.raises(RecordingError, match=rf"run\.jsonl:2: .*{said}"):
+        list(replay(file))
+
+
+def test_a_packed_recording_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl.gz"
+    data = bytearray(gzip.compress("".join(line(snapshot(n, n)) for n in range(50)).encode()))
+    for at in range(10, len(data)):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        with pytest.raises(RecordingError, match="run"):
+            list(replay(file))
+
+
+def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordingError, match="not a file"):
+        list(replay(tmp_path / "pipe"))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -192,12 +192,35 @@ def test_a_root_that_is_no_folder_is_misuse(tmp_path: Path) -> None:
         fw.machine.counters(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("text", ["", "many", "4294967290"])
+@pytest.mark.parametrize("text", ["", "many", "4294967290", "1_0", "0b1", "٣", "9" * 5000, "0x" + "f" * 5000])
 def test_a_file_that_holds_no_count_is_not_known(text: str, tmp_path: Path) -> None:
     server(tmp_path).write(f"sys/kernel/debug/mlx5/{PF}/pages/fw_pages_vfs", text)
     f = function(fw.machine.counters(tmp_path))
     assert f.by_type["vf"] is None
     assert f.not_known["vf"]
+
+
+@pytest.mark.parametrize("path", ["proc/meminfo", "sys/devices/system/node/node1/meminfo"])
+def test_memory_that_no_machine_has_is_not_known(path: str, tmp_path: Path) -> None:
+    server(tmp_path).write(path, f"MemTotal: {'9' * 5000} kB\nNode 1 MemTotal: {'9' * 30} kB")
+    f = function(fw.machine.counters(tmp_path))
+    assert None in (f.share_of_machine, f.share_of_node)
+
+
+def test_a_pci_id_that_no_device_has_is_not_known(tmp_path: Path) -> None:
+    server(tmp_path).write(f"sys/bus/pci/devices/{PF}/vendor", "-1")
+    assert function(fw.machine.counters(tmp_path)).pci_id is None
+
+
+def test_names_and_texts_that_the_kernel_does_not_have_are_not_shown(tmp_path: Path) -> None:
+    m = server(tmp_path)
+    m.write("proc/sys/kernel/osrelease", "6.1\x1b[2J")
+    for name in (b"\x1b[2J", b"two\nlines", b"\xff\xfe"):
+        (tmp_path / os.fsdecode(b"sys/kernel/debug/mlx5/" + name)).mkdir()
+    found = fw.machine.counters(tmp_path)
+    assert [f.device for f in found.functions] == [PF, VF, SF]
+    assert found.kernel == "6.1 [2J"
+    assert msgspec.json.encode(found)
 
 
 @pytest.mark.parametrize(("changes", "rest"), [(1, 100), (2, 100), (99, None)])

@@ -121,6 +121,11 @@ def test_what_may_not_be_looked_up_is_not_said_to_be_missing(machine: Machine, m
     assert (found.state, found.detail) == (State.NO, "/sys/kernel/tracing/events: permission denied")
 
 
+def test_a_tracefs_that_is_not_there_is_not_said_to_have_no_leftovers(tmp_path: Path) -> None:
+    leftovers = next(p for p in examine(tmp_path).probes if p.name == "leftovers")
+    assert leftovers.state is State.NOT_KNOWN
+
+
 def test_without_a_driver_nothing_is_said_to_be_possible(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     diagnosis = examine(tmp_path)

@@ -45,6 +45,22 @@ def _mark(function: FunctionHoldings) -> tuple[str, int | None, bool | None]:
 
 
 @shape
+def test_types_that_lack_a_part_are_not_known(shape: Shape, tmp_path: Path) -> None:
+    k = Kernel(shape)
+    k.add(Device(ADDRESS, {0: pages(0x1000000, 9)}))
+    k.finish()
+    core, (kernel, module), names = k.write(tmp_path / "core"), k.blobs(tmp_path), k.kallsyms(tmp_path / "kallsyms")
+    whole = kernel.read_bytes()
+    for word in (b"rb_root", b"rb_node", b"device", b"name", b"kobj", b"xarray", b"devlink"):
+        kernel.write_bytes(whole.replace(b"\0" + word + b"\0", b"\0" + word.upper() + b"\0"))
+        report = fw.machine.inspect(core, btf=[kernel, module], symbols=names).report
+        assert report.verdict is Verdict.NOT_KNOWN, word
+    kernel.write_bytes(whole)
+    module.write_bytes(module.read_bytes().replace(b"\0cur\0", b"\0CUR\0"))
+    assert only(fw.machine.inspect(core, btf=[kernel, module], symbols=names)).vhca_id is None
+
+
+@shape
 def test_each_function_has_its_pages(shape: Shape, tmp_path: Path) -> None:
     k = Kernel(shape)
     k.add(

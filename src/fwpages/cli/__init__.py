@@ -137,7 +137,9 @@ def _outlet(stream: TextIO) -> TextIO:
     except OSError:
         return stream
     lines = bool(stream.line_buffering)
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=lines)
+    # "?" would stand for a figure that is not known
+    errors = "backslashreplace" if stream.errors == "strict" else stream.errors
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, errors, line_buffering=lines)
 
 
 def invoke(args: list[str]) -> int:

@@ -55,6 +55,18 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
+def appended(option: str, path: Path) -> Iterator[TextIO]:
+    """Open the file that ``option`` names to add lines to it; each is in the file as soon as it is written.
+
+    UsageError, which names the option, for a file that cannot be written.
+    """
+    with _misuse(option, path):
+        raw = _File(option, path, path, "a")
+    with io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", line_buffering=True) as file:
+        yield file
+
+
+@contextmanager
 def _misuse(option: str, path: Path) -> Iterator[None]:
     """Turn an error of opening, writing or naming the file into misuse of the option."""
     try:
@@ -66,9 +78,9 @@ def _misuse(option: str, path: Path) -> Iterator[None]:
 class _File(io.FileIO):
     """A file to write, whose errors say which option named it."""
 
-    def __init__(self, option: str, path: Path, where: Path) -> None:
+    def __init__(self, option: str, path: Path, where: Path, mode: str = "w") -> None:
         self._named = option, path
-        super().__init__(where, "w")
+        super().__init__(where, mode)
 
     def write(self, data: ReadableBuffer) -> int:
         with _misuse(*self._named):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from importlib.resources import files
@@ -12,11 +13,13 @@ import click
 
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import written
+from fwpages.cli.streams import complain
 from fwpages.machine.sampling import counters
 from fwpages.machine.snapshot import Snapshot
 
 #: the line that installs the metrics
 INSTALL = "pip install 'fwpages[metrics]'"
+_PORT = re.compile("[0-9]{1,5}")
 #: the files of the package that ``--print`` prints
 SHIPPED = {"rules": "rules.yml", "dashboard": "dashboard.json", "unit": "fwpages-metrics.service"}
 
@@ -29,7 +32,7 @@ class Address(click.ParamType[tuple[str, int]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         """Return host and port; BadParameter for another text."""
         host, colon, port = str(value).rpartition(":")
-        if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65_535:
             raise click.BadParameter(f"{value!r}: expected HOST:PORT, such as 127.0.0.1:9732", ctx, param)
         return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -90,7 +93,15 @@ def _serve(listen: tuple[str, int], root: Path) -> int:
     from fwpages.machine.metrics import registry
 
     host, port = listen
-    found, _ = registry(lambda: counters(root))
+
+    def source() -> Snapshot | None:
+        try:
+            return counters(root)
+        except NotADirectoryError as e:
+            complain(f"fwpages metrics: --root {e}: it was one at the start; no metrics until it is one again")
+            return None
+
+    found, _ = registry(source)
     try:
         server, thread = start_http_server(port, addr=host, registry=found)
     except OSError as e:

@@ -44,7 +44,10 @@ def command(output: Path | None, seconds: float | None, addresses: bool, cleanup
     if cleanup:
         if output is not None or seconds is not None or addresses:
             raise click.UsageError("--cleanup records nothing: the other options have no place beside it")
-        return _cleaned(root)
+        try:
+            return _cleaned(root)
+        except NotPossibleError as e:
+            return _not_possible(e)
     stop = Event()
     try:
         with _stopped_by_signals(stop), _opened(output) as stream:
@@ -57,11 +60,15 @@ def command(output: Path | None, seconds: float | None, addresses: bool, cleanup
                 said=lambda words: complain(f"fwpages record: {words}"),
             )
     except NotPossibleError as e:
-        complain(f"fwpages record: {e}" + (f"\n    {e.missing.command}" if e.missing.command else ""))
-        return exit_code(Verdict.NOT_KNOWN)
+        return _not_possible(e)
     except OSError as e:
         raise click.UsageError(f"--output {output or '-'}: {e.strerror}") from None
     return _said(done)
+
+
+def _not_possible(e: NotPossibleError) -> int:
+    complain(f"fwpages record: {e}" + (f"\n    {e.missing.command}" if e.missing.command else ""))
+    return exit_code(Verdict.NOT_KNOWN)
 
 
 def _cleaned(root: Path) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 
 from fwpages.cli.exits import exit_code
+from fwpages.cli.files import appended
 from fwpages.custody.accounts import Verdict
 from fwpages.machine.changes import Changes
 from fwpages.machine.recording import RecordingError, line, replay
@@ -118,16 +119,15 @@ def _recorder(path: Path | None) -> Iterator[Callable[[Snapshot], Snapshot]]:
     if path is None:
         yield lambda snapshot: snapshot
         return
-    try:
-        with path.open("a", encoding="utf-8", buffering=1) as file:
+    if path.suffix == ".gz":
+        raise click.UsageError(f"--record {path}: it is written unpacked, line by line; gzip can pack it later")
+    with appended("--record", path) as file:
 
-            def keep(snapshot: Snapshot) -> Snapshot:
-                file.write(line(snapshot))
-                return snapshot
+        def keep(snapshot: Snapshot) -> Snapshot:
+            file.write(line(snapshot))
+            return snapshot
 
-            yield keep
-    except OSError as e:
-        raise click.UsageError(f"--record {path}: {e.strerror}") from None
+        yield keep
 
 
 def _until_stopped(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:

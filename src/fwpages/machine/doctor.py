@@ -235,7 +235,10 @@ def _tracefs(p: _Patient) -> Probe:
 
 def _leftovers(p: _Patient) -> Probe:
     """What records that were killed left; of a copy, that may be of records that are running."""
-    names = [left.name for left in leftovers(p.tree.root)]
+    left_behind = leftovers(p.tree.root)
+    if left_behind is None:
+        return Probe(name="leftovers", state=State.NOT_KNOWN, detail="tracefs cannot be read")
+    names = [left.name for left in left_behind]
     if not names:
         return Probe(name="leftovers", state=State.YES, detail="no events of a record that was killed")
     shown = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")

@@ -103,7 +103,12 @@ def inspect_source(source: Source, max_seconds: float = MAX_SECONDS) -> Inspecti
     for address in addresses:
         found[address] = _settled(reader, driver, address, source.live, end)
     if not found:
-        missing.append(Missing(what="a device: mlx5_core drives none on this machine", command=""))
+        missing.append(
+            Missing(
+                what=f"a device: mlx5_core drives none {'on this machine' if source.live else 'in this core'}",
+                command="",
+            )
+        )
     rows = [_device(o, source) for o in found.values()]
     pages = {
         (o.name, str(f.identity)): f.addresses

@@ -38,9 +38,12 @@ def _bytes(pages: Count) -> Count:
 
 
 class Functions(Collector):
-    """The metrics of every function, from a new snapshot at each scrape. Two scrapes at once take turns."""
+    """The metrics of every function, from a new snapshot at each scrape. Two scrapes at once take turns.
 
-    def __init__(self, source: Callable[[], Snapshot]) -> None:
+    A source that gives None has nothing to read: no series is there, not even the number of functions.
+    """
+
+    def __init__(self, source: Callable[[], Snapshot | None]) -> None:
         self.last: Snapshot | None = None
         self._source = source
         self._lock = Lock()
@@ -49,7 +52,8 @@ class Functions(Collector):
         """Take a snapshot, and give its metrics."""
         with self._lock:
             self.last = snapshot = self._source()
-        yield from families(snapshot)
+        if snapshot is not None:
+            yield from families(snapshot)
 
 
 def families(snapshot: Snapshot) -> Iterator[Metric]:
@@ -115,7 +119,7 @@ def _info(snapshot: Snapshot) -> Metric:
     return family
 
 
-def registry(source: Callable[[], Snapshot]) -> tuple[CollectorRegistry, Functions]:
+def registry(source: Callable[[], Snapshot | None]) -> tuple[CollectorRegistry, Functions]:
     """A registry of these metrics and no others, and its collector. It takes no snapshot yet."""
     found = CollectorRegistry(auto_describe=False)
     collector = Functions(source)

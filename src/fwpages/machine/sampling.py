@@ -106,7 +106,7 @@ def _known(text: str | Unread) -> str | None:
 # -- the machine --------------------------------------------------------------------------------------------------
 
 
-_MEMORY_LINE = re.compile(r"(?:Node \d+ )?(MemTotal|MemFree):\s+(\d+) kB")
+_MEMORY_LINE = re.compile(r"(?:Node \d+ )?(MemTotal|MemFree):\s+([0-9]{1,15}) kB")
 
 
 def _memory(text: str | Unread, node: int | None = None) -> NodeMemory:
@@ -294,7 +294,7 @@ class _Reader:
 
     def _pci_id(self, f: Function, file: File) -> int | None:
         value = self.tree.number(file, device=f.pci) if f.pci is not None else None
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and 0 <= value <= 0xFFFF else None
 
     def _fw_version(self, f: Function, figures: _Figures) -> str | None:
         for name in f.rdma:

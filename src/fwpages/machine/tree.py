@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
@@ -16,6 +17,8 @@ from pathlib import Path
 
 #: bytes that are read of a file; each has a number or a few lines
 _MOST_BYTES = 1 << 16
+#: a number as the kernel prints it, decimal or with 0x, of 64 bits at most
+_NUMBER = re.compile(r"-?(?:0x[0-9a-fA-F]{1,16}|[0-9]{1,19})")
 #: at and above this a 32-bit counter went below zero
 _NEGATIVE = 1 << 31
 
@@ -102,6 +105,13 @@ _REASONS = {
 }
 
 
+def _printable(text: str) -> str:
+    """The text without characters that change a terminal, which a copied file may have in it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """The files of a machine below ``root``: ``/``, or a copy of another machine's."""
@@ -122,7 +132,7 @@ class Tree:
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     return Unread(Reason.FAILED)
-                return os.read(fd, _MOST_BYTES).decode("utf-8", "replace").strip()
+                return _printable(os.read(fd, _MOST_BYTES).decode("utf-8", "replace").strip())
             finally:
                 os.close(fd)
         except OSError as e:
@@ -134,10 +144,9 @@ class Tree:
         if isinstance(text, Unread):
             return text
         try:
-            value = int(text, 0)
+            return int(text, 0) if _NUMBER.fullmatch(text) else Unread(Reason.ODD)
         except ValueError:
             return Unread(Reason.ODD)
-        return value
 
     def counter(self, file: File, **names: str) -> int | Unread:
         """A count of the driver's; one that went below zero is not known."""
@@ -145,9 +154,9 @@ class Tree:
         return Unread(Reason.NEGATIVE) if isinstance(value, int) and not 0 <= value < _NEGATIVE else value
 
     def names(self, folder: str) -> list[str] | Unread:
-        """The names in a folder, sorted."""
+        """The names in a folder, sorted; without those that are no text to print: the kernel has none such."""
         try:
-            return sorted(os.listdir(self.root / folder))  # names alone are wanted
+            return sorted(filter(str.isprintable, os.listdir(self.root / folder)))
         except OSError as e:
             return Unread(_REASONS.get(e.errno or 0, Reason.FAILED))
 
@@ -162,11 +171,12 @@ class Tree:
         return None if target is None else os.path.basename(target)
 
     def target(self, path: str) -> str | None:
-        """The target of a symbolic link, as it is written; None where there is none."""
+        """The target of a symbolic link, as it is written; None where there is none, or it is no text to print."""
         try:
-            return os.readlink(self.root / path)  # as it is written, not as a path
+            target = os.readlink(self.root / path)  # as it is written, not as a path
         except OSError:
             return None
+        return target if target.isprintable() else None
 
     def there(self, path: str) -> bool | None:
         """True if there is such a file or folder; None where that cannot be looked up."""

@@ -184,28 +184,35 @@ class Leftover:
     path: Path
 
 
-def leftovers(root: Path) -> list[Leftover]:
-    """What records that ended without a chance to clean up left, by name; empty where tracefs cannot be read."""
+def leftovers(root: Path) -> list[Leftover] | None:
+    """What records that ended without a chance to clean up left, by name; None where tracefs cannot be read."""
     names: dict[str, Path] = {}
+    looked = False
     for place in PLACES:
         for part in ("instances", "events"):
             with suppress(OSError):
-                for label in os.listdir(root / place / part):
+                labels = os.listdir(root / place / part)
+                looked = True
+                for label in labels:
                     match = _OURS.fullmatch(label)
                     if match and not (root / "proc" / match[1]).exists():
                         names.setdefault(label, root / place)
         if names:
             break
-    return [Leftover(label, names[label]) for label in sorted(names)]
+    return [Leftover(label, names[label]) for label in sorted(names)] if looked else None
 
 
 def cleanup(root: Path) -> tuple[list[str], list[str]]:
     """Remove what such records left: returns the names that are gone, and a line for each that could not be removed.
 
     The kernel refuses to remove an instance that somebody reads, as from another container: nothing of it is touched.
+    NotPossibleError where tracefs cannot be read, with the reason.
     """
     gone, kept = [], []
-    for left in leftovers(root):
+    left_behind = leftovers(root)
+    if left_behind is None:
+        raise _denied(root, str(found(root)))
+    for left in left_behind:
         try:
             _remove(left.path, left.name)
             gone.append(left.name)

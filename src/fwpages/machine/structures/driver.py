@@ -27,6 +27,7 @@ MODULE = "mlx5_core"
 #: the symbols that lead to the devices: of the kernel, and of the driver
 SYMBOLS = frozenset({"devlinks", "devlink_list"})
 OPERATIONS = "mlx5_devlink_ops"
+_SYMBOLS = "fwpages inspect --symbols FILE, a copy of /proc/kallsyms of the machine itself, read as root"
 #: Linux's names of the types of functions
 _TYPES = {
     "MLX5_PF": FunctionType.SELF,
@@ -48,6 +49,8 @@ _COUNTERS = {
     "give_pages_dropped": "fw_pages_give_dropped",
     "reclaim_pages_discard": "fw_pages_reclaim_discard",
 }
+#: bytes that the numbers of an entry may have
+_NUMBERS = frozenset({1, 2, 4, 8})
 #: more devlinks than this no machine has
 _MOST_DEVLINKS = 1 << 16
 
@@ -145,9 +148,7 @@ class Driver:
         Raises NotPossibleError where the symbols do not lead to them, TornError and UnmappedError as a reading does.
         """
         if OPERATIONS not in self._symbols:
-            raise NotPossibleError(
-                f"the symbol {OPERATIONS} of {MODULE} is not known", "fwpages inspect --symbols /proc/kallsyms"
-            )
+            raise NotPossibleError(f"the symbol {OPERATIONS} of {MODULE} is not known", _SYMBOLS)
         try:
             devlink = self._kernel.structure("devlink")
             ops, priv = devlink.member("ops"), devlink.member("priv")
@@ -162,9 +163,7 @@ class Driver:
         if "devlink_list" in self._symbols and devlink.has("list"):
             link = devlink.member("list").offset
             return [at - link for at in linked(self._memory, self._symbols["devlink_list"], _MOST_DEVLINKS)]
-        raise NotPossibleError(
-            "the kernel's symbol devlinks is not known", "fwpages inspect --symbols /proc/kallsyms, as root"
-        )
+        raise NotPossibleError("the kernel's symbol devlinks is not known", _SYMBOLS)
 
     def read(self, address: int) -> Device:
         """A device's head.
@@ -240,15 +239,15 @@ class Driver:
     def _own(self, data: bytes) -> int | None:
         """The device's own vhca_id, from the capabilities that it reported; None where they are not there."""
         general = self._types.enumerators("mlx5_cap_type").get("MLX5_CAP_GENERAL")
-        if self._caps is None or general is None or not self._types.has("mlx5_hca_cap"):
+        place_of = _optional(self._types.structure("mlx5_hca_cap"), "cur") if self._types.has("mlx5_hca_cap") else None
+        if self._caps is None or general is None or place_of is None:
             return None
         start = self._caps.offset + general * 8
         place = int.from_bytes(data[start : start + 8], "little")
         if not place:
             return None
         # vhca_id is 16 bits from bit 0x30 of the general capabilities, big-endian as all of them
-        current = self._types.structure("mlx5_hca_cap").member("cur").offset
-        return int.from_bytes(self._memory.read(place + current + 6, 2), "big")
+        return int.from_bytes(self._memory.read(place + place_of.offset + 6, 2), "big")
 
     def _trees(self, address: int) -> dict[int, int]:
         """The address of the first node of each function's tree, by the function's key."""
@@ -268,14 +267,14 @@ def _signed(value: int) -> int:
 
 def _page_layout(kernel: Btf, types: Btf) -> PageLayout:
     page, node = types.structure("fw_page"), kernel.structure("rb_node")
+    kernel.structure("rb_root").member("rb_node")
+    kernel.structure("device").member("kobj.name")
     start = page.member("rb_node").offset
     parent, left, right = (start + node.member(m).offset for m in ("__rb_parent_color", "rb_left", "rb_right"))
-    return PageLayout(
-        node=NodeLayout(page.size, start, parent, left, right),
-        addr=page.member("addr"),
-        page=page.member("page"),
-        function=page.member("function"),
-        bitmask=page.member("bitmask"),
-        free_count=page.member("free_count"),
-        func_type=_optional(page, "func_type"),
-    )
+    names = ("addr", "page", "function", "bitmask", "free_count")
+    members = {name: page.member(name) for name in names}
+    kind = _optional(page, "func_type")
+    for m in (*members.values(), *([kind] if kind is not None else [])):
+        if m.size not in _NUMBERS or m.offset + m.size > page.size:
+            raise NoTypeError(f"struct fw_page has a number of {m.size} bytes")
+    return PageLayout(node=NodeLayout(page.size, start, parent, left, right), func_type=kind, **members)
