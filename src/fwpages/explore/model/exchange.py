@@ -12,7 +12,7 @@ from fwpages.device import Input as DeviceInput
 from fwpages.explore.model.driver import Input as DriverInput
 from fwpages.explore.model.log import FromDevice, FromDriver, ToDevice, ToDriver
 from fwpages.explore.model.world import HeldBack, Reach, World
-from fwpages.host import Answered, Done, Fenced, Finding, LinkLost, Map, Mapped, Misuse, PageRequest, Proof, Reset, Send
+from fwpages.host import Answered, Done, Fenced, Finding, LinkLost, Map, Mapped, PageRequest, Proof, Reset, Send
 from fwpages.host import Effect as DriverEffect
 from fwpages.prm.message import Answer
 from fwpages.prm.opcodes import Opcode
@@ -27,10 +27,10 @@ _VPORT_COMMANDS = (Opcode.ENABLE_HCA, Opcode.QUERY_HCA_CAP, Opcode.ALLOC_SF)
 def feed_driver(w: World, x: DriverInput) -> bool:
     """Feed the driver and carry out its effects; False where it may not be asked this now (Misuse)."""
     w.log.append(ToDriver(x))
-    try:
-        effects = w.driver.feed(w.now, x)
-    except Misuse:
+    fed = w.machines.feed_driver(w.driver, w.now, x)
+    if fed is None:
         return False
+    w.driver, effects = fed
     for effect in effects:
         w.log.append(FromDriver(effect))
         _carry_out(w, effect)
@@ -89,10 +89,20 @@ def _happened(w: World, moment: Moment | None) -> None:
 def feed_device(w: World, x: DeviceInput) -> bool:
     """Feed the device something other than a command, and carry out its effects."""
     w.log.append(ToDevice(x))
-    return carry_out(w, w.firmware.feed(w.now, x), None)
+    effects = fed_device(w, x)
+    return effects is not None and carry_out(w, effects, None)
 
 
-def carry_out(w: World, effects: list[DeviceEffect], send: Send | None) -> bool:
+def fed_device(w: World, x: DeviceInput, fault: str | None = None) -> tuple[DeviceEffect, ...] | None:
+    """Feed the device, a command perhaps with a fault; returns its effects, None where the fault has no opportunity."""
+    fed = w.machines.feed_device(w.firmware, w.now, x, fault)
+    if fed is None:
+        return None
+    w.firmware, effects = fed
+    return effects
+
+
+def carry_out(w: World, effects: tuple[DeviceEffect, ...], send: Send | None) -> bool:
     """Carry out effects of the device, which come of the command ``send`` if any."""
     for e in effects:
         w.log.append(FromDevice(e))

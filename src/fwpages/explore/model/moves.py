@@ -29,7 +29,7 @@ from fwpages.device import CommandFault, EventFault, Phase, ResetFunction, Submi
 from fwpages.device import Effect as DeviceEffect
 from fwpages.device import Reset as DeviceReset
 from fwpages.explore.model.driver import NotQueued, Run
-from fwpages.explore.model.exchange import carry_out, feed_device, feed_driver, lose_link, map_memory
+from fwpages.explore.model.exchange import carry_out, fed_device, feed_device, feed_driver, lose_link, map_memory
 from fwpages.explore.model.log import ToDevice
 from fwpages.explore.model.rules import Injected, QueueFault
 from fwpages.explore.model.world import MANY_FRUITLESS, Reach, World
@@ -71,7 +71,7 @@ class UserActs:
         n = w.rules.users.index(self.user)
         deed = w.rules.plan[self.user][w.next_deed[n]]
         w.next_deed = (*w.next_deed[:n], w.next_deed[n] + 1, *w.next_deed[n + 1 :])
-        if not deed.step.applies(w.driver.view().mode):
+        if not deed.step.applies(w.view.mode):
             return True
         if isinstance(deed.act, Want):
             return _want(w, deed.act)
@@ -106,7 +106,7 @@ class DeviceTakes:
         x = Submitted(send.id, send.command, send.command.reply_length)
         w.log.append(ToDevice(x))
         before = w.firmware.inner.total
-        effects = _executed(w, x) if self.fault is None else w.firmware.inject(self.fault.name, w.now, x)
+        effects = _executed(w, x) if self.fault is None else fed_device(w, x, self.fault.name)
         if effects is None:
             return False
         if self.fault is not None:
@@ -308,7 +308,7 @@ class TimePasses:
 
     def make(self, w: World) -> bool:
         """The driver's deadline comes."""
-        due = w.driver.deadline
+        due = w.deadline
         if due is None:
             return False
         if not w.quiet:
@@ -339,6 +339,7 @@ def take(w: World, move: Move) -> World | None:
 
 def moves(w: World) -> list[Move]:
     """Every move that may be possible now, in an order that never changes; a fault after the move that it disturbs."""
+    facts = w.machines.driver(w.driver)
     out: list[Move] = [UserActs(user) for n, user in enumerate(w.rules.users) if _may(w, n)]
     if w.sent:
         out += _commands(w)
@@ -348,8 +349,8 @@ def moves(w: World) -> list[Move]:
         out += [MemoryIsMapped(), *(MemoryIsMapped(f) for f in w.rules.map_faults if w.faults_left)]
     if w.resets:
         out += [DeviceIsReset(), *(DeviceIsReset(f) for f in w.rules.reset_faults if w.faults_left)]
-    out += [ThreadRuns(name) for name in w.driver.threads()]
-    if w.driver.deadline is not None and (w.quiet or w.timeouts_left):
+    out += [ThreadRuns(name) for name in facts.threads]
+    if facts.deadline is not None and (w.quiet or w.timeouts_left):
         out.append(TimePasses())
     return out
 
@@ -409,13 +410,13 @@ def _want(w: World, x: Want) -> bool:
     return working and (x.pages > 0 or inner.held(name) > 0) and feed_device(w, replace(x, function=name))
 
 
-def _executed(w: World, x: Submitted) -> list[DeviceEffect]:
+def _executed(w: World, x: Submitted) -> tuple[DeviceEffect, ...] | None:
     """The effects of a command: with the first lasting fault that it gives an opportunity, else as it should be."""
     for name in w.lasting:
-        effects = w.firmware.inject(name, w.now, x)
+        effects = fed_device(w, x, name)
         if effects is not None:
             return effects
-    return w.firmware.feed(w.now, x)
+    return fed_device(w, x)
 
 
 def _spend_fault(w: World, name: str) -> None:

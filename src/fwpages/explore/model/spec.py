@@ -61,14 +61,15 @@ class Packer:
     """Turns worlds into bytes and back.
 
     Objects that never change (rules, profile, functions, configuration) are written as a number, so both ends must be
-    made from equal specs.
+    made from equal specs. A machine that several worlds share is written once; its facts stay where they are.
     """
 
     def __init__(self, root: World) -> None:
         #: the first state; all that are packed must come of it, as shared objects are known by identity
         self.root = root
         firmware = root.firmware
-        self._shared = [root.rules, firmware.catalogue, *firmware.inner.constants, *root.driver.constants()]
+        machines = firmware.catalogue, *firmware.inner.constants, *root.driver.constants()
+        self._shared = [root.rules, root.machines, *machines]
         numbers = {id(x): n for n, x in enumerate(self._shared)}
 
         def reduce(x: object) -> Any:

@@ -96,7 +96,7 @@ def is_vport_command(c: Command) -> bool:
 
 def _function(w: World, c: Command) -> str:
     """The function that the driver means, by name and by the fields of the command."""
-    name = w.function_of(c, w.driver.view().mode)
+    name = w.function_of(c, w.view.mode)
     return f"{name} ({c['function_id']:#x}{'/ec' if c['embedded_cpu_function'] else ''})"
 
 

@@ -21,6 +21,8 @@ Time stands still while something is pending. A time-out is a move: free where n
 from __future__ import annotations
 
 import hashlib
+import marshal
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -29,15 +31,17 @@ from operator import attrgetter
 from fwpages.device import Effect as DeviceEffect
 from fwpages.device import FaultyFirmware, Firmware, Offence, faulty
 from fwpages.device import Input as DeviceInput
-from fwpages.explore.model.driver import Driver
+from fwpages.explore.model.driver import Driver, View
 from fwpages.explore.model.driver import Input as DriverInput
 from fwpages.explore.model.log import FromDevice, FromDriver, LogEntry, ToDevice, ToDriver
+from fwpages.explore.model.machines import Machines
 from fwpages.explore.model.rules import Rules
 from fwpages.host import Answered, Done, FunctionsChanged, LinkLost, Map, PageRequest, Send
 from fwpages.host import Effect as DriverEffect
 from fwpages.host.io import Operation
+from fwpages.pages.space import Addresses
 from fwpages.prm.identity import Identity, Mode, named
-from fwpages.prm.message import Answer, Command
+from fwpages.prm.message import Command
 from fwpages.scenario.interpreter import Moment
 
 #: this many TAKEs in a row that returned no page are more than the deadlines of any world leave room for
@@ -75,6 +79,7 @@ class World:
     rules: Rules
     driver: Driver
     firmware: FaultyFirmware
+    machines: Machines
     now: float = 0.0
     sent: tuple[Send, ...] = ()
     session_commands: tuple[Send, ...] = ()
@@ -97,9 +102,9 @@ class World:
     log: list[LogEntry] = field(default_factory=list)
 
     def clone(self) -> World:
-        """An independent world in the same state, with an empty log."""
+        """A world of its own in the same state, with an empty log; both have the same machines, which do not change."""
         new = copy(self)
-        new.driver, new.firmware, new.log = self.driver.clone(), self.firmware.clone(), []
+        new.log = []
         return new
 
     def __copy__(self) -> World:
@@ -109,7 +114,33 @@ class World:
     @property
     def quiet(self) -> bool:
         """Nothing is pending: only a user, or time, can make the next move."""
-        return not (self.sent or self.inbox or self.maps or self.resets or self.driver.threads())
+        return not (self.sent or self.inbox or self.maps or self.resets or self.machines.driver(self.driver).threads)
+
+    @property
+    def deadline(self) -> float | None:
+        """See ``Driver.deadline``."""
+        return self.machines.driver(self.driver).deadline
+
+    @property
+    def broken(self) -> str | None:
+        """The invariant of one of its machines that does not hold; None where all do."""
+        broken = self.machines.driver(self.driver).broken
+        return self.machines.device(self.firmware).broken if broken is None else broken
+
+    @property
+    def view(self) -> View:
+        """See ``Driver.view``."""
+        return self.machines.driver(self.driver).view
+
+    @property
+    def held(self) -> Mapping[Identity, Addresses] | None:
+        """The pages by the driver's books: see ``Driver.held``."""
+        return self.machines.driver(self.driver).held
+
+    @property
+    def holds(self) -> Mapping[Identity, Addresses]:
+        """The pages that firmware has: see ``FaultyFirmware.holds``."""
+        return self.machines.device(self.firmware).holds
 
     @property
     def faultless(self) -> bool:
@@ -164,13 +195,16 @@ class World:
     def key(self) -> bytes:
         """16 bytes over all that decides the future: states of equal keys have equal futures."""
         rank = self._ranks()
+        digest, session = self.machines.digest, self.session
         parts = (
-            [(rank[e.id], e.slot, e.session == self.session, _command(e.command)) for e in self.sent],
+            self.machines.driver(self.driver).key,
+            self.machines.device(self.firmware).key,
+            [(rank[e.id], e.slot, e.session == session, digest(e.command)) for e in self.sent],
             [self._pending(x, rank) for x in self.inbox],
             [(x.function, self._pending(x.answered, rank)) for x in self.held_back],
             [(m.iova, m.pages) for m in self.maps],
             self.resets,
-            sorted(rank[n] for n in self.given_up),
+            sorted([rank[n] for n in self.given_up]),
             self.reach.value,
             self.next_deed,
             # which operation a user waits for follows from its last deed
@@ -180,13 +214,11 @@ class World:
             self.timeouts_left,
             self.lasting,
             self.fruitless,
-            self.faulted_session == self.session,
+            self.faulted_session == session,
             bool(self.found),
         )
-        digest = hashlib.blake2b(self.driver.key(), digest_size=16)
-        digest.update(self.firmware.key())
-        digest.update(repr(parts).encode())
-        return digest.digest()
+        # version 2 writes equal values alike; later ones also write which of them are one object
+        return hashlib.blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
 
     def _ranks(self) -> dict[int, int]:
         """The ids of pending commands and answers, each with its place in their order."""
@@ -196,19 +228,11 @@ class World:
 
     def _pending(self, x: Answered | PageRequest | LinkLost, rank: dict[int, int]) -> object:
         if isinstance(x, Answered):
-            return rank[x.id], x.session == self.session, _answer(x.answer)
-        return (x.session == self.session, x.event) if isinstance(x, PageRequest) else "lost"
+            return rank[x.id], x.session == self.session, self.machines.digest(x.answer)
+        return (x.session == self.session, self.machines.digest(x.event)) if isinstance(x, PageRequest) else "lost"
 
 
 _values = attrgetter(*(f.name for f in fields(World)))
-
-
-def _command(c: Command) -> object:
-    return c.opcode, c.op_mod, sorted(c.fields.items()), c.pas.tobytes(), c.data
-
-
-def _answer(a: Answer) -> object:
-    return a.opcode, a.status, sorted(a.fields.items()), a.pas.tobytes(), a.data
 
 
 def world(rules: Rules, driver: Driver) -> World:
@@ -221,6 +245,7 @@ def world(rules: Rules, driver: Driver) -> World:
         rules,
         driver,
         faulty(firmware, ()),
+        Machines(),
         next_deed=(0,) * len(rules.users),
         awaited=(None,) * len(rules.users),
         faults_left=bounds.faults,

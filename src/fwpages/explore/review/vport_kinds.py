@@ -74,7 +74,7 @@ def _met(design: str, name: str, *, own: bool) -> tuple[str, ...]:
     def look(w: World) -> None:
         inner = w.firmware.inner
         spec = inner.specs[0] if own else w.rules.specs[name]
-        who = spec.identity(w.driver.view().mode)
+        who = spec.identity(w.view.mode)
         if who is not None and inner.held(spec.name):
             met[str(w.driver.counted_as(who) or "none")] = None
 

@@ -179,10 +179,10 @@ def _as_message(w: World, move: Move, words: str) -> str:
 
 
 def _pages(w: World) -> dict[str, tuple[int, int | None]]:
-    held = w.driver.held()
+    held = w.held
     theirs: Counter[str] = Counter()
     mine: Counter[str] = Counter()
-    for side, accounts in ((theirs, w.firmware.holds()), (mine, held or {})):
+    for side, accounts in ((theirs, w.holds), (mine, held or {})):
         for who, pages in accounts.items():
             side[w.name(who)] += pages.size
     return {

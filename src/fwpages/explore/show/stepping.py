@@ -204,8 +204,8 @@ class _Grower:
 
 
 def _owners(w: World) -> _Owners:
-    held = w.driver.held()
-    return _by_address(w, w.firmware.holds()), None if held is None else _by_address(w, held)
+    held = w.held
+    return _by_address(w, w.holds), None if held is None else _by_address(w, held)
 
 
 def _by_address(w: World, accounts: Mapping[Identity, np.ndarray]) -> dict[int, str]:

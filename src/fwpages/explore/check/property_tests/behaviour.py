@@ -61,8 +61,8 @@ def doubt_left(w: World) -> str | None:
     """
     if not w.quiet or any(isinstance(d.act, ResetFunction) for d in w.rules.deeds):
         return None
-    view = w.driver.view()
-    if not view.open or view.waiting or w.driver.held() is not None:
+    view = w.view
+    if not view.open or view.waiting or w.held is not None:
         return None
     return "every command is answered, and the driver still has doubtful pages"
 
@@ -102,7 +102,7 @@ def failed_open(w: World) -> str | None:
         return None
     if any(isinstance(e, Finding) and e.name == FindingName.NOT_FENCED for e in w.driver_effects):
         return None
-    left = sum(p.size for p in w.firmware.holds().values())
+    left = sum(p.size for p in w.holds.values())
     return f"the open failed, and firmware has {many(left)}" if left else None
 
 
@@ -110,10 +110,10 @@ def silent_leak(w: World) -> str | None:
     """A close ended, pages are left, and there is no finding in this session."""
     if not any(d.operation.kind is OperationKind.CLOSE for d in w.ended) or w.found:
         return None
-    left = w.firmware.holds()
+    left = w.holds
     if left:
         return f"closed without a finding, firmware has {many(sum(p.size for p in left.values()))}"
-    held = w.driver.held()
+    held = w.held
     if held is None or held:
         return "closed without a finding, the driver's books have pages"
     return None

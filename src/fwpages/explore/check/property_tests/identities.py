@@ -16,7 +16,7 @@ _REFUSED = (OffenceName.IDENTITY_MODE, OffenceName.UNKNOWN_FUNCTION)
 
 def mode_disagreement(w: World) -> str | None:
     """A session is in use, and the two sides name functions in different modes."""
-    view = w.driver.view()
+    view = w.view
     if not view.open or w.firmware.inner.phase is not Phase.WORKING or view.mode is w.firmware.mode:
         return None
     return f"the driver names functions by {view.mode}, firmware by {w.firmware.mode}"
@@ -32,7 +32,7 @@ def misnamed(w: World) -> str | None:
 
 
 def _misread(w: World, c: Command) -> str | None:
-    mode = w.driver.view().mode
+    mode = w.view.mode
     meant, read = w.function_of(c, mode), w.function_of(c, w.firmware.mode)
     refused = next((o.name for o in w.offences if o.name in _REFUSED), None)
     accepted = any(isinstance(e, Completed) and e.answer.ok for e in w.device_effects)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from fwpages.device import FirmwareError
 from fwpages.explore.model.world import World
-from fwpages.host import CustodyError
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
 
 
 def custody(w: World) -> str | None:
     """A machine's own invariants do not hold, or a page that firmware holds is free on the driver's side."""
-    try:
-        w.driver.check()
-        w.firmware.check()
-    except (CustodyError, FirmwareError) as e:
-        return str(e)
-    for who, pages in w.firmware.holds().items():
+    broken = w.broken
+    if broken is not None:
+        return broken
+    for who, pages in w.holds.items():
         free = w.driver.is_free(pages)
         if free.any():
             first = int(pages[free][0])
@@ -27,12 +23,12 @@ def custody(w: World) -> str | None:
 
 def agreement(w: World) -> str | None:
     """At rest and without a fault, the two sides name different pages for some function."""
-    return disagreement(w) if w.quiet and w.faultless and not w.driver.view().busy else None
+    return disagreement(w) if w.quiet and w.faultless and not w.view.busy else None
 
 
 def disagreement(w: World) -> str | None:
     """The two sides name different pages for some function; nothing while the driver's books are unknown."""
-    mine, theirs = w.driver.held(), w.firmware.holds()
+    mine, theirs = w.held, w.holds
     if mine is None:
         return None
     ours: dict[str, set[int]] = {}
@@ -49,18 +45,18 @@ def disagreement(w: World) -> str | None:
 
 def counter_negative(w: World) -> str | None:
     """A page counter is below zero."""
-    below = [f"{name} {n}" for name, n in w.driver.view().counters.items() if n < 0]
+    below = [f"{name} {n}" for name, n in w.view.counters.items() if n < 0]
     return f"counters below zero: {', '.join(below)}" if below else None
 
 
 def counter_left(w: World) -> str | None:
     """At rest and without a fault, a counter of a type is above zero, and firmware has no page of that type."""
-    if not (w.quiet and w.faultless) or w.driver.held() is None:
+    if not (w.quiet and w.faultless) or w.held is None:
         return None
     truth = _held_by_type(w)
     left = [
         f"{name} {n}"
-        for name, n in w.driver.view().counters.items()
+        for name, n in w.view.counters.items()
         if n > 0 and not (sum(truth.values()) if name in ("total", "unknown") else truth.get(name, 0))
     ]
     return f"counters that count pages which are not out: {', '.join(left)}" if left else None
@@ -82,10 +78,10 @@ def _held_by_type(w: World) -> dict[str, int]:
 
 def miscounted(w: World) -> str | None:
     """At rest, the driver's counter of all pages is not the number of pages that it lists."""
-    held = w.driver.held()
+    held = w.held
     if not w.quiet or held is None:
         return None
-    listed, counted = sum(p.size for p in held.values()), w.driver.view().counters["total"]
+    listed, counted = sum(p.size for p in held.values()), w.view.counters["total"]
     return None if listed == counted else f"its lists have {many(listed)}, its counter says {counted}"
 
 
@@ -114,9 +110,9 @@ def uncounted(w: World) -> str | None:
 
 def lost(w: World) -> str | None:
     """A session is over, firmware holds nothing, and the driver has memory that it will never free."""
-    if not w.quiet or w.driver.view().open or w.driver.view().busy or w.firmware.holds():
+    if not w.quiet or w.view.open or w.view.busy or w.holds:
         return None
-    held = w.driver.held()
+    held = w.held
     if not held:
         return None
     return f"{many(sum(p.size for p in held.values()))} that firmware does not have, and the driver keeps them"

@@ -64,7 +64,7 @@ def late_return(w: World) -> str | None:
 
 def vhca_id_mode(w: World) -> str | None:
     """Both sides are in VHCA_ID mode."""
-    return "VHCA_ID mode" if w.driver.view().mode is w.firmware.mode is Mode.VHCA_ID else None
+    return "VHCA_ID mode" if w.view.mode is w.firmware.mode is Mode.VHCA_ID else None
 
 
 def all_given(w: World) -> str | None:

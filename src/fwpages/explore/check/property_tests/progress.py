@@ -9,7 +9,7 @@ from fwpages.pages.words import many
 
 def deadlock(w: World) -> str | None:
     """Nothing moves without a time-out, and no fault was injected: an answer waits for pages that do not come."""
-    waiting = w.driver.view().waiting
+    waiting = w.view.waiting
     if w.quiet and w.faultless and w.held_back:
         owed = ", ".join(sorted({x.function for x in w.held_back}))
         waits = "; ".join(f"{who} waits for {what}" for who, what in waiting.items())
@@ -19,7 +19,7 @@ def deadlock(w: World) -> str | None:
 
 def busy(w: World) -> str | None:
     """An operation has not ended."""
-    operations = w.driver.view().busy
+    operations = w.view.busy
     return f"not ended: {', '.join(map(str, operations))}" if operations else None
 
 
@@ -45,10 +45,10 @@ def _held_of_type(w: World, name: str) -> dict[str, int]:
 
 def request_forgotten(w: World) -> str | None:
     """At rest in an open session, firmware waits for pages that it asked for, and no thread will give them."""
-    view, inner = w.driver.view(), w.firmware.inner
+    view, inner = w.view, w.firmware.inner
     if not (w.quiet and view.open) or inner.pages_eqn is None:
         return None
-    if not w.held_back and (view.busy or w.driver.deadline is not None):
+    if not w.held_back and (view.busy or w.deadline is not None):
         return None
     asks = [f"{many(inner.asks(spec.name))} for {spec.name}" for spec in inner.specs if inner.asks(spec.name)]
     return f"asked for and never answered: {', '.join(asks)}" if asks else None
@@ -64,6 +64,6 @@ def unreported_end(w: World) -> str | None:
     """At rest, a user waits for the end of an operation that is not pending any more."""
     if not w.quiet:
         return None
-    pending = w.driver.view().busy
+    pending = w.view.busy
     waits = [operation for operation in w.awaited if operation is not None and operation not in pending]
     return f"the end of {w.rules.moment(waits[0])} is never reported" if waits else None
