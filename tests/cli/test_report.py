@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -202,8 +203,9 @@ def test_several_inputs_each_stand_for_themselves(tmp_path: Path, capsys: pytest
     [
         ('{"schema": "explore/1"}', "its schema is 'explore/1'"),
         ('{"schema": "audit/9", "sessions": []}', "its schema is 'audit/9'"),
-        ('{"schema": "audit/2", "sessions": 3}', "no whole report of its schema"),
-        ('{"schema": "run/2"', "no whole report of its schema"),
+        ('{"schema": "audit/2", "sessions": 3}', "does not have the shape of audit/2"),
+        ('{"schema": "run/2"', "does not have the shape of run/2: Input data was truncated"),
+        ('{"schema": "audit/2", "sessions": ' + "[" * 100_000, "does not have the shape of audit/2"),
         ('{"a": 1}', "is JSON"),
         ('{"schema": "top/1"}', "expected a snapshot"),
     ],
@@ -244,6 +246,70 @@ def test_text_has_72_columns_but_for_quoted_lines(tmp_path: Path, capsys: pytest
     assert not any("\x1b" in line for line in lines)
     assert any(line.strip().startswith("log-lines-lost") for line in lines)
     assert any("\u2800" < c <= "\u28ff" for line in lines for c in line)
+
+
+def edited(folder: Path, capsys: pytest.CaptureFixture[str], change: Callable[[dict[str, Any]], object]) -> Path:
+    """The JSON of an audit, changed by hand."""
+    assert invoke(["audit", str(TRACE), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    change(report["sessions"][0])
+    path = folder / "edited.json"
+    path.write_text(json.dumps(report, indent=2, sort_keys=True), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"times": [1.0]}, "1 times, and"),
+        ({"times": [2.0, 1.0]}, "times of a series go back"),
+        (
+            {"times": [1.0], "functions": [{"identity": "vhca:0x1", "type": "vf", "pages": [-1]}]},
+            "that no number of pages",
+        ),
+    ],
+)
+def test_a_series_that_does_not_fit_is_refused(
+    change: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = edited(tmp_path, capsys, lambda session: session["series"].update(change))
+    for form in (["-o", str(tmp_path / "x.html")], ["--format", "text"]):
+        assert invoke(["report", str(path), *form]) == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"verdict": "findings"}, {"findings": [{"name": "pages-left", "blame": "host"}]}])
+def test_a_report_is_no_better_than_its_sessions(
+    change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = edited(tmp_path, capsys, lambda session: session.update(change))
+    assert json.loads(path.read_text("utf-8"))["verdict"] == "clean"
+    assert invoke(["report", str(path), "--format", "text"]) == 1
+    assert re.search(r"^fwpages .*: findings$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_text_has_no_character_that_moves_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = edited(tmp_path, capsys, lambda session: session.update(device="a\x1b]0;b\x07\u202e"))
+    assert invoke(["report", str(path), "--format", "text"]) == 0
+    text = capsys.readouterr().out
+    assert "a�]0;b��" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_an_input_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.jsonl"
+    shutil.copy(TRACE, path)
+    (tmp_path / "same").symlink_to(path)
+    for line in (
+        ["report", str(TRACE), str(path), "-o", str(path)],
+        ["report", str(path), "-o", str(tmp_path / "same")],
+        ["diff", str(TRACE), str(path), "--html", str(path)],
+        ["audit", str(path), "--svg", str(path)],
+        ["audit", str(path), "--junit", str(path)],
+    ):
+        assert invoke(line) == 2
+        assert "the command reads this file" in capsys.readouterr().err
+        assert path.read_bytes() == TRACE.read_bytes()
 
 
 def test_html_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:

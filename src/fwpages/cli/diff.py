@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 
@@ -43,17 +44,19 @@ def command(a: str, b: str, as_json: bool, html: Path | None) -> int:
     """
     if "-" in (a, b):
         standard_input()
-    try:
-        if html is not None:
-            check_installed()
-        with reading([a, b]) as watch:
-            found, one, other = read_and_compare(a, b, watch)
-    except (InputError, NotInstalledError) as e:
-        raise click.UsageError(str(e)) from None
-    if html is not None:
-        from fwpages.comparison.page import diff_page
+    with ExitStack() as stack:
+        try:
+            if html is not None:
+                check_installed()
+            # opened before the work, which may be long: a file that cannot be written is said at once
+            stream = None if html is None else stack.enter_context(written("--html", html))
+            with reading([a, b]) as watch:
+                found, one, other = read_and_compare(a, b, watch)
+        except (InputError, NotInstalledError) as e:
+            raise click.UsageError(str(e)) from None
+        if stream is not None:
+            from fwpages.comparison.page import diff_page
 
-        with written("--html", html) as stream:
             stream.write(diff_page(found, one, other))
     if as_json:
         click.echo(msgspec.json.encode(found))

@@ -37,6 +37,7 @@ def written(option: str, path: Path) -> Iterator[TextIO]:
             target = path
             if path.is_file() or not path.exists():
                 _apart_from_output(option, path)
+                _apart_from_inputs(option, path)
                 target = path.resolve()
                 part = _part(target)
             file = _File(option, path, part or target)
@@ -97,6 +98,18 @@ def _apart_from_output(option: str, path: Path) -> None:
     """Refuse a file that standard output goes to as well: one of the two would be lost."""
     if path.exists() and os.path.samestat(path.stat(), os.fstat(1)):
         raise click.UsageError(f"{option} {path}: standard output goes there too; one of the two needs another file")
+
+
+def _apart_from_inputs(option: str, path: Path) -> None:
+    """Refuse a file that the command reads as an argument: it would be lost."""
+    context = click.get_current_context(silent=True)
+    if context is None or not path.exists():
+        return
+    for parameter in context.command.params:
+        given = context.params.get(parameter.name or "") if isinstance(parameter, click.Argument) else None
+        for name in given if isinstance(given, tuple) else (given,):
+            if isinstance(name, str | Path) and os.path.exists(name) and os.path.samefile(name, path):
+                raise click.UsageError(f"{option} {path}: the command reads this file; the output needs another one")
 
 
 def standard_input() -> TextIO:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
 import click
 import msgspec
@@ -18,15 +18,12 @@ from fwpages.cli.progress import reading
 from fwpages.cli.streams import complain
 from fwpages.custody.accounts import Report, Verdict, verdict_of
 from fwpages.readers.inputs import InputError, Source, Watch, open_source
+from fwpages.readers.reports import decoded, schema_of, whole
 from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.report.page.content import Document, Section
 
-#: bytes of a report in JSON that are read at most; a recording of a week at 5 s with 100 functions is smaller
-MAX_JSON = 1 << 28
 #: snapshots of a recording that are drawn: the last of them, where there are more
 MAX_SNAPSHOTS = 200_000
-
-_R = TypeVar("_R", bound=msgspec.Struct)
 
 
 @click.command("report")
@@ -38,7 +35,7 @@ _R = TypeVar("_R", bound=msgspec.Struct)
     type=OneOf(["html", "text"]),
     default="html",
     show_default=True,
-    help="text: 72 columns, for lists that refuse HTML; without -o it is printed.",
+    help="text: 72 columns, lines of a log as they are, for lists that refuse HTML; without -o it is printed.",
 )
 @click.option(
     "--fail-on",
@@ -70,14 +67,16 @@ def command(inputs: tuple[str, ...], output: Path | None, form: str, fail_on: st
         standard_input()
     if inputs.count("-") > 1:
         raise click.UsageError("standard input (-) can be read once only")
-    document = _document(inputs, redact=redact)
-    for words in document.unread:
-        complain(f"Error: {words}")
-    text = _rendered(document, form)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        with written("-o", output) as file:
+    with ExitStack() as stack:
+        # opened before the work, which may be long: a file that cannot be written is said at once
+        file = None if output is None else stack.enter_context(written("-o", output))
+        document = _document(inputs, redact=redact)
+        for words in document.unread:
+            complain(f"Error: {words}")
+        text = _rendered(document, form)
+        if file is None:
+            click.echo(text, nl=False)
+        else:
             file.write(text)
     if document.unread and document.verdict is not Verdict.FINDINGS:
         return 2
@@ -131,34 +130,13 @@ def _section(path: str, number: int, hosts: set[str], watch: Watch | None) -> Se
 
     source = open_source(path, watch)
     try:
-        schema = _schema(source)
+        schema = schema_of(source)
         if schema is not None:
             return _known(source, schema, number)
         report = audit_source(source, hosts)
     finally:
         source.close()
     return audit_section(report, source.name, number, None if path == "-" else path)
-
-
-def _schema(source: Source) -> str | None:
-    """The schema that a report in JSON, or the first line of a recording, names; None for a trace or a log."""
-    head = source.peek().lstrip()
-    if not head.startswith(b"{"):
-        return None
-    first, whole, _ = head.partition(b"\n")
-    try:
-        found = msgspec.json.decode(first) if whole or len(head) < len(source.peek()) else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        found = None
-    if isinstance(found, dict):
-        return found["schema"] if isinstance(found.get("schema"), str) else None
-    # a report is longer than the beginning that is at hand; its schema is its first key
-    return _first_value(head)
-
-
-def _first_value(head: bytes) -> str | None:
-    start = head[:200].split(b'"', 4)
-    return start[3].decode("utf-8", "replace") if len(start) > 4 and start[1] == b"schema" else None
 
 
 def _known(source: Source, schema: str, number: int) -> Section:
@@ -171,43 +149,24 @@ def _known(source: Source, schema: str, number: int) -> Section:
     return _READERS[schema](source, number)
 
 
-def _read(source: Source) -> bytes:
-    """All of a report in JSON."""
-    pieces: list[bytes] = []
-    for _, lines in source.batches():
-        pieces += lines
-        if sum(map(len, lines)) + sum(map(len, pieces[-1:])) > MAX_JSON:
-            raise InputError(f"{source.name}: more than {MAX_JSON >> 20} MiB of JSON")
-    if source.broken or source.skipped:
-        raise InputError(f"{source.name}: {source.broken or 'a line is longer than any report'}")
-    return b"\n".join(pieces)
-
-
-def _decoded(source: Source, data: bytes, kind: type[_R]) -> _R:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-        raise InputError(f"{source.name}: no whole report of its schema ({e})") from None
-
-
 def _of_audit(source: Source, number: int) -> Section:
     from fwpages.report.page.sessions import audit_section
 
-    return audit_section(_decoded(source, _read(source), Report), source.name, number, None)
+    return audit_section(decoded(source.name, whole(source), Report, "audit/2"), source.name, number, None)
 
 
 def _of_run(source: Source, number: int) -> Section:
     from fwpages.report.page.sessions import run_section
     from fwpages.report.run import RunReport
 
-    return run_section(_decoded(source, _read(source), RunReport), source.name, number)
+    return run_section(decoded(source.name, whole(source), RunReport, "run/2"), source.name, number)
 
 
 def _of_serve(source: Source, number: int) -> Section:
     from fwpages.report.page.sessions import serve_section
     from fwpages.report.serve import ServeReport
 
-    return serve_section(_decoded(source, _read(source), ServeReport), source.name, number)
+    return serve_section(decoded(source.name, whole(source), ServeReport, "serve/2"), source.name, number)
 
 
 def _of_top(source: Source, number: int) -> Section:
@@ -222,7 +181,7 @@ def _of_top(source: Source, number: int) -> Section:
             if row.strip():
                 try:
                     snapshots.append(msgspec.json.decode(row, type=Snapshot))
-                except msgspec.MsgspecError as e:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                     if source.cut:
                         break  # a recording that was stopped in the middle of a line
                     raise InputError(f"{source.name}:{n}: expected a snapshot of fwpages top ({e})") from None
@@ -235,7 +194,7 @@ def _of_inspect(source: Source, number: int) -> Section:
     from fwpages.machine.holdings import Holdings
     from fwpages.machine.sections import holdings_section
 
-    return holdings_section(_decoded(source, _read(source), Holdings), source.name, number)
+    return holdings_section(decoded(source.name, whole(source), Holdings, "inspect/1"), source.name, number)
 
 
 _READERS: Mapping[str, Callable[[Source, int], Section]] = MappingProxyType(

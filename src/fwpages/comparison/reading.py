@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -21,13 +21,13 @@ from fwpages.machine.snapshot import Snapshot
 from fwpages.pages.words import either
 from fwpages.prm.identity import Identity
 from fwpages.readers.inputs import Input, InputError, Source, Watch, is_trace, open_source
+from fwpages.readers.reports import decoded, schema_of, whole
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServeReport
 
 #: an input, or a report that the caller has as a value
 Comparable = Input | Report | SessionAccount
 
-_T = TypeVar("_T", bound=msgspec.Struct)
 _Convert = Callable[[Any, str], Side]
 #: the reports that can be compared, by their schema
 _REPORTS: Mapping[str, tuple[type[msgspec.Struct], _Convert]] = MappingProxyType(
@@ -58,7 +58,7 @@ def read_side(what: Comparable, watch: Watch | None = None) -> Side:
             raise TypeError(f"expected a path, an open file, or a report, not {what!r}")
     source = open_source(what, watch)
     try:
-        schema = _schema(source)
+        schema = schema_of(source)
         if schema is None:
             return _audited(source)
         return _recording(source) if schema == _RECORDING else _report(source, schema)
@@ -74,49 +74,11 @@ def _audited(source: Source) -> Side:
     return conversion.of_audit(report, source.name, form, keeper)
 
 
-def _schema(source: Source) -> str | None:
-    """The schema of a report in JSON; None for everything else. It need not stand on one line, as a tool may fold it.
-
-    A line of a trace has a kind, and one of a journal its message.
-    """
-    head = source.peek().lstrip()
-    if not head.startswith(b"{") or b'"schema"' not in head:
-        return None
-    first = head.partition(b"\n")[0]
-    try:
-        line = msgspec.json.decode(first)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        found = _whole(source)
-    else:
-        found = line if isinstance(line, dict) else {}
-    schema = found.get("schema")
-    return schema if isinstance(schema, str) else None
-
-
-def _whole(source: Source) -> dict[str, object]:
-    """The object that the whole input is, {} where it is none; the input can be read once more."""
-    source.sample = _rest(source)
-    source.lines, source.cut = 0, False
-    try:
-        found = msgspec.json.decode(source.sample)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _rest(source: Source) -> bytes:
-    """Everything that is left of an input; InputError where it is cut, or has a line that is no report's."""
-    data = b"\n".join(line for _, lines in source.batches() for line in lines)
-    if source.broken or source.skipped:
-        raise InputError(f"{source.name}: {source.broken or 'a line is too long to be a report'}; {_EXPECTED}")
-    return data
-
-
 def _report(source: Source, schema: str) -> Side:
     if schema not in _REPORTS:
         raise InputError(f"{source.name} has the schema {schema!r}, which cannot be compared; {_EXPECTED}")
     shape, convert = _REPORTS[schema]
-    side = convert(_decoded(source.name, _rest(source), shape, schema), source.name)
+    side = convert(decoded(source.name, whole(source), shape, schema), source.name)
     _check(side)
     return side
 
@@ -136,15 +98,8 @@ def _check(side: Side) -> None:
 
 def _recording(source: Source) -> Side:
     """The last snapshot of a recording; a last line that was cut off is left out."""
-    lines = [line for line in _rest(source).split(b"\n") if line.strip()]
+    lines = [line for line in whole(source).split(b"\n") if line.strip()]
     if source.cut and len(lines) > 1 and not lines[-1].rstrip().endswith(b"}"):
         lines.pop()
-    last = _decoded(source.name, lines[-1], Snapshot, _RECORDING)
+    last = decoded(source.name, lines[-1], Snapshot, _RECORDING)
     return conversion.of_snapshot(last, source.name, len(lines))
-
-
-def _decoded(name: str, data: bytes, shape: type[_T], schema: str) -> _T:
-    try:
-        return msgspec.json.decode(data, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-        raise InputError(f"{name} does not have the shape of {schema}: {e}") from None

@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -33,6 +34,9 @@ MAX_LEFT, LEAST_PARTS = 1 << 16, 8
 MAX_MARKS = 200
 #: numbers in all series of one report: about 2 MB of JSON
 MAX_NUMBERS = 400_000
+
+#: pages of 4 KiB in the address space of a device
+MAX_PAGES = 1 << 52
 
 #: a count that is not known, in an array
 _UNKNOWN = -1
@@ -88,7 +92,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     ``axis`` is the scale of all times: ``seconds`` as the input has them, ``elapsed`` seconds since ``origin``, the
     clock at the session's first line, or the number of the ``line`` where the lines have no time. Times never go back.
-    ``thinned``: rows were left out, none of them a peak or an end.
+    ``thinned``: rows were left out, none of them a peak or an end. ValueError where times and counts do not fit.
     """
 
     axis: Axis
@@ -98,6 +102,15 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     marks: list[Mark] = []
     gaps: list[Gap] = []
     thinned: bool = False
+
+    def __post_init__(self) -> None:
+        if any(a > b for a, b in pairwise(self.times)):
+            raise ValueError("times of a series go back")
+        for f in self.functions:
+            if len(f.pages) != len(self.times):
+                raise ValueError(f"a series has {len(self.times)} times, and {len(f.pages)} counts of {f.identity!r}")
+            if any(n is not None and not 0 <= n <= MAX_PAGES for n in f.pages):
+                raise ValueError(f"a series has counts of {f.identity!r} that no number of pages can be")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from fwpages.pages.words import printable
 from fwpages.report.finding_lines import show_findings
 from fwpages.report.grids import plain_table, print_whole
 from fwpages.report.page.content import Cell, Document, Grid, Part, Section, Shown
@@ -25,7 +26,7 @@ def plain(document: Document) -> str:
     lines += [_folded(f"not read: {words}") for words in document.unread]
     for section in document.sections:
         lines += ["", "=" * WIDTH, *_section(section)]
-    return "\n".join(line.rstrip() for text in lines for line in text.split("\n")) + "\n"
+    return "\n".join(line.rstrip() for text in lines for line in printable(text).split("\n")) + "\n"
 
 
 def _folded(words: str, indent: int = 0) -> str:

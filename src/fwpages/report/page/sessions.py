@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fwpages.custody.accounts import FindingAccount, FunctionAccount, Report, SessionAccount, Totals, Verdict
+from fwpages.custody.accounts import (
+    FindingAccount,
+    FunctionAccount,
+    Report,
+    SessionAccount,
+    Totals,
+    Verdict,
+    verdict_of,
+)
 from fwpages.custody.series import FunctionSeries, Series
 from fwpages.pages.words import in_mib, many, size
 from fwpages.prm.identity import FunctionType
@@ -63,7 +71,7 @@ def audit_section(report: Report, name: str, number: int, path: Input | None, wh
         anchor=f"i{number}",
         name=name,
         what=what,
-        verdict=report.verdict,
+        verdict=verdict_of([report.verdict, *_verdicts(report.sessions), *[Verdict.FINDINGS] * bool(report.findings)]),
         summary=_summary(report),
         parts=parts,
         findings=tuple(Shown(f, Evidence(), place.finding(0, i)) for i, f in enumerate(report.findings)),
@@ -85,7 +93,7 @@ def run_section(report: RunReport, name: str, number: int) -> Section:
         anchor=f"i{number}",
         name=name,
         what=f"run of scenario {report.scenario}, {report.mode} mode",
-        verdict=report.verdict,
+        verdict=verdict_of([report.verdict, *_verdicts(report.sessions)]),
         summary="; ".join([report.summary, *lines]),
         parts=parts,
         chart=overview(name, report.sessions, f"i{number}s"),
@@ -115,6 +123,11 @@ def serve_section(report: ServeReport, name: str, number: int) -> Section:
         missing=tuple(report.missing),
         report=msgspec.json.encode(report),
     )
+
+
+def _verdicts(sessions: Sequence[SessionAccount]) -> list[Verdict]:
+    """The verdicts of sessions, with their findings: a report that was edited is no better than what is in it."""
+    return [v for s in sessions for v in (s.verdict, *[Verdict.FINDINGS] * bool(s.findings))]
 
 
 def _summary(report: Report) -> str:
