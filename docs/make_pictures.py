@@ -1,19 +1,13 @@
-"""Makes ``docs/images/*.svg`` by running the commands that they show: ``python docs/make_pictures.py``.
-
-``python docs/make_pictures.py pages`` makes those of HTML pages instead: Chromium takes them (``make chromium``).
-"""
+"""Makes ``docs/images/*.svg`` by running the commands that they show: ``python docs/make_pictures.py``."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import html
 import io
 import os
 import re
 import shlex
-import sys
-import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -48,10 +42,6 @@ REPORTS = {"inspect": ("fwpages inspect", "tests/golden/inspect-linux-7.2.13.jso
 
 #: picture → the world, the design that drives it, and the property whose shortest counterexample it shows
 CHARTS = {"give-timeout": ("give-timeout", "merged", "custody")}
-
-CHROMIUM = ROOT / "build" / "chromium" / "chromium"
-#: size of the window in which a page is shown, in pixels, and how many of the picture's there are to one of them
-WINDOW, DENSITY = {"width": 1320, "height": 660}, 1.25
 
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 #: width of a character in Rich's coordinates
@@ -128,52 +118,8 @@ def counterexample(world: str, design: str, name: str) -> str:
     return svg(narrate(walk(spec, broken.path)), f"{world}, driven by {design}: {mark}", [mark])
 
 
-def page_to_click_through() -> str:
-    """Draw the page of the how-to's world, one step before the broken one, as an SVG for light and dark grounds."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # nothing else needs it
-
-    how_to = (ROOT / "docs" / "howto" / "explore.md").read_text("utf-8")
-    (world,) = re.findall(r"^```toml\n(# disable\.toml\n.*?)^```", how_to, re.DOTALL | re.MULTILINE)
-    pictures = {}
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), sync_playwright() as p:
-        Path("disable.toml").write_text(world, "utf-8")
-        with contextlib.redirect_stdout(io.StringIO()):
-            invoke(["explore", "disable.toml", "--design", "posted", "--html", "page.html"])
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            context = browser.new_context(color_scheme=scheme, viewport=WINDOW, device_scale_factor=DENSITY)
-            page = context.new_page()
-            page.goto(Path("page.html").resolve().as_uri())
-            page.click("#follow")
-            page.click("#back")
-            page.evaluate("document.activeElement.blur()")
-            page.evaluate(
-                "scrollBy(0, document.querySelector('.grown').getBoundingClientRect().bottom - innerHeight + 8)"
-            )
-            pictures[scheme] = base64.b64encode(page.screenshot()).decode()
-        browser.close()
-    return _for_both_grounds(pictures["light"], pictures["dark"])
-
-
-def _for_both_grounds(light: str, dark: str) -> str:
-    """One picture of two PNGs: the one for light grounds, and the one for dark ones."""
-    width, height = WINDOW["width"], WINDOW["height"]
-    size = f'width="{width}" height="{height}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">\n'
-        "<style>.dark { display: none }\n"
-        "@media (prefers-color-scheme: dark) { .light { display: none } .dark { display: inline } }</style>\n"
-        f'<image class="light" {size} href="data:image/png;base64,{light}"/>\n'
-        f'<image class="dark" {size} href="data:image/png;base64,{dark}"/>\n'
-        "</svg>\n"
-    )
-
-
 def main() -> None:
     """Write every picture."""
-    if sys.argv[1:] == ["pages"]:
-        (IMAGES / "explore-page.svg").write_text(page_to_click_through(), "utf-8")
-        return
     for name, chart in CHARTS.items():
         (IMAGES / f"{name}.svg").write_text(counterexample(*chart), "utf-8")
     for name, (shown, run) in PICTURES.items():
