@@ -331,4 +331,4 @@ def test_pictures_need_no_network() -> None:
         text = svg.read_text("utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert "@font-face" not in text
         assert "url(http" not in text
-        assert not re.search(r'href="(?!#|data:image/png;base64,)', text), "but within the file"
+        assert not re.search(r'href="(?!#|data:image/webp;base64,)', text), "but within the file"
