@@ -77,6 +77,8 @@ def command(
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
                 writer.end()
+                if writer.full:
+                    click.echo(f"--trace {trace}: it is full: what came later is not in it", err=True)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
     except SocketError as e:

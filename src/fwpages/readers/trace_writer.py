@@ -21,27 +21,47 @@ VERSION = 1
 RECORD_VERSION = 2
 
 
-class _Lines:
-    """Writes numbered lines to a text stream."""
+#: bytes of a trace: a session that moves 1.3 million pages, the most that was seen, has some 50 MB; a driver that never
+#: ends its close would fill a disk with its TAKEs
+MOST_TRACE = 512 << 20
 
-    def __init__(self, stream: TextIO) -> None:
+
+class _Lines:
+    """Writes numbered lines to a text stream, at most ``most`` characters of them where a bound is given."""
+
+    def __init__(self, stream: TextIO, most: int | None = None) -> None:
         self._stream = stream
-        self._count = 0
+        self._count = self._size = 0
+        self._most = most
+        self.full = False
 
     def put(self, **line: object) -> None:
-        """Write one line with the next number."""
-        self._stream.write(msgspec.json.encode({"n": self._count, **line}).decode() + "\n")
-        self._count += 1
+        """Write one line with the next number; nothing more once one had no room."""
+        text = msgspec.json.encode({"n": self._count, **line}).decode() + "\n"
+        self.full = self.full or (self._most is not None and self._size + len(text) > self._most)
+        if not self.full:
+            self._stream.write(text)
+            self._count += 1
+            self._size += len(text)
 
 
 class TraceWriter:
     """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one.
 
-    ``names`` are the scenario's names of functions, which an audit of the trace shows.
+    ``names`` are the scenario's names of functions, which an audit of the trace shows. At most ``most`` bytes are
+    written; a trace that would be longer is cut, and an audit says so.
     """
 
-    def __init__(self, stream: TextIO, *, device: str, supplier: Supplier, names: Names | None = None) -> None:
-        self._lines = _Lines(stream)
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        device: str,
+        supplier: Supplier,
+        names: Names | None = None,
+        most: int = MOST_TRACE,
+    ) -> None:
+        self._lines = _Lines(stream, most)
         self._lines.put(
             kind="header",
             format=FORMAT,
@@ -55,6 +75,11 @@ class TraceWriter:
             },
             functions={name: [str(who) for who in identities] for name, identities in (names or {}).items()},
         )
+
+    @property
+    def full(self) -> bool:
+        """The trace has ``most`` bytes: what came since is not in it, and it has no end."""
+        return self._lines.full
 
     def submit(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 from rich.console import Console
@@ -23,6 +24,9 @@ from fwpages.report.width import fold, width_of
 from fwpages.scenario.interpreter import OWN
 from fwpages.scenario.observer import End, FunctionPages, Observer, ServedSession, Trouble
 from fwpages.scenario.served_runner import ServedRun
+
+#: what a step of the scenario did to the whole device, by the name of the step
+_TROUBLE: Mapping[Trouble, str] = MappingProxyType({"health": "health", "lost": "lose-link"})
 
 
 class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +56,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     dropped: bool
     verdict: Verdict
     clean: bool | None
-    memory: str
+    memory: str = ""
     series: Series | None = None
 
 
@@ -62,6 +66,16 @@ class ServedOffence(msgspec.Struct, frozen=True, kw_only=True):
     session: int
     name: str
     detail: str
+
+
+class ServedStrike(msgspec.Struct, frozen=True, kw_only=True):
+    """An injected fault that took effect: how often, when it did first (seconds), and in which session."""
+
+    fault: str
+    words: str
+    times: int
+    first: float
+    session: int
 
 
 class ServedExcuse(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +107,7 @@ class ServeReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
     faults: list[str]
     unfollowed: list[str]
     missed: list[str]
+    on_purpose: list[ServedStrike] = []
 
 
 def serve_report(serving: ServedRun, *, scenario: str) -> ServeReport:
@@ -118,6 +133,10 @@ def serve_report(serving: ServedRun, *, scenario: str) -> ServeReport:
             ServedExcuse(session=e.session, name=e.offence.name, fault=e.fault, detail=e.offence.detail)
             for e in observer.excused
         ],
+        on_purpose=[
+            ServedStrike(fault=x.fault, words=x.words, times=x.times, first=round(x.first, 6), session=x.session)
+            for x in observer.strikes.values()
+        ],
         faults=list(serving.firmware.took) if isinstance(serving.firmware, FaultyFirmware) else [],
         unfollowed=serving.unfollowed,
         missed=missed,
@@ -138,6 +157,8 @@ def show_served(report: ServeReport, serving: ServedRun, console: Console) -> No
         )
         if s.functions:
             print_whole(_functions(s, kinds), console, 2)
+    for x in report.on_purpose:
+        _line(console, f"on purpose: {x.fault}: {x.words} ({times(x.times)}, first at {x.first:.3f} s)")
     for o in report.offences:
         _line(console, f"offence in session {o.session}: {o.name}: {o.detail}")
     for words, count in Counter(excuse(e, 1) for e in serving.observer.excused).items():
@@ -242,7 +263,7 @@ def _summary(
     sessions = many(len(observer.sessions), "session")
     match verdict:
         case Verdict.CLEAN:
-            return _clean(sessions, [s.judged for s in observer.sessions])
+            return _clean(sessions, observer.sessions)
         case Verdict.CONSISTENT:
             return f"consistent so far: {sessions}, the last is open"
         case Verdict.NOT_KNOWN:
@@ -251,14 +272,14 @@ def _summary(
             return _misbehaved(observer, offences, unfollowed)
 
 
-def _clean(sessions: str, judged: Iterable[Judged]) -> str:
+def _clean(many_sessions: str, sessions: Iterable[ServedSession]) -> str:
     """A driver is said to behave only where memory that it lets go early would have been seen."""
-    unseen = next((j for j in judged if j is not Judged.YES), None)
+    left = sum(s.total("held") for s in sessions if s.dropped and s.trouble is None)
+    accounted = f"every page accounted for{f' ({in_mib(left)} never taken back, dropped by a reset)' if left else ''}"
+    unseen = next((s.judged for s in sessions if s.judged is not Judged.YES), None)
     if unseen is None:
-        return (
-            f"clean: the driver behaved: {sessions}, every page accounted for, no memory let go while firmware held it"
-        )
-    return f"clean: {sessions}, every page accounted for; not judged: memory let go too early ({unseen})"
+        return f"clean: the driver behaved: {many_sessions}, {accounted}, no memory let go while firmware held it"
+    return f"clean: {many_sessions}, {accounted}; not judged: memory let go too early ({unseen})"
 
 
 def _misbehaved(observer: Observer, offences: list[ServedOffence], unfollowed: list[str]) -> str:
@@ -266,4 +287,7 @@ def _misbehaved(observer: Observer, offences: list[ServedOffence], unfollowed: l
     ends = [f"session {s.number} {s.end}" for s in observer.sessions if s.end != "closed" and not s.dropped]
     left = sum(s.total("held") for s in observer.sessions if not s.dropped)
     said = [*names, *ends, *unfollowed, *([f"{in_mib(left)} left behind"] if left else [])]
+    purpose = [*observer.strikes, *dict.fromkeys(_TROUBLE[s.trouble] for s in observer.sessions if s.trouble)]
+    if purpose:
+        return f"not clean: on purpose the device did: {', '.join(purpose)}; the driver then: {', '.join(said)}"
     return f"not clean: the driver did not behave: {', '.join(said)}"

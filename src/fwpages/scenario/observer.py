@@ -14,7 +14,18 @@ from typing import Literal, TypeAlias
 from fwpages.custody.reach import Judged, LetGo, LettingsGo, Reach, Use
 from fwpages.custody.reach import Moment as LettingMoment
 from fwpages.custody.series import Point, Recorder
-from fwpages.device import Completed, Executed, FaultyFirmware, Firmware, Offence, Phase, Raised, ResetDone, Submitted
+from fwpages.device import (
+    Completed,
+    Executed,
+    FaultyFirmware,
+    Firmware,
+    Offence,
+    Phase,
+    Raised,
+    ResetDone,
+    Struck,
+    Submitted,
+)
 from fwpages.host import Proof
 from fwpages.link.faults.consequences import Excused, cause_of
 from fwpages.link.queue.device import DeviceEvent
@@ -24,9 +35,11 @@ from fwpages.link.vfio_user.memory_events import BusMaster, Mapped, MemoryEvent,
 from fwpages.pages.words import in_mib
 from fwpages.prm.identity import Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
-from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
 from fwpages.scenario.event_lines import EventLines, OnEvent
+from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.interpreter import Moment, MomentKind
+from fwpages.scenario.requests_asked import RequestsAsked
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
 End: TypeAlias = Literal["open", "closed", "reset", "gone"]
@@ -34,6 +47,10 @@ End: TypeAlias = Literal["open", "closed", "reset", "gone"]
 Trouble: TypeAlias = Literal["health", "lost"]
 #: offences that are kept, the first of them: more would only repeat themselves
 MOST_OFFENCES = 1000
+#: commands without an answer that are remembered, the latest: a queue has 32 slots, a reset cuts off what is in them
+MOST_IN_FLIGHT = 1024
+#: the event of the link by which a trace says what the device did on purpose
+INJECTED = "injected"
 #: the commands that enable and disable a function: the moment that has come then, and the driver's act in words
 _SWITCHES: Mapping[int, tuple[MomentKind, str]] = MappingProxyType(
     {
@@ -54,6 +71,20 @@ _MOMENTS: Mapping[Phase, LettingMoment] = MappingProxyType(
         Phase.CLOSING: LettingMoment.CLOSING,
     }
 )
+
+
+@dataclass(slots=True)
+class Strike:
+    """An injected fault that took effect: when it did first, in which session (0 before the first), and how often."""
+
+    fault: str
+    words: str
+    first: float
+    session: int
+    times: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.words}"
 
 
 @dataclass(slots=True)
@@ -90,6 +121,10 @@ class ServedSession:
     #: memory that the driver let go while firmware held it, and whether none would be proof of it
     let_go: LettingsGo = field(default_factory=LettingsGo)
     judged: Judged = Judged.NO_MAPS
+    #: the profile of the TEARDOWN_HCA that was done
+    torn: int | None = None
+    #: when the driver sent TEARDOWN_HCA, after which it answers no page request
+    queues_end: float | None = None
 
     def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
         """The figure over all functions."""
@@ -97,13 +132,18 @@ class ServedSession:
 
     @property
     def clean(self) -> bool:
-        """The driver closed it and left nothing; or it reset a device in trouble, which dropped its pages."""
+        """The driver closed it and left nothing; or its pages went with a reset that is right."""
         return self.dropped or (self.end == "closed" and not self.total("held"))
 
     @property
     def dropped(self) -> bool:
-        """The pages held at the end went with the reset that trouble calls for."""
-        return self.trouble is not None and self.end == "reset"
+        """The pages held at the end went with a reset that is right: trouble calls for it, or TEARDOWN_HCA was done.
+
+        After a forced or fast TEARDOWN_HCA, as drivers do it at a shutdown, the machine may also be gone.
+        """
+        if self.end == "reset":
+            return self.trouble is not None or self.torn is not None
+        return self.end == "gone" and self.torn in (Teardown.FORCE, Teardown.PREPARE_FAST)
 
 
 class Observer:
@@ -122,6 +162,9 @@ class Observer:
         self.commands = 0
         #: the time of the latest
         self.last_command = 0.0
+        #: injected faults that took effect, by name
+        self.strikes: dict[str, Strike] = {}
+        self._asked = RequestsAsked()
         self._in_flight: dict[int, tuple[int, Command, int]] = {}
         #: commands that were carried out and not answered so far
         self._executed: set[int] = set()
@@ -158,6 +201,8 @@ class Observer:
                 self._submitted(t, x, slot, memory)
             case Executed():
                 self._executed_only(t, x)
+            case Struck():
+                self._struck(t, x)
             case Completed():
                 self._completed(t, x)
             case Raised():
@@ -179,6 +224,15 @@ class Observer:
         if len(self._offences) < MOST_OFFENCES:
             self._offences.append((number, x))
         self.say(t, f"OFFENCE {x.name}: {x.detail}", x.name)
+
+    def _struck(self, t: float, x: Struck) -> None:
+        """Note what the device did on purpose."""
+        number = self.sessions[-1].number if self.sessions else 0
+        known = self.strikes.setdefault(x.fault, Strike(x.fault, EVERY_FAULT[x.fault].words, t, number))
+        known.times += 1
+        if self.tap is not None and self.session is not None:
+            self.tap.link(t, number, INJECTED, f"{x.fault}: {known.words}")
+        self.say(t, f"on purpose, {known}", x.fault)
 
     def reached(self, t: float, x: MemoryEvent, in_use: Callable[[PageArray], PageArray]) -> None:
         """Note an event of the client's memory; ``in_use`` returns the pages that commands without an answer lie in."""
@@ -227,10 +281,17 @@ class Observer:
         s = self.session
         if s is None:
             return
+        self._unanswered(t, s)
         s.end, s.ended = end, t
         if self.tap is not None:
             self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
         self.say(t, f"session {s.number} is over: {words}, {in_mib(s.total('held'))} dropped")
+
+    def _unanswered(self, t: float, s: ServedSession) -> None:
+        """The session ends: page requests that the driver has not answered are offences, unless the device was gone."""
+        for name, words in list(self._asked.end(s.queues_end or t)):
+            if s.trouble is None:
+                self._offended(t, WireOffence(WireOffenceName.REQUEST_UNANSWERED, f"{self._shown(name)}: {words}"))
 
     def troubled(self, t: float, what: Trouble, reason: str) -> None:
         """Note a step of the scenario that concerns the whole device of the open session."""
@@ -273,17 +334,31 @@ class Observer:
         number = self.sessions[-1].number if self.sessions else 0
         if self.session is not None:
             self.session.commands += 1
+        if len(self._in_flight) >= MOST_IN_FLIGHT:
+            del self._in_flight[next(iter(self._in_flight))]
         self._in_flight[x.id] = (number, x.command, x.reply_length)
         if self.tap is not None:
             self.tap.submit(t, number, x.id, slot, x.command, memory)
         if x.command.opcode == Opcode.MANAGE_PAGES:
             self.reach.page_command()
             self._judge()
+            self._answers(x.command)
+        elif x.command.opcode == Opcode.TEARDOWN_HCA and self.session is not None:
+            self.session.queues_end = t
 
     def _begins(self, c: Command) -> bool:
         """Tell whether this is ENABLE_HCA for the device itself, while it is off."""
         off = self.inner.phase is Phase.OFF
         return off and c.opcode == Opcode.ENABLE_HCA and self.inner.eswitch_function(c) is self.inner.specs[0]
+
+    def _answers(self, c: Command) -> None:
+        """A page command answers what firmware asked for."""
+        name = self._name(c["function_id"], c["embedded_cpu_function"])
+        match c.op_mod:
+            case ManagePages.GIVE:
+                self._asked.given(name, c.pas.size)
+            case ManagePages.CANT_GIVE:
+                self._asked.declined(name)
 
     def _judge(self) -> None:
         if self.session is not None:
@@ -292,6 +367,8 @@ class Observer:
     def _executed_only(self, t: float, x: Executed) -> None:
         """Firmware carried a command out and keeps the answer back: its pages have moved all the same."""
         number, c, _ = self._in_flight[x.id]
+        if len(self._executed) >= MOST_IN_FLIGHT:
+            self._executed.clear()
         if self.tap is not None:
             self.tap.executed(t, number, x.id, x.answer)
         s = self.session
@@ -331,7 +408,10 @@ class Observer:
                 self.say(t, f"the driver takes page requests, {s.up:.3f} s after it began; {self._held(s)}")
             case opcode if opcode in _SWITCHES and self.inner.phase is Phase.WORKING:
                 self._switched(t, c)
+            case Opcode.TEARDOWN_HCA if not a["state"]:
+                s.torn = c["profile"]
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
+                self._unanswered(t, s)
                 s.end, s.ended = "closed", t
                 self.moments.add(Moment(MomentKind.CLOSE))
                 self.say(t, f"session {s.number} is closed, {in_mib(s.total('held'))} left")
@@ -402,5 +482,9 @@ class Observer:
         if self.tap is not None:
             self.tap.event(t, s.number if s is not None else 0, x.eqn, x.event)
         n = x.event.num_pages
+        if x.event.release_all:
+            self._asked.declined(name)
+        else:
+            self._asked.raised(t, name, n)
         asks = f"asks for {in_mib(n)} for" if n > 0 else f"gives back {in_mib(-n)} of"
         self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {called}")

@@ -109,11 +109,11 @@ DONE: Mapping[str, Callable[[], Rig]] = {
 }
 
 
-#: of the memory of a served device, not of a queue: tests/scenario/test_memory_let_go.py
-OF_MEMORY = {WireOffenceName.MEMORY_LET_GO}
+#: of a served device, not of a queue: tests/scenario/test_memory_let_go.py and test_on_purpose.py
+OF_SERVED = {WireOffenceName.MEMORY_LET_GO, WireOffenceName.REQUEST_UNANSWERED}
 
 
-@pytest.mark.parametrize("name", sorted(set(WireOffenceName) - OF_MEMORY))
+@pytest.mark.parametrize("name", sorted(set(WireOffenceName) - OF_SERVED))
 def test_each_malformed_command_is_one_offence(name: str) -> None:
     rig = DONE[name]()
     assert {o.name for o in rig.offences} == {name}

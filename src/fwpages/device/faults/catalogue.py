@@ -158,7 +158,7 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
             when.QUERY_PAGES,
             do.edit(do.boot_name),
             (FindingName.STARTUP_IDENTITY,),
-            offences=causes.NOT_WANTED | {OffenceName.UNKNOWN_FUNCTION},
+            offences=causes.NOT_WANTED | causes.TOO_FEW | {OffenceName.UNKNOWN_FUNCTION},
         ),
         "set-cap-refused": CommandFault(
             "SET_HCA_CAP is refused", when.SET_CAP, do.refuse(Status.BAD_PARAM), (FindingName.COMMAND_REFUSED,)

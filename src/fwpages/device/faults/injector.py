@@ -37,6 +37,7 @@ from fwpages.device.firmware.io import (
     Raised,
     Reset,
     ResetFunction,
+    Struck,
     Submitted,
     Tick,
     Want,
@@ -99,10 +100,12 @@ class FaultyFirmware:
     last_disabled: FunctionSpec | None = None
     #: commands of the last input that were executed and whose answers are kept back: no part of ``key``
     executed: tuple[Executed, ...] = ()
+    #: faults that took effect at the last input; no part of ``key`` either
+    struck: tuple[Struck, ...] = ()
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """As ``Firmware.feed``, with the faults that are due."""
-        self.executed = ()
+        self.executed, self.struck = (), ()
         match x:
             case Submitted():
                 return self._events(self._command(now, x))
@@ -135,6 +138,7 @@ class FaultyFirmware:
                 effects = act(self, now, x)
                 if effects is not None:
                     self.plan.take(n)
+                    self.struck = (*self.struck, Struck(self.plan.faults[n].name))
         return self.run(now, x) if effects is None else effects
 
     def _command_faults(self) -> list[tuple[int, CommandFault]]:
@@ -151,7 +155,7 @@ class FaultyFirmware:
             return None
         effects = fault.act(self, now, x)
         if effects is not None:
-            self.plan.took = (*self.plan.took, name)
+            self.plan.note(name)
         return effects
 
     @property
@@ -196,6 +200,8 @@ class FaultyFirmware:
         out: list[Effect] = []
         for e in effects:
             n = self.plan.first_due(copies) if copies and isinstance(e, Raised) else None
+            if n is not None:
+                self.struck = (*self.struck, Struck(self.plan.faults[n].name))
             out += [e] * (1 if n is None else copies[n])
         return out
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+#: effects of faults that are remembered: a fault at every opportunity of a driver that goes on for ever has no end
+MOST_TOOK = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
@@ -44,7 +47,12 @@ class FaultPlan:
     def take(self, n: int) -> None:
         """Record that fault ``n`` took effect at this opportunity."""
         self.count(n)
-        self.took = (*self.took, self.faults[n].name)
+        self.note(self.faults[n].name)
+
+    def note(self, name: str) -> None:
+        """Record that the fault of this name took effect; beyond ``MOST_TOOK`` times in all, nothing more is kept."""
+        if len(self.took) < MOST_TOOK:
+            self.took = (*self.took, name)
 
     def first_due(self, places: Iterable[int]) -> int | None:
         """Take the first due one of the faults at these places, all of which have an opportunity; return its place.

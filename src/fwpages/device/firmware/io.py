@@ -72,6 +72,13 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
+class Struck:
+    """The injected fault of this name took effect. No effect either."""
+
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """A page request, on the event queue with this number."""
 

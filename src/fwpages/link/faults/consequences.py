@@ -24,7 +24,7 @@ class Excused:
 
 #: offences of the wire that faults of the device cause: the device itself knows nothing of the wire
 _OF_THE_WIRE: Mapping[str, frozenset[StrEnum]] = MappingProxyType(
-    {"request-storm": frozenset({WireOffenceName.EQ_OVERRUN})}
+    {"request-storm": frozenset({WireOffenceName.EQ_OVERRUN, WireOffenceName.REQUEST_UNANSWERED})}
 )
 
 _OFFENCES: Mapping[str, frozenset[StrEnum]] = MappingProxyType(

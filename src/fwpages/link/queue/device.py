@@ -39,6 +39,7 @@ from fwpages.device import (
     Reset,
     ResetDone,
     ResetFunction,
+    Struck,
     Submitted,
     Tick,
     Want,
@@ -56,7 +57,7 @@ from fwpages.prm.event import encode_page_request
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import ALIGNMENT, MAX_MESSAGE, of_answer
 from fwpages.prm.message import Answer, Command, PageArray, decode_command
-from fwpages.prm.opcodes import Opcode
+from fwpages.prm.opcodes import Opcode, Teardown, op_mod_suffix, opcode_name
 from fwpages.prm.queue import (
     CMDQ_ENTRY,
     ENTRY_SIZE,
@@ -70,7 +71,7 @@ from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
 #: the events that ``watch`` is called with
-DeviceEvent: TypeAlias = Submitted | Executed | Completed | Raised | Offence | ResetDone | WireOffence
+DeviceEvent: TypeAlias = Submitted | Struck | Executed | Completed | Raised | Offence | ResetDone | WireOffence
 
 #: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
@@ -123,6 +124,8 @@ class QueueDevice:
         self._entries: dict[int, Entry] = {}
         self._stale: dict[int, Entry] = {}
         self._next = 1
+        #: a fast TEARDOWN_HCA was done
+        self._fast = False
 
     # -- the driver's side --------------------------------------------------------------------------------------------
 
@@ -174,8 +177,17 @@ class QueueDevice:
 
     @property
     def pending(self) -> bool:
-        """A command was handed over and is not executed, or a software reset was asked for and is not done."""
-        return bool(self._rung) or self.segment.interface == NicInterface.SOFTWARE_RESET
+        """A command was handed over and is not executed, or a reset by ``nic_interface`` was asked for and not done."""
+        return bool(self._rung) or self._resets
+
+    @property
+    def _resets(self) -> bool:
+        """The driver asked for a software reset, or disabled the interface as the second half of a fast teardown.
+
+        Linux writes DISABLED after TEARDOWN_HCA(PREPARE_FAST), and the device then lets go of everything.
+        """
+        interface = self.segment.interface
+        return interface == NicInterface.SOFTWARE_RESET or (self._fast and interface == NicInterface.DISABLED)
 
     @property
     def deadline(self) -> float | None:
@@ -204,8 +216,8 @@ class QueueDevice:
         return pages[np.isin(pages, np.concatenate(used))] if used else pages[:0]
 
     def step(self, now: float) -> bool:
-        """Execute one command that was handed over, or a software reset; False when there is none."""
-        if self.segment.interface == NicInterface.SOFTWARE_RESET:
+        """Execute one command that was handed over, or a reset; False when there is none."""
+        if self._resets:
             self.reset(now)
             self.segment.disable()
             return True
@@ -225,6 +237,7 @@ class QueueDevice:
     def reset(self, now: float) -> None:
         """Reset the device: commands in execution are not answered, and no memory is accessed any more."""
         self._rung.clear()
+        self._fast = False
         self._stale.update(self._entries)
         self._stale = dict(list(self._stale.items())[-MOST_STALE:])
         self._entries.clear()
@@ -235,8 +248,10 @@ class QueueDevice:
 
     def _execute(self, now: float, slot: int) -> None:
         address = self.segment.queue + (slot << self.segment.identity.log_cmdq_stride)
-        if any(e.slot == slot for e in self._entries.values()):
-            self._offend(WireOffenceName.SLOT_BUSY, "the entry is not looked at", slot)
+        busy = next((e for e in self._entries.values() if e.slot == slot), None)
+        if busy is not None:
+            detail = f"slot {slot}: {_command_of(busy.raw)} is not answered yet; the new entry is not looked at"
+            self._offend(WireOffenceName.SLOT_BUSY, detail, slot)
             return
         try:
             raw = self._bus.read(address, ENTRY_SIZE)
@@ -244,7 +259,8 @@ class QueueDevice:
             self._offend(WireOffenceName.DMA_FAULT, f"command queue: {e}", slot)
             return
         if not raw[-1] & 1:
-            self._offend(WireOffenceName.NOT_OWNED, "", slot)
+            detail = f"slot {slot}: the entry at {address:#x} has {_command_of(raw)}, and is the driver's"
+            self._offend(WireOffenceName.NOT_OWNED, detail, slot)
             return
         try:
             entry, message = self._delivered(slot, address, raw)
@@ -309,6 +325,8 @@ class QueueDevice:
         x = Submitted(number, command, reply_length)
         self._report(x)
         self._feed(now, x)
+        if command.opcode == Opcode.TEARDOWN_HCA and self.firmware.phase is Phase.CLOSING:
+            self._fast = command["profile"] == Teardown.PREPARE_FAST
 
     # -- the firmware's effects ---------------------------------------------------------------------------------------
 
@@ -317,6 +335,8 @@ class QueueDevice:
         before = self.rings.commands
         effects = self.firmware.feed(now, x)
         if isinstance(self.firmware, FaultyFirmware):
+            for fault in self.firmware.struck:
+                self._report(fault)
             for kept in self.firmware.executed:
                 self._report(kept)
         # a queue that this input makes can take events, one that it takes away still can until all is carried out
@@ -388,3 +408,10 @@ class QueueDevice:
     def _report(self, x: DeviceEvent) -> None:
         if self._watch is not None:
             self._watch(x)
+
+
+def _command_of(raw: bytes) -> str:
+    """The command of a queue entry, by its first input bytes."""
+    inline = raw[16:32]
+    opcode, op_mod = int.from_bytes(inline[:2], "big"), int.from_bytes(inline[6:8], "big")
+    return opcode_name(opcode) + op_mod_suffix(opcode, op_mod)

@@ -1,0 +1,206 @@
+"""What a served device does on purpose is told apart from what the driver does with it; no fault is without a bound."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fwpages.auditor.audit import audit
+from fwpages.device.faults.plan import MOST_TOOK, FaultPlan, PlannedFault
+from fwpages.prm.identity import Supplier
+from fwpages.prm.message import Answer, Command
+from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, Teardown
+from fwpages.readers.trace_writer import TraceWriter
+from fwpages.report.serve import ServeReport, serve_report, show_served
+from tests.scenario.stage import Stage, request, steps
+
+
+def stage(*faults: PlannedFault, rows: tuple[str, ...] = ('do = "open"',)) -> Stage:
+    return Stage(steps(*rows), faults=list(faults))
+
+
+def reported(st: Stage) -> ServeReport:
+    return serve_report(st.serving, scenario="test")
+
+
+def lines(st: Stage) -> str:
+    stream = StringIO()
+    show_served(reported(st), st.serving, Console(file=stream, width=200))
+    return stream.getvalue()
+
+
+def start(st: Stage) -> None:
+    """A driver that gives what QUERY_PAGES(boot) says, to whom it says, goes on and is then gone."""
+    d = st.driver()
+    d.ok(Opcode.ENABLE_HCA)
+    asked = d.ok(Opcode.QUERY_PAGES, QueryPages.BOOT)
+    for page in range(asked["num_pages"]):
+        fields = {"function_id": asked["function_id"], "input_num_entries": 1}
+        pas = np.array([0x2000000 + page * 4096], np.uint64)
+        d.command(Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, fields, pas=pas))
+    d.command(Command(Opcode.INIT_HCA, 0, {}))
+    d.close()
+
+
+@pytest.mark.parametrize("name", ["pages-zero", "boot-other-function"])
+def test_a_driver_that_was_lied_to_is_not_said_to_misbehave(name: str) -> None:
+    st = stage(PlannedFault(name))
+    start(st)
+    report = reported(st)
+    assert report.verdict == "findings"
+    assert "did not behave" not in report.summary
+    assert report.summary.startswith(f"not clean: on purpose the device did: {name}; the driver then: ")
+    assert [(x.fault, x.times, x.session) for x in report.on_purpose] == [(name, 1, 1)]
+    assert report.offences == []
+    assert report.excused != []
+
+
+def test_a_storm_of_requests_is_the_device_s_doing() -> None:
+    st = stage(PlannedFault("request-storm"))
+    d = st.driver()
+    d.up()
+    d.ok(Opcode.QUERY_HCA_CAP, 1)
+    st.later(10)
+    d.close()
+    report = reported(st)
+    assert report.offences == []
+    assert report.summary.startswith("not clean: on purpose the device did: request-storm; the driver then: ")
+
+
+def test_a_fault_that_took_effect_is_told_with_its_time_and_what_it_does() -> None:
+    st = stage(PlannedFault("take-nothing", times=0))
+    d = st.driver()
+    own = d.up()
+    st.later(3)
+    for _ in range(40):
+        assert d.take(own, 5) == 0
+    assert st.said.count("on purpose, take-nothing: an answer names nothing, and nothing is let go") <= 20
+    [told] = [row for row in lines(st).splitlines() if row.startswith("on purpose")]
+    assert told.endswith("take-nothing: an answer names nothing, and nothing is let go (40 times, first at 3.000 s)")
+    injected = [row for row in st.stream.getvalue().splitlines() if '"what":"injected"' in row]
+    assert json.loads(injected[0])["detail"] == "take-nothing: an answer names nothing, and nothing is let go"
+
+
+def test_a_fault_that_never_took_effect_is_told_and_makes_the_verdict_not_known() -> None:
+    st = stage(PlannedFault("take-refused", at=9))
+    d = st.driver()
+    d.down(d.up())
+    report = reported(st)
+    assert (report.verdict, report.missed, report.on_purpose) == ("not known", ["fault take-refused@9"], [])
+    assert "fault never injected: take-refused@9" in lines(st)
+
+
+def test_a_fault_without_an_end_is_remembered_within_bounds() -> None:
+    plan = FaultPlan((PlannedFault("take-nothing", times=0),))
+    for _ in range(MOST_TOOK + 10):
+        plan.take(0)
+    assert len(plan.took) == MOST_TOOK
+
+
+def test_a_trace_that_is_full_is_cut_and_says_so(tmp_path: Path) -> None:
+    stream = StringIO()
+    writer = TraceWriter(stream, device="dut", supplier=Supplier(False, 0, 0), most=5000)
+    for n in range(1000):
+        writer.submit(n, 1, n, 0, Command(Opcode.ENABLE_HCA, 0, {}))
+        writer.complete(n, 1, n, Answer(Opcode.ENABLE_HCA), 16)
+    writer.end()
+    assert writer.full
+    assert 4800 < len(stream.getvalue()) <= 5000
+    path = tmp_path / "t.jsonl"
+    path.write_text(stream.getvalue())
+    session = audit(path).sessions[-1]
+    assert any("the trace was cut" in f.detail for f in session.findings)
+
+
+# -- requests without an answer
+
+
+def asked(answer: str, seconds: float) -> ServeReport:
+    """Firmware asks for 8 pages; the driver answers in this manner, or not, and closes after so many seconds."""
+    st = stage(rows=('do = "open"', request("vf0", 8)))
+    d = st.driver()
+    own = d.up()
+    st.later(0.1)
+    if answer == "give":
+        d.give(0x31, 8)
+    elif answer == "half":
+        d.give(0x31, 4)
+    elif answer == "decline":
+        d.ok(Opcode.MANAGE_PAGES, ManagePages.CANT_GIVE, function_id=0x31)
+    st.later(seconds)
+    for eqn in d.eqns:
+        d.ok(Opcode.DESTROY_EQ, eq_number=eqn)
+    d.ok(Opcode.DEALLOC_UAR, uar=d.uar)
+    d.ok(Opcode.TEARDOWN_HCA)
+    st.later(30)
+    while d.take(own, 700):
+        pass
+    while d.take(0x31, 700):
+        pass
+    d.ok(Opcode.DISABLE_HCA)
+    return reported(st)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("none", 8), ("half", 4)])
+def test_a_request_that_the_driver_had_time_for_and_did_not_answer(answer: str, left: int) -> None:
+    [o] = asked(answer, 20).offences
+    words = f"vf0: {left} pages asked for 20.1 s before, neither GIVE nor CANT_GIVE came"
+    assert (o.session, o.name, o.detail) == (1, "request-unanswered", words)
+
+
+@pytest.mark.parametrize(("answer", "seconds"), [("give", 20), ("decline", 20), ("none", 1)])
+def test_a_request_that_was_answered_or_came_a_moment_before_the_close(answer: str, seconds: float) -> None:
+    assert [o.name for o in asked(answer, seconds).offences] == []
+
+
+# -- torn down, never taken back, then reset
+
+
+@pytest.mark.parametrize("profile", [Teardown.GRACEFUL, Teardown.PREPARE_FAST])
+def test_torn_down_never_taken_back_then_reset_is_said_alike_by_both(profile: Teardown, tmp_path: Path) -> None:
+    st = stage()
+    d = st.driver()
+    d.up()
+    for eqn in d.eqns:
+        d.ok(Opcode.DESTROY_EQ, eq_number=eqn)
+    assert d.ok(Opcode.TEARDOWN_HCA, profile=profile)["state"] == 0
+    d.reset()
+    report = reported(st)
+    assert (report.verdict, report.sessions[0].dropped) == ("clean", True)
+    assert "57 pages (0.223 MiB) never taken back, dropped by a reset" in report.summary
+    st.writer.end()
+    path = tmp_path / "t.jsonl"
+    path.write_text(st.stream.getvalue())
+    assert audit(path).sessions[0].verdict == "clean"
+
+
+def test_a_fast_teardown_lets_go_of_everything_once_the_interface_is_disabled() -> None:
+    st = stage()
+    d = st.paged()
+    d.up()
+    assert d.ok(Opcode.TEARDOWN_HCA, profile=Teardown.PREPARE_FAST)["state"] == 0
+    assert st.held("self") == 57
+    d.write(0, 0x14, (0x10000 | 0x100).to_bytes(4, "big"))
+    assert st.held("self") == 0
+    assert int.from_bytes(d.read(0, 0x14, 4), "big") >> 8 & 7 == 1
+    d.unmap_each(range(0x1000000, 0x1000000 + 57 * 4096, 4096))
+    assert st.serving.observer.offences == []
+
+
+def test_a_slot_that_is_rung_again_is_told_with_the_command_in_it() -> None:
+    st = stage(PlannedFault("take-unanswered-lost"))
+    d = st.driver()
+    own = d.up()
+    with pytest.raises(AssertionError):
+        d.take(own, 5)
+    d.write(0, 0x18, (1).to_bytes(4, "big"))
+    d.write(0, 0x18, (2).to_bytes(4, "big"))
+    busy, free = [o.detail for _, o in st.serving.observer.offences]
+    assert busy == "slot 0: MANAGE_PAGES(TAKE) is not answered yet; the new entry is not looked at"
+    assert free.startswith("slot 1: the entry at 0x10040 has ")
+    assert free.endswith(", and is the driver's")
