@@ -427,6 +427,33 @@ def small(**options: object) -> Kernel:
     return k
 
 
+def test_types_of_another_kernel_than_the_running_one_are_refused(tmp_path: Path) -> None:
+    root = host(small(), tmp_path)
+    types = tmp_path / "sys/kernel/btf/vmlinux"
+    with running([types], root=root) as source:
+        assert inspect_source(source).report.verdict is Verdict.CONSISTENT
+    other = tmp_path / "vmlinux"
+    other.write_bytes(types.read_bytes().replace(b"kobj", b"kabj"))
+    with pytest.raises(FileError, match="another kernel than the running kernel"):
+        running([other], root=root)
+
+
+def test_types_of_another_kernel_than_the_cores_are_refused(tmp_path: Path) -> None:
+    k = small()
+    k.finish()
+    types, module = k.blobs(tmp_path)
+    blob = types.read_bytes()
+    start = k.room(len(blob))
+    k.put(start, blob)
+    k.symbols.update(__start_BTF=start, __stop_BTF=start + len(blob))
+    core, names = k.write(tmp_path / "core"), k.kallsyms(tmp_path / "kallsyms")
+    for btf in ([module], [types, module]):
+        assert fw.machine.inspect(core, btf=btf, symbols=names).report.verdict is Verdict.CONSISTENT
+    types.write_bytes(blob.replace(b"kobj", b"kabj"))
+    with pytest.raises(FileError, match=r"another kernel than .*core"):
+        fw.machine.inspect(core, btf=[types, module], symbols=names)
+
+
 def test_the_running_kernel_is_read_by_its_own_files(tmp_path: Path) -> None:
     with running(root=host(small(), tmp_path)) as source:
         assert only(inspect_source(source)).pages == 50

@@ -79,6 +79,10 @@ def test_dumps_of_every_kind_have_the_pages_that_firmware_has(new: Kernel, maked
             subprocess.run([makedumpfile, *options, *words, str(file)], stdin=f, check=True, capture_output=True)
         return file
 
+    cut = tmp_path / "cut"
+    cut.write_bytes(raw.read_bytes()[: raw.stat().st_size // 2])
+    with pytest.raises(FileError, match="cannot read all of this dump"):
+        fw.machine.inspect(cut)
     agrees(raw)
     with pytest.raises(FileError, match="makedumpfile -R"):
         fw.machine.inspect(flat)

@@ -164,6 +164,10 @@ class Btf:
     def __len__(self) -> int:
         return len(self._offsets)
 
+    def same_as(self, data: bytes) -> bool:
+        """True where another blob has the same types. Raises FileError for one that is not BTF or is damaged."""
+        return self._sections(data) == (self._records, self._strings)
+
     def _sections(self, data: bytes) -> tuple[bytes, bytes]:
         if len(data) < _HEADER.size:
             raise FileError(f"{self.name}: {len(data)} bytes are too few for BTF's header")

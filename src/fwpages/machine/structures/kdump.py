@@ -23,7 +23,8 @@ from fwpages.machine.structures.errors import FileError
 MAGIC = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile")
 #: names of the library where the linker's cache has none: versions whose calls are those that are used here
 _NAMES = ("libkdumpfile.so.10", "libkdumpfile.so.9")
-_OK = 0
+#: KDUMP_OK, and KDUMP_ERR_NODATA: the page was left out, or is no memory
+_OK, _LEFT_OUT = 0, 3
 #: KDUMP_MACHPHYSADDR: addresses are physical, and need no knowledge of the machine
 _PHYSICAL = 1
 _INSTALL = (
@@ -62,6 +63,7 @@ class Kdump:
     gap = 0
 
     def __init__(self, fd: int, name: str) -> None:
+        self._name, self._failure = name, ""
         self._lib = library()
         if self._lib is None:
             raise FileError(
@@ -103,11 +105,20 @@ class Kdump:
         return (found.string or b"").decode("ascii", "replace")
 
     def readinto(self, view: memoryview, offset: int) -> int:
-        """Read bytes from an offset; returns how many there are, fewer where a page was left out."""
+        """Read bytes from an offset; returns how many there are, fewer where a page was left out.
+
+        FileError where libkdumpfile cannot read them, and each time from then on: 0.5.1 keeps a page that it could not
+        unpack as one that it has, and ends the process over it.
+        """
         assert self._lib is not None
+        if self._failure:
+            raise FileError(self._failure)
         size = c_size_t(len(view))
         buffer = (c_char * len(view)).from_buffer(view)
-        self._lib.kdump_read(self._context, _PHYSICAL, offset, buffer, byref(size))
+        status = self._lib.kdump_read(self._context, _PHYSICAL, offset, buffer, byref(size))
+        if status not in (_OK, _LEFT_OUT):
+            self._failure = f"{self._name}: libkdumpfile cannot read all of this dump: {self._error()}; is it cut short?"
+            raise FileError(self._failure)
         return size.value
 
 

@@ -97,7 +97,8 @@ def running(btf: Sequence[Path] = (), names: Path | None = None, root: Path = Pa
     try:
         core = _core(fd, str(root / "proc/kcore"), tables=False)
         given = _given(btf)
-        base = given.base or _blob(root / "sys/kernel/btf/vmlinux", None)
+        own = _bytes(root / "sys/kernel/btf/vmlinux")
+        base = given.kernel(own, "the running kernel") or (Btf(own, "/sys/kernel/btf/vmlinux") if own else None)
         if base is None:
             raise NotPossibleError(
                 "this kernel has no BTF, the description of its types: /sys/kernel/btf/vmlinux is not there",
@@ -190,7 +191,8 @@ def of_core(path: Path, btf: Sequence[Path] = (), names: Path | None = None) -> 
         core = _compressed(fd, str(path)) if start.startswith(MAGIC) else _core(fd, str(path), tables=True)
         given = _given(btf)
         own = _completed(core, None, _from_file(names, core, _OWN | {driver.OPERATIONS}) if names else {}, _OWN)
-        base = given.base or _from_core(core, own)
+        blob = _types_in_core(core, own)
+        base = given.kernel(blob, str(path)) or (Btf(blob, f"{core.name} (vmlinux)") if blob else None)
         if base is None:
             raise NotPossibleError(
                 "the types of the kernel in this core are not known",
@@ -287,6 +289,12 @@ class _Given:
     base: Btf | None
     modules: tuple[tuple[str, bytes, bytes | None], ...]
 
+    def kernel(self, own: bytes | None, owner: str) -> Btf | None:
+        """The types of the kernel. FileError where they are not those that the kernel itself has."""
+        if self.base is not None and own is not None and not self.base.same_as(own):
+            raise FileError(f"{self.base.name}: BTF of another kernel than {owner}, which has its own: leave it out")
+        return self.base
+
     def driver(self, base: Btf) -> Btf | None:
         """The types of mlx5_core, if one of the files has them."""
         for name, data, own_base in self.modules:
@@ -350,11 +358,16 @@ class _in_memory:  # noqa: N801  # used as a function
         os.close(self._fd)
 
 
-def _blob(path: Path, base: Btf | None) -> Btf | None:
+def _bytes(path: Path) -> bytes | None:
     try:
-        return Btf(path.read_bytes(), str(path), base)
+        return path.read_bytes()
     except OSError:
         return None
+
+
+def _blob(path: Path, base: Btf) -> Btf | None:
+    data = _bytes(path)
+    return None if data is None else Btf(data, str(path), base)
 
 
 def _built_in(base: Btf) -> Btf | None:
@@ -362,13 +375,13 @@ def _built_in(base: Btf) -> Btf | None:
     return base if base.has("mlx5_core_dev") and base.has("fw_page") else None
 
 
-def _from_core(core: _Core, found: dict[str, int]) -> Btf | None:
-    """The kernel's types as they are in its memory."""
+def _types_in_core(core: _Core, found: dict[str, int]) -> bytes | None:
+    """The kernel's types as they are in its memory; None where they are not there."""
     start, stop = found.get("__start_BTF"), found.get("__stop_BTF")
     if start is None or stop is None or not 0 < stop - start <= _MOST_BYTES:
         return None
     try:
-        return Btf(core.memory.read(start, stop - start), f"{core.name} (vmlinux)")
+        return core.memory.read(start, stop - start)
     except UnmappedError:
         return None
 

@@ -75,6 +75,8 @@ def from_memory(memory: Memory, note: Vmcoreinfo, wanted: Collection[str]) -> di
         anchors = {"_stext", "init_uts_ns", "swapper_pg_dir", "init_top_pgt"} & at.keys()
         numbers = _numbers(memory, at, count, set(wanted) | anchors)
         return _addresses(memory, at, count, numbers, anchors, note)
+    except FileError:  # of a dump that is damaged
+        raise
     except (UnmappedError, struct.error, IndexError, ValueError):  # tables that are none
         return {}
 
