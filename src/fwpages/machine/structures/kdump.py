@@ -117,7 +117,9 @@ class Kdump:
         buffer = (c_char * len(view)).from_buffer(view)
         status = self._lib.kdump_read(self._context, _PHYSICAL, offset, buffer, byref(size))
         if status not in (_OK, _LEFT_OUT):
-            self._failure = f"{self._name}: libkdumpfile cannot read all of this dump: {self._error()}; is it cut short?"
+            self._failure = (
+                f"{self._name}: libkdumpfile cannot read all of this dump: {self._error()}; is it cut short?"
+            )
             raise FileError(self._failure)
         return size.value
 
