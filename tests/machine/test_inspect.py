@@ -454,6 +454,30 @@ def test_types_of_another_kernel_than_the_cores_are_refused(tmp_path: Path) -> N
         fw.machine.inspect(core, btf=[types, module], symbols=names)
 
 
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    core = small()
+    core.finish()
+    core.write(tmp_path / "core")
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(FileError, match="not a file"):
+            fw.machine.inspect(place)
+        with pytest.raises(FileError, match="not a file"):
+            fw.machine.inspect(tmp_path / "core", btf=[place])
+        with pytest.raises(FileError, match="not a file"):
+            fw.machine.inspect(tmp_path / "core", symbols=place)
+
+
+def test_addresses_of_another_kernel_are_refused(tmp_path: Path) -> None:
+    k = small()
+    k.finish()
+    at = k.room(4096)
+    k.symbols.update(__start_BTF=at, __stop_BTF=at + 4096)
+    core, names = k.write(tmp_path / "core"), k.kallsyms(tmp_path / "kallsyms")
+    with pytest.raises(FileError, match="kallsyms: not the addresses of the kernel in"):
+        fw.machine.inspect(core, symbols=names)
+
+
 def test_the_running_kernel_is_read_by_its_own_files(tmp_path: Path) -> None:
     with running(root=host(small(), tmp_path)) as source:
         assert only(inspect_source(source)).pages == 50

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from types import TracebackType
 
 from fwpages.machine.structures import driver, nodes, symbols
@@ -176,6 +177,17 @@ def _live_symbols(core: _Core, base: Btf, names: Path | None, root: Path) -> dic
 # -- a core ------------------------------------------------------------------------------------------------------------
 
 
+def _regular(path: Path) -> Path:
+    """The path of a file. FileError for what is none: a pipe would keep the reader waiting, a device has no end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as e:
+        raise FileError(f"{path}: {e.strerror}") from None
+    if not S_ISREG(mode):
+        raise FileError(f"{path}: not a file")
+    return path
+
+
 def of_core(path: Path, btf: Sequence[Path] = (), names: Path | None = None) -> Source:
     """The kernel in a core: an ELF file, as QEMU's ``dump-guest-memory`` and ``makedumpfile -E`` write, or a compressed
     dump where libkdumpfile is installed.
@@ -183,16 +195,16 @@ def of_core(path: Path, btf: Sequence[Path] = (), names: Path | None = None) -> 
     Raises FileError for another file, NotPossibleError where nothing describes the kernel in it.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_regular(path), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as e:
         raise FileError(f"{path}: {e.strerror}") from None
     try:
-        start = os.pread(fd, 16, 0) if path.is_file() else b""
+        start = os.pread(fd, 16, 0)
         core = _compressed(fd, str(path)) if start.startswith(MAGIC) else _core(fd, str(path), tables=True)
         given = _given(btf)
         own = _completed(core, None, _from_file(names, core, _OWN | {driver.OPERATIONS}) if names else {}, _OWN)
         blob = _types_in_core(core, own)
-        base = given.kernel(blob, str(path)) or (Btf(blob, f"{core.name} (vmlinux)") if blob else None)
+        base = given.kernel(blob, str(path)) or _types_of(blob, core, names)
         if base is None:
             raise NotPossibleError(
                 "the types of the kernel in this core are not known",
@@ -257,7 +269,7 @@ def _top(note: Vmcoreinfo, machine: str) -> tuple[int, Geometry] | None:
 
 def _from_file(path: Path, core: _Core, wanted: Collection[str]) -> dict[str, int]:
     try:
-        with path.open(encoding="ascii", errors="replace") as lines:
+        with _regular(path).open(encoding="ascii", errors="replace") as lines:
             found = symbols.from_lines(lines, {*wanted, *_ANCHORS}, str(path))
     except OSError as e:
         raise FileError(f"{path}: {e.strerror}") from None
@@ -323,7 +335,7 @@ def _given(paths: Sequence[Path]) -> _Given:
 def _btf_of(path: Path) -> tuple[bytes, bytes | None]:
     """The types in a file: BTF itself, or an ELF file with it; and the base that a module brings with it."""
     try:
-        data = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+        data = path.read_bytes() if _regular(path).stat().st_size <= _MOST_BYTES else b""
     except OSError as e:
         raise FileError(f"{path}: {e.strerror}") from None
     if not data:
@@ -388,6 +400,18 @@ def _types_in_core(core: _Core, found: dict[str, int]) -> bytes | None:
         return core.memory.read(start, stop - start)
     except UnmappedError:
         return None
+
+
+def _types_of(blob: bytes | None, core: _Core, names: Path | None) -> Btf | None:
+    """The kernel's types that its memory has."""
+    try:
+        return Btf(blob, f"{core.name} (vmlinux)") if blob is not None else None
+    except FileError:
+        if names is None:
+            raise
+        raise FileError(
+            f"{names}: not the addresses of the kernel in {core.name}: no types are where it says"
+        ) from None
 
 
 def _module_from_core(core: _Core, base: Btf, found: dict[str, int]) -> Btf | None:
