@@ -75,6 +75,20 @@ def test_counts_that_one_input_does_not_tell_are_4_and_differences_outrank_them(
     assert run(LINES, VHCA) == 1
 
 
+#: logs as people paste them; one of them has lines of two machines, which no audit takes
+PASTED = [p for p in sorted((GOLDEN / "cases").glob("*.txt")) if p.stem != "two-hosts-by-prefix"]
+
+
+@pytest.mark.parametrize("case", PASTED, ids=lambda path: path.stem)
+def test_a_log_is_never_equal_without_proof(case: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "longer.txt"
+    longer.write_bytes(case.read_bytes() + b"\n")
+    found = fw.diff(case, longer)
+    told = all(s.totals.held is not None for s in fw.audit(case).sessions)
+    assert found.outcome is not Outcome.DIFFERENT
+    assert (found.outcome is Outcome.NOT_KNOWN) or told
+
+
 def test_the_same_bytes_are_equal_whatever_they_do_not_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = tmp_path / "copy.txt"
     copy.write_bytes(REBOUND.read_bytes())

@@ -94,7 +94,7 @@ def _session(s: SessionAccount, number: int, steps: StepKeeper | None) -> Sessio
         supplier=s.supplier,
         functions=tuple(map(_function, s.functions)),
         findings=tuple(s.findings),
-        lacks=tuple(m for m in s.missing if m not in _NOT_OF_COUNTS),
+        lacks=tuple(_lacks(s)),
         partial=not _OF_WHOLE.isdisjoint(s.missing),
         peak=s.totals.peak,
         commands=None if steps is None else steps.counts(number),
@@ -103,6 +103,14 @@ def _session(s: SessionAccount, number: int, steps: StepKeeper | None) -> Sessio
         lines={} if steps is None else steps.lines(number),
         series=s.series,
     )
+
+
+def _lacks(s: SessionAccount) -> list[Missing]:
+    """Evidence that its counts need; one without functions and totals lacks the lines about pages."""
+    lacks = [m for m in s.missing if m not in _NOT_OF_COUNTS]
+    if not lacks and not s.functions and s.totals.held is None:
+        return [Lack.PAGE_MESSAGES.missing]
+    return lacks
 
 
 def _function(f: FunctionAccount) -> FunctionSide:
