@@ -43,6 +43,12 @@ from fwpages.scenario.topology import device_profile, functions, names_of
     metavar="NAME[@N][xTIMES]",
     help="Let something go wrong, as in run.",
 )
+@click.option(
+    "--timeouts",
+    default="",
+    metavar="KEY=SECONDS,...",
+    help="Tell the driver these time-outs (command=2): it gives up sooner, and late faults come sooner.",
+)
 @click.option("--sriov", is_flag=True, help="Let the driver find the scenario's VFs, and switch them on.")
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
 @junit_option("serve")
@@ -53,6 +59,7 @@ def command(
     once: bool,
     seed: int | None,
     faults: tuple[str, ...],
+    timeouts: str,
     sriov: bool,
     trace: Path | None,
     as_json: bool,
@@ -73,7 +80,15 @@ def command(
                 profile = device_profile(plan)
                 names = names_of(functions(plan, profile))
                 writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier, names=names)
-            serving = ServedRun(plan, seed=seed, faults=wrong, tap=writer, on_event=_printer(err=as_json), sriov=sriov)
+            serving = ServedRun(
+                plan,
+                seed=seed,
+                faults=wrong,
+                tap=writer,
+                on_event=_printer(err=as_json),
+                sriov=sriov,
+                timeouts=timeouts,
+            )
             _serve(path, serving, once=once, err=as_json)
             if writer is not None:
                 writer.end()

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from fwpages.device.firmware.page_order import Order
+from fwpages.device.timeouts import Timeouts
 from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
 from fwpages.prm.commands import CAP_PAGE
@@ -36,7 +37,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ``pages`` are whole capability pages as a device gave them, hexadecimal without the zeros at the end, by type and
     kind (``general.max``, ``0x7.current``): the source of fields that have no name.
     ``take_limit``: the most pages that one TAKE returns (Linux: MAX_RECLAIM_NPAGES). ``order``: which pages firmware
-    returns first; ``seed`` decides in shuffled order.
+    returns first; ``seed`` decides in shuffled order. ``timeouts``: those that a served device tells its driver;
+    without them it tells none. ``software_reset``: a driver of a served device can reset it by software.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max: dict[str, _Field] = {}
     current: dict[str, _Field] = {}
     pages: dict[str, str] = {}
+    timeouts: Timeouts | None = None
+    software_reset: bool = True
 
     @property
     def capability_pages(self) -> dict[tuple[int, bool], bytes]:

@@ -1,4 +1,4 @@
-"""Registers of ACCESS_REG by which a device tells how many pages a function has: their numbers and layouts.
+"""Registers of ACCESS_REG: their numbers, and the layouts of those by which a device tells a function's pages.
 
 Source: Linux, ``mlx5_ifc.h`` (``nic_cap_reg``, ``vhca_icm_ctrl_reg``) and ``enum mlx5_reg`` of ``driver.h``.
 """
@@ -11,6 +11,8 @@ from fwpages.prm.layout import Field, Layout
 READ = 1
 #: the register that tells which other registers there are; offered by the capability ``nic_cap_reg``
 NIC_CAP = 0xC00D
+#: the register that tells a driver its time-outs (``prm.timeouts``)
+DTOR = 0xC00E
 #: the register that tells a function's pages
 VHCA_ICM_CTRL = 0xC010
 

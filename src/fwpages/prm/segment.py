@@ -44,6 +44,8 @@ INIT_SEG = Layout(
         _at("log_cmdq_stride", 0x17, 4, 4),
         _at("command_doorbell_vector", 0x18, 32),
         _at("initializing", 0x1FC, 1),
+        # no field of initial_seg, but MLX5_FW_RESET_SUPPORTED_OFFSET of device.h: bit 30
+        _at("fw_reset_supported", 0x1FC, 1, 1),
         _at("nic_interface_supported", 0x1FC, 3, 5),
         _at("embedded_cpu", 0x1FC, 1, 8),
         _at("assert_exit_ptr", 0x220, 32),

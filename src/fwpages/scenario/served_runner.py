@@ -34,6 +34,7 @@ from fwpages.scenario.format import Scenario, ScenarioError
 from fwpages.scenario.interpreter import PlannedStep, planned
 from fwpages.scenario.observer import Observer
 from fwpages.scenario.served_steps import ServedSteps
+from fwpages.scenario.timeout_syntax import timeouts as times
 from fwpages.scenario.topology import device_profile, functions
 
 
@@ -52,7 +53,8 @@ class ServedRun:
     """A served device that runs a scenario. Give it to ``fwpages.link.vfio_user.server.Server``.
 
     ``on_event`` is called with each event in words, and the seconds since this was made. With ``sriov`` the driver
-    finds the scenario's VFs and may switch them on by itself. ScenarioError for a scenario that cannot be served.
+    finds the scenario's VFs and may switch them on by itself. ``timeouts`` are told to the driver, before the profile's
+    own (``KEY=SECONDS,…``). ScenarioError for a scenario that cannot be served.
     """
 
     def __init__(
@@ -65,11 +67,14 @@ class ServedRun:
         on_event: OnEvent | None = None,
         clock: Callable[[], float] = time.monotonic,
         sriov: bool = False,
+        timeouts: str = "",
     ) -> None:
         scenario = under(scenario)
         profile = device_profile(scenario)
         if seed is not None:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
+        if timeouts:
+            profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
         specs = [spec for spec, _ in functions(scenario, profile)]
         of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
         if of_link:

@@ -3,14 +3,17 @@ from __future__ import annotations
 import pytest
 
 from fwpages.device import DEVICE_FAULTS, Firmware, Input, PlannedFault, Profile, faulty
-from fwpages.device.faults.catalogue import LATE, TOO_LATE
+from fwpages.device.faults.effects import Delay
 from fwpages.host import Bounds
+from fwpages.prm.timeouts import COMMAND_OF_LINUX
 from tests.device.conftest import SF, VF, VF2
 from tests.device.recorded_sessions import recorded_session
 
 
 def test_late_is_in_time_for_the_host_and_too_late_is_not() -> None:
-    assert LATE < Bounds().command < TOO_LATE
+    delays = [delay.seconds(COMMAND_OF_LINUX) for delay in (Delay.IN_TIME, Delay.TOO_LATE)]
+    assert delays == [30, 100]
+    assert delays[0] < Bounds().command < delays[1]
 
 
 @pytest.fixture(scope="module")

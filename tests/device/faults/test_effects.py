@@ -10,12 +10,14 @@ from fwpages.device import Completed, Effect, Firmware, FunctionSpec, Phase, Pla
 from fwpages.device.faults import effects as do
 from fwpages.device.faults import triggers as when
 from fwpages.device.faults.injector import Act
+from fwpages.device.timeouts import Timeouts
 from fwpages.prm.capability import general, read_general
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity, Mode, Vport, func_id
 from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
+from fwpages.prm.timeouts import RECOVERY_OF_LINUX
 from tests.device.conftest import SPF, VF, VF2, Driver
 from tests.device.recorded_sessions import Injected, answers, events, one
 
@@ -77,11 +79,26 @@ def test_silent_is_done_and_its_events_come(opened: Driver) -> None:
 def test_late_is_silent_and_then_the_answer_as_it_was(opened: Driver) -> None:
     take = returning(opened)
     answer, after = sound(opened, take)
-    injected = one(opened.fw, when.TAKE, do.Late(10.0))
+    injected = one(opened.fw, when.TAKE, do.Late(do.Delay.IN_TIME))
     assert injected.send(take) == []
     assert opened.fw.key() == after.key()
     ((due, held),) = injected.f.held_back
-    assert (due, held.answer) == (injected.now + 10.0, answer)
+    assert (due, held.answer) == (injected.now + 30.0, answer)
+
+
+@pytest.mark.parametrize(("told", "waits"), [(None, 60.0), (2.0, 2.0), (0.5, 0.5), (7200.0, 7200.0)])
+def test_what_is_late_goes_by_the_time_that_the_driver_was_told(
+    small: Profile, told: float | None, waits: float
+) -> None:
+    """In time is before the time is over; too late is after Linux's five seconds more, too."""
+    times = None if told is None else Timeouts(command=told)
+    opened = Driver(msgspec.structs.replace(small, timeouts=times)).open()
+    assert opened.fw.command_time == waits
+    for delay, early in ((do.Delay.IN_TIME, True), (do.Delay.TOO_LATE, False)):
+        injected = one(opened.fw.clone(), when.op(Opcode.ALLOC_UAR), do.Late(delay))
+        assert injected.send(Command(Opcode.ALLOC_UAR)) == []
+        due = (injected.f.deadline or 0.0) - injected.now
+        assert (0 < due < waits) if early else (due > waits + RECOVERY_OF_LINUX)
 
 
 @pytest.mark.parametrize("status", [Status.NO_RES_ERR, Status.INTERNAL_ERR])

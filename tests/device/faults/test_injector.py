@@ -132,7 +132,7 @@ def test_of_two_faults_of_one_event_the_first_takes_it(opened: Driver) -> None:
 
 def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
     driver.boot()
-    f = one(driver.fw, when.control, do.Late(30.0), times=2).f
+    f = one(driver.fw, when.control, do.Late(do.Delay.IN_TIME), times=2).f
     came: list[tuple[list[int], float | None]] = []
     for now, x in ((5.0, 1), (6.0, 2), (34.9, None), (35.0, None), (50.0, None), (60.0, None)):
         effects = f.feed(now, Tick() if x is None else Submitted(x, ISSI, ISSI.reply_length))
@@ -144,14 +144,14 @@ def test_a_late_answer_comes_when_it_is_due(driver: Driver) -> None:
 def test_what_is_late_is_done_at_once(opened: Driver) -> None:
     opened.feed(Want("self", 3))
     before = opened.fw.held("self")
-    injected = one(opened.fw, when.GIVE, do.Late(30.0))
+    injected = one(opened.fw, when.GIVE, do.Late(do.Delay.IN_TIME))
     assert injected.send(opened.give_command(opened.own, 3)) == []
     assert opened.fw.held("self") == before + 3
 
 
 def test_a_reset_drops_what_is_late_but_not_what_waits_for_the_next_session(driver: Driver) -> None:
     driver.boot()
-    for by, left in ((30.0, 0), (None, 1)):
+    for by, left in ((do.Delay.IN_TIME, 0), (None, 1)):
         injected = one(driver.fw.clone(), when.control, do.Late(by))
         assert injected.send(ISSI) == []
         assert len(injected.f.held_back) == 1

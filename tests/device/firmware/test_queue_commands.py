@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from fwpages.device import Profile, Want
 from fwpages.device.firmware.state import EqContext
+from fwpages.device.timeouts import Timeouts
 from fwpages.prm.identity import func_id
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import Opcode, QueryPages
@@ -229,3 +231,18 @@ def test_a_register_reads_as_zeros_of_the_length_that_was_asked_for(driver: Driv
     written = driver.ok(Opcode.ACCESS_REG, 0, b"\xff" * size, register_id=0x7004)
     assert (written.data, driver.fw.key()) == (bytes(size), before)
     assert driver.ok(Opcode.ACCESS_REG, 1, bytes(size), register_id=0x7004).data == bytes(size)
+
+
+@pytest.mark.parametrize("size", [16, 64, 80])
+def test_time_outs_are_told_where_the_profile_has_them(small: Profile, size: int) -> None:
+    """Whatever else the device offers: a driver reads them before it knows its capabilities."""
+    told = Timeouts(reclaim_pages=0.5)
+    for times, content in ((None, b""), (told, told.dtor)):
+        d = Driver(msgspec.structs.replace(small, timeouts=times))
+        d.boot()
+        before = d.fw.key()
+        answer = d.ok(Opcode.ACCESS_REG, 1, bytes(size), register_id=0xC00E)
+        assert answer.data == content[:size].ljust(size, b"\0")
+        assert d.ok(Opcode.ACCESS_REG, 0, b"\xff" * size, register_id=0xC00E).data == bytes(size)
+        assert d.fw.key() == before
+    assert told.dtor[0x30:0x34] == bytes.fromhex("000001f4")

@@ -12,7 +12,7 @@ from fwpages.device.pci import function as pci
 from fwpages.device.pci.config_space import identity_of
 from fwpages.link.queue.bar import BAR_SIZE, UAR_SIZE, Identity, Segment, in_segment, uar_at
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.segment import SEGMENT_SIZE, field_of
+from fwpages.prm.segment import SEGMENT_SIZE, NicInterface, field_of
 
 HIGH, LOW = 0x10, 0x14
 COUNTER = 0x1010
@@ -24,12 +24,33 @@ def segment(**identity: int) -> Segment:
 
 
 def test_the_segment_of_a_fresh_device_byte_by_byte() -> None:
-    """fw_rev, interface revision 5, log sizes, the firmware's version again in the health buffer; the rest is 0."""
-    s = Segment(Identity((22, 0x31, 0x3E8), embedded_cpu=True, log_cmdq_size=4, log_cmdq_stride=7))
+    """fw_rev, interface revision 5, log sizes, that it can be reset, its embedded CPU, the firmware's version again in
+    the health buffer, the time-outs of a command (2,000 ms) and of its start (1,049 s); the rest is 0.
+    """
+    s = Segment(
+        Identity(
+            (22, 0x31, 0x3E8), embedded_cpu=True, log_cmdq_size=4, log_cmdq_stride=7, command_time=2, init_time=1049
+        )
+    )
     whole = s.read(0, SEGMENT_SIZE)
     there = {n: b for n, b in enumerate(whole) if b}
-    places = (0x1, 0x3, 0x5, 0x6, 0x7, 0x17, 0x1FD, 0x231, 0x233, COUNTER + 3)
-    assert there == dict(zip(places, bytes.fromhex("31160503e84780311601"), strict=True))
+    places = (0x1, 0x3, 0x5, 0x6, 0x7, 0x17, 0x1FC, 0x1FD, 0x231, 0x233, 0xFFA, 0xFFB, 0xFFC, 0xFFE, 0xFFF, COUNTER + 3)
+    assert there == dict(zip(places, bytes.fromhex("31160503e8474080311607d020041901"), strict=True))
+
+
+@pytest.mark.parametrize("software_reset", [True, False])
+def test_a_reset_by_software_is_begun_where_it_is_offered(software_reset: bool) -> None:
+    """Bit 30 of the word at 0x1fc (MLX5_FW_RESET_SUPPORTED_OFFSET)."""
+    s = segment(software_reset=software_reset)
+    assert int.from_bytes(s.read(0x1FC, 4), "big") >> 30 == int(software_reset)
+    s.write_queue(LOW, 0x5000 | NicInterface.SOFTWARE_RESET << 8)
+    assert s.interface == (NicInterface.SOFTWARE_RESET if software_reset else NicInterface.FULL_DRIVER)
+    s.write_queue(LOW, 0x5000 | NicInterface.DISABLED << 8)
+    assert s.interface == NicInterface.DISABLED
+
+
+def test_a_device_that_tells_no_time_outs_has_zeros_there() -> None:
+    assert segment().read(0xFF8, 8) == bytes(8)
 
 
 @given(words, words)

@@ -199,7 +199,7 @@ def test_the_segment_as_a_driver_reads_it() -> None:
     assert read_field(d.read, "health_syndrome") == 0
     assert d.read(BAR_SIZE - 8, 8) == bytes(8)
     ecpf = QueueDevice(Rig().firmware, Memory(), lambda _: None, identity=Identity(embedded_cpu=True))
-    assert ecpf.read(0x1FC, 4) == b"\0\x80\0\0"
+    assert ecpf.read(0x1FC, 4) == b"\x40\x80\0\0"
 
 
 def test_the_queue_s_address_keeps_the_log_sizes() -> None:

@@ -85,13 +85,3 @@ def test_writes_are_accepted_at_once_after_the_driver_s_own_reset() -> None:
     t.idle()
     t.clear()
     assert all(accepted(t, *ELSEWHERE))
-
-
-@given(st.integers(0, 0x2FFF), st.integers(1, 64), st.sampled_from([0x00, 0x80, 0xFF]))
-def test_a_driver_reads_that_it_may_reset_firmware_and_all_else_as_it_is(offset: int, length: int, fill: int) -> None:
-    """Bit 30 of the word at 0x1fc, by accesses of any place and size."""
-    _, t = trouble()
-    data = bytes([fill]) * length
-    seen = t.reads(offset, data)
-    expected = {0x1FC: fill | 0x40}
-    assert seen == bytes(expected.get(offset + n, fill) for n in range(length))

@@ -23,9 +23,6 @@ from fwpages.device.firmware.offences import OffenceName
 from fwpages.prm.opcodes import Opcode
 from fwpages.prm.status import Status
 
-#: seconds by which a late answer is delayed: less and more than Linux's 65 s for a command
-LATE, TOO_LATE = 30.0, 100.0
-
 _UNANSWERED = (FindingName.COMMAND_UNANSWERED,)
 _NOT_BACK = (FindingName.PAGES_NOT_RETURNED, FindingName.WAIT_TIMEOUT, FindingName.TAKE_SHORT)
 
@@ -37,9 +34,9 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "give-unanswered-done": CommandFault(
             "a GIVE is done and never answered", when.GIVE, do.silent, (FindingName.GIVE_UNANSWERED,)
         ),
-        "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.Late(LATE)),
+        "give-late": CommandFault("a GIVE is answered late, in time", when.GIVE, do.Late(do.Delay.IN_TIME)),
         "give-too-late": CommandFault(
-            "a GIVE is answered after its time", when.GIVE, do.Late(TOO_LATE), (FindingName.GIVE_UNANSWERED,)
+            "a GIVE is answered after its time", when.GIVE, do.Late(do.Delay.TOO_LATE), (FindingName.GIVE_UNANSWERED,)
         ),
         "give-next-session": CommandFault(
             "a GIVE is answered in the next session", when.GIVE, do.Late(None), (FindingName.GIVE_UNANSWERED,)
@@ -53,9 +50,9 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "take-unanswered-done": CommandFault(
             "a TAKE is done and never answered", when.TAKE, do.silent, (FindingName.TAKE_UNANSWERED,)
         ),
-        "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.Late(LATE)),
+        "take-late": CommandFault("a TAKE is answered late, in time", when.TAKE, do.Late(do.Delay.IN_TIME)),
         "take-too-late": CommandFault(
-            "a TAKE is answered after its time", when.TAKE, do.Late(TOO_LATE), (FindingName.TAKE_UNANSWERED,)
+            "a TAKE is answered after its time", when.TAKE, do.Late(do.Delay.TOO_LATE), (FindingName.TAKE_UNANSWERED,)
         ),
         "take-next-session": CommandFault(
             "a TAKE is answered in the next session", when.TAKE, do.Late(None), (FindingName.TAKE_UNANSWERED,)
@@ -260,7 +257,9 @@ DEVICE_FAULTS: Mapping[str, DeviceFault] = MappingProxyType(
         "command-unanswered-done": CommandFault(
             "a control command is done, not answered", when.control, do.silent, _UNANSWERED, offences=causes.SWITCHED
         ),
-        "command-late": CommandFault("a control command is answered late, in time", when.control, do.Late(LATE)),
+        "command-late": CommandFault(
+            "a control command is answered late, in time", when.control, do.Late(do.Delay.IN_TIME)
+        ),
         "request-zero": CommandFault("a page request for 0 pages", when.listening, do.raise_event(do.own_request(0))),
         "request-minus-one": CommandFault(
             "a page request for -1 page that firmware does not mean",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
@@ -43,20 +44,34 @@ def silent(f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
     return [e for e in effects if not isinstance(e, Completed)]
 
 
+class Delay(Enum):
+    """The time by which an answer is late, measured by the time that a driver gives a command."""
+
+    #: half of that time
+    IN_TIME = (0.5, 0.0)
+    #: half as much again, and ten seconds: Linux waits five seconds more (``wait_func_handle_exec_timeout``)
+    TOO_LATE = (1.5, 10.0)
+
+    def seconds(self, command: float) -> float:
+        """Seconds, where the driver gives a command ``command`` seconds."""
+        share, more = self.value
+        return share * command + more
+
+
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Execute the command and answer it ``by`` seconds later; None: in the next session.
+    """Execute the command and answer it ``by`` this delay later; None: in the next session.
 
     A value, as the explorer has to tell it from other effects: in its worlds every answer may be late.
     """
 
-    by: float | None
+    by: Delay | None
 
     def __call__(self, f: FaultyFirmware, now: float, x: Submitted) -> list[Effect]:
         """Execute the command; the answer is held back."""
         effects = f.run(now, x)
         f.keep(effects)
-        due = None if self.by is None else now + self.by
+        due = None if self.by is None else now + self.by.seconds(f.inner.command_time)
         f.held_back = (*f.held_back, *((due, e) for e in effects if isinstance(e, Completed)))
         return [e for e in effects if not isinstance(e, Completed)]
 

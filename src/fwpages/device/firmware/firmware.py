@@ -52,6 +52,7 @@ from fwpages.pages import PAGE_SIZE
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import Opcode
+from fwpages.prm.timeouts import COMMAND_OF_LINUX
 
 #: how many offences a firmware remembers, the latest: more would only repeat themselves
 MOST_OFFENCES = 1000
@@ -96,6 +97,12 @@ class Firmware:
     def mode(self) -> Mode:
         """The identity mode of page commands; DISABLE_HCA leaves it as it is until the next ENABLE_HCA."""
         return self._state.mode
+
+    @property
+    def command_time(self) -> float:
+        """Seconds that a driver gives a command: as the profile tells it, else Linux's own."""
+        told = self._state.device.profile.timeouts
+        return COMMAND_OF_LINUX if told is None else told.command
 
     @property
     def specs(self) -> tuple[FunctionSpec, ...]:

@@ -76,21 +76,26 @@ def destroy_eq(s: State, c: Command) -> Answer:
 
 
 def access_reg(s: State, c: Command) -> Answer:
-    """Read a function's pages from VHCA_ICM_CTRL where it is offered, any other register as zero; write without effect.
+    """Read time-outs and a function's pages from registers that the device has, others as zero; write without effect.
 
     RefusedError ``unknown-function`` for a vhca_id that no function has.
     """
     size = len(c.data)
-    if c.op_mod != registers.READ or not s.current.get("nic_cap_reg"):
-        return Answer(c.opcode, data=bytes(size))
-    match c["register_id"]:
-        case registers.NIC_CAP:
-            content = registers.NIC_CAP_LAYOUT.pack({"vhca_icm_ctrl": 1})
-        case registers.VHCA_ICM_CTRL:
-            content = _pages_of_function(s, c.data)
-        case _:
-            content = b""
+    content = _register(s, c) if c.op_mod == registers.READ else b""
     return Answer(c.opcode, data=content[:size].ljust(size, b"\0"))
+
+
+def _register(s: State, c: Command) -> bytes:
+    told = s.device.profile.timeouts
+    match c["register_id"]:
+        case registers.DTOR if told is not None:
+            return told.dtor
+        case registers.NIC_CAP if s.current.get("nic_cap_reg"):
+            return registers.NIC_CAP_LAYOUT.pack({"vhca_icm_ctrl": 1})
+        case registers.VHCA_ICM_CTRL if s.current.get("nic_cap_reg"):
+            return _pages_of_function(s, c.data)
+        case _:
+            return b""
 
 
 def _pages_of_function(s: State, asked: bytes) -> bytes:

@@ -83,7 +83,7 @@ class Rules:
             self.scenario.bounds.bounds(),
             page_shift=12 if self.assume["host_pages_4k"] else 16,
             keeps_vhca_id=self.assume["keeps_vhca_id"],
-            software_reset=self.assume["software_reset"] is not False,
+            software_reset=self.profile.software_reset and self.assume["software_reset"] is not False,
         )
 
     @cached_property

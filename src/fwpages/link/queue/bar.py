@@ -20,6 +20,7 @@ from fwpages.prm.segment import (
     with_field,
     word_at,
 )
+from fwpages.prm.timeouts import encode_time
 
 UAR_SIZE = 4096
 BAR_SIZE = (FIRST_UAR + MOST_UARS) * UAR_SIZE
@@ -29,12 +30,18 @@ _WORD = 4
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The constant fields of the segment: firmware version, embedded CPU, and the size of the command queue."""
+    """The constant fields of the segment: firmware version, embedded CPU, the size of the command queue, and offers.
+
+    ``command_time`` and ``init_time`` are the two time-outs in seconds, None where the device tells none.
+    """
 
     fw_rev: tuple[int, int, int] = (28, 39, 1002)
     embedded_cpu: bool = False
     log_cmdq_size: int = 5
     log_cmdq_stride: int = 6
+    software_reset: bool = True
+    command_time: float | None = None
+    init_time: float | None = None
 
 
 class Segment:
@@ -60,6 +67,9 @@ class Segment:
                     "log_cmdq_size": i.log_cmdq_size,
                     "log_cmdq_stride": i.log_cmdq_stride,
                     "embedded_cpu": int(i.embedded_cpu),
+                    "fw_reset_supported": int(i.software_reset),
+                    "cmd_exec_to": encode_time(i.command_time or 0),
+                    "cmd_q_init_to": encode_time(i.init_time or 0),
                     "fw_ver": minor << 16 | major,
                 }
             )
@@ -94,12 +104,17 @@ class Segment:
         return bytes(self._bytes[offset : offset + length]).ljust(length, b"\0")
 
     def write_queue(self, offset: int, word: int) -> None:
-        """Write one of the two words of the queue's address; the log sizes are read-only."""
+        """Write one of the two words of the queue's address; the log sizes are read-only.
+
+        A reset by software that the device does not offer is not begun.
+        """
         if offset == word_at("cmdq_phy_addr_63_32"):
             self.set("cmdq_phy_addr_63_32", word)
             return
         self.set("cmdq_phy_addr_31_12", field_of(word, "cmdq_phy_addr_31_12"))
-        self.set("nic_interface", field_of(word, "nic_interface"))
+        interface = field_of(word, "nic_interface")
+        if interface != NicInterface.SOFTWARE_RESET or self.identity.software_reset:
+            self.set("nic_interface", interface)
 
     def disable(self) -> None:
         """Disable the interface until the driver writes the queue's address again."""

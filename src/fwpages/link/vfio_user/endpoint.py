@@ -77,7 +77,7 @@ class PciEndpoint:
             return self._pci.config_read(offset, length)
         if self._pci.owns(offset):
             return self._pci.bar_read(offset, length)
-        return self.trouble.reads(offset, self._device.read(offset, length))
+        return self._device.read(offset, length)
 
     def write(self, region: int, offset: int, data: bytes) -> None:
         """Write bytes of a region and carry out at once what follows: commands are executed, interrupts sent."""

@@ -14,9 +14,6 @@ from fwpages.prm.segment import field_of, word_at
 
 #: ``MLX5_INITIAL_SEG_HEALTH_SYNDROME_FW_INTERNAL_ERR``
 FW_INTERNAL_ERR = 0x01
-#: the driver may reset firmware by SOFTWARE_RESET in ``nic_interface``: the byte at 0x1fc and its bit
-#: (``MLX5_FW_RESET_SUPPORTED_OFFSET``, bit 30 of the word, for which ``initial_seg`` has no name)
-RESET_SUPPORTED = (word_at("initializing"), 1 << 6)
 
 _QUEUE = range(word_at("cmdq_phy_addr_63_32"), word_at("cmdq_phy_addr_31_12") + 4)
 _NAMED = re.compile(r"synd(?:rome)?:? 0x([0-9a-f]{1,2})\b", re.IGNORECASE)
@@ -64,14 +61,6 @@ class Trouble:
     def clear(self) -> None:
         """Forget such a reset: the driver itself reset the device, or it was powered on."""
         self._unused = False
-
-    def reads(self, offset: int, data: bytes) -> bytes:
-        """Return the bytes that a driver reads in BAR 0 where the device has ``data``."""
-        at, bit = RESET_SUPPORTED
-        if not offset <= at < offset + len(data):
-            return data
-        n = at - offset
-        return data[:n] + bytes([data[n] | bit]) + data[n + 1 :]
 
     def accepts(self, offset: int) -> bool:
         """Return whether the device takes notice of a write at this offset of BAR 0."""

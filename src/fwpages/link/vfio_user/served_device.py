@@ -56,7 +56,7 @@ class ServedDevice:
             firmware,
             self.gate,
             self._interrupt,
-            identity=Identity(embedded_cpu=profile.ecpf),
+            identity=_identity(profile),
             watch=None if watch is None else lambda x: watch(self.now, x),
         )
         self.endpoint = PciEndpoint(self.pci, self.queue, self.irqs.signal, lambda: self.now, self._on_memory)
@@ -122,3 +122,13 @@ class ServedDevice:
 
     def _interrupt(self, vector: int) -> None:
         self.endpoint.raise_interrupt(vector)
+
+
+def _identity(p: Profile) -> Identity:
+    told = p.timeouts
+    return Identity(
+        embedded_cpu=p.ecpf,
+        software_reset=p.software_reset,
+        command_time=None if told is None else told.command,
+        init_time=None if told is None else told.init,
+    )
