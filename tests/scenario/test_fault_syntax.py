@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Literal
 
 import msgspec
 import pytest
 
-from fwpages.device import PlannedFault
+from fwpages.device import Moment, PlannedFault
 from fwpages.host import WantedMode
+from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, load
-from fwpages.scenario.fault_syntax import FAULTS, fault, text
+from fwpages.scenario.fault_scenarios import default_scenario
+from fwpages.scenario.fault_syntax import EVERY_FAULT, FAULTS, fault, text
 
 SMALL = """
 [device]
@@ -199,16 +202,72 @@ def test_faults_are_written_as_they_are_read() -> None:
         PlannedFault("take-twice", 3),
         PlannedFault("map-fails", 2, 5),
         PlannedFault("take-nothing", 1, 0),
+        PlannedFault("give-unanswered-done", during=Moment.BOOT),
+        PlannedFault("take-nothing", 1, 0, Moment.TEARDOWN),
+        PlannedFault("give-late", 3, 2, Moment.RUNTIME),
     ):
         assert fault(text(f)) == f
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "Give", "give-late@", "give-late@0", "give-late@x2", "give-latex0", "give-late@1x", "nope"]
+    "bad",
+    [
+        "",
+        "Give",
+        "give-late@",
+        "give-late@0",
+        "give-late@x2",
+        "give-latex0",
+        "give-late@1x",
+        "nope",
+        "give-late@late",
+        "give-late@runtime3",
+        "give-late@runtime:0",
+        "give-late@runtime:",
+        "link-lost@runtime",
+    ],
 )
 def test_what_is_no_fault_is_refused(bad: str) -> None:
     with pytest.raises(ScenarioError):
         fault(bad)
+
+
+@pytest.mark.parametrize("name", EVERY_FAULT)
+def test_every_fault_strikes_in_its_default_scenario(name: str) -> None:
+    wrong = [fault(name)]
+    link: Literal["direct", "queue"] = "queue" if name in BYTE_FAULTS else "direct"
+    result = ScenarioRun(load(default_scenario(wrong)), faults=wrong, link=link).run()
+    assert name in result.faults
+    assert result.missed_faults == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "pages"), [("@boot", 37), ("@init", 12_868), ("@runtime", 2048), ("@3", 2048), ("@1", 37)]
+)
+def test_a_give_goes_wrong_at_the_moment_that_is_named(when: str, pages: int) -> None:
+    """Boot pages, init pages, those of the first request."""
+    first = ScenarioRun(load("connectx7"), faults=[fault(f"give-refused{when}")]).run().sessions[0]
+    assert [f.pages for f in first.findings if f.name == "give-refused"] == [pages]
+
+
+def test_a_take_goes_wrong_at_the_teardown_and_not_before() -> None:
+    plan = load("connectx7")
+    early, late = (ScenarioRun(plan, faults=[fault(f"take-refused@{m}")]).run() for m in ("runtime", "teardown"))
+    assert early.faults == late.faults == ("take-refused",)
+    times = [next(f.at for f in r.sessions[0].findings if f.name == "take-refused") for r in (early, late)]
+    assert times[0] < times[1]
+    missed = ScenarioRun(plan, faults=[fault("take-refused@boot"), fault("request-lost@init")]).run()
+    assert missed.faults == ()
+    assert [str(f.during) for f in missed.missed_faults] == ["boot", "init"], "no TAKE and no request come then"
+
+
+def test_a_moment_in_a_file_counts_as_on_the_command_line() -> None:
+    text = SMALL.format(profile="connectx7", release_all=1)
+    plan = load("x", text=text + '[[fault]]\nname = "give-refused"\nduring = "init"\n')
+    assert [(f.name, f.during) for f in plan.fault] == [("give-refused", Moment.INIT)]
+    assert ScenarioRun(plan).run().faults == ("give-refused",)
+    with pytest.raises(ScenarioError, match=r"fault\[0\]\.during"):
+        load("x", text=text + '[[fault]]\nname = "give-refused"\nduring = "later"\n')
 
 
 def test_times_0_is_refused_with_the_words_for_all_that_follow() -> None:

@@ -24,13 +24,14 @@ from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.junit import of_run
 from fwpages.report.run import run_report, show_run
 from fwpages.scenario import RunResult, Scenario, ScenarioError, ScenarioRun, about, load
+from fwpages.scenario.fault_scenarios import default_scenario
 from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.format import Step
 from fwpages.scenario.topology import device_profile, functions, names_of
 
 
 @click.command("run")
-@click.argument("scenario", default="connectx7", type=Name(names.scenarios, files=True))
+@click.argument("scenario", required=False, type=Name(names.scenarios, files=True))
 @click.option(
     "--mode",
     type=OneOf(["auto", "func_id", "vhca_id"]),
@@ -44,8 +45,9 @@ from fwpages.scenario.topology import device_profile, functions, names_of
     "faults",
     multiple=True,
     type=Name(names.faults),
-    metavar="NAME[@N][xTIMES]",
-    help="Let something go wrong at its N-th opportunity (`fwpages list faults`); may be given more than once.",
+    metavar="NAME[@WHEN][xTIMES]",
+    help="Let something go wrong (`fwpages list faults`): at its WHEN-th opportunity, or at its first at boot, init, "
+    "runtime or teardown; may be given more than once.",
 )
 @click.option(
     "--link",
@@ -58,7 +60,7 @@ from fwpages.scenario.topology import device_profile, functions, names_of
 @junit_option("run")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    scenario: str,
+    scenario: str | None,
     mode: WantedMode,
     seed: int | None,
     faults: tuple[str, ...],
@@ -72,11 +74,13 @@ def command(
     Exit code: 0 clean, or open and consistent so far, 1 something is wrong on either side, 2 misuse, 4 not known: a
     step or a fault never happened.
     """
-    if not scenario:
+    if scenario == "":
         raise click.UsageError("SCENARIO is empty; expected a name from `fwpages list scenarios`, a TOML file, or -")
     try:
+        wrong = [fault(f) for f in faults]
+        scenario = default_scenario(wrong) if scenario is None else scenario
         plan = load(scenario, text=read_input() if scenario == "-" else None)
-        run = partial(ScenarioRun, plan, mode=mode, seed=seed, faults=[fault(f) for f in faults], link=link)
+        run = partial(ScenarioRun, plan, mode=mode, seed=seed, faults=wrong, link=link)
         with about(scenario), _progress(plan, quiet=as_json) as on_step:
             result = run(on_step=on_step).run() if trace is None else _traced(run, plan, trace, on_step)
     except ScenarioError as e:

@@ -25,13 +25,14 @@ from fwpages.report.junit import of_served
 from fwpages.report.serve import serve_report, show_served
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import ScenarioError, about, load
+from fwpages.scenario.fault_scenarios import default_scenario
 from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile, functions, names_of
 
 
 @click.command("serve")
-@click.argument("scenario", default="connectx7", type=Name(names.scenarios, files=True))
+@click.argument("scenario", required=False, type=Name(names.scenarios, files=True))
 @click.option("--socket", "path", required=True, type=click.Path(path_type=Path), help="Listen here (mode 0600).")
 @click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Shuffle the order in which firmware returns pages.")
@@ -40,7 +41,7 @@ from fwpages.scenario.topology import device_profile, functions, names_of
     "faults",
     multiple=True,
     type=Name(names.faults),
-    metavar="NAME[@N][xTIMES]",
+    metavar="NAME[@WHEN][xTIMES]",
     help="Let something go wrong, as in run.",
 )
 @click.option(
@@ -54,7 +55,7 @@ from fwpages.scenario.topology import device_profile, functions, names_of
 @junit_option("serve")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
 def command(
-    scenario: str,
+    scenario: str | None,
     path: Path,
     once: bool,
     seed: int | None,
@@ -71,8 +72,9 @@ def command(
     misuse, 4 not known: no driver came or opened the device, or a step or a fault never happened.
     """
     try:
-        plan = load(scenario, text=read_input() if scenario == "-" else None)
         wrong = [fault(f) for f in faults]
+        scenario = default_scenario(wrong) if scenario is None else scenario
+        plan = load(scenario, text=read_input() if scenario == "-" else None)
         with ExitStack() as stack, about(scenario):
             writer = None
             if trace is not None:

@@ -7,7 +7,7 @@ the commands that hardware would refuse and names the broken rule (``OffenceName
 
 from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty
 from fwpages.device.faults.injector import CommandFault, DeviceFault, EventFault, FaultyFirmware
-from fwpages.device.faults.plan import FaultPlan, PlannedFault
+from fwpages.device.faults.plan import FaultPlan, Moment, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import (
@@ -46,6 +46,7 @@ __all__ = [
     "FirmwareError",
     "FunctionSpec",
     "Input",
+    "Moment",
     "Offence",
     "OffenceName",
     "Order",

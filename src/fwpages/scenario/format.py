@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 
+from fwpages.device import Moment
 from fwpages.host import Bounds, WantedMode
 from fwpages.pages.words import meant
 from fwpages.prm.identity import FunctionType
@@ -183,12 +184,14 @@ Step: TypeAlias = (
 class FaultTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[[fault]]``: a fault injected at its ``at``-th opportunity and ``times`` in a row (0: at all that follow).
 
-    In a world that is explored it may be injected at any opportunity; ``at`` must be left out there.
+    ``during``: only opportunities of this moment count (a fault of the device). In a world that is explored it may be
+    injected at any opportunity; ``at`` and ``during`` must be left out there.
     """
 
     name: str
     at: Annotated[int, msgspec.Meta(ge=1)] = 1
     times: Annotated[int, msgspec.Meta(ge=0)] = 1
+    during: Moment | None = None
     when: When | None = None
 
 

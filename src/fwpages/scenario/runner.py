@@ -179,7 +179,7 @@ class ScenarioRun:
         self._by_vport = {vport: name for name, vport in vports.items()}
         self._by_identity = _by_identity(spec for spec, _ in pairs)
         self._schedule = Schedule(planned(scenario, list(vports)), begun=0.0)
-        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times, f.during) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
         joined = InProcessQueue if link == "queue" else InProcess
         self.link = joined(

@@ -76,7 +76,7 @@ class ServedRun:
         if timeouts:
             profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
         specs = [spec for spec, _ in functions(scenario, profile)]
-        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times) for f in scenario.fault), *faults])
+        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times, f.during) for f in scenario.fault), *faults])
         if of_link:
             raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
         self.profile = profile

@@ -26,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fwpages.custody.findings import FindingName
-from fwpages.device.faults.plan import FaultPlan, PlannedFault
+from fwpages.device.faults.plan import FaultPlan, Moment, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import (
@@ -82,6 +82,16 @@ class EventFault:
 DeviceFault: TypeAlias = CommandFault | EventFault
 
 
+def moment_of(firmware: Firmware, command: Command | None) -> Moment:
+    """Return the moment of this command, or of what happens without one; the state is that before it."""
+    phase = firmware.phase
+    if phase is Phase.CLOSING or (command is not None and command.opcode == Opcode.TEARDOWN_HCA):
+        return Moment.TEARDOWN
+    if phase is Phase.WORKING:
+        return Moment.RUNTIME
+    return Moment.BOOT if phase is Phase.OFF or firmware.booting else Moment.INIT
+
+
 def names_own(f: FaultyFirmware, c: Command) -> bool:
     """Return whether an e-switch command names the supplier itself."""
     return f.spec_of(c) is f.inner.specs[0]
@@ -129,7 +139,9 @@ class FaultyFirmware:
 
     def _command(self, now: float, x: Submitted) -> list[Effect]:
         # all triggers look at the state before the command, whichever fault then executes it
-        asked = [(n, fault.act) for n, fault in self._command_faults() if fault.trigger(self, x.command)]
+        moment = moment_of(self.inner, x.command)
+        faults = ((n, fault) for n, fault in self._command_faults() if self.plan.concerns(n, moment))
+        asked = [(n, fault.act) for n, fault in faults if fault.trigger(self, x.command)]
         effects: list[Effect] | None = None
         for n, act in asked:
             if not self.plan.due(n):
@@ -196,7 +208,9 @@ class FaultyFirmware:
     def _events(self, effects: list[Effect]) -> list[Effect]:
         """Apply the faults of events: a page request arrives as often as the fault says."""
         known = ((n, self.catalogue.get(f.name)) for n, f in enumerate(self.plan.faults))
-        copies = {n: fault.copies for n, fault in known if isinstance(fault, EventFault)}
+        moment = moment_of(self.inner, None)
+        events = ((n, fault) for n, fault in known if isinstance(fault, EventFault))
+        copies = {n: fault.copies for n, fault in events if self.plan.concerns(n, moment)}
         out: list[Effect] = []
         for e in effects:
             n = self.plan.first_due(copies) if copies and isinstance(e, Raised) else None

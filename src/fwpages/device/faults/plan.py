@@ -9,6 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Moment(StrEnum):
+    """A part of a session, as the firmware tells it from its own state."""
+
+    #: until the boot pages are given
+    BOOT = "boot"
+    #: from then on until INIT_HCA is done
+    INIT = "init"
+    #: from then on until TEARDOWN_HCA
+    RUNTIME = "runtime"
+    #: TEARDOWN_HCA, and all that follows
+    TEARDOWN = "teardown"
 
 #: effects of faults that are remembered: a fault at every opportunity of a driver that goes on for ever has no end
 MOST_TOOK = 5_000
@@ -16,11 +30,15 @@ MOST_TOOK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """A fault by name, to take effect from its ``at``-th opportunity (from 1) at ``times`` in a row (0: at all)."""
+    """A fault by name, to take effect from its ``at``-th opportunity (from 1) at ``times`` in a row (0: at all).
+
+    Where there is a ``during``, commands and events of other moments are no opportunities.
+    """
 
     name: str
     at: int = 1
     times: int = 1
+    during: Moment | None = None
 
     def due(self, opportunity: int) -> bool:
         """Return whether the fault takes effect at this opportunity."""
@@ -39,6 +57,10 @@ class FaultPlan:
     def due(self, n: int) -> bool:
         """Return whether fault ``n`` takes effect at the opportunity that it has now."""
         return self.faults[n].due(self.opportunities.get(n, 0) + 1)
+
+    def concerns(self, n: int, moment: Moment) -> bool:
+        """Return whether what happens at this moment can be an opportunity of fault ``n``."""
+        return self.faults[n].during in (None, moment)
 
     def count(self, n: int) -> None:
         """Count an opportunity of fault ``n``."""

@@ -99,6 +99,11 @@ class Firmware:
         return self._state.mode
 
     @property
+    def booting(self) -> bool:
+        """Boot pages are wanted that the driver has not given."""
+        return self._state.booting
+
+    @property
     def command_time(self) -> float:
         """Seconds that a driver gives a command: as the profile tells it, else Linux's own."""
         told = self._state.device.profile.timeouts

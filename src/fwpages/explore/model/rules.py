@@ -219,15 +219,16 @@ def rules(
     for n, f in enumerate(scenario.fault):
         if f.name in allowed:
             raise ScenarioError(f"fault[{n}].name: {f.name} is there already")
-        allowed[f.name] = _allowed(f"fault[{n}]", PlannedFault(f.name, f.at, f.times))
+        allowed[f.name] = _allowed(f"fault[{n}]", PlannedFault(f.name, f.at, f.times, f.during))
     return Rules(name, design, scenario, stands, profile, pairs, plan(scenario, pairs), allowed, eager)
 
 
 def _allowed(where: str, fault: PlannedFault) -> PlannedFault:
     """The fault itself; ScenarioError, which names the key path, for one that no world can have."""
     row = WORLD_FAULTS.get(fault.name) or _ROWS.get(known(fault).name)
-    if fault.at != 1:
-        raise ScenarioError(f"{where}.at: in a world a fault is tried at every moment; leave it out")
+    if fault.at != 1 or fault.during is not None:
+        key = "at" if fault.at != 1 else "during"
+        raise ScenarioError(f"{where}.{key}: in a world a fault is tried at every moment; leave it out")
     if isinstance(row, CommandFault) and isinstance(row.act, Late):
         raise ScenarioError(f"{where}.name: in a world any answer may be late; set bounds.timeouts instead")
     if fault.times != 1 and (fault.times or not isinstance(row, CommandFault)):
