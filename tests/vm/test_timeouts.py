@@ -19,7 +19,10 @@ def test_a_give_is_given_up_before_an_answer_that_is_too_late_by_the_device_s_ti
     either: Kernel, tmp_path: Path
 ) -> None:
     """The answer comes after 13 s. A driver that waited its own 65 s would take it."""
-    with Lab(scenario(PF), tmp_path, faults=[fault("give-too-late@3")], timeouts=SHORT) as lab, lab.guest(either) as g:
+    with (
+        Lab(scenario(PF), tmp_path, faults=[fault("give-too-late@runtime")], timeouts=SHORT) as lab,
+        lab.guest(either) as g,
+    ):
         g.ok("load")
         lab.until({"self": START})
         lab.want(vf0=30)
