@@ -24,6 +24,7 @@ class Moment(StrEnum):
     #: TEARDOWN_HCA, and all that follows
     TEARDOWN = "teardown"
 
+
 #: effects of faults that are remembered: a fault at every opportunity of a driver that goes on for ever has no end
 MOST_TOOK = 5_000
 
