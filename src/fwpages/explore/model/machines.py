@@ -30,8 +30,7 @@ from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 
-#: machines in a table. One has some 10 KB with its facts and outcomes, so 160 MB at most; a search of 20,000 states
-#: makes some thousands
+#: machines in a table. One has some 10 KB with its facts and outcomes, so 160 MB at most
 MOST = 16_384
 
 #: what passes between the machines, apart from when and to whom
