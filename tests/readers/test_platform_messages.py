@@ -111,7 +111,7 @@ def test_ordinary_lines_are_none(line: str) -> None:
 @pytest.mark.parametrize("filler", ["a", "a:", "0.1", "-", "[", " "])
 def test_a_line_of_any_length_is_read_once(filler: str) -> None:
     """A search that took the square of the length would need hours for these: then this test does not come back."""
-    line = filler * (1_000_000 // len(filler))
+    line = filler * (200_000 // len(filler))
     assert read_platform(AT, line) is None
     event = read_platform(AT, f"{line} irq 55: nobody cared")
     assert event is not None
