@@ -28,7 +28,7 @@ from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.auditor.surroundings import Surroundings
 from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
-from fwpages.custody.verdicts import TRACE, WHOLE_LOG, Lack
+from fwpages.custody.verdicts import RECORD, TRACE, WHOLE_LOG, Lack
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
 from fwpages.prm.identity import Supplier, func_id
@@ -156,7 +156,8 @@ def audit_source(
 def _nothing(name: str, reader: KernelLog | TraceReader) -> Missing:
     """The evidence that an input without any session lacks."""
     if isinstance(reader, TraceReader):
-        return Missing(what=f"{name}: a session, the trace has none", command=TRACE)
+        command = RECORD if reader.of_kernel else TRACE
+        return Missing(what=f"{name}: a session, the trace has none", command=command)
     return Missing(what=f"{name}: a line of mlx5_core, the log has none", command=WHOLE_LOG)
 
 

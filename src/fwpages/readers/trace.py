@@ -82,8 +82,8 @@ class TraceReader:
         self._next: int | None = None
         self._ended = False
         self._before = b""
-        #: a record of a running kernel: the devices that it has named so far
-        self._of_kernel = False
+        #: a record of a running kernel, and the devices that it has named so far
+        self.of_kernel = False
         self._named: dict[str, None] = {}
 
     def read(self) -> Iterator[Observation]:
@@ -106,9 +106,9 @@ class TraceReader:
             yield self._lost(place, f"{self._broken} lines in all could not be read")
         for kind, n in self._unknown.items():
             text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
-            devices = self._named if self._of_kernel else (self._device,)
+            devices = self._named if self.of_kernel else (self._device,)
             yield from (Note(place=place, device=name, text=text) for name in devices)
-        if not self._understood and not (self._of_kernel and self._ended):
+        if not self._understood and not (self.of_kernel and self._ended):
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
             yield self._lost(place, f"the trace was cut: what came after line {place.line} is not in it")
@@ -169,7 +169,7 @@ class TraceReader:
 
     def _recorded(self, place: Place, kind: str, line: Line) -> Iterator[Observation]:
         """A line about a command, an answer, a page request or the link."""
-        if self._of_kernel and kind in _OF_A_RECORD:
+        if self.of_kernel and kind in _OF_A_RECORD:
             yield from self._of_record(place, line)
         device, session = self._device, _number(line, "session", None)
         match kind:
@@ -195,7 +195,7 @@ class TraceReader:
                 return
             case "link":
                 yield self._link(place, session, line)
-            case "lost" if self._of_kernel:
+            case "lost" if self.of_kernel:
                 yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=_text(line, "detail"))
             case _:
                 self._unknown[kind] = self._unknown.get(kind, 0) + 1
@@ -216,7 +216,7 @@ class TraceReader:
 
     def _holes(self, line: Line, message: bytes) -> Holes:
         """The part of a message that a record does not have."""
-        length = _number(line, "length", None) if self._of_kernel else None
+        length = _number(line, "length", None) if self.of_kernel else None
         return () if length is None or length <= len(message) else ((len(message), length),)
 
     def _header(self, place: Place, line: Line) -> Iterator[Observation]:
@@ -227,8 +227,8 @@ class TraceReader:
             raise InputError(f"{place.file} is a trace whose header has no version; {_READ}")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= RECORD_VERSION:
             raise InputError(f"{place.file} is a trace of version {number!r}; {_READ}")
-        self._of_kernel = number == RECORD_VERSION
-        if self._of_kernel:
+        self.of_kernel = number == RECORD_VERSION
+        if self.of_kernel:
             return
         device = line.get("device", self._device)
         if not isinstance(device, str) or not device:
@@ -305,7 +305,7 @@ class TraceReader:
     @property
     def _missing_of(self) -> str:
         """The device that misses a line which cannot be read: in a record it may be any."""
-        return "" if self._of_kernel else self._device
+        return "" if self.of_kernel else self._device
 
     def _cut(self, place: Place, detail: str) -> MissingInput:
         """The end is missing: the accounts hold as far as was read, unless the trace promised an end."""
