@@ -27,7 +27,7 @@ _COLUMNS: Mapping[str, Kind] = {column: _BY_NAME[column] for column in COLUMNS}
 
 @dataclass(slots=True)
 class _Found:
-    """What a comparison has found so far. ``not_compared``: the sequences that are not, by the reason."""
+    """The result of a comparison so far. ``not_compared``: the sequences that are not, by the reason."""
 
     differences: list[Difference] = field(default_factory=list)
     not_known: list[Difference] = field(default_factory=list)
@@ -309,7 +309,7 @@ def _events(a: Side, b: Side, found: _Found) -> None:
 
 
 def _counted(kind: Kind, session: int | None, a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[Difference]:
-    """What came another number of times."""
+    """The rows that came another number of times."""
     of_a, of_b = Counter(a), Counter(b)
     for what in dict.fromkeys([*of_a, *of_b]):
         if of_a[what] != of_b[what]:

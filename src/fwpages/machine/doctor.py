@@ -234,7 +234,7 @@ def _tracefs(p: _Patient) -> Probe:
 
 
 def _leftovers(p: _Patient) -> Probe:
-    """What records that were killed left; of a copy, that may be of records that are running."""
+    """The leftovers of records that were killed; of a copy, they may be of records that are running."""
     left_behind = leftovers(p.tree.root)
     if left_behind is None:
         return Probe(name="leftovers", state=State.NOT_KNOWN, detail="tracefs cannot be read")

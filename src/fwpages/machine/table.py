@@ -120,7 +120,7 @@ def troubles(f: FunctionCounters) -> Iterator[str]:
 
 
 def of_firmware(f: FunctionCounters) -> Iterator[str]:
-    """What firmware answered, where it was asked and did."""
+    """Firmware's answers, where it was asked and did answer."""
     if f.firmware is not None and f.firmware.pages is not None:
         yield f"firmware says that the function itself uses {in_mib(f.firmware.pages)}"
 

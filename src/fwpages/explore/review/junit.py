@@ -20,7 +20,7 @@ def of_review(answers: Sequence[Answer]) -> Iterator[Suite]:
 
 
 def _case(v: Verdict, ours: bool) -> Case:
-    """What the question asks about cannot happen: passed. Where it can, our own design fails.
+    """A question passes if the event that it asks about cannot happen; where it can, our own design fails.
 
     Another design's is skipped, as the command judges ours alone; so is what does not arise.
     """

@@ -194,7 +194,7 @@ def under(v: Verdict) -> str:
 
 
 def arguments(v: Verdict) -> str:
-    """What ``fwpages explore`` takes to walk a verdict's path."""
+    """The arguments by which ``fwpages explore`` walks a verdict's path."""
     return f"{v.world} --replay {v.replay}"
 
 

@@ -18,7 +18,7 @@ def of_exploration(report: ExploreReport | ReplayReport) -> Iterator[Suite]:
 
 
 def _property(p: PropertyReport, report: ExploreReport) -> Case:
-    """What does not hold, or was never reached, is a failure; what is not settled is an error.
+    """A property that does not hold, or was never reached, is a failure; one that is not settled is an error.
 
     Random walks cannot settle a property: one that they did not see broken is skipped.
     """

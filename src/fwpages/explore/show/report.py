@@ -57,7 +57,7 @@ class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mark(self) -> str:
-        """What a chart says at the last step of a path that breaks the property."""
+        """The words of a chart at the last step of a path that breaks the property."""
         again = f"; a cycle: the state is again the one {_after(self.depth or 0)}" if self.loop else ""
         return f"{self.name}: {self.seen}{again}"
 
@@ -117,7 +117,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_":
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What a chart says at the last step: the properties broken there, and the goals that will not come."""
+        """The words of a chart at the last step: the properties broken there, and the goals that will not come."""
         again = "" if self.round is None else f"; a cycle: the state is again the one {_after(self.round)}"
         broken = [f"{name}: {what}" for name, what in self.broken.items()]
         return (*broken, *(f"{name}: never met: {self.unmet[name]}{again}" for name in self.never))

@@ -88,7 +88,7 @@ def rows(steps: Sequence[Step], broken: Sequence[str] = (), *, whole: bool = Fal
 
 
 def broken_words(broken: Iterable[str]) -> tuple[str, ...]:
-    """What a row says of the properties that break there."""
+    """The words of a row about the properties that break there."""
     return tuple(f"broken here: {clean(what)}" for what in broken)
 
 

@@ -204,7 +204,7 @@ class _Picture:
             _add(group, "rect", x=_MARGIN - 8, y=start + 2, width=4, height=self.y - start - 4, rx=2, cls="alarm")
 
     def _broken(self, group: ET.Element, broken: Sequence[str], start: float) -> None:
-        """What breaks at a step: words on a ground of their own below it, and a frame around both."""
+        """The properties that break at a step: words on a ground of their own below it, and a frame around both."""
         lines = [line for what in broken for line in wrap(f"✗ {what}", _room(self.right - _ACTOR))]
         flag = _add(group, "g", cls="flag")
         left, wide = _MARGIN - 10, self.right - _MARGIN + 20

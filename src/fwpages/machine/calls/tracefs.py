@@ -185,7 +185,7 @@ class Leftover:
 
 
 def leftovers(root: Path) -> list[Leftover] | None:
-    """What records that ended without a chance to clean up left, by name; None where tracefs cannot be read."""
+    """The leftovers, by name, of records that had no chance to clean up; None where tracefs cannot be read."""
     names: dict[str, Path] = {}
     looked = False
     for place in PLACES:
