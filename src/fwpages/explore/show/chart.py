@@ -123,6 +123,11 @@ class _Canvas:
         lines += [self._line() for _ in range(max(len(actor), len(state) if self.wide else 0) - len(lines))]
         for n, words in enumerate(actor):
             lines[n].put(self.numbers + 1, words)
+        self._put_state(lines, state)
+        return [*lines, *self._broken(row)]
+
+    def _put_state(self, lines: list[_Line], state: Sequence[tuple[str, str, str]]) -> None:
+        """Put the state beside the lines of a row where the chart is wide, else below them."""
         for n, (label, text, style) in enumerate(state):
             if self.wide:
                 lines[n].put(self.width - self.side, f"{label:8} {text}", style)
@@ -131,7 +136,6 @@ class _Canvas:
             line.put(self.gutter - 8, f"{label:>8}", "dim")
             line.put(self.gutter + 2, f" {text} ", style)
             lines.append(line)
-        return [*lines, *self._broken(row)]
 
     def _number(self, row: Row) -> str:
         """The number of a step; with the mark of a bad one where a property breaks."""

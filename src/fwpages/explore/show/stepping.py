@@ -180,27 +180,34 @@ class _Grower:
 
     def result(self, path: Path) -> Steppable:
         """The data, once all is grown."""
-        addresses = sorted({a for k in self.states for side in k.owners for a in side or ()})
-        if len(addresses) > MOST_PAGES:
-            addresses = []
+        addresses = self._addresses()
         owners = sorted({name for k in self.states for side in k.owners for name in (side or {}).values()})
         states = [_state(k, addresses, owners) for k in self.states]
+        data = Stepping(
+            owners=owners,
+            pages=[f"{a:#x}" for a in addresses],
+            rows=[RowWords(row.actor, row.full[0], row.broken) for row in self.rows],
+            states=states,
+            path=self._places(path),
+            sound=len(self.queue),
+            cut=self.cut,
+        )
+        return Steppable(data, [row_svg(row) for row in self.rows])
+
+    def _addresses(self) -> list[int]:
+        """The addresses of all pages of all states; none where there are more than a page shows."""
+        addresses = sorted({a for k in self.states for side in k.owners for a in side or ()})
+        return addresses if len(addresses) <= MOST_PAGES else []
+
+    def _places(self, path: Path) -> list[int]:
+        """The place of each move of the path among those of its state, as far as the states go."""
         places, at = [], 0
         for n in path:
             if at == BEYOND or n not in self.states[at].choices:
                 break
             places.append([*self.states[at].choices].index(n))
             at = self.states[at].choices[n].to
-        data = Stepping(
-            owners=owners,
-            pages=[f"{a:#x}" for a in addresses],
-            rows=[RowWords(row.actor, row.full[0], row.broken) for row in self.rows],
-            states=states,
-            path=places,
-            sound=len(self.queue),
-            cut=self.cut,
-        )
-        return Steppable(data, [row_svg(row) for row in self.rows])
+        return places
 
 
 def _owners(w: World) -> _Owners:

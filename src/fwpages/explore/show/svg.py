@@ -190,13 +190,7 @@ class _Picture:
             _add(group, "text", line, x=_ACTOR, y=self.y + 12 + n * _LINE)
         self._words(group, row)
         for message in row.messages:
-            drawn = _add(group, "g", cls=message.mark)
-            to = "" if message.sender == message.receiver else f" to {NAMES[message.receiver]}"
-            _add(drawn, "title", f"{NAMES[message.sender]}{to}: {message.text}")
-            if to:
-                self._arrow(drawn, message)
-            else:
-                self._loop(drawn, message)
+            self._message(group, message)
         self.y = max(self.y, self._state(group, row, start + 4), start + _LINE + 4) + 4
         if row.broken:
             self._broken(group, row.broken, start)
@@ -214,6 +208,16 @@ class _Picture:
         self.y += len(lines) * _LINE + 8
         _add(group, "rect", x=left, y=start, width=wide, height=self.y - start, rx=3, cls="frame")
         self.y += 8
+
+    def _message(self, group: ET.Element, m: Message) -> None:
+        """A message as an arrow, or a note of one part alone as a loop, with its full words."""
+        drawn = _add(group, "g", cls=m.mark)
+        to = "" if m.sender == m.receiver else f" to {NAMES[m.receiver]}"
+        _add(drawn, "title", f"{NAMES[m.sender]}{to}: {m.text}")
+        if to:
+            self._arrow(drawn, m)
+        else:
+            self._loop(drawn, m)
 
     def _words(self, group: ET.Element, row: Row) -> None:
         if not row.words:

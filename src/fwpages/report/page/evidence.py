@@ -10,7 +10,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fwpages.pages.words import many
 from fwpages.prm.identity import Mode, named
@@ -84,25 +84,37 @@ def evidence(path: Input, asked: Sequence[tuple[int, str, str | None]]) -> list[
     ]
 
 
+@dataclass(slots=True)
+class _Window:
+    """The lines around one that is wanted, with their numbers, and their bytes."""
+
+    line: int
+    rows: deque[tuple[int, bytes]] = field(default_factory=deque)
+    room: int = 0
+
+    def take(self, first: int, lines: Sequence[bytes]) -> None:
+        """Keep the lines of a batch that are near; the first of all go while they have too many bytes."""
+        end = min(first + len(lines), self.line + READ_AFTER + 1)
+        for number in range(max(first, self.line - READ_BEFORE), end):
+            raw = lines[number - first]
+            self.rows.append((number, raw))
+            self.room += len(raw)
+            while self.room > MAX_BYTES and self.rows[0][0] < self.line:
+                self.room -= len(self.rows.popleft()[1])
+
+
 def _windows(source: Source, wanted: Sequence[int]) -> tuple[bytes, Mapping[int, Sequence[tuple[int, bytes]]]]:
     """The first line of the input, and the lines around each of those that are wanted; no other line is looked at."""
-    found: dict[int, deque[tuple[int, bytes]]] = {line: deque() for line in wanted}
-    room = dict.fromkeys(wanted, 0)
+    found = [_Window(line) for line in wanted]
     head = b""
     json = source.peek().lstrip().startswith(b"{")
     for first, lines in unrolled(source.batches()) if json else source.batches():
         head = head or lines[0]
-        end = first + len(lines)
-        for line, rows in found.items():
-            for number in range(max(first, line - READ_BEFORE), min(end, line + READ_AFTER + 1)):
-                raw = lines[number - first]
-                rows.append((number, raw))
-                room[line] += len(raw)
-                while room[line] > MAX_BYTES and rows[0][0] < line:
-                    room[line] -= len(rows.popleft()[1])
+        for window in found:
+            window.take(first, lines)
         if wanted and first > wanted[-1] + READ_AFTER:
             break
-    return head, {line: list(rows) for line, rows in found.items() if rows}
+    return head, {window.line: list(window.rows) for window in found if window.rows}
 
 
 def _evidence(
@@ -163,12 +175,7 @@ def _said(v: Observation, mode: str | None, sent: dict[object, _Sent]) -> tuple[
     """The sender, the words, and True for what did not go well; None for what is not of the page path."""
     match v:
         case CommandSubmitted():
-            opcode = int.from_bytes(v.message[:2], "big")
-            if opcode not in _PATH:
-                return None
-            words = _command(opcode, v.message, mode)
-            sent[v.key] = _Sent(opcode, int.from_bytes(v.message[6:8], "big"), words)
-            return "host", words, False
+            return _submitted(v, mode, sent)
         case CommandCompleted():
             c = sent.pop(v.key, None)
             return None if c is None else _answer(c, v.message)
@@ -182,6 +189,16 @@ def _said(v: Observation, mode: str | None, sent: dict[object, _Sent]) -> tuple[
         case DriverMessage():
             return "driver", v.text, False
     return None
+
+
+def _submitted(v: CommandSubmitted, mode: str | None, sent: dict[object, _Sent]) -> tuple[str, str, bool] | None:
+    """The words of a command, which ``sent`` keeps until its answer comes; None for one not of the page path."""
+    opcode = int.from_bytes(v.message[:2], "big")
+    if opcode not in _PATH:
+        return None
+    words = _command(opcode, v.message, mode)
+    sent[v.key] = _Sent(opcode, int.from_bytes(v.message[6:8], "big"), words)
+    return "host", words, False
 
 
 def _command(opcode: int, message: bytes, mode: str | None) -> str:

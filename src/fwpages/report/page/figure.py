@@ -45,12 +45,16 @@ def figure(chart: Chart, *, alone: bool = False) -> str:
     ]
     legend = _legend(rows)
     height = HEIGHT + 18 * math.ceil(len(rows) / 4)
+    return _drawing(chart.title, height, "".join(body) + "".join(legend), alone=alone)
+
+
+def _drawing(title: str, height: int, inside: str, *, alone: bool) -> str:
+    """The SVG around what is drawn."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="fwpages-figure" viewBox="0 0 {WIDTH} {height}" role="img"'
     size_of = f' width="{WIDTH}" height="{height}"' if alone else ""
     style = f"<style>{figure_style()}</style>" if alone else ""
     ground = f'<rect class="ground" width="{WIDTH}" height="{height}"/>' if alone else ""
-    title = escape(clean(chart.title))
-    return f"{head}{size_of}><title>{title}</title>{style}{ground}{''.join(body)}{''.join(legend)}</svg>"
+    return f"{head}{size_of}><title>{escape(clean(title))}</title>{style}{ground}{inside}</svg>"
 
 
 def few(rows: Sequence[Row]) -> list[Row]:
@@ -60,11 +64,15 @@ def few(rows: Sequence[Row]) -> list[Row]:
     by_peak = sorted(rows, key=lambda row: -max((n or 0 for n in row.pages), default=0))
     own = by_peak[: COLOURS - 1]
     rest = by_peak[COLOURS - 1 :]
-    sums = tuple(
+    return [*own, Row(f"{len(rest)} more", "", all(r.proven for r in rest), summed(rest))]
+
+
+def summed(rows: Sequence[Row]) -> tuple[int | None, ...]:
+    """The pages of all rows at each time; None where those of one are not known."""
+    return tuple(
         None if any(n is None for n in counts) else sum(n or 0 for n in counts)
-        for counts in zip(*(r.pages for r in rest), strict=True)
+        for counts in zip(*(row.pages for row in rows), strict=True)
     )
-    return [*own, Row(f"{len(rest)} more", "", all(r.proven for r in rest), sums)]
 
 
 def _thin(times: Sequence[float], rows: Sequence[Row]) -> tuple[list[float], list[int]]:

@@ -28,35 +28,19 @@ def overview(name: str, sessions: Sequence[SessionAccount], anchor: str = "") ->
     drawn = [(n, s, s.series) for n, s in enumerate(sessions, 1) if s.series is not None and s.series.functions]
     if len(drawn) < 2:
         return None
-    axes = {line.axis for _, _, line in drawn}
-    begins = [_begin(line) for _, _, line in drawn]
-    if len(axes) > 1 or None in begins:
+    shifts = _shifts(drawn)
+    if shifts is None:
         return None
-    zero = begins[0] or 0.0
-    shifts = [(b or 0.0) - zero for b in begins]
-    starts = [shift + line.times[0] for shift, (_, _, line) in zip(shifts, drawn, strict=True)]
-    if any(a < b for a, b in zip(starts[1:], starts, strict=False)):
-        return None  # the clock began anew: the machine was started again
     events = _events(drawn, shifts)
     times, table, kinds = _sums(events)
     kept = _kept(times, table.sum(axis=0))
-    flags = [
-        Flag(
-            at,
-            "finding" if s.verdict is Verdict.FINDINGS else "session",
-            f"session {n} of {s.device} begins: {s.verdict}",
-            f"{anchor}{n}" if anchor else "",
-        )
-        for at, (n, s, _) in zip(starts, drawn, strict=True)
-        if len(drawn) <= MAX_FLAGS or s.verdict is Verdict.FINDINGS
-    ]
     return Chart(
         title=f"All sessions of {name}",
         axis=drawn[0][2].axis,
         origin=drawn[0][2].origin,
         times=tuple(np.round(times[kept], 6).tolist()),
         rows=tuple(Row(kind(t, None), "", True, tuple(int(n) for n in table[i, kept])) for i, t in enumerate(kinds)),
-        flags=tuple(flags[:MAX_FLAGS]),
+        flags=_flags(drawn, _starts(drawn, shifts), anchor),
         thinned=kept.size < times.size,
     )
 
@@ -67,6 +51,40 @@ def _begin(line: Series) -> float | None:
 
 
 _Drawn = Sequence[tuple[int, SessionAccount, Series]]
+
+
+def _shifts(drawn: _Drawn) -> list[float] | None:
+    """The seconds from the beginning of the first session to that of each; None where they have no common axis."""
+    axes = {line.axis for _, _, line in drawn}
+    begins = [_begin(line) for _, _, line in drawn]
+    if len(axes) > 1 or None in begins:
+        return None
+    zero = begins[0] or 0.0
+    shifts = [(b or 0.0) - zero for b in begins]
+    starts = _starts(drawn, shifts)
+    if any(a < b for a, b in zip(starts[1:], starts, strict=False)):
+        return None  # the clock began anew: the machine was started again
+    return shifts
+
+
+def _starts(drawn: _Drawn, shifts: Sequence[float]) -> list[float]:
+    """The time of the first row of each session on the common axis."""
+    return [shift + line.times[0] for shift, (_, _, line) in zip(shifts, drawn, strict=True)]
+
+
+def _flags(drawn: _Drawn, starts: Sequence[float], anchor: str) -> tuple[Flag, ...]:
+    """A mark at the beginning of each session; of many sessions, only of those with findings."""
+    flags = [
+        Flag(
+            at,
+            "finding" if s.verdict is Verdict.FINDINGS else "session",
+            f"session {n} of {s.device} begins: {s.verdict}",
+            f"{anchor}{n}" if anchor else "",
+        )
+        for at, (n, s, _) in zip(starts, drawn, strict=True)
+        if len(drawn) <= MAX_FLAGS or s.verdict is Verdict.FINDINGS
+    ]
+    return tuple(flags[:MAX_FLAGS])
 
 
 def _events(drawn: _Drawn, shifts: Sequence[float]) -> list[tuple[float, tuple[int, int], FunctionType, int]]:

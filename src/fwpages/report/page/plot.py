@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from fwpages.pages.words import in_mib, size
 from fwpages.report.page.content import Chart, Row
-from fwpages.report.page.figure import axis_words, few, tick
+from fwpages.report.page.figure import axis_words, few, summed, tick
 
 #: columns of a plot with its axis, and its rows; a narrower screen gets no fewer than ``LEAST``
 WIDTH, HEIGHT, LEAST = 80, 10, 40
@@ -20,10 +20,7 @@ _BLANK = 0x2800
 def plot(chart: Chart, width: int = WIDTH) -> list[str]:
     """The lines of a plot: the sum of all functions, with the functions that have most of it below."""
     inside = max(LEAST, width) - _MARGIN
-    sums = tuple(
-        None if any(n is None for n in counts) else sum(n or 0 for n in counts)
-        for counts in zip(*(row.pages for row in chart.rows), strict=True)
-    ) or (0,) * len(chart.times)  # fmt: skip
+    sums = summed(chart.rows) or (0,) * len(chart.times)
     most = max((n for n in sums if n is not None), default=0)
     canvas = _canvas(chart, sums, most, inside)
     lines = [chart.title, *_body(canvas, most), _flag_line(chart, inside)]
@@ -47,9 +44,7 @@ def _canvas(chart: Chart, sums: Sequence[int | None], most: int, inside: int) ->
         then = _column(chart.times[i + 1], begin, end, wide) if i + 1 < len(sums) else here
         if n is not None:
             level = _level(n, most, high)
-            low = level if before is None else min(level, _level(before, most, high))
-            top = level if before is None else max(level, _level(before, most, high))
-            for y in range(low, top + 1):
+            for y in _between(level, level if before is None else _level(before, most, high)):
                 _dot(cells, here, high - 1 - y)
             for x in range(here, then + 1):
                 if not _missing(chart, x, begin, end, wide):
@@ -64,6 +59,11 @@ def _column(t: float, begin: float, end: float, wide: int) -> int:
 
 def _level(n: int, most: int, high: int) -> int:
     return 0 if not most else round(n / most * (high - 1))
+
+
+def _between(a: int, b: int) -> range:
+    """The levels from the lower to the higher of two, both included."""
+    return range(min(a, b), max(a, b) + 1)
 
 
 def _missing(chart: Chart, x: int, begin: float, end: float, wide: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -248,10 +248,13 @@ def _functions(s: SessionAccount) -> list[Grid]:
     )
     own = Grid(title, (*about, *_columns()), tuple(cells(f) for f in rows[:MAX_ROWS]))
     kinds = {f.type for f in rows}
-    if len(kinds) < 2:
-        return [own]
+    return [own] if len(kinds) < 2 else [own, _by_type(s, kinds)]
+
+
+def _by_type(s: SessionAccount, kinds: Collection[FunctionType]) -> Grid:
+    """The table of the totals of these types."""
     types = [(kind(FunctionType(name), s.supplier), t) for name, t in s.by_type.items() if FunctionType(name) in kinds]
-    return [own, Grid("By type", (Column("type"), *_columns()), tuple((name, *_counts(t)) for name, t in types))]
+    return Grid("By type", (Column("type"), *_columns()), tuple((name, *_counts(t)) for name, t in types))
 
 
 def _columns() -> list[Column]:
@@ -317,19 +320,6 @@ def _served(s: ServedSessionAccount, place: _Place, offences: Sequence[FindingAc
     rows = () if s.series is None else tuple(_row(f, None) for f in s.series.functions)
     title = f"session {s.number}"
     until = "" if s.ended is None else f" to {s.ended:.3f} s"
-    columns = (
-        Column("function"),
-        Column("name"),
-        *(Column(n, counts=True) for n in ("given", "returned", "released")),
-        Column("held", counts=True),
-        Column("MiB", counts=True),
-        Column("peak", counts=True),
-        Column("MiB", counts=True),
-    )
-    cells: list[tuple[Cell, ...]] = [
-        (s.identities.get(name, ""), name, f.given, f.returned, f.released, f.held, mib(f.held), f.peak, mib(f.peak))
-        for name, f in s.functions.items()
-    ]
     return Part(
         anchor=place.session(s.number),
         title=title,
@@ -346,5 +336,23 @@ def _served(s: ServedSessionAccount, place: _Place, offences: Sequence[FindingAc
         findings=tuple(shown),
         left_out=len(offences) - len(shown),
         chart=None if s.series is None or not rows else chart_of(title, s.series, rows, _flags(s.series, shown)),
-        grids=(Grid("Functions", columns, tuple(cells)),) if cells else (),
+        grids=(_served_functions(s),) if s.functions else (),
     )
+
+
+def _served_functions(s: ServedSessionAccount) -> Grid:
+    """The table of the functions of a served session."""
+    columns = (
+        Column("function"),
+        Column("name"),
+        *(Column(n, counts=True) for n in ("given", "returned", "released")),
+        Column("held", counts=True),
+        Column("MiB", counts=True),
+        Column("peak", counts=True),
+        Column("MiB", counts=True),
+    )
+    cells: list[tuple[Cell, ...]] = [
+        (s.identities.get(name, ""), name, f.given, f.returned, f.released, f.held, mib(f.held), f.peak, mib(f.peak))
+        for name, f in s.functions.items()
+    ]
+    return Grid("Functions", columns, tuple(cells))
