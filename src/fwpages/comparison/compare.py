@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from fwpages.comparison.kinds import Kind
-from fwpages.comparison.pairing import PairedFunctions, own_aliases, pair_functions, pair_sessions
+from fwpages.comparison.pairing import PairedFunctions, PairedSessions, own_aliases, pair_functions, pair_sessions
 from fwpages.comparison.scripts import MAX_EDITS, script
 from fwpages.comparison.sides import COUNTS, FunctionSide, SessionSide, Side, Step, Steps
 from fwpages.comparison.values import Diff, Difference, Edit, FunctionPair, InputSide, Outcome, SessionPair
@@ -111,14 +113,7 @@ def _input(s: Side) -> InputSide:
 def _sessions(a: Side, b: Side, found: _Found) -> Iterator[SessionPair]:
     columns = [c for c in COLUMNS if c in COUNTS[a.form] and c in COUNTS[b.form]]
     for number, pair in enumerate(pair_sessions(a, b), 1):
-        x, y = pair.a, pair.b
-        row = SessionPair(
-            device_a=None if x is None else x.device,
-            device_b=None if y is None else y.device,
-            a=None if x is None else x.number,
-            b=None if y is None else y.number,
-            paired_by=pair.by,
-        )
+        x, y, row = pair.a, pair.b, _numbers(pair)
         if x is None or y is None:
             found.differences.append(Difference(kind=Kind.SESSION, session=number, a=row.a, b=row.b))
             yield row
@@ -126,29 +121,37 @@ def _sessions(a: Side, b: Side, found: _Found) -> Iterator[SessionPair]:
         by, functions = pair_functions(x, y)
         named = [(p, _names(p)) for p in functions]
         _pair(_Pair(number, x, y, named), columns, found)
-        yield SessionPair(
-            device_a=row.device_a,
-            device_b=row.device_b,
-            a=row.a,
-            b=row.b,
-            paired_by=pair.by,
-            aligned_by=by,
-            functions=[names for _, names in named],
-        )
+        yield msgspec.structs.replace(row, aligned_by=by, functions=[names for _, names in named])
+
+
+def _numbers(p: PairedSessions) -> SessionPair:
+    """The pair by its devices and numbers, its functions not paired yet."""
+    return SessionPair(
+        device_a=None if p.a is None else p.a.device,
+        device_b=None if p.b is None else p.b.device,
+        a=None if p.a is None else p.a.number,
+        b=None if p.b is None else p.b.number,
+        paired_by=p.by,
+    )
 
 
 def _names(p: PairedFunctions) -> FunctionPair:
     both = [f for f in (p.a, p.b) if f is not None]
-    kinds = {f.type for f in both if f.type is not None}
-    known = (kinds - {FunctionType.UNKNOWN}) or kinds
     names = {f.name for f in both if f.name}
     return FunctionPair(
         a=None if p.a is None else p.a.identity,
         b=None if p.b is None else p.b.identity,
         name=names.pop() if len(names) == 1 else "",
-        type=known.pop() if len(known) == 1 else None,
+        type=_type(both),
         generation=min(f.generation for f in both),
     )
+
+
+def _type(both: Iterable[FunctionSide]) -> FunctionType | None:
+    """The type that these tell; None where they tell none, or two."""
+    kinds = {f.type for f in both if f.type is not None}
+    known = (kinds - {FunctionType.UNKNOWN}) or kinds
+    return known.pop() if len(known) == 1 else None
 
 
 def _is_own(p: PairedFunctions) -> bool:
@@ -163,14 +166,9 @@ def _pair(p: _Pair, columns: Sequence[str], found: _Found) -> None:
     _stated(p, found)
     for functions, names in p.functions:
         _function(p, functions, names, columns, found)
-    if "peak" in columns and p.a.peak is not None and p.b.peak is not None and p.a.peak != p.b.peak:
-        found.differences.append(
-            Difference(kind=Kind.PEAK, session=p.number, what="all functions together", a=p.a.peak, b=p.b.peak)
-        )
-    for name, n in p.a.counters.items():
-        other = p.b.counters.get(name)
-        if n is not None and other is not None and n != other:
-            found.differences.append(Difference(kind=Kind.COUNTER, session=p.number, what=name, a=n, b=other))
+    if "peak" in columns:
+        _peak(p, found)
+    _counters(p, found)
     _findings(p.number, p.a.findings, p.b.findings, p.names(of_b=False), p.names(of_b=True), found)
     _lacks(p.number, p.a.lacks, p.b.lacks, found)
     for kind in _SEQUENCES:
@@ -178,6 +176,21 @@ def _pair(p: _Pair, columns: Sequence[str], found: _Found) -> None:
     if p.a.commands is not None and p.b.commands is not None:
         rows = found.not_known if p.partial else found.differences
         rows += _counted(Kind.COMMANDS, p.number, p.a.commands, p.b.commands)
+
+
+def _peak(p: _Pair, found: _Found) -> None:
+    """Compare the peaks of all functions together, where both inputs tell them."""
+    a, b = p.a.peak, p.b.peak
+    if a is not None and b is not None and a != b:
+        found.differences.append(Difference(kind=Kind.PEAK, session=p.number, what="all functions together", a=a, b=b))
+
+
+def _counters(p: _Pair, found: _Found) -> None:
+    """Compare the device's counters that both inputs tell."""
+    for name, n in p.a.counters.items():
+        other = p.b.counters.get(name)
+        if n is not None and other is not None and n != other:
+            found.differences.append(Difference(kind=Kind.COUNTER, session=p.number, what=name, a=n, b=other))
 
 
 def _stated(p: _Pair, found: _Found) -> None:
@@ -196,11 +209,7 @@ def _function(
 ) -> None:
     a, b, number = functions.a, functions.b, pair.number
     if a is None or b is None:
-        if not _empty(a or b, columns):
-            rows = found.not_known if pair.partial else found.differences
-            rows.append(
-                Difference(kind=Kind.FUNCTION, session=number, function=names, a=_gave(a, columns), b=_gave(b, columns))
-            )
+        _unpaired(pair, functions, names, columns, found)
         return
     if a.type is not b.type:
         _types(pair, functions, names, found)
@@ -210,6 +219,20 @@ def _function(
             continue
         rows = found.not_known if x is None or y is None else found.differences
         rows.append(Difference(kind=_COLUMNS[column], session=number, function=names, a=x, b=y))
+
+
+def _unpaired(
+    pair: _Pair, functions: PairedFunctions, names: FunctionPair, columns: Sequence[str], found: _Found
+) -> None:
+    """Note a function that one session alone has, unless it never had a page."""
+    a, b = functions.a, functions.b
+    if not _empty(a or b, columns):
+        rows = found.not_known if pair.partial else found.differences
+        rows.append(
+            Difference(
+                kind=Kind.FUNCTION, session=pair.number, function=names, a=_gave(a, columns), b=_gave(b, columns)
+            )
+        )
 
 
 def _types(pair: _Pair, functions: PairedFunctions, names: FunctionPair, found: _Found) -> None:

@@ -6,7 +6,7 @@ Each rule is symmetric: inputs that change places give the same pairs. Time play
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -38,16 +38,21 @@ def pair_sessions(a: Side, b: Side) -> list[PairedSessions]:
     An input that shows one moment has, of each device, what the last session of the other has.
     """
     of_a, of_b = _by_device(a.sessions), _by_device(b.sessions)
-    names = [(name, name, Pairing.DEVICE) for name in of_a if name in of_b]
-    rest = zip_longest([n for n in of_a if n not in of_b], [n for n in of_b if n not in of_a])
     moments = a.form in MOMENTS, b.form in MOMENTS
     found: list[PairedSessions] = []
-    for name_a, name_b, by in [*names, *((x, y, Pairing.ORDER) for x, y in rest)]:
+    for name_a, name_b, by in _pair_devices(of_a, of_b):
         rows_a, rows_b = of_a.get(name_a or "", []), of_b.get(name_b or "", [])
         if moments[0] != moments[1] and rows_a and rows_b:
             rows_a, rows_b = rows_a[-1:], rows_b[-1:]
         found += [PairedSessions(x, y, by) for x, y in zip_longest(rows_a, rows_b)]
     return sorted(found, key=_place)
+
+
+def _pair_devices(a: Collection[str], b: Collection[str]) -> list[tuple[str | None, str | None, Pairing]]:
+    """Pair the devices by their names, and those of other names in their order; None where one input has no more."""
+    same = [(name, name, Pairing.DEVICE) for name in a if name in b]
+    rest = zip_longest([n for n in a if n not in b], [n for n in b if n not in a])
+    return [*same, *((x, y, Pairing.ORDER) for x, y in rest)]
 
 
 def _place(p: PairedSessions) -> tuple[int, int, list[str]]:
