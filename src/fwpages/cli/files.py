@@ -105,11 +105,18 @@ def _apart_from_inputs(option: str, path: Path) -> None:
     context = click.get_current_context(silent=True)
     if context is None or not path.exists():
         return
+    for name in _arguments(context):
+        if os.path.exists(name) and os.path.samefile(name, path):
+            raise click.UsageError(f"{option} {path}: the command reads this file; the output needs another one")
+
+
+def _arguments(context: click.Context) -> Iterator[str | Path]:
+    """The command's arguments that can name a file."""
     for parameter in context.command.params:
         given = context.params.get(parameter.name or "") if isinstance(parameter, click.Argument) else None
         for name in given if isinstance(given, tuple) else (given,):
-            if isinstance(name, str | Path) and os.path.exists(name) and os.path.samefile(name, path):
-                raise click.UsageError(f"{option} {path}: the command reads this file; the output needs another one")
+            if isinstance(name, str | Path):
+                yield name
 
 
 def standard_input() -> TextIO:

@@ -56,17 +56,8 @@ def command(inputs: tuple[str, ...], output: Path | None, form: str, fail_on: st
     Exit code: 0 clean, or open and consistent so far, 1 findings, 2 misuse or an input that cannot be read, 4 not
     known. An input that cannot be read does not hide the others.
     """
-    if form == "html" and output is None:
-        raise click.UsageError("-o FILE is missing: where the HTML report goes; --format text prints one")
-    if form == "html":
-        try:
-            check_installed()
-        except NotInstalledError as e:
-            raise click.UsageError(f"{e}; --format text does without") from None
-    if "-" in inputs:
-        standard_input()
-    if inputs.count("-") > 1:
-        raise click.UsageError("standard input (-) can be read once only")
+    _check_form(form, output)
+    _check_standard_input(inputs)
     with ExitStack() as stack:
         # opened before the work, which may be long: a file that cannot be written is said at once
         file = None if output is None else stack.enter_context(written("-o", output))
@@ -81,6 +72,25 @@ def command(inputs: tuple[str, ...], output: Path | None, form: str, fail_on: st
     if document.unread and document.verdict is not Verdict.FINDINGS:
         return 2
     return exit_code(document.verdict, fail_on_not_known=fail_on == "not-known")
+
+
+def _check_form(form: str, output: Path | None) -> None:
+    """Refuse HTML that has no file to go to, or that this installation cannot make."""
+    if form == "html" and output is None:
+        raise click.UsageError("-o FILE is missing: where the HTML report goes; --format text prints one")
+    if form == "html":
+        try:
+            check_installed()
+        except NotInstalledError as e:
+            raise click.UsageError(f"{e}; --format text does without") from None
+
+
+def _check_standard_input(inputs: Sequence[str]) -> None:
+    """Refuse standard input that is closed, or named twice."""
+    if "-" in inputs:
+        standard_input()
+    if inputs.count("-") > 1:
+        raise click.UsageError("standard input (-) can be read once only")
 
 
 def _rendered(document: Document, form: str) -> str:

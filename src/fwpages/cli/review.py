@@ -54,14 +54,7 @@ def command(
     Each is settled in worlds of its own: every order of events is tried, with each assumption on and off. Exit code: 0
     our own design holds, 1 it fails or is not settled, 2 misuse.
     """
-    if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} exclude each other")
-    form = "json" if as_json else form or "table"
-    if form == "html":
-        try:
-            check_installed()
-        except NotInstalledError as e:
-            raise click.ClickException(str(e)) from None
+    form = _form(form, as_json)
     asked = tuple(_asked(q) for q in dict.fromkeys(questions)) or QUESTIONS
     answers = _settled(asked, tuple(dict.fromkeys(designs)) or tuple(DESIGNS), workers)
     if output is None:
@@ -71,6 +64,19 @@ def command(
             _print(answers, form, Console(file=stream, width=_COLUMNS))
     junit(of_review(answers))
     return 0 if ours_holds(answers) else 1
+
+
+def _form(form: str | None, as_json: bool) -> str:
+    """The format that the options ask for; an error where two exclude each other, or HTML cannot be made."""
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other")
+    form = "json" if as_json else form or "table"
+    if form == "html":
+        try:
+            check_installed()
+        except NotInstalledError as e:
+            raise click.ClickException(str(e)) from None
+    return form
 
 
 def _asked(text: str) -> Question:

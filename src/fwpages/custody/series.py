@@ -244,6 +244,31 @@ class Span:
     origin: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The scale of a series' times: the numbers of lines, or seconds after ``zero``."""
+
+    axis: Axis
+    origin: str | None = None
+    zero: float = 0.0
+
+    @property
+    def by_line(self) -> bool:
+        """Times are numbers of lines."""
+        return self.axis == "line"
+
+    def at(self, p: Point) -> float:
+        """The time of this place."""
+        return float(p.line) if self.by_line or p.time is None else round(p.time - self.zero, 6)
+
+
+def _scale(span: Span, *, timed: bool) -> _Scale:
+    """The scale of a session: lines where not every change, or not the whole of it, has a time."""
+    if not timed or span.begin.time is None or span.end.time is None:
+        return _Scale("line")
+    return _Scale("seconds") if span.origin is None else _Scale("elapsed", span.origin, span.begin.time)
+
+
 def series(
     recorder: Recorder | None,
     labels: Mapping[Hashable, Label],
@@ -254,27 +279,22 @@ def series(
 ) -> Series:
     """The series of a session that is over, or as far as it has come. Functions without a label are left out."""
     rec = Recorder() if recorder is None else recorder
-    by_line = not rec.timed() or span.begin.time is None or span.end.time is None
-    zero = 0.0 if span.origin is None or by_line or span.begin.time is None else span.begin.time
-
-    def at(p: Point) -> float:
-        return float(p.line) if by_line or p.time is None else round(p.time - zero, 6)
-
-    times, table, keys = rec.table(by_line=by_line)
+    scale = _scale(span, timed=rec.timed())
+    times, table, keys = rec.table(by_line=scale.by_line)
     # nothing is held before the first change, and the last one's counts hold to the end
-    times = np.concatenate(([at(span.begin)], np.round(times - (0.0 if by_line else zero), 6), [at(span.end)]))
+    times = np.concatenate(([scale.at(span.begin)], np.round(times - scale.zero, 6), [scale.at(span.end)]))
     times = np.maximum.accumulate(times)
     nothing = np.zeros((1, len(keys)), np.int64)
     table = np.concatenate((nothing, table, table[-1:] if table.shape[0] else nothing))
     rows = _by_label(table, keys, labels)
     kept, thinned = _thinned(times, [counts for _, counts in rows], PARTS)
     return Series(
-        axis="line" if by_line else "seconds" if span.origin is None else "elapsed",
-        origin=None if by_line else span.origin,
+        axis=scale.axis,
+        origin=scale.origin,
         times=times[kept].tolist(),
         functions=_functions([(label, counts[kept]) for label, counts in rows]),
-        marks=[Mark(at=at(m), kind=kind, text=text, line=m.line or None) for m, kind, text in marks],
-        gaps=[Gap(begin=at(a), end=at(b), text=text) for a, b, text in gaps],
+        marks=[Mark(at=scale.at(m), kind=kind, text=text, line=m.line or None) for m, kind, text in marks],
+        gaps=[Gap(begin=scale.at(a), end=scale.at(b), text=text) for a, b, text in gaps],
         thinned=rec.thinned or thinned,
     )
 

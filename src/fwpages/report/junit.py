@@ -219,10 +219,16 @@ def _finding(f: FindingAccount) -> str:
 
 def _meaning(f: FindingAccount) -> str:
     """The meaning of the finding by the table; of several causes that share name and blame, that of its remedy."""
-    causes = [c for c in Cause if c.finding.value == f.name and c.blame.value == f.blame]
-    fit = [c for c in causes if c.remedy == f.remedy] or causes
-    meanings = [c.meaning for c in fit] or [o.meaning for o in (*OffenceName, *WireOffenceName) if o.value == f.name]
+    meanings = [c.meaning for c in _causes(f)] or [
+        o.meaning for o in (*OffenceName, *WireOffenceName) if o.value == f.name
+    ]
     return "; or ".join(dict.fromkeys(meanings)) or f.name
+
+
+def _causes(f: FindingAccount) -> list[Cause]:
+    """The causes with the finding's name and blame; of several, those with its remedy."""
+    causes = [c for c in Cause if c.finding.value == f.name and c.blame.value == f.blame]
+    return [c for c in causes if c.remedy == f.remedy] or causes
 
 
 def _place(at: Mapping[str, object]) -> str:

@@ -20,17 +20,25 @@ def of_review(answers: Sequence[Answer]) -> Iterator[Suite]:
 
 
 def _case(v: Verdict, ours: bool) -> Case:
-    """A question passes if the event that it asks about cannot happen; where it can, our own design fails.
-
-    Another design's is skipped, as the command judges ours alone; so is what does not arise.
-    """
     name = f"{v.design}, {changed(v)}" if v.changed else v.design
     lines = [f"{words(v)}: {v.seen}" if v.seen else words(v), *v.steps]
     lines += [f"fwpages explore {v.world} --replay {v.replay}"] if v.replay else []
     text = "\n".join(lines)
-    if v.settled and not v.reachable and not v.moot:
+    result = _result(v, ours)
+    if result is Result.PASSED:
         return Case(name=name, text=text)
-    if not ours or (v.moot and v.settled and not v.reachable):
-        return Case(name=name, result=Result.SKIPPED, message=lines[0], text=text)
-    result = Result.FAILED if v.reachable else Result.ERROR
+    if result is Result.SKIPPED:
+        return Case(name=name, result=result, message=lines[0], text=text)
     return Case(name=name, result=result, kind=v.broken or "not settled", message=lines[0], text=text)
+
+
+def _result(v: Verdict, ours: bool) -> Result:
+    """A question passes if the event that it asks about cannot happen; where it can, our own design fails.
+
+    Another design's is skipped, as the command judges ours alone; so is what does not arise.
+    """
+    if v.settled and not v.reachable:
+        return Result.SKIPPED if v.moot else Result.PASSED
+    if not ours:
+        return Result.SKIPPED
+    return Result.FAILED if v.reachable else Result.ERROR
