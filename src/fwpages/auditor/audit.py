@@ -239,11 +239,7 @@ class Audit:
             case CommandCompleted() | PagesRequested() | CommandUnanswered() | CommandUndone() | LinkChange():
                 self._of_session(v)
             case DriverMessage():
-                s = self._opened(v, _sign_of_line(v, self._session(v)))
-                if isinstance(v, PagesGiven | TakeBegun | AllPagesReleased):
-                    s.evidence.page_seen()
-                s.add(messages.said(s, v))
-                self._cards.see(v, self._device(v.device).slot)
+                self._driver_said(v)
             case MissingInput():
                 self._missing(v)
             case PlatformLine():
@@ -254,6 +250,14 @@ class Audit:
                 self._of_memory(self._device(v.device), v)
             case _:
                 self._about_input(v)
+
+    def _driver_said(self, v: DriverMessage) -> None:
+        """A message of the driver may begin a session, and says something about its card."""
+        s = self._opened(v, _sign_of_line(v, self._session(v)))
+        if isinstance(v, PagesGiven | TakeBegun | AllPagesReleased):
+            s.evidence.page_seen()
+        s.add(messages.said(s, v))
+        self._cards.see(v, self._device(v.device).slot)
 
     def _of_memory(self, d: _Device, v: CommandExecuted | MemoryMapped | MemoryUnmapped | BusMasterSet) -> None:
         """An observation of the memory that the device reaches, or that its firmware holds unseen by the host."""
@@ -360,11 +364,7 @@ class Audit:
                 s.add(commands.completed(s, v))
                 self._device(v.device).memory.answered(s, v)
             case PagesRequested():
-                s.evidence.page_seen()
-                if not v.ec_known:
-                    messages.requested(s, v)
-                s.add(requests.happened(s, v))
-                self._device(v.device).memory.requested(s, v.request)
+                self._requested(s, v)
             case CommandUnanswered():
                 s.add(commands.unanswered(s, v))
             case CommandUndone():
@@ -373,6 +373,14 @@ class Audit:
                 s.add(fences.happened(s, v))
                 if v.what is LinkEvent.FENCED:
                     self._device(v.device).memory.fenced()
+
+    def _requested(self, s: AuditedSession, v: PagesRequested) -> None:
+        """Firmware asks for pages, or wants some back."""
+        s.evidence.page_seen()
+        if not v.ec_known:
+            messages.requested(s, v)
+        s.add(requests.happened(s, v))
+        self._device(v.device).memory.requested(s, v.request)
 
     def _mentioned(self, v: Note | DeviceNamed) -> None:
         """A note on a session; or a device, which has a session though nothing else of it was seen."""

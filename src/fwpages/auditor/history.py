@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from fwpages.auditor.session import AuditedSession
 from fwpages.auditor.timeline import Way, point
@@ -23,14 +23,17 @@ def history(s: AuditedSession, functions: Sequence[FunctionAccount], first: Plac
 def _counted(s: AuditedSession, functions: Sequence[FunctionAccount]) -> tuple[Way, Mapping[Hashable, Label]]:
     """The session's way of counting, and the function of each of its columns."""
     labels = {(f.identity, f.generation): _label(f) for f in functions}
-    by_book = {book: labels.get((str(book.identity), 0)) for book in s.books}
-    books: dict[Hashable, Label] = {book: label for book, label in by_book.items() if label is not None}
+    books = _labelled((book, labels.get((str(book.identity), 0))) for book in s.books)
     if s.evidence.by_lines:
         return Way.LINES, books
     if any(book.counted_only for book in s.books):
         return Way.NUMBERS, books
-    rows = {r.number: labels.get((str(r.identity), r.generation)) for r in s.ledger.records}
-    return Way.LEDGER, {number: label for number, label in rows.items() if label is not None}
+    return Way.LEDGER, _labelled((r.number, labels.get((str(r.identity), r.generation))) for r in s.ledger.records)
+
+
+def _labelled(columns: Iterable[tuple[Hashable, Label | None]]) -> dict[Hashable, Label]:
+    """The columns of functions that have an account."""
+    return {column: label for column, label in columns if label is not None}
 
 
 def _label(f: FunctionAccount) -> Label:

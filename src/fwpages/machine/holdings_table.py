@@ -57,11 +57,16 @@ def _verdict(d: DeviceHoldings) -> str:
     return f"{d.verdict}, {in_mib(d.pages)} held"
 
 
+def _nodes(d: DeviceHoldings) -> list[str]:
+    """The nodes that hold pages, by number; pages of no known node come last, and not alone."""
+    nodes = sorted(d.by_node.keys() - {"unknown"}, key=int)
+    return [*nodes, "unknown"] if nodes and "unknown" in d.by_node else nodes
+
+
 def _functions(d: DeviceHoldings) -> Table:
     with_vport = any(f.vport is not None or f.vport_enabled is False for f in d.functions)
     with_idle = bool(d.idle)
-    nodes = sorted(d.by_node.keys() - {"unknown"}, key=int)
-    nodes += ["unknown"] if nodes and "unknown" in d.by_node else []
+    nodes = _nodes(d)
     table = plain_table("function", "type")
     headings = [*["vport"] * with_vport, "pages", MIB, *["idle"] * with_idle, *(f"node {n}" for n in nodes)]
     for name in headings:

@@ -260,6 +260,11 @@ def _enabled(device: Device, who: Identity) -> bool | None:
 
 def _notes(functions: Sequence[FunctionHoldings]) -> list[str]:
     """The lists of functions that are gone: with pages, though no vport of theirs is enabled; and the empty ones."""
+    return [*_without_vport(functions), *_without_pages(functions)]
+
+
+def _without_vport(functions: Sequence[FunctionHoldings]) -> list[str]:
+    """The functions that have pages and no enabled vport."""
     notes = [
         f"{f.identity}: {many(f.pages)}, and no enabled vport: the function was disabled, or is not enabled yet."
         for f in functions
@@ -268,11 +273,16 @@ def _notes(functions: Sequence[FunctionHoldings]) -> list[str]:
     if len(notes) > _MOST_NOTES:
         rest = sum(f.pages or 0 for f in functions if f.vport_enabled is False)
         notes[_MOST_NOTES:] = [f"{len(notes)} functions without an enabled vport have {many(rest)} in all."]
-    empty = [f.identity for f in functions if f.pages == 0]
-    if empty:
-        more = f" and {len(empty) - _MOST_NOTES} more" if len(empty) > _MOST_NOTES else ""
-        notes.append(f"Lists without pages, of functions that had some: {', '.join(empty[:_MOST_NOTES])}{more}.")
     return notes
+
+
+def _without_pages(functions: Sequence[FunctionHoldings]) -> list[str]:
+    """The functions whose lists are empty."""
+    empty = [f.identity for f in functions if f.pages == 0]
+    if not empty:
+        return []
+    more = f" and {len(empty) - _MOST_NOTES} more" if len(empty) > _MOST_NOTES else ""
+    return [f"Lists without pages, of functions that had some: {', '.join(empty[:_MOST_NOTES])}{more}."]
 
 
 def _summed(several: Iterable[Mapping[str, int]]) -> dict[str, int]:

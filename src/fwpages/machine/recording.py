@@ -72,22 +72,35 @@ def _decoded(path: Path, n: int, row: bytes) -> Snapshot | None:
 
 def _wrong(snapshot: Snapshot) -> str:
     """The figure that no snapshot has, "" where there is none: such a line was edited, or damaged."""
-    functions = snapshot.functions
     if not 0 <= snapshot.taken <= _LAST_SECOND:
         return f"its time is {snapshot.taken}"
     for memory in (snapshot.machine, *snapshot.nodes):
         if not all(0 <= n < _MOST for n in (memory.total, memory.free) if n is not None):
             return "its memory is below zero, or too large"
-    for f in functions:
-        if not f.device.isprintable() or not f.by_type.keys() <= _TYPES:
-            return f"the function {f.device!r} has a name or a type that there is not"
-        if not all(0 <= n < _MOST for n in _counts(f)) or not all(0 <= s < 1e12 for s in _shares(f)):
-            return f"a figure of {f.device} is below zero, or too large"
-    unknown = not functions or bool(snapshot.missing) or any(f.pages is None for f in functions)
-    verdict = Verdict.FINDINGS if snapshot.findings else Verdict.NOT_KNOWN if unknown else Verdict.CONSISTENT
-    return (
-        "" if verdict is snapshot.verdict else f"its verdict is {snapshot.verdict.value!r}, its figures say otherwise"
-    )
+    for f in snapshot.functions:
+        wrong = _wrong_of_function(f)
+        if wrong:
+            return wrong
+    if _verdict(snapshot) is not snapshot.verdict:
+        return f"its verdict is {snapshot.verdict.value!r}, its figures say otherwise"
+    return ""
+
+
+def _wrong_of_function(f: FunctionCounters) -> str:
+    """The name or figure that no function has, "" where there is none."""
+    if not f.device.isprintable() or not f.by_type.keys() <= _TYPES:
+        return f"the function {f.device!r} has a name or a type that there is not"
+    if not all(0 <= n < _MOST for n in _counts(f)) or not all(0 <= s < 1e12 for s in _shares(f)):
+        return f"a figure of {f.device} is below zero, or too large"
+    return ""
+
+
+def _verdict(snapshot: Snapshot) -> Verdict:
+    """The verdict that the figures of a snapshot give."""
+    if snapshot.findings:
+        return Verdict.FINDINGS
+    unknown = not snapshot.functions or bool(snapshot.missing) or any(f.pages is None for f in snapshot.functions)
+    return Verdict.NOT_KNOWN if unknown else Verdict.CONSISTENT
 
 
 def _counts(f: FunctionCounters) -> Iterator[int]:

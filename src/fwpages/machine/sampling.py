@@ -66,11 +66,7 @@ def counters(root: str | Path = "/", *, ask_firmware: bool = False) -> Snapshot:
     alone: ValueError for another ``root``. A function that goes away meanwhile is no error. NotADirectoryError if
     ``root`` is no directory.
     """
-    tree = Tree(Path(root))
-    if ask_firmware and not tree.live:
-        raise ValueError(f"ask_firmware asks the firmware of this machine, not of a copy such as {root}")
-    if not tree.root.is_dir():
-        raise NotADirectoryError(f"{root}: not a directory")
+    tree = _tree(root, ask_firmware=ask_firmware)
     machine = _memory(tree.text(File.MEMORY))
     nodes = list(_nodes(tree))
     release = _known(tree.text(File.RELEASE))
@@ -97,6 +93,16 @@ def counters(root: str | Path = "/", *, ask_firmware: bool = False) -> Snapshot:
         findings=wrong,
         missing=missing,
     )
+
+
+def _tree(root: str | Path, *, ask_firmware: bool) -> Tree:
+    """The files below ``root``; ValueError for firmware that cannot be asked, NotADirectoryError for no directory."""
+    tree = Tree(Path(root))
+    if ask_firmware and not tree.live:
+        raise ValueError(f"ask_firmware asks the firmware of this machine, not of a copy such as {root}")
+    if not tree.root.is_dir():
+        raise NotADirectoryError(f"{root}: not a directory")
+    return tree
 
 
 def _known(text: str | Unread) -> str | None:

@@ -104,14 +104,18 @@ class TraceReader:
             yield self._lost(place, f"{source.skipped} lines were too long to be read")
         if self._broken > MAX_BROKEN:
             yield self._lost(place, f"{self._broken} lines in all could not be read")
-        for kind, n in self._unknown.items():
-            text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
-            devices = self._named if self.of_kernel else (self._device,)
-            yield from (Note(place=place, device=name, text=text) for name in devices)
+        yield from self._passed_over(place)
         if not self._understood and not (self.of_kernel and self._ended):
             raise InputError(f"{source.name} holds no command, answer or event that could be read")
         if self._next is not None and not self._ended:
             yield self._lost(place, f"the trace was cut: what came after line {place.line} is not in it")
+
+    def _passed_over(self, place: Place) -> Iterator[Note]:
+        """A note for each device and each kind of line that this version does not know."""
+        devices = self._named if self.of_kernel else (self._device,)
+        for kind, n in self._unknown.items():
+            text = f"{n} lines of kind {kind!r} passed over: this version does not know it"
+            yield from (Note(place=place, device=name, text=text) for name in devices)
 
     def _line(self, number: int, raw: bytes, *, last: bool) -> Iterator[Observation]:
         place = Place(self._source.name, number)
@@ -171,25 +175,14 @@ class TraceReader:
         """A line about a command, an answer, a page request or the link."""
         if self.of_kernel and kind in _OF_A_RECORD:
             yield from self._of_record(place, line)
-        device, session = self._device, _number(line, "session", None)
+        session = _number(line, "session", None)
         match kind:
             case "command":
                 yield from self._command(place, session, line)
-            case "submit":
-                yield self._submit(place, session, ("id", session, _number(line, "id")), line)
-            case "complete":
-                key, out = ("id", session, _number(line, "id")), _bytes(line, "out")
-                holes = self._holes(line, out)
-                yield CommandCompleted(
-                    place=place, device=device, session=session, key=key, message=out, holes=holes, cut=bool(holes)
-                )
+            case "submit" | "complete" | "executed":
+                yield self._step(place, session, kind, line)
             case "event":
-                request = decode_page_request(_bytes(line, "eqe"))
-                if request is not None:
-                    yield PagesRequested(place=place, device=device, session=session, request=request)
-            case "executed":
-                key = ("id", session, _number(line, "id"))
-                yield CommandExecuted(place=place, device=device, session=session, key=key, message=_bytes(line, "out"))
+                yield from self._event(place, session, line)
             case "map" | "unmap" | "bus-master":
                 yield self._memory(place, session, kind, line)
                 return
@@ -201,6 +194,25 @@ class TraceReader:
                 self._unknown[kind] = self._unknown.get(kind, 0) + 1
                 return
         self._understood += 1
+
+    def _step(self, place: Place, session: int | None, kind: str, line: Line) -> Observation:
+        """A step of a command that has an id: its submission, its execution or its answer."""
+        key = ("id", session, _number(line, "id"))
+        if kind == "submit":
+            return self._submit(place, session, key, line)
+        device, out = self._device, _bytes(line, "out")
+        if kind == "executed":
+            return CommandExecuted(place=place, device=device, session=session, key=key, message=out)
+        holes = self._holes(line, out)
+        return CommandCompleted(
+            place=place, device=device, session=session, key=key, message=out, holes=holes, cut=bool(holes)
+        )
+
+    def _event(self, place: Place, session: int | None, line: Line) -> Iterator[Observation]:
+        """The page request that an event is; nothing for an event of another type."""
+        request = decode_page_request(_bytes(line, "eqe"))
+        if request is not None:
+            yield PagesRequested(place=place, device=self._device, session=session, request=request)
 
     def _of_record(self, place: Place, line: Line) -> Iterator[Observation]:
         """The device that a line of a record names; it has a header of its own at its first line."""

@@ -282,12 +282,17 @@ def _clean(many_sessions: str, sessions: Iterable[ServedSession]) -> str:
     return f"clean: {many_sessions}, {accounted}; not judged: memory let go too early ({unseen})"
 
 
+def _on_purpose(observer: Observer) -> list[str]:
+    """The faults that the device injected, then the troubles that the scenario put it in."""
+    return [*observer.strikes, *dict.fromkeys(_TROUBLE[s.trouble] for s in observer.sessions if s.trouble)]
+
+
 def _misbehaved(observer: Observer, offences: list[ServedOffence], unfollowed: list[str]) -> str:
     names = sorted({o.name for o in offences})
     ends = [f"session {s.number} {s.end}" for s in observer.sessions if s.end != "closed" and not s.dropped]
     left = sum(s.total("held") for s in observer.sessions if not s.dropped)
     said = [*names, *ends, *unfollowed, *([f"{in_mib(left)} left behind"] if left else [])]
-    purpose = [*observer.strikes, *dict.fromkeys(_TROUBLE[s.trouble] for s in observer.sessions if s.trouble)]
+    purpose = _on_purpose(observer)
     if purpose:
         return f"not clean: on purpose the device did: {', '.join(purpose)}; the driver then: {', '.join(said)}"
     return f"not clean: the driver did not behave: {', '.join(said)}"

@@ -37,7 +37,7 @@ def fault(text: str) -> PlannedFault:
             f"for N also a moment ({either(list(Moment))}), or a moment and a number (runtime:2)"
         )
     at, times = int(m[3] or m[4] or 1), 0 if m[5] == "*" else int(m[5] or 1)
-    if at < 1 or (m[5] is not None and m[5] != "*" and times < 1):
+    if at < 1 or (m[5] != "*" and times < 1):
         raise ScenarioError(f"fault {text!r}: opportunities and times are counted from 1; TIMES * is all that follow")
     return known(PlannedFault(m[1], at, times, Moment(m[2]) if m[2] else None))
 

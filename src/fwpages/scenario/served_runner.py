@@ -76,9 +76,7 @@ class ServedRun:
         if timeouts:
             profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
         specs = [spec for spec, _ in functions(scenario, profile)]
-        of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times, f.during) for f in scenario.fault), *faults])
-        if of_link:
-            raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
+        of_device = _of_device(scenario, faults)
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
@@ -184,3 +182,11 @@ def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:
     if not 1 <= last <= MOST_VFS:
         raise ScenarioError(f"SR-IOV needs functions of type vf in the scenario, with an index up to {MOST_VFS - 1}")
     return last
+
+
+def _of_device(scenario: Scenario, faults: Iterable[PlannedFault]) -> tuple[PlannedFault, ...]:
+    """The faults of the scenario, then ``faults``; ScenarioError for one of the link."""
+    of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times, f.during) for f in scenario.fault), *faults])
+    if of_link:
+        raise ScenarioError(f"fault {of_link[0].name!r} is one of the link: a served device has none of these")
+    return of_device

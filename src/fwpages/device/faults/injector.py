@@ -205,12 +205,16 @@ class FaultyFirmware:
         """Continue from the state of ``trial``, a clone on which an effect was tried."""
         self.inner, self.last_returned, self.held_back = trial.inner, trial.last_returned, trial.held_back
 
-    def _events(self, effects: list[Effect]) -> list[Effect]:
-        """Apply the faults of events: a page request arrives as often as the fault says."""
+    def _copies(self) -> dict[int, int]:
+        """How often a page request arrives by each fault of events that may strike now, by its place in the plan."""
         known = ((n, self.catalogue.get(f.name)) for n, f in enumerate(self.plan.faults))
         moment = moment_of(self.inner, None)
         events = ((n, fault) for n, fault in known if isinstance(fault, EventFault))
-        copies = {n: fault.copies for n, fault in events if self.plan.concerns(n, moment)}
+        return {n: fault.copies for n, fault in events if self.plan.concerns(n, moment)}
+
+    def _events(self, effects: list[Effect]) -> list[Effect]:
+        """Apply the faults of events: a page request arrives as often as the fault says."""
+        copies = self._copies()
         out: list[Effect] = []
         for e in effects:
             n = self.plan.first_due(copies) if copies and isinstance(e, Raised) else None

@@ -9,7 +9,7 @@ Structures: Linux, drivers/net/ethernet/mellanox/mlx5/core/eswitch.h. Offsets ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fwpages.machine.structures.btf import Btf, NoTypeError
@@ -47,6 +47,24 @@ class Vports:
         return False if self.complete else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A vport as it stands in the core; ``vhca`` is 0 where the driver noted none."""
+
+    number: int
+    enabled: bool
+    vhca: int
+
+    def vport(self, *, at_work: bool) -> FunctionVport:
+        """The function's vport; an e-switch that is not at work does not tell if it is enabled."""
+        return FunctionVport(self.number, self.enabled if at_work else None)
+
+    def lacks_vhca(self, supplier: Supplier) -> bool:
+        """True if the vport is enabled, belongs to a function that the supplier serves, and does not name it."""
+        served = self.number not in _OWN and (self.number != Vport.HOST_PF or supplier.ecpf)
+        return self.enabled and not self.vhca and served
+
+
 class Eswitches:
     """Reads the e-switches of one kernel, by its types."""
 
@@ -73,25 +91,37 @@ class Eswitches:
         """
         if not eswitch or not self._known:
             return Vports()
+        rows = self._rows(eswitch)
+        at_work = _at_work(rows, supplier)
+        vports = [row.vport(at_work=at_work) for row in rows]
+        if mode is Mode.FUNC_ID:
+            return Vports({who: vport for vport in vports for who in _by_number(vport.number, supplier)})
+        found = {vhca_id(row.vhca): vport for row, vport in zip(rows, vports, strict=True) if row.vhca}
+        return Vports(found, at_work and self._names_all(rows, supplier))
+
+    def _names_all(self, rows: Sequence[_Row], supplier: Supplier) -> bool:
+        """True if every enabled vport names its function."""
+        return self._vhca is not None and not any(row.lacks_vhca(supplier) for row in rows)
+
+    def _rows(self, eswitch: int) -> list[_Row]:
+        """The vports of an e-switch as they stand in the core."""
         entries = self._arrays.entries(eswitch + self._vports.offset)
-        rows = [self._memory.read(at + self._start, self._size) for _, at in entries]
-        numbers = [self._number.of(data, -self._start) for data in rows]
-        enabled = [bool(self._enabled.of(data, -self._start)) for data in rows]
-        # a PF has VFs only by its e-switch; an embedded CPU serves its host without one too
-        at_work = not supplier.ecpf or any(on for n, on in zip(numbers, enabled, strict=True) if n not in _OWN)
-        found: dict[Identity, FunctionVport] = {}
-        complete = at_work and mode is Mode.VHCA_ID and self._vhca is not None
-        for data, number, on in zip(rows, numbers, enabled, strict=True):
-            vport = FunctionVport(number, on if at_work else None)
-            if mode is Mode.FUNC_ID:
-                found.update((who, vport) for who in _by_number(vport.number, supplier))
-                continue
-            vhca = self._vhca.of(data, -self._start) if self._vhca is not None else 0
-            if 0 < vhca <= 0xFFFF:
-                found[vhca_id(vhca)] = vport
-            elif vport.enabled and vport.number not in _OWN and (vport.number != Vport.HOST_PF or supplier.ecpf):
-                complete = False
-        return Vports(found, complete)
+        return [self._row(self._memory.read(at + self._start, self._size)) for _, at in entries]
+
+    def _row(self, data: bytes) -> _Row:
+        """One vport, of whose structure ``data`` is the part that is read."""
+        vhca = self._vhca.of(data, -self._start) if self._vhca is not None else 0
+        return _Row(
+            number=self._number.of(data, -self._start),
+            enabled=bool(self._enabled.of(data, -self._start)),
+            vhca=vhca if 0 < vhca <= 0xFFFF else 0,
+        )
+
+
+def _at_work(rows: Sequence[_Row], supplier: Supplier) -> bool:
+    """True if the e-switch serves functions."""
+    # a PF has VFs only by its e-switch; an embedded CPU serves its host without one too
+    return not supplier.ecpf or any(row.enabled for row in rows if row.number not in _OWN)
 
 
 def _by_number(number: int, supplier: Supplier) -> list[Identity]:

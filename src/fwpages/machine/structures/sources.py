@@ -98,13 +98,7 @@ def running(btf: Sequence[Path] = (), names: Path | None = None, root: Path = Pa
     try:
         core = _core(fd, str(root / "proc/kcore"), tables=False)
         given = _given(btf)
-        own = _bytes(root / "sys/kernel/btf/vmlinux")
-        base = given.kernel(own, "the running kernel") or (Btf(own, "/sys/kernel/btf/vmlinux") if own else None)
-        if base is None:
-            raise NotPossibleError(
-                "this kernel has no BTF, the description of its types: /sys/kernel/btf/vmlinux is not there",
-                "a kernel with CONFIG_DEBUG_INFO_BTF",
-            )
+        base = _live_types(given, root)
         types = given.driver(base) or _blob(root / "sys/kernel/btf/mlx5_core", base) or _built_in(base)
         if types is None:
             raise NotPossibleError(
@@ -118,6 +112,18 @@ def running(btf: Sequence[Path] = (), names: Path | None = None, root: Path = Pa
     except BaseException:
         os.close(fd)
         raise
+
+
+def _live_types(given: _Given, root: Path) -> Btf:
+    """The types of the running kernel, from a file that was given or its own; NotPossibleError if neither has them."""
+    own = _bytes(root / "sys/kernel/btf/vmlinux")
+    base = given.kernel(own, "the running kernel") or (Btf(own, "/sys/kernel/btf/vmlinux") if own else None)
+    if base is None:
+        raise NotPossibleError(
+            "this kernel has no BTF, the description of its types: /sys/kernel/btf/vmlinux is not there",
+            "a kernel with CONFIG_DEBUG_INFO_BTF",
+        )
+    return base
 
 
 def _new_enough(release: str | None) -> None:
