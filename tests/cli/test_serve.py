@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -200,3 +201,16 @@ def test_an_open_device_is_consistent_so_far_and_a_machine_that_leaves_it_open_i
         None,
         "consistent so far",
     )
+
+
+def test_a_report_page_has_the_functions_and_the_pages_over_time(tmp_path: Path) -> None:
+    report = _served(OPEN, CLOSE, LATE)
+    path, page = tmp_path / "served", tmp_path / "page.html"
+    path.write_bytes(msgspec.json.encode(report))
+    assert invoke(["report", str(path), "-o", str(page)]) == 4
+    text = page.read_text("utf-8")
+    assert "never happened: step[2] (wait)" in text
+    assert "Pages over time" in text
+    functions = report.sessions[0].functions.values()
+    assert any(f.given for f in functions)
+    assert all(f"{f.given:,}" in text for f in functions)

@@ -27,6 +27,10 @@ _LEFT_OUT = (".ci/", ".gitignore")
 def _run(*command: str | Path, cwd: Path = ROOT, **more: str) -> str:
     """Run a command without the environment of these tests; give what it printed."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "FWPAGES"))}
+    plain |= {
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+    }  # by the machine's certificates, as pip; older uv, older name
     done = subprocess.run(
         [str(part) for part in command],
         check=False,
