@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: chromium prometheus python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
+.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -12,6 +12,10 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
 test: check
 	$(PYTEST) -n auto -m "not whole_review"
+
+# with programs that others wrote: pages in Chromium, and what metrics ship in Prometheus
+test-programs: $(VENV)/dev.stamp
+	$(PYTEST) tests/chromium tests/prometheus
 
 # what the whole review says, against docs/review.md and the pinned verdicts: every question, design and assumption
 test-review: $(VENV)/dev.stamp

@@ -9,7 +9,14 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.collecting import only_when_asked
+
 UNPACKED = Path(__file__).parents[2] / "build" / "chromium" / "chromium"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A browser is started only for whoever asks for this folder (``make test-programs``)."""
+    return only_when_asked(Path(__file__).parent, collection_path, config)
 
 
 def _missing(what: str) -> NoReturn:

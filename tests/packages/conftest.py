@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.collecting import only_when_asked
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Packages are built and installed only when this folder is asked for (``make test-packages``)."""
-    here = Path(__file__).parent
-    asked = (Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args)
-    return None if any(path == here or here in path.parents for path in asked) else True
+    return only_when_asked(Path(__file__).parent, collection_path, config)

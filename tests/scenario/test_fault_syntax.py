@@ -164,7 +164,7 @@ def test_pairs_of_faults(chunk: int) -> None:
     """Pairs, moments and modes that a fixed seed draws; ``make soak`` has ever others."""
     draw = random.Random(chunk)
     pairs = list(itertools.combinations(sorted(n for n in FAULTS if n != "request-storm"), 2))[chunk::8]
-    for a, b in draw.sample(pairs, 12):
+    for a, b in draw.sample(pairs, 6):
         faults = [PlannedFault(a, draw.randint(1, 8)), PlannedFault(b, draw.randint(1, 8))]
         result = live(faults, draw.choice(MODES))
         accounted(result)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.collecting import only_when_asked
 from tests.sockets import short
 from tests.vm.guest import Kernel, MissingError, kernel, qemu
 
@@ -16,9 +17,7 @@ LIMIT = 900
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Machines are started only for whoever asks for this folder (``make test-vm``), not by a plain ``pytest``."""
-    here = Path(__file__).parent
-    asked = (Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args)
-    return None if any(path == here or here in path.parents for path in asked) else True
+    return only_when_asked(Path(__file__).parent, collection_path, config)
 
 
 @pytest.fixture
