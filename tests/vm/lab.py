@@ -236,7 +236,7 @@ class Lab:
         assert self.held() == {}
         assert self.session.clean, self.session
         assert len(self.serving.observer.sessions) == sessions
-        assert self.offences == []
+        assert not self.offences, self.offences
         assert self.serving.unfollowed == []
         wrong = complaints(g.console())
         assert not wrong, "\n".join(wrong)
