@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -293,16 +294,12 @@ def _findings(
         name, blame, who = key
         function = who if isinstance(who, FunctionPair) else None
         detail = f"blames: {blame}" + (f", {who}" if isinstance(who, str) else "")
-        more = {"session": session, "function": function, "what": name, "detail": detail}
+        row = partial(Difference, session=session, function=function, what=name, detail=detail)
         if len(x) != len(y):
-            found.differences.append(_difference(Kind.FINDING, len(x), len(y), more))
+            found.differences.append(row(kind=Kind.FINDING, a=len(x), b=len(y)))
         elif _pages(x) != _pages(y):
             rows = found.not_known if None in (_pages(x), _pages(y)) else found.differences
-            rows.append(_difference(Kind.FINDING_PAGES, _pages(x), _pages(y), more))
-
-
-def _difference(kind: Kind, a: Count, b: Count, more: Mapping[str, object]) -> Difference:
-    return Difference(kind=kind, a=a, b=b, **more)  # type: ignore[arg-type]  # the fields of one
+            rows.append(row(kind=Kind.FINDING_PAGES, a=_pages(x), b=_pages(y)))
 
 
 def _grouped(

@@ -20,9 +20,9 @@ from fwpages.device.firmware.io import (
     Reset,
     ResetDone,
     ResetFunction,
-    Struck,
     Submitted,
     Tick,
+    Triggered,
     Want,
 )
 from fwpages.device.firmware.offences import OffenceName
@@ -58,9 +58,9 @@ __all__ = [
     "Reset",
     "ResetDone",
     "ResetFunction",
-    "Struck",
     "Submitted",
     "Tick",
+    "Triggered",
     "Want",
     "faulty",
     "names",

@@ -23,8 +23,8 @@ from fwpages.device import (
     Phase,
     Raised,
     ResetDone,
-    Struck,
     Submitted,
+    Triggered,
 )
 from fwpages.host import Proof
 from fwpages.link.faults.consequences import Excused, cause_of
@@ -201,8 +201,8 @@ class Observer:
                 self._submitted(t, x, slot, memory)
             case Executed():
                 self._executed_only(t, x)
-            case Struck():
-                self._struck(t, x)
+            case Triggered():
+                self._triggered(t, x)
             case Completed():
                 self._completed(t, x)
             case Raised():
@@ -225,7 +225,7 @@ class Observer:
             self._offences.append((number, x))
         self.say(t, f"OFFENCE {x.name}: {x.detail}", x.name)
 
-    def _struck(self, t: float, x: Struck) -> None:
+    def _triggered(self, t: float, x: Triggered) -> None:
         """Note what the device did on purpose."""
         number = self.sessions[-1].number if self.sessions else 0
         known = self.strikes.setdefault(x.fault, Strike(x.fault, EVERY_FAULT[x.fault].words, t, number))

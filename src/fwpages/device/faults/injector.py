@@ -37,9 +37,9 @@ from fwpages.device.firmware.io import (
     Raised,
     Reset,
     ResetFunction,
-    Struck,
     Submitted,
     Tick,
+    Triggered,
     Want,
 )
 from fwpages.device.firmware.offences import OffenceName
@@ -111,11 +111,11 @@ class FaultyFirmware:
     #: commands of the last input that were executed and whose answers are kept back: no part of ``key``
     executed: tuple[Executed, ...] = ()
     #: faults that took effect at the last input; no part of ``key`` either
-    struck: tuple[Struck, ...] = ()
+    triggered: tuple[Triggered, ...] = ()
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """As ``Firmware.feed``, with the faults that are due."""
-        self.executed, self.struck = (), ()
+        self.executed, self.triggered = (), ()
         match x:
             case Submitted():
                 return self._events(self._command(now, x))
@@ -150,7 +150,7 @@ class FaultyFirmware:
                 effects = act(self, now, x)
                 if effects is not None:
                     self.plan.take(n)
-                    self.struck = (*self.struck, Struck(self.plan.faults[n].name))
+                    self.triggered = (*self.triggered, Triggered(self.plan.faults[n].name))
         return self.run(now, x) if effects is None else effects
 
     def _command_faults(self) -> list[tuple[int, CommandFault]]:
@@ -219,7 +219,7 @@ class FaultyFirmware:
         for e in effects:
             n = self.plan.first_due(copies) if copies and isinstance(e, Raised) else None
             if n is not None:
-                self.struck = (*self.struck, Struck(self.plan.faults[n].name))
+                self.triggered = (*self.triggered, Triggered(self.plan.faults[n].name))
             out += [e] * (1 if n is None else copies[n])
         return out
 

@@ -72,7 +72,7 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class Triggered:
     """The injected fault of this name took effect. No effect either."""
 
     fault: str

@@ -33,7 +33,7 @@ from fwpages.prm.message import Answer, Command
 #: machines in a table. One has some 10 KB with its facts and outcomes, so 160 MB at most
 MOST = 16_384
 
-#: what passes between the machines, apart from when and to whom
+#: the messages between the machines, without their times and receivers
 Message: TypeAlias = Command | Answer | PageRequestEvent
 #: a machine after an input, and its effects
 DriverFed: TypeAlias = tuple[Driver, tuple[DriverEffect, ...]]

@@ -39,9 +39,9 @@ from fwpages.device import (
     Reset,
     ResetDone,
     ResetFunction,
-    Struck,
     Submitted,
     Tick,
+    Triggered,
     Want,
 )
 from fwpages.device import Input as DeviceInput
@@ -71,7 +71,7 @@ from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
 #: the events that ``watch`` is called with
-DeviceEvent: TypeAlias = Submitted | Struck | Executed | Completed | Raised | Offence | ResetDone | WireOffence
+DeviceEvent: TypeAlias = Submitted | Triggered | Executed | Completed | Raised | Offence | ResetDone | WireOffence
 
 #: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
@@ -335,7 +335,7 @@ class QueueDevice:
         before = self.rings.commands
         effects = self.firmware.feed(now, x)
         if isinstance(self.firmware, FaultyFirmware):
-            for fault in self.firmware.struck:
+            for fault in self.firmware.triggered:
                 self._report(fault)
             for kept in self.firmware.executed:
                 self._report(kept)
