@@ -13,8 +13,16 @@ class Effect(Enum):
     """
 
     NONE = "no effect seen"
+    #: a WARN or another complaint of the kernel's about its own state, which panic_on_warn makes a panic
+    WARNED = "warned"
+    #: the driver broke a rule of the protocol, and no fault excuses it
+    OFFENDED = "broke a rule"
+    #: a load that fails although no fault strikes any more
+    UNUSABLE = "lost the device until a reset"
     #: pages that the driver lost for good, or until a reset or the next boot
     LEAKED = "leaked"
+    #: memory given to the device until the kernel had none left
+    EXHAUSTED = "ran out of memory"
     #: pages unmapped or freed while firmware held them
     LET_GO = "let go of held memory"
     #: a stage, a task or the whole machine that does not go on
