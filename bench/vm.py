@@ -14,8 +14,10 @@ import numpy as np
 
 from fwpages.device import Submitted
 from fwpages.prm.opcodes import ManagePages, Opcode
-from tests.vm.guest import Guest, kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.lab import Lab
+from tests.vm.guest import built
+from tests.vm.lab import PF, scenario
 
 PAGES = 37 + 2000
 MANY = 50_000
@@ -73,7 +75,7 @@ def load(lab: Lab, g: Guest, meter: Meter) -> tuple[float, float]:
 def main(loads: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Lab(scenario(PF), Path(folder)) as lab:
         meter = Meter(lab)
-        with lab.guest(kernel("new")) as g:
+        with lab.guest(built("new")) as g:
             rows = []
             for _ in range(loads):
                 rows.append(load(lab, g, meter))

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fwpages.trial.errors import MissingError
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.qemu import qemu
 from tests.collecting import only_when_asked
 from tests.sockets import short
-from tests.vm.guest import Kernel, MissingError, kernel, qemu
+from tests.vm.guest import built
 
 #: seconds that one test may take
 LIMIT = 900
@@ -30,7 +33,7 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 def _kernel(which: str) -> Kernel:
     try:
         qemu()
-        return kernel(which)
+        return built(which)
     except MissingError as e:
         if os.environ.get("FWPAGES_REQUIRE_VM"):
             pytest.fail(str(e))

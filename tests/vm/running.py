@@ -17,8 +17,9 @@ import fwpages as fw
 from fwpages.custody.accounts import Verdict
 from fwpages.machine.holdings import DeviceHoldings, Holdings
 from fwpages.machine.snapshot import PAGE_BYTES, FunctionCounters, Snapshot
-from tests.vm.guest import Guest, Job
-from tests.vm.lab import Lab
+from fwpages.trial.guest import Guest
+from fwpages.trial.lab import Lab
+from tests.vm.guest import Job, begin, begin_program, dump, finish, fwpages
 
 Addresses = NDArray[np.uint64]
 METRICS = "http://127.0.0.1:9732/metrics"
@@ -39,7 +40,7 @@ class Listed:
 
 def inspect(g: Guest, *options: str, status: int | None = 0) -> Holdings:
     """The report of ``fwpages inspect --json`` in the guest; its exit code must be ``status`` (None: any)."""
-    ran = g.fwpages(["inspect", "--json", *options])
+    ran = fwpages(g, ["inspect", "--json", *options])
     assert status is None or ran.status == status, ran
     return msgspec.json.decode(ran.stdout, type=Holdings)
 
@@ -47,7 +48,7 @@ def inspect(g: Guest, *options: str, status: int | None = 0) -> Holdings:
 def inspect_pages(g: Guest, status: int = 0) -> Listed:
     """The report of ``fw.machine.inspect`` in the guest, and the addresses of the pages; ``status`` as ``inspect``."""
     program = Path(__file__).with_name("pages_in_guest.py")
-    ran = g.end(g.begin_program([sys.executable, str(program)]), stop="")
+    ran = finish(g, begin_program(g, [sys.executable, str(program)]), stop="")
     assert ran.status == status, ran
     report, pages = ran.stdout.splitlines()
     (device,) = msgspec.json.decode(pages, type=dict[str, dict[str, str]]).values()
@@ -59,7 +60,7 @@ def inspect_pages(g: Guest, status: int = 0) -> Listed:
 
 def inspect_core(g: Guest, folder: Path) -> Listed:
     """The report of a core of the machine, which has its types and symbols in its memory."""
-    core = g.dump(folder / "core")
+    core = dump(g, folder / "core")
     try:
         i = fw.machine.inspect(core)
     finally:
@@ -102,7 +103,7 @@ def supplier(s: Snapshot) -> FunctionCounters:
 
 def top(g: Guest, status: int = 0) -> Snapshot:
     """The snapshot of ``fwpages top --once --json`` in the guest."""
-    ran = g.fwpages(["top", "--once", "--json"])
+    ran = fwpages(g, ["top", "--once", "--json"])
     assert ran.status == status, ran
     return msgspec.json.decode(ran.stdout, type=Snapshot)
 
@@ -112,7 +113,7 @@ class Metrics:
 
     def __init__(self, g: Guest) -> None:
         self._guest = g
-        self._job: Job = g.begin(["metrics"])
+        self._job: Job = begin(g, ["metrics"])
         g.ok(f"for _ in $(seq 600); do wget -q -O /dev/null {METRICS} && break; usleep 100000; done")
 
     def scrape(self) -> dict[str, dict[str, int]]:
@@ -129,4 +130,4 @@ class Metrics:
         return found
 
     def end(self) -> None:
-        assert self._guest.end(self._job).status == 0
+        assert finish(self._guest, self._job).status == 0

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from fwpages.prm.opcodes import Teardown
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, complaints, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import PF, agree, clean, complaints, scenario
 
 START = 37 + 2000
 
@@ -19,9 +20,9 @@ def test_unload_and_load_twenty_times(new: Kernel, tmp_path: Path) -> None:
             lab.until({"self": START})
             lab.want(vf0=100 + n)
             lab.until({"self": START, "vf0": 100 + n})
-            lab.agree(g)
+            agree(lab, g)
             g.ok("unload")
-            lab.clean(g, sessions=n + 1)
+            clean(lab, g, sessions=n + 1)
         assert {s.commands for s in lab.serving.observer.sessions[1:]} <= {
             s.commands for s in lab.serving.observer.sessions
         }
@@ -42,9 +43,9 @@ def test_unbind_with_requests_in_flight(new: Kernel, tmp_path: Path) -> None:
             g.ok("echo $(address) > /sys/bus/pci/drivers/mlx5_core/bind")
             lab.sessions(n + 2)
             lab.until({"self": START})
-            lab.agree(g)
+            agree(lab, g)
         g.ok("unload")
-        lab.clean(g, sessions=6)
+        clean(lab, g, sessions=6)
         g.off()
 
 
@@ -68,9 +69,9 @@ def test_guest_is_killed_and_another_comes(new: Kernel, tmp_path: Path) -> None:
         with lab.guest(new) as g:
             g.ok("load")
             lab.until({"self": START})
-            lab.agree(g)
+            agree(lab, g)
             g.ok("unload")
-            lab.clean(g, sessions=3)
+            clean(lab, g, sessions=3)
             g.off()
 
 
@@ -85,9 +86,9 @@ def test_reset_of_the_function(new: Kernel, tmp_path: Path) -> None:
         assert lab.serving.device.endpoint.resets > before
         g.ok("load")
         lab.until({"self": START})
-        lab.agree(g)
+        agree(lab, g)
         g.ok("unload")
-        lab.clean(g, sessions=2)
+        clean(lab, g, sessions=2)
         assert complaints(g.console()) == []
         g.off()
 
@@ -98,11 +99,11 @@ def test_stays_healthy(new: Kernel, tmp_path: Path) -> None:
         g.ok("load")
         lab.until({"self": START})
         g.ok("sleep 9")
-        lab.agree(g)
+        agree(lab, g)
         assert complaints(g.console()) == []
         assert "health" not in g.console().split("mlx5_core", 1)[1]
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 

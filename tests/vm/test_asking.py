@@ -10,8 +10,11 @@ import msgspec
 import pytest
 
 from fwpages.machine.snapshot import FunctionCounters, Snapshot, Untold
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.guest import PYTHON, begin_program, finish
+from tests.vm.lab import PF, clean, scenario
 
 START = 37 + 2000
 QUERY_VNIC_ENV = bytes.fromhex("076f")
@@ -26,7 +29,7 @@ _TOP = (
 
 def top(g: Guest, *options: str, status: int = 0) -> FunctionCounters:
     """The PF in a snapshot that Python took in the machine."""
-    ran = g.end(g.begin_program([sys.executable, "-c", _TOP, *options]), stop="")
+    ran = finish(g, begin_program(g, [sys.executable, "-c", _TOP, *options]), stop="")
     assert ran.status == status, ran
     (pf,) = msgspec.json.decode(ran.stdout, type=Snapshot).functions
     return pf
@@ -34,7 +37,7 @@ def top(g: Guest, *options: str, status: int = 0) -> FunctionCounters:
 
 def asked(lab: Lab) -> int:
     """How often the driver has sent the command that each question needs."""
-    rows = map(json.loads, lab.text().splitlines())
+    rows = map(json.loads, lab.trace().splitlines())
     return sum(bytes.fromhex(row["in"])[:2] == QUERY_VNIC_ENV for row in rows if row["kind"] == "submit")
 
 
@@ -43,7 +46,7 @@ def test_firmware_tells_the_pages_of_the_function_itself(
     version: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     kernel: Kernel = request.getfixturevalue(version)
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(kernel, python=True) as g:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(kernel, PYTHON) as g:
         g.ok("load")
         lab.want(vf0=600)
         lab.until({"self": START, "vf0": 600})
@@ -60,5 +63,5 @@ def test_firmware_tells_the_pages_of_the_function_itself(
             assert (pf.pages, pf.firmware.pages, pf.firmware.not_known) == (START + 600, None, Untold.ABSENT)
         assert asked(lab) == before + 1
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from fwpages.cli import cli
 from fwpages.custody.verdicts import DUMPS, LINES_AT_LOAD, PAGE_LINES
-from tests.vm.guest import Kernel
-from tests.vm.lab import ECPF, PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import ECPF, PF, agree, clean, scenario
 
 START = 37 + 2000
 
@@ -49,16 +50,16 @@ def test_log_and_trace(request: pytest.FixtureRequest, tmp_path: Path, which: st
         lab.want(vf0=-100)
         lab.reset("sf0")
         lab.until({"self": START, "vf0": 500})
-        lab.agree(g)
+        agree(lab, g)
         # Linux waits for the pages of VFs where it can tell them
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
     log, trace = tmp_path / "console.log", tmp_path / "trace.jsonl"
     log.write_text(g.console().replace("\r\n", "\n"))
-    trace.write_text(lab.text_after())
+    trace.write_text(lab.trace())
     assert accounts(audit(log)) == accounts(audit(trace))
     by_vhca_id = offered and which == "new"
     func = "func:0x0/ec" if lab.profile.ecpf else "func:0x0"
@@ -85,7 +86,7 @@ def test_messages_of_the_page_path_switched_on_while_the_driver_is_loaded(new: K
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
-        lab.clean(g, sessions=2)
+        clean(lab, g, sessions=2)
         g.off()
     log = tmp_path / "console.log"
     log.write_text(g.console().replace("\r\n", "\n"))

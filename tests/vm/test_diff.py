@@ -11,8 +11,9 @@ from fwpages.comparison import diff
 from fwpages.comparison.kinds import Kind
 from fwpages.comparison.values import Alignment, Outcome
 from fwpages.report.serve import serve_report
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import PF, clean, scenario
 
 START = 37 + 2000
 
@@ -42,11 +43,11 @@ def recorded(k: Kernel, folder: Path, name: str, *, offered: bool) -> Recorded:
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
         made = Recorded(here / "log.txt", here / "trace.jsonl", here / "report.json")
         made.log.write_text(g.console().replace("\r\n", "\n"))
-    made.trace.write_text(lab.text_after())
+    made.trace.write_text(lab.trace())
     made.report.write_bytes(msgspec.json.encode(serve_report(lab.serving, scenario="lab")))
     return made
 

@@ -15,8 +15,11 @@ import fwpages as fw
 from fwpages.custody.accounts import Verdict
 from fwpages.machine.structures import kdump
 from fwpages.machine.structures.errors import FileError
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from fwpages.trial.qemu import Machine
+from tests.vm.guest import WITH_DUMPS, dump
+from tests.vm.lab import PF, agree, scenario
 
 START = 37 + 2000
 
@@ -50,15 +53,15 @@ def for_makedumpfile(core: Path, to: Path) -> Path:
 
 
 def test_dumps_of_every_kind_have_the_pages_that_firmware_has(new: Kernel, makedumpfile: str, tmp_path: Path) -> None:
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, dumps=True, memory=512) as g:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, Machine(memory=512, more=WITH_DUMPS)) as g:
         g.ok("insmod /more/qemu_fw_cfg.ko")
         g.ok("load")
         lab.want(vf0=600, sf0=7)
         lab.until({"self": START, "vf0": 600, "sf0": 7})
-        lab.agree(g)
-        elf = g.dump(tmp_path / "elf")
-        raw = g.dump(tmp_path / "raw", "kdump-raw-zlib")
-        flat = g.dump(tmp_path / "flat", "kdump-zlib")
+        agree(lab, g)
+        elf = dump(g, tmp_path / "elf")
+        raw = dump(g, tmp_path / "raw", "kdump-raw-zlib")
+        flat = dump(g, tmp_path / "flat", "kdump-zlib")
         holds = lab.call(lab.serving.observer.inner.holds)
         g.off()
 

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from fwpages.device.firmware.other_commands import OTHER
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import PF, clean, scenario
 
 START = 37 + 2000
 #: what a load makes, and an unload unmakes, whose number is at 0x48:24 in the answer of the one and the command of the
@@ -20,7 +21,7 @@ def others(lab: Lab) -> list[tuple[str, bytes, bytes]]:
     """Commands that have nothing to do with pages, with what was said and answered."""
     asked: dict[object, bytes] = {}
     found = []
-    for row in map(json.loads, lab.text().splitlines()):
+    for row in map(json.loads, lab.trace().splitlines()):
         if row["kind"] == "submit":
             asked[row["id"]] = bytes.fromhex(row["in"])
         elif row["kind"] == "complete":
@@ -46,7 +47,7 @@ def test_a_network_interface_comes_and_goes(either: Kernel, tmp_path: Path) -> N
         lab.until({"self": START})
         assert g.ok("ls /sys/bus/pci/devices/$(address)/net").split() == ["eth0"]
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         found = others(lab)
         assert not [name for name, _, out in found if out[0]], "every one is answered OK"
         for what in MADE:

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 from fwpages.auditor.audit import audit
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import _BAD, PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import _BAD, PF, agree, scenario
 
 START = 37 + 2000
 OPEN = '[[step]]\ndo = "open"\n'
@@ -24,7 +26,7 @@ LOSE = '[[step]]\ndo = "lose-link"\nafter = "request vf1"\n'
 def loaded(lab: Lab, g: Guest) -> None:
     g.ok("load")
     lab.until({"self": START, "vf0": 300})
-    lab.agree(g)
+    agree(lab, g)
 
 
 def said(lab: Lab, g: Guest, words: str) -> None:
@@ -43,7 +45,7 @@ def ended(lab: Lab, g: Guest, trouble: str) -> None:
     said(lab, g, "health recovery succeeded")
     lab.sessions(2)
     lab.until({"self": START})
-    lab.agree(g)
+    agree(lab, g)
     first = lab.serving.observer.sessions[0]
     assert (first.trouble, first.end, first.dropped) == (trouble, "reset", True)
     late = in_time({name: f.held for name, f in first.functions.items()})
@@ -55,14 +57,14 @@ def ended(lab: Lab, g: Guest, trouble: str) -> None:
     assert not lab.serving.missed
     assert not [row for row in g.console().splitlines() if _BAD.search(row)]
     trace = lab.folder / "trace.jsonl"
-    trace.write_text(lab.text())
+    trace.write_text(lab.trace())
     one, two = audit(trace).sessions
     given = START + 300 + late
     assert (one.totals.given, one.totals.discarded, one.totals.held) == (given, given, 0)
     assert (two.totals.given, two.totals.returned) == (START, START)
     assert [f.name for f in one.findings] == (["link-lost"] if trouble == "lost" else [])
     assert not two.findings
-    assert {json.loads(row)["what"] for row in lab.text().splitlines() if '"link"' in row} >= {trouble, "fenced"}
+    assert {json.loads(row)["what"] for row in lab.trace().splitlines() if '"link"' in row} >= {trouble, "fenced"}
     g.off()
 
 
@@ -100,7 +102,7 @@ def test_link_lost_for_a_moment(new: Kernel, tmp_path: Path) -> None:
         said(lab, g, "Fatal error 3 detected")
         said(lab, g, "health recovery succeeded")
         lab.until({"self": START})
-        lab.agree(g)
+        agree(lab, g)
         g.ok("unload")
         lab.wait(lambda: lab.session.end == "closed")
         assert lab.session.clean

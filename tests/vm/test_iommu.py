@@ -8,8 +8,10 @@ from fwpages.auditor.audit import audit
 from fwpages.custody.reach import Judged
 from fwpages.device import PlannedFault
 from fwpages.link.bus import BusError
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.guest import STRICT
+from tests.vm.lab import PF, agree, clean, scenario
 
 START = 37 + 2000
 
@@ -28,24 +30,24 @@ def out_of_reach(lab: Lab) -> list[int]:
 
 
 def test_pages_are_mapped_as_long_as_firmware_has_them(new: Kernel, tmp_path: Path) -> None:
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, iommu=True) as g:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, STRICT) as g:
         memory = lab.serving.device.memory
         g.ok("load")
         lab.until({"self": START})
-        lab.agree(g)
+        agree(lab, g)
         assert lab.call(lambda: out_of_reach(lab)) == []
         lab.want(vf0=5000)
         lab.until({"self": START, "vf0": 5000})
-        lab.agree(g)
+        agree(lab, g)
         assert lab.call(lambda: out_of_reach(lab)) == []
         assert len(memory) >= START + 5000
         lab.want(vf0=-4000)
         lab.until({"self": START, "vf0": 1000})
-        lab.agree(g)
+        agree(lab, g)
         assert lab.call(lambda: out_of_reach(lab)) == []
         lab.wait(lambda: len(memory) < START + 2500)
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         lab.wait(lambda: len(memory) == 0)
         assert memory.mapped == memory.unmapped > START + 5000
         g.off()
@@ -56,7 +58,7 @@ def test_pages_are_mapped_as_long_as_firmware_has_them(new: Kernel, tmp_path: Pa
 def test_pages_of_a_give_that_linux_gave_up_are_let_go_while_firmware_has_them(new: Kernel, tmp_path: Path) -> None:
     """Boot, init, then 300 pages at run time: this GIVE is carried out and never answered."""
     fault = PlannedFault("give-unanswered-done", at=3)
-    with Lab(scenario(PF), tmp_path, faults=[fault]) as lab, lab.guest(new, iommu=True) as g:
+    with Lab(scenario(PF), tmp_path, faults=[fault]) as lab, lab.guest(new, STRICT) as g:
         g.ok("load")
         lab.until({"self": START})
         lab.want(vf0=300)
@@ -74,6 +76,6 @@ def test_pages_of_a_give_that_linux_gave_up_are_let_go_while_firmware_has_them(n
     assert lab.session.total("given") == START + 300
     assert lab.session.judged is Judged.YES
     path = tmp_path / "trace.jsonl"
-    path.write_text(lab.text_after())
+    path.write_text(lab.trace())
     found = [f.detail for s in audit(path).sessions for f in s.findings if f.name == "memory-let-go"]
     assert [f"memory-let-go: {detail}" for detail in found] == lab.offences

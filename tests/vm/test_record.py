@@ -13,8 +13,11 @@ from click.testing import CliRunner
 from fwpages.cli import cli
 from fwpages.custody.verdicts import RECORD
 from fwpages.scenario.fault_syntax import fault
-from tests.vm.guest import PATIENCE, Guest, Job, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.guest import PATIENCE, Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.guest import PYTHON, Job, begin, finish, fwpages, read_file
+from tests.vm.lab import PF, agree, clean, scenario
 
 START = 37 + 2000
 TRACEFS = "/host/sys/kernel/tracing"
@@ -43,7 +46,7 @@ def outcome(session: dict[str, Any]) -> tuple[object, ...]:
 
 def begun(g: Guest, *options: str) -> Job:
     """A record that has begun to watch."""
-    job = g.begin(["record", "-o", "/tmp/record.jsonl", *options])
+    job = begin(g, ["record", "-o", "/tmp/record.jsonl", *options])
     end = time.monotonic() + PATIENCE
     while not (said := g.ok(f"cat {job.name}.err")):
         assert time.monotonic() < end, "the record does not begin"
@@ -53,7 +56,7 @@ def begun(g: Guest, *options: str) -> Job:
 
 
 def copied(g: Guest, file: Path) -> Path:
-    file.write_bytes(g.read("/tmp/record.jsonl"))
+    file.write_bytes(read_file(g, "/tmp/record.jsonl"))
     return file
 
 
@@ -70,7 +73,7 @@ def life(lab: Lab, g: Guest) -> None:
     lab.want(vf0=-100)
     lab.reset("sf0")
     lab.until({"self": START, "vf0": 500})
-    lab.agree(g)
+    agree(lab, g)
     lab.reset("vf0")  # Linux waits for the pages of VFs where it can tell them
     lab.until({"self": START})
 
@@ -78,15 +81,15 @@ def life(lab: Lab, g: Guest) -> None:
 def test_a_record_and_the_debug_log_of_two_loads_agree(case: tuple[Kernel, bool], tmp_path: Path) -> None:
     """The record begins before the driver is loaded, and goes on when it is loaded anew."""
     kernel, offered = case
-    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(kernel, python=True) as g:
+    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(kernel, PYTHON) as g:
         job = begun(g)
         for number in (1, 2):
             g.ok("load dyndbg=+p")
             lab.sessions(number)
             life(lab, g)
             g.ok("unload")
-            lab.clean(g, sessions=number)
-        ran = g.end(job)
+            clean(lab, g, sessions=number)
+        ran = finish(g, job)
         assert ran.status == 0, ran.stderr
         assert left(g) == ""
         record = copied(g, tmp_path / "record.jsonl")
@@ -103,7 +106,7 @@ def test_a_fault_of_the_device_is_the_same_finding_by_record_and_log(new: Kernel
     """A TAKE brings half of what firmware wanted taken back: the counts show it."""
     with (
         Lab(scenario(PF), tmp_path, faults=[fault("take-short")]) as lab,
-        lab.guest(new, python=True) as g,
+        lab.guest(new, PYTHON) as g,
     ):
         job = begun(g)
         g.ok("load dyndbg=+p")
@@ -115,7 +118,7 @@ def test_a_fault_of_the_device_is_the_same_finding_by_record_and_log(new: Kernel
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
-        assert g.end(job).status == 0
+        assert finish(g, job).status == 0
         record = copied(g, tmp_path / "record.jsonl")
         g.off()
     log = tmp_path / "console.log"
@@ -128,7 +131,7 @@ def test_a_fault_of_the_device_is_the_same_finding_by_record_and_log(new: Kernel
 def test_a_record_that_begins_after_the_load_is_not_known(case: tuple[Kernel, bool], tmp_path: Path) -> None:
     """With the address of each page that came back; SIGTERM ends it as it should."""
     kernel, offered = case
-    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(kernel, python=True) as g:
+    with Lab(scenario(PF, offered=offered), tmp_path) as lab, lab.guest(kernel, PYTHON) as g:
         g.ok("load")
         lab.until({"self": START})
         job = begun(g, "--addresses")
@@ -136,8 +139,8 @@ def test_a_record_that_begins_after_the_load_is_not_known(case: tuple[Kernel, bo
         lab.until({"self": START, "vf0": 600})
         lab.want(vf0=-100)
         lab.until({"self": START, "vf0": 500})
-        lab.agree(g)
-        ran = g.end(job, stop="TERM")
+        agree(lab, g)
+        ran = finish(g, job, stop="TERM")
         assert ran.status == 0, ran.stderr
         assert left(g) == ""
         record = copied(g, tmp_path / "record.jsonl")
@@ -154,15 +157,15 @@ def test_a_record_that_begins_after_the_load_is_not_known(case: tuple[Kernel, bo
 
 
 def test_what_a_killed_record_leaves_is_listed_and_removed_and_no_more(new: Kernel, tmp_path: Path) -> None:
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, python=True) as g:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, PYTHON) as g:
         killed = begun(g)
-        assert g.end(killed, stop="KILL").status != 0
+        assert finish(g, killed, stop="KILL").status != 0
         running = begun(g)
         g.ok(f"mkdir {TRACEFS}/instances/others")
         g.ok(f"echo 'p:others/free mlx5_core:free_4k' >> {TRACEFS}/kprobe_events")
-        assert f"fwpages_{killed.pid}" in g.fwpages(["doctor"]).stdout
-        assert f"fwpages_{running.pid}" not in g.fwpages(["doctor"]).stdout
-        ran = g.fwpages(["record", "--cleanup"])
+        assert f"fwpages_{killed.pid}" in fwpages(g, ["doctor"]).stdout
+        assert f"fwpages_{running.pid}" not in fwpages(g, ["doctor"]).stdout
+        ran = fwpages(g, ["record", "--cleanup"])
         assert (ran.stdout, ran.status) == (f"removed fwpages_{killed.pid}\n", 0)
         names = left(g)
         assert f"fwpages_{killed.pid}" not in names
@@ -171,7 +174,7 @@ def test_what_a_killed_record_leaves_is_listed_and_removed_and_no_more(new: Kern
         g.ok("load")
         lab.until({"self": START})
         g.ok("unload")
-        assert g.end(running).status == 0
+        assert finish(g, running).status == 0
         assert left(g).split() == ["others", "p:others/free", "mlx5_core:free_4k"]
         (session,) = sessions(copied(g, tmp_path / "record.jsonl"))
         assert (session["verdict"], session["totals"]["given"]) == ("clean", START)

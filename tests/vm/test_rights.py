@@ -11,8 +11,12 @@ import pytest
 from fwpages.machine.doctor import Diagnosis
 from fwpages.machine.holdings import Holdings
 from fwpages.machine.snapshot import Snapshot
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from fwpages.trial.qemu import Machine
+from tests.vm.guest import PYTHON, WITH_PYTHON, begin_program, finish
+from tests.vm.lab import PF, clean, scenario
 
 START = 37 + 2000
 NOBODY = ("/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -20,7 +24,7 @@ NOBODY = ("/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
 
 def said(g: Guest, words: list[str], *by: str) -> bytes:
     """The JSON that a command prints in the guest, started by this program."""
-    ran = g.end(g.begin_program([*by, str(Path(sys.prefix) / "bin" / "fwpages"), *words, "--json"]), stop="")
+    ran = finish(g, begin_program(g, [*by, str(Path(sys.prefix) / "bin" / "fwpages"), *words, "--json"]), stop="")
     assert ran.stderr == "", ran
     return ran.stdout.encode()
 
@@ -35,7 +39,7 @@ def states(g: Guest, *by: str) -> dict[str, str]:
 def test_lockdown_closes_kcore_for_confidentiality_and_no_counter(level: str, new: Kernel, tmp_path: Path) -> None:
     with (
         Lab(scenario(PF), tmp_path) as lab,
-        lab.guest(new, python=True, append=f"lockdown={level}") as g,
+        lab.guest(new, Machine(more=WITH_PYTHON, append=f"lockdown={level}")) as g,
     ):
         g.ok("load")
         lab.until({"self": START})
@@ -55,12 +59,12 @@ def test_lockdown_closes_kcore_for_confidentiality_and_no_counter(level: str, ne
         g.ok("echo 'module mlx5_core file pagealloc.c +p' > /proc/dynamic_debug/control")
         assert g.run("echo 'module mlx5_core -p' > /sys/kernel/debug/dynamic_debug/control").status
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
 def test_a_user_who_is_not_root_is_told_what_root_would_see(new: Kernel, tmp_path: Path) -> None:
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, python=True) as g:
+    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new, PYTHON) as g:
         g.ok("load")
         g.ok("echo 2 > /proc/sys/kernel/kptr_restrict")
         lab.until({"self": START})
@@ -73,5 +77,5 @@ def test_a_user_who_is_not_root_is_told_what_root_would_see(new: Kernel, tmp_pat
         assert able["fwpages inspect"] == able["fwpages audit"] == "no"
         assert states(g)["fwpages inspect"] == "yes"
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()

@@ -15,8 +15,12 @@ from click.testing import CliRunner
 from fwpages.cli import cli
 from fwpages.custody.accounts import Verdict
 from fwpages.machine.snapshot import Snapshot
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from fwpages.trial.qemu import Machine
+from tests.vm.guest import PYTHON, WITH_DUMPS, WITH_PYTHON, begin, finish, read_file
+from tests.vm.lab import PF, agree, clean, scenario
 from tests.vm.running import (
     Metrics,
     agree_in_counts,
@@ -44,7 +48,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Kernel, bool]:
 
 def counters_agree(lab: Lab, g: Guest, metrics: Metrics, *, vfs: int) -> None:
     """``top`` and ``metrics`` have the total that firmware has, and so many pages of VFs."""
-    held = lab.agree(g)
+    held = agree(lab, g)
     total = sum(held.values())
     pf = supplier(top(g))
     assert (pf.pages, pf.source, pf.give_dropped, pf.alloc_failed, pf.slots_inuse) == (total, "debugfs", 0, 0, 0)
@@ -64,7 +68,7 @@ def test_the_running_kernel_has_the_pages_that_firmware_has(case: tuple[Kernel, 
     one, two = ("vhca:0x31", "vhca:0x32") if vhca_mode else ("func:0x1", "func:0x2")
     with (
         Lab(scenario(VFS, offered=offered), tmp_path, sriov=True) as lab,
-        lab.guest(kernel, python=True, dumps=True) as g,
+        lab.guest(kernel, Machine(more=(*WITH_PYTHON, *WITH_DUMPS))) as g,
     ):
         g.ok("load")
         lab.until({"self": START})
@@ -102,7 +106,7 @@ def test_the_running_kernel_has_the_pages_that_firmware_has(case: tuple[Kernel, 
         assert len(gone) == 3
         metrics.end()
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         none = top(g, status=4)
         assert (none.functions, none.verdict) == ([], Verdict.NOT_KNOWN)
         assert "mlx5_core is not loaded" in inspect(g, status=4).missing[0].what
@@ -145,7 +149,7 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
     """
     kernel: Kernel = request.getfixturevalue(which)
     between = range(CHURN + 1) if which == "new" else (0, CHURN)
-    with Lab(scenario(PF, offered=False), tmp_path) as lab, lab.guest(kernel, python=True) as g:
+    with Lab(scenario(PF, offered=False), tmp_path) as lab, lab.guest(kernel, PYTHON) as g:
         g.ok("load")
         lab.until({"self": START})
         readings = []
@@ -162,10 +166,10 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
                 assert found["func:0x0"] == START
                 assert found.get("func:0x1", 0) in between
                 assert (device.pages, device.verdict) == (sum(found.values()), Verdict.CONSISTENT)
-            job = g.begin(["top", "--record", "/tmp/top", "--interval", "0.1", "--count", "40", "--plain"])
-            assert g.end(job, stop="").status == 0
+            job = begin(g, ["top", "--record", "/tmp/top", "--interval", "0.1", "--count", "40", "--plain"])
+            assert finish(g, job, stop="").status == 0
         assert max(readings) > 1, "no reading was torn"
-        counted = [supplier(msgspec.json.decode(row, type=Snapshot)) for row in g.read("/tmp/top").splitlines()]
+        counted = [supplier(msgspec.json.decode(row, type=Snapshot)) for row in read_file(g, "/tmp/top").splitlines()]
         assert len({f.pages for f in counted}) > 1, "nothing came and went"
         for f in counted:
             assert f.pages is not None
@@ -173,11 +177,11 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
             # the total and the type's count are of one moment, or the rest is not known
             assert f.by_type["rest"] in (START, None)
             assert f.by_type["sf"] in between
-        lab.agree(g)
+        agree(lab, g)
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
@@ -206,14 +210,14 @@ def test_a_page_that_a_device_keeps_is_found(request: pytest.FixtureRequest, whi
     its counters have the page, and it waits two minutes for it.
     """
     kernel: Kernel = request.getfixturevalue(which)
-    with Lab(scenario(VFS, steps=LEAK), tmp_path, sriov=True) as lab, lab.guest(kernel, python=True) as g:
+    with Lab(scenario(VFS, steps=LEAK), tmp_path, sriov=True) as lab, lab.guest(kernel, PYTHON) as g:
         g.ok("load dyndbg=+p")
         lab.until({"self": START})
         g.ok("echo 0 > /sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
         g.ok("echo 1 > /sys/bus/pci/devices/$(address)/sriov_numvfs")
         lab.want(vf0=300)
         lab.until({"self": START, "vf0": 1000})
-        lab.agree(g)
+        agree(lab, g)
         device = agree_in_counts(lab, inspect(g))
         assert {f.identity: f.pages for f in device.functions} == audited(g, tmp_path)
 

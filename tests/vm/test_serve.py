@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from fwpages.trial.guest import PATIENCE, Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
 from tests.report.junit_structure import parsed
-from tests.vm.guest import PATIENCE, Guest, Kernel
-from tests.vm.lab import PF, Lab, complaints, scenario
+from tests.vm.lab import PF, agree, clean, complaints, scenario
 
 START = 37 + 2000
 
@@ -138,12 +140,12 @@ def test_profile_from_a_log_serves_the_next(new: Kernel, tmp_path: Path) -> None
     with Fwpages(tmp_path, "profile", str(log), "-o", str(profile)) as made:
         assert made.done()[0] == 0
     text = f'[device]\nprofile = "{profile}"\n[[step]]\ndo = "open"\n'
-    with Lab(text, two) as lab, lab.guest(new) as g:
+    with Lab(scenario(text), two) as lab, lab.guest(new) as g:
         g.ok("load dyndbg=+p")
         lab.until({"self": START})
-        lab.agree(g)
+        agree(lab, g)
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
     # the second device says of itself what the first one said
     again = tmp_path / "again.log"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, complaints, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import PF, agree, clean, complaints, scenario
 
 START = 37 + 2000
 VFS = PF.replace("vhca_id = 0x31", "vhca_id = 0x31\npages = 700").replace(
@@ -35,11 +37,11 @@ def test_switched_on_and_off(either: Kernel, tmp_path: Path, offered: bool) -> N
         for _ in range(2):
             vfs(g, 2)
             lab.until({"self": START, "vf0": 700, "vf1": 50})
-            lab.agree(g)
+            agree(lab, g)
             assert g.pages()["fw_pages_vfs"] == 750
             lab.want(vf1=1000, sf0=10)
             lab.until({"self": START, "vf0": 700, "vf1": 1050, "sf0": 10})
-            lab.agree(g)
+            agree(lab, g)
             assert g.pages()["fw_pages_vfs"] == 1750
             vfs(g, 0)
             assert lab.held() == {"self": START, "sf0": 10}
@@ -48,7 +50,7 @@ def test_switched_on_and_off(either: Kernel, tmp_path: Path, offered: bool) -> N
             lab.until({"self": START})
         assert lab.events.count("the driver enables vf1") == lab.events.count("the driver disables vf0") == 2
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
@@ -56,7 +58,7 @@ def order(lab: Lab, function: int) -> list[str]:
     """Opcodes of the commands about a function of the e-switch, one of a row, in the order in which they came."""
     names = {0x100: "query", 0x104: "enable", 0x105: "disable"}
     found: list[str] = []
-    for row in map(json.loads, lab.text().splitlines()):
+    for row in map(json.loads, lab.trace().splitlines()):
         if row["kind"] == "submit":
             data = bytes.fromhex(row["in"])
             name = names.get(int.from_bytes(data[:2], "big"))

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from fwpages.prm.identity import Mode, func_id, vhca_id
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import ECPF, PF, Lab, scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import ECPF, PF, agree, clean, scenario
 
 START = 37 + 2000
 
@@ -19,25 +21,25 @@ def load_and_unload(lab: Lab, g: Guest) -> None:
     with g:
         g.ok("load")
         lab.until({"self": START})
-        assert lab.agree(g) == {"self": START}
+        assert agree(lab, g) == {"self": START}
         lab.want(self=1)
         lab.until({"self": START + 1})
-        lab.agree(g)
+        agree(lab, g)
         lab.want(self=3332)
         lab.until({"self": START + 3333})
-        lab.agree(g)
+        agree(lab, g)
         lab.want(self=-3000)
         lab.until({"self": START + 333})
-        lab.agree(g)
+        agree(lab, g)
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
 def given_as(lab: Lab) -> list[tuple[int, int]]:
     """The functions that MANAGE_PAGES(GIVE) named, with how many pages, in order."""
     found = []
-    for row in map(json.loads, lab.text().splitlines()):
+    for row in map(json.loads, lab.trace().splitlines()):
         if row["kind"] == "submit":
             data = bytes.fromhex(row["in"])
             if data[:2] == b"\x01\x08" and data[7] == 1:
@@ -53,7 +55,7 @@ def test_vhca_id_mode(new: Kernel, tmp_path: Path) -> None:
         assert given_as(lab)[:2] == [(0, 37), (0x2A, 2000)]
         assert lab.call(lambda: {k: v.size for k, v in lab.serving.firmware.holds().items()}) == {vhca_id(0x2A): START}
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         assert lab.session.mode is Mode.VHCA_ID
         g.off()
 
@@ -78,17 +80,17 @@ def test_embedded_cpu(new: Kernel, tmp_path: Path, offered: bool) -> None:
     with Lab(scenario(ECPF, offered=offered), tmp_path) as lab, lab.guest(new) as g:
         g.ok("load")
         lab.until({"self": START})
-        lab.agree(g)
+        agree(lab, g)
         own = vhca_id(lab.profile.vhca_id) if offered else func_id(0, ec=True)
         assert list(lab.call(lab.serving.firmware.holds)) == [own]
         want = {"host-pf": 500, "vf0": 100, "vf1": 200, "sf0": 10, "ec-vf0": 20}
         lab.want(**{name.replace("-", "_"): n for name, n in want.items()})
         lab.until({"self": START, **want})
-        lab.agree(g)
+        agree(lab, g)
         lab.want(host_pf=-100, ec_vf0=-20)
         lab.reset("vf1")
         lab.until({"self": START, "host-pf": 400, "vf0": 100, "sf0": 10})
-        lab.agree(g)
+        agree(lab, g)
         counters = g.pages()
         if not offered:
             assert counters["fw_pages_host_pf"] == 400
@@ -100,6 +102,6 @@ def test_embedded_cpu(new: Kernel, tmp_path: Path, offered: bool) -> None:
             lab.reset(name)
         lab.until({"self": START, "sf0": 10})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         assert lab.session.mode is (Mode.VHCA_ID if offered else Mode.FUNC_ID)
         g.off()

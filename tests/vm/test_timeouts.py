@@ -6,8 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from fwpages.scenario.fault_syntax import fault
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.lab import PF, scenario
 
 START = 37 + 2000
 SHORT = "command=2,reclaim_pages=1,reclaim_vfs_pages=3"
@@ -41,8 +42,8 @@ def test_a_device_that_cannot_be_reset_by_software_is_not_and_keeps_what_linux_f
     mine = tmp_path / "mine.toml"
     mine.write_text(whole.replace("\ninit_pages", "\nsoftware_reset = false\ninit_pages", 1))
     steps = '[[step]]\ndo = "open"\n[[step]]\ndo = "health"\n'
-    text = scenario(PF, steps=steps).replace('"connectx7"', f'"{mine}"')
-    with Lab(text, tmp_path) as lab, lab.guest(new) as g:
+    plan = scenario(PF.replace('"connectx7"', f'"{mine}"'), steps=steps)
+    with Lab(plan, tmp_path) as lab, lab.guest(new) as g:
         g.ok("load")
         lab.wait(lambda: "Fatal error 5 detected" in g.console())
         lab.wait(lambda: "NIC IFC still 0" in g.console())

@@ -1,0 +1,207 @@
+"""A virtual machine with one device: started, given commands over a serial port, and always ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from fwpages.trial.errors import CommandFailedError, GuestTimeoutError, MachineOffError
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.qemu import CONSOLE, PORT, Machine, command_line
+from fwpages.trial.short_names import short
+
+#: seconds that a command in the guest may take, on a machine that has much else to do
+PATIENCE: Final = 180.0
+#: seconds from power-on to the first command, under emulation on a busy machine
+BOOT: Final = 240.0
+#: seconds for QEMU to open its serial port, and for a machine to end
+START: Final = 30.0
+#: bytes of a command's output that are kept, the last of them: a log in a page of text is shorter
+MOST_OUTPUT: Final = 4 << 20
+#: bytes at the end of the console that an error shows
+SHOWN: Final = 3000
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _ends_with_us() -> None:
+    """The kernel ends this process when the one that started it ends, however that happens."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The output of a command in the guest, and its exit status."""
+
+    text: str
+    status: int
+
+
+class Guest:
+    """QEMU with the device at ``device``. A context manager: at its end the machine is off, whatever happened.
+
+    MachineOffError where QEMU does not start. ``folder`` has the console's log and what QEMU says.
+    """
+
+    def __init__(self, kernel: Kernel, device: Path, folder: Path, machine: Machine | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.log = folder / CONSOLE
+        self._errors = folder / "qemu.log"
+        self._unread = bytearray()
+        self._next = 0
+        self._port: socket.socket | None = None
+        words = command_line(kernel, machine or Machine(), os.path.relpath(device, folder))
+        with socket.socket(socket.AF_UNIX) as listener, short(folder) as name:
+            listener.bind(str(name / PORT))
+            listener.listen(1)
+            try:
+                self.process = self._started(words)
+                self._port = self._connected(listener)
+            finally:
+                (folder / PORT).unlink()
+
+    def _started(self, words: list[str]) -> subprocess.Popen[bytes]:
+        with self._errors.open("w") as errors:
+            try:
+                return subprocess.Popen(  # noqa: S603  # the words are ours, and no shell reads them
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=errors,
+                    cwd=self.folder,
+                    preexec_fn=_ends_with_us,  # noqa: PLW1509  # nothing but a system call
+                )
+            except OSError as e:
+                raise MachineOffError(f"QEMU does not start: {e}") from None
+
+    def _connected(self, listener: socket.socket) -> socket.socket:
+        """The serial port's connection, which QEMU makes."""
+        listener.settimeout(0.1)
+        end = time.monotonic() + START
+        while self.process.poll() is None and time.monotonic() < end:
+            try:
+                return listener.accept()[0]
+            except TimeoutError:
+                continue
+            except BaseException:
+                self.kill()
+                raise
+        self.kill()
+        raise MachineOffError(f"QEMU does not start: {self.qemu_said().strip()}")
+
+    @property
+    def port(self) -> socket.socket:
+        """The serial port that takes commands."""
+        assert self._port is not None
+        return self._port
+
+    def ready(self, seconds: float = BOOT) -> str:
+        """Wait until it has booted; the kernel's version. GuestTimeoutError or MachineOffError where it does not."""
+        return self._line(b"READY ", seconds)[1].strip().decode()
+
+    def run(self, command: str, seconds: float = PATIENCE) -> Said:
+        """Run a shell command of one line in the guest. GuestTimeoutError where it does not end in time."""
+        number = self.start(command)
+        before, status = self._line(b"END %d " % number, seconds)
+        return Said(before.decode("utf-8", "replace").replace("\r\n", "\n"), int(status))
+
+    def start(self, command: str) -> int:
+        """Run a shell command of one line in the guest and do not wait for it; its number."""
+        if "\n" in command:
+            raise ValueError(f"one command is one line: {command}")
+        self._next += 1
+        try:
+            self.port.sendall(f"{self._next} {command}\n".encode())
+        except OSError:
+            raise self._off() from None
+        return self._next
+
+    def ok(self, command: str, seconds: float = PATIENCE) -> str:
+        """Run a command that must succeed, else CommandFailedError; what it printed."""
+        said = self.run(command, seconds)
+        if said.status:
+            raise CommandFailedError(f"{command}: {said.status}: {said.text}\n{self.console()[-SHOWN:]}")
+        return said.text
+
+    def pages(self) -> dict[str, int]:
+        """Every page counter of debugfs by name."""
+        return {name: int(value) for name, value in (row.split() for row in self.ok("pages").splitlines())}
+
+    def console(self) -> str:
+        """The kernel's console output so far."""
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+
+    def qemu_said(self) -> str:
+        """The output of QEMU itself so far."""
+        return self._errors.read_text("utf-8", "replace") if self._errors.exists() else ""
+
+    def _off(self) -> MachineOffError:
+        return MachineOffError(f"the machine is off: {self.qemu_said()}\n{self.console()[-SHOWN:]}")
+
+    def _line(self, mark: bytes, seconds: float) -> tuple[bytes, bytes]:
+        """The output before the line that starts with ``mark``, and the rest of that line."""
+        end = time.monotonic() + seconds
+        while True:
+            at = self._unread.find(mark)
+            stop = self._unread.find(b"\n", at) if at >= 0 else -1
+            if stop >= 0:
+                before, rest = bytes(self._unread[:at]), bytes(self._unread[at + len(mark) : stop])
+                del self._unread[: stop + 1]
+                return before, rest
+            left = end - time.monotonic()
+            if left <= 0:
+                raise GuestTimeoutError(f"nothing after {seconds} s: {self.said_last()!r}\n{self.console()[-SHOWN:]}")
+            self._receive(min(left, 1.0))
+
+    def _receive(self, seconds: float) -> None:
+        """Take what the guest prints, at most this long."""
+        self.port.settimeout(seconds)
+        try:
+            data = self.port.recv(65536)
+        except TimeoutError:
+            return
+        except OSError:
+            raise self._off() from None
+        if not data:
+            raise self._off()
+        self._unread += data
+        del self._unread[:-MOST_OUTPUT]
+
+    def said_last(self) -> bytes:
+        """The end of what the guest printed and nobody has taken."""
+        return bytes(self._unread[-500:])
+
+    def kill(self) -> None:
+        """End the machine as a power cut does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(START)
+        if self._port is not None:
+            self._port.close()
+
+    def off(self, seconds: float = START) -> bool:
+        """Shut it down as an orderly user does, by force where that takes longer; True where it went by itself."""
+        try:
+            self.start("poweroff -f")
+            self.process.wait(seconds)
+        except (MachineOffError, subprocess.TimeoutExpired):
+            pass
+        orderly = self.process.poll() == 0
+        self.kill()
+        return orderly
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.kill()

@@ -1,0 +1,15 @@
+"""A kernel that a virtual machine can start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel image and an initramfs of ours; ``name`` is Linux's own version."""
+
+    image: Path
+    initrd: Path
+    name: str
