@@ -1,14 +1,23 @@
-"""The progress of reading long files: a bar on standard error, where that is a terminal."""
+"""The progress of long work on standard error: a bar for files that are read, rows of a campaign that are played."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from fwpages.cli.streams import complain
 from fwpages.readers.inputs import Watch
 
 #: bytes of a file that is read before anybody would look for a bar
@@ -38,3 +47,25 @@ def reading(files: Sequence[str]) -> Iterator[Watch | None]:
             bar.update(task, completed=done, total=size, description=words, visible=size >= LONG)
 
         yield watch
+
+
+@contextmanager
+def playing(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A function to call with the words of each row that is finished, and how many are: it moves a bar on a terminal.
+
+    Elsewhere it prints a line for each row, as an hour without a word would look like a machine that hangs.
+    """
+    if not sys.stderr.isatty():
+        yield lambda words, n: complain(f"{n}/{total} {words}")
+        return
+    with Progress(
+        TextColumn("playing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda words, n: bar.update(task, completed=n, description=words)

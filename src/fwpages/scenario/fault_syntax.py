@@ -59,9 +59,14 @@ def split(faults: Iterable[PlannedFault]) -> tuple[tuple[PlannedFault, ...], tup
     return tuple(f for f in every if f.name in DEVICE_FAULTS), tuple(f for f in every if f.name not in DEVICE_FAULTS)
 
 
-def text(f: PlannedFault) -> str:
-    """The fault in the form that ``fault`` reads."""
+def when(f: PlannedFault) -> str:
+    """The opportunities at which the fault is injected, as ``fault`` reads them after the ``@``."""
     times = "" if f.times == 1 else f"x{f.times or '*'}"
     if f.during is None:
-        return f"{f.name}@{f.at}{times}"
-    return f"{f.name}@{f.during}{'' if f.at == 1 else f':{f.at}'}{times}"
+        return f"{f.at}{times}"
+    return f"{f.during}{'' if f.at == 1 else f':{f.at}'}{times}"
+
+
+def text(f: PlannedFault) -> str:
+    """The fault in the form that ``fault`` reads."""
+    return f"{f.name}@{when(f)}"
