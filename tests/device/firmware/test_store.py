@@ -219,3 +219,10 @@ def test_against_a_model(steps: list[Step], order: Literal["lifo", "fifo", "shuf
     for old, state in left:
         old.check()
         assert old.state() == state
+
+
+def test_a_page_above_all_that_were_given_is_used_by_nobody() -> None:
+    """It lies in the region of a page that was given, and was never given itself."""
+    store = Store(1)
+    store.give(0, pages(3))
+    assert {slot: p.tolist() for slot, p in store.users(pages(3, 4, 30_000)).items()} == {0: [3 * PAGE]}

@@ -68,7 +68,10 @@ class Store:
 
     def users(self, addresses: PageArray) -> dict[int | None, PageArray]:
         """The pages among these that firmware has, by slot: -1 for kept ones, None for the memory of event queues."""
-        tags = self._tags.get(self._space.index(addresses))
+        index = self._space.index(addresses)
+        # of a region that has pages there are tags up to the highest of these alone (``_room``)
+        index[index >= self._tags.size] = -1
+        tags = self._tags.get(index)
         names = {self._queue: None, len(self._stacks): -1}
         return {names.get(tag, tag - 1): addresses[tags == tag] for tag in np.unique(tags[tags != 0]).tolist()}
 
