@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from fwpages.trial.effects import Effect
 from fwpages.trial.kernel_signs import MOST_FRAMES, MOST_REPORTS, read_signs
 from fwpages.trial.sign_table import SIGN_WORDINGS, SignWording
-
-LOGS = Path(__file__).parent / "logs"
-
-
-def log(name: str) -> str:
-    """A part of the log of Linux 7.2.13 under a fault, without its registers."""
-    return (LOGS / f"{name}.txt").read_text()
+from tests.trial.made import log
 
 
 @pytest.mark.parametrize("wording", SIGN_WORDINGS, ids=lambda w: w.title)

@@ -10,10 +10,14 @@ from fwpages.trial.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class EffectSeen:
-    """An effect, and what showed it: figures, the first addresses, the line of the kernel's log, the stage."""
+    """An effect, and what showed it: figures, the first addresses, the line of the kernel's log, the stage.
+
+    ``frames`` are the first functions of the stack that the kernel printed with it, as printed.
+    """
 
     effect: Effect
     detail: str
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Judged:
     driver_did: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     causer: Causer | None = None
-    #: numbers of the review's questions, and a replay string of the explorer where it has a path to this
+    #: numbers of the review's questions, and the command that shows the explorer's path to this, where it has one
     questions: tuple[int, ...] = ()
     path: str = ""
 

@@ -1,0 +1,177 @@
+"""The judgement of a play from both sides: the kernel's reports of its own errors, and the books of both.
+
+Theory of operation. Each source of evidence yields what it found (``Found``); the worst comes first. Three rules hold.
+Nothing is said about a driver that was not reached: a kernel that does not boot, a missing module, a full disk are
+told as such. An effect that the fault forces on any driver is not blamed on this one (``excuses``). And what could not
+be looked at is told (``unseen``): where nothing was found, it says how much that is worth.
+
+The kernel's reports count from the driver's first line on: what a kernel complains of before is not the driver's.
+A task that does not end after a crash is no hang of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fwpages.readers.driver_lines import named_line
+from fwpages.trial.account import device_did, driver_did
+from fwpages.trial.books import found_in_books, surplus
+from fwpages.trial.effects import Effect, NotJudged
+from fwpages.trial.excuses import strikes_again
+from fwpages.trial.found import Found
+from fwpages.trial.judged import EffectSeen, Judged
+from fwpages.trial.kernel_signs import Sign, read_signs
+from fwpages.trial.plan import about
+from fwpages.trial.seen import Halt, Instruments, Outcome, Seen, Stage
+
+#: reasons after which a play still tells of the driver what it showed
+_STILL_TELLS = frozenset({NotJudged.NOT_STRUCK, NotJudged.MACHINE_DIED})
+#: the instruments, as a report names them
+_INSTRUMENTS = {
+    "slub_debug": "slab_debug",
+    "kasan": "KASAN",
+    "lockdep": "lockdep",
+    "kmemleak": "kmemleak",
+    "dma_debug": "DMA-API debugging",
+    "hung_task": "the detector of hung tasks",
+}
+
+
+def judge(seen: Seen) -> Judged:
+    """The verdict on one play."""
+    not_judged, why = _not_judged(seen)
+    before, signs = _signs(seen.console)
+    tells = not_judged is None or not_judged in _STILL_TELLS
+    found = _worst_first(seen, signs) if tells else []
+    known = about(seen.row)
+    return Judged(
+        seen.row,
+        title=found[0].title if found else Effect.NONE.value if not_judged is None else not_judged.value,
+        effects=tuple(EffectSeen(f.effect, f.detail, f.frames) for f in found),
+        not_judged=not_judged,
+        why=why,
+        on_purpose=device_did(seen),
+        driver_did=driver_did(seen) if tells else (),
+        unseen=tuple(_unseen(seen, before)),
+        causer=known.causer,
+        questions=known.questions,
+        path=known.path,
+    )
+
+
+def _not_judged(seen: Seen) -> tuple[NotJudged | None, str]:
+    """The reason for which this play has no verdict of its own, with its words."""
+    if seen.stopped is not None:
+        return seen.stopped, seen.why
+    boot = next((s for s in seen.stages if s.stage is Stage.BOOT), None)
+    if boot is None or boot.outcome is not Outcome.DONE:
+        return NotJudged.NOT_BOOTED, "" if boot is None else f"{boot.outcome.value} after {boot.seconds:.0f} s"
+    if seen.served is None:
+        return NotJudged.OUR_BUG, "the device made no report"
+    if seen.halt is Halt.DIED:
+        return NotJudged.MACHINE_DIED, "QEMU ended before the play did"
+    if not _struck(seen):
+        return NotJudged.NOT_STRUCK, f"{seen.row.label} found no opportunity"
+    return None, ""
+
+
+def _struck(seen: Seen) -> bool:
+    """The device did what the row is about."""
+    row, served = seen.row, seen.served
+    if served is None:
+        return False
+    if row.trouble is not None:
+        return any(s.trouble is not None for s in served.sessions)
+    return row.fault is None or any(s.fault == row.fault.name for s in served.on_purpose)
+
+
+def _signs(console: str) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
+    """The kernel's reports before the driver's first line, and those from it on."""
+    first = next((n for n, line in enumerate(console.splitlines(), 1) if named_line(line) is not None), 0)
+    signs = read_signs(console)
+    return tuple(s for s in signs if not first or s.line < first), tuple(s for s in signs if first and s.line >= first)
+
+
+def _worst_first(seen: Seen, signs: tuple[Sign, ...]) -> list[Found]:
+    """All that was found, each effect with one title once; the worst first, else in the order of their sources."""
+    every: dict[tuple[Effect, str], Found] = {}
+    for f in (*_of_kernel(seen, signs), *found_in_books(seen), *_second_load(seen)):
+        every.setdefault((f.effect, f.title), f)
+    return sorted(every.values(), key=lambda f: list(Effect).index(f.effect), reverse=True)
+
+
+def _of_kernel(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
+    """The kernel's own reports; then a panic that left none, and stages that did not end in a kernel that still ran."""
+    for s in signs:
+        detail = s.headline if s.title in s.headline else f"{s.title}: {s.headline}"
+        yield Found(s.effect, s.title, detail, tuple(f.text for f in s.frames))
+    reported = {s.effect for s in signs}
+    if seen.halt is Halt.PANIC and not reported & {Effect.CRASHED, Effect.EXHAUSTED}:
+        yield Found(Effect.CRASHED, "kernel panic", "the machine ended with a panic, and its log does not tell more")
+    if Effect.CRASHED not in reported and seen.halt not in (Halt.PANIC, Halt.DIED):
+        yield from _not_ended(seen, reported=Effect.HUNG in reported)
+
+
+def _not_ended(seen: Seen, *, reported: bool) -> Iterator[Found]:
+    """Stages that had not ended when their time was over; ``reported``: the kernel told of a hang itself."""
+    said = "" if reported else ", and the kernel reported no hang"
+    for s in seen.stages:
+        if s.outcome is Outcome.NOT_ENDED:
+            yield Found(
+                Effect.HUNG, f"{s.stage.value}: no end", f"{s.stage.value}: no end after {s.seconds:.0f} s{said}"
+            )
+
+
+def _second_load(seen: Seen) -> Iterator[Found]:
+    """A second load that fails although the first unload ended and the fault is over."""
+    outcome = {s.stage: s.outcome for s in seen.stages}
+    refused = outcome.get(Stage.LOAD_AGAIN) is Outcome.REFUSED and outcome.get(Stage.UNLOAD) is Outcome.DONE
+    if refused and not (_in_later_session(seen) or strikes_again(seen.row)):
+        text = next((s.text for s in seen.stages if s.stage is Stage.LOAD_AGAIN), "").strip()
+        yield Found(
+            Effect.UNUSABLE, "the second load fails", f"the second load fails{f': {text[:200]}' if text else ''}"
+        )
+
+
+def _in_later_session(seen: Seen) -> bool:
+    """The fault came first in a session after the first one, so that it may be what made the second load fail."""
+    return seen.served is not None and any(s.session > 1 for s in seen.served.on_purpose)
+
+
+def _unseen(seen: Seen, before: tuple[Sign, ...]) -> Iterator[str]:
+    """All that this play could not show."""
+    yield from _unreached(seen)
+    for s in seen.served.sessions if seen.served is not None else ():
+        if s.given and s.memory != "judged":
+            fewer = "" if (n := _fewest(seen)) >= 0 else f"; its counter says {-n:,} pages fewer than firmware holds"
+            yield f"memory let go too early in session {s.number}: {s.memory}{fewer}"
+    if seen.instruments.strict_iommu is False:
+        yield "memory let go too early: the guest's IOMMU is not strict"
+    yield from _uninstrumented(seen.instruments)
+    if seen.lost:
+        yield f"{seen.lost:,} bytes in the middle of the kernel's log"
+    for sign in before[:1]:
+        yield f"the kernel complained before the driver printed a line: {sign.title}"
+
+
+def _unreached(seen: Seen) -> Iterator[str]:
+    reached = {s.stage for s in seen.stages if s.outcome is not Outcome.NOT_REACHED}
+    left = [stage.value for stage in Stage if stage not in reached]
+    if left:
+        yield f"not reached: {', '.join(left)}"
+
+
+def _fewest(seen: Seen) -> int:
+    """The least that the driver's counter was beyond firmware's holding; 0 where it never was below."""
+    return min((n for r in seen.readings if (n := surplus(r)) is not None), default=0)
+
+
+def _uninstrumented(have: Instruments) -> Iterator[str]:
+    """The instruments that the kernel lacks, and those of which nothing is known."""
+    state = {words: getattr(have, name) for name, words in _INSTRUMENTS.items()}
+    lacks = [words for words, there in state.items() if there is False]
+    unknown = [words for words, there in state.items() if there is None]
+    if lacks:
+        yield f"not instrumented: {', '.join(lacks)}"
+    if unknown:
+        yield f"not known whether the kernel has {', '.join(unknown)}"
