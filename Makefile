@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm test-vm clean
+.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -75,6 +75,11 @@ chromium:
 # QEMU, three kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
 vm:
 	@vm/build.sh
+
+# the newest kernel's modules with a corrected mlx5_core, for `fwpages trial`: build/vm/fixed/modules; FIXES="give-bounds"
+FIXES := give-bounds give-kept take-bounds take-progress
+fixed: vm
+	@vm/fixed.sh $(FIXES)
 
 # an unmodified Linux driver on our firmware, in virtual machines, two at a time, without KVM; VMTESTS="-n 0 -k iommu"
 test-vm: $(VENV)/dev.stamp
