@@ -33,7 +33,7 @@ static int other(int npages)
 
 def corrected(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
     (tree / "pagealloc.c").write_text(SOURCE)
-    command = [sys.executable, SCRIPT, tree, *names]
+    command = [sys.executable, str(SCRIPT), str(tree), *names]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
 
