@@ -59,6 +59,7 @@ class Board:
     def __init__(self) -> None:
         self.regions = {0: bytearray(256), 7: bytearray(64)}
         self.resets = 0
+        self.is_cut = False
 
     def size(self, index: int) -> int:
         return len(self.regions.get(index, b""))

@@ -43,11 +43,14 @@ _PROCESSOR: Final = {
 class Machine:
     """A virtual machine: its memory (MiB), places for VFs, additions to the kernel's command line and to QEMU's.
 
-    With ``strict_iommu`` the device reaches only the pages that its driver maps, one by one. ``more`` are words of
+    Unless ``shared`` is set, QEMU keeps the memory to itself, and the device asks it for each access. Unless ``posted``
+    is set, a processor waits for the device's reply to each write of a register. With ``strict_iommu`` the device reaches only the pages that its driver maps, one by one. ``more`` are words of
     QEMU's command line; files that they name without a folder lie in the machine's folder.
     """
 
     memory: int = 1024
+    shared: bool = True
+    posted: bool = True
     strict_iommu: bool = False
     vfs: int = 0
     append: str = ""
@@ -78,11 +81,14 @@ def command_line(kernel: Kernel, machine: Machine, device: str) -> list[str]:
     """
     memory = f"{machine.memory}M"
     append = f"{APPEND} {'intel_iommu=on iommu=strict ' if machine.strict_iommu else ''}{machine.append}"
-    vfio = {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": device}}
+    backend = f"memory-backend-{'memfd,share=on' if machine.shared else 'ram'},id=ram,size={memory}"
+    vfio: dict[str, object] = {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": device}}
+    if not machine.posted:
+        vfio["x-no-posted-writes"] = True
     return [
         qemu(), "-M", "q35,kernel-irqchip=split" if machine.strict_iommu else "q35", *_PROCESSOR[machine.accelerator],
         "-smp", "1", "-m", memory,
-        "-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-machine", "memory-backend=ram",
+        "-object", backend, "-machine", "memory-backend=ram",
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", os.path.abspath(kernel.image), "-initrd", os.path.abspath(kernel.initrd), "-append", append.strip(),
         "-serial", f"file:{CONSOLE}", "-chardev", f"socket,id=port,path={PORT}", "-serial", "chardev:port",

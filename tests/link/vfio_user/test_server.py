@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import os
+import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fwpages.link.vfio_user.server import BURST, Server
-from tests.link.vfio_client import HELLO, Wire, dma_map, memfd, message, open_fds, region
+from fwpages.link.vfio_user.messages import MAX_MESSAGE
+from fwpages.link.vfio_user.server import ANSWER, BURST, MOST_UNSENT, Server
+from fwpages.link.vfio_user.transfers import CutOffError
+from tests.link.vfio_client import HELLO, Board, Wire, dma_map, memfd, message, open_fds, region
 from tests.link.vfio_user.test_server_sockets import Shelf
 
 
 class Loop:
-    """A server on a clock that stands still unless it is set."""
+    """A server on a clock that stands still unless it is set, or goes on by ``pace`` at each look."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "s"
         self.now = 100.0
         self.shelf = Shelf()
-        self.server = Server(self.path, self.shelf, lambda: self.now)
+        self.pace = 0.0
+        self.server = Server(self.path, self.shelf, self.clock)
+
+    def clock(self) -> float:
+        self.now += self.pace
+        return self.now
 
     def joined(self) -> Wire:
         """A client that has been greeted."""
@@ -153,3 +162,102 @@ def test_a_stop_may_come_often_and_late(loop: Loop) -> None:
     loop.server.step()
     loop.server.close()
     loop.server.stop()
+
+
+# -- a device that waits for its client ------------------------------------------------------------------------------
+
+
+class Reader(Board):
+    """A board that reads eight bytes of its client's memory at each write, and keeps them."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self.shelf = shelf
+        self.got: list[bytes | str] = []
+
+    def write(self, index: int, offset: int, data: bytes) -> None:
+        super().write(index, offset, data)
+        try:
+            self.got.append(self.shelf.memory.read(0, 8))
+        except CutOffError as e:
+            self.got.append(str(e))
+
+
+@pytest.fixture
+def reading(loop: Loop) -> Iterator[tuple[Wire, Reader]]:
+    """A client that keeps its memory to itself, and rang."""
+    board = loop.shelf.board = Reader(loop.shelf)
+    client = loop.joined()
+    client.send(dma_map(0, 4096))
+    loop.server.step()
+    assert client.answer()[0] == 0
+    client.send(region(10, 0, 0, 4, b"ring"))
+    yield client, board
+    client.close()
+
+
+DMA = struct.pack("<QQ", 0, 8)
+
+
+def test_a_device_gets_its_client_s_answer(loop: Loop, reading: tuple[Wire, Reader]) -> None:
+    """The client need not have read what it is asked: its answer lies in the socket, after another message."""
+    client, board = reading
+    client.send(region(9, 0, 0, 4) + message(11, DMA + b"8 bytes!", number=0, flags=1))
+    loop.server.step()
+    assert board.got == [b"8 bytes!"]
+    assert client.answer() == (0, struct.pack("<QII", 0, 0, 4)), "the write, before anything is asked"
+    assert client.answer() == (0, DMA), "DMA_READ"
+    assert client.answer() == (0, struct.pack("<QII", 0, 0, 4) + b"ring"), "the read in between"
+
+
+def test_a_client_that_goes_while_the_device_waits(loop: Loop, reading: tuple[Wire, Reader]) -> None:
+    client, board = reading
+    client.close()
+    loop.server.step()
+    assert board.got == ["the client has gone"]
+    assert loop.shelf.went == ["the client has gone"]
+
+
+def test_a_stream_out_of_step_while_the_device_waits(loop: Loop, reading: tuple[Wire, Reader]) -> None:
+    client, board = reading
+    client.send(message(9, size=3))
+    loop.server.step()
+    assert board.got == loop.shelf.went == ["message 7 says that it has 3 bytes, 16 to 1052672 can be"]
+    assert client.answer()[0] == 0, "the write"
+
+
+def test_a_client_that_does_not_answer_is_not_waited_for_without_end(loop: Loop, reading: tuple[Wire, Reader]) -> None:
+    """However much else it sends."""
+    client, board = reading
+    client.send(region(9, 0, 0, 4) * 100)
+    loop.pace = 1.0
+    loop.server.step()
+    loop.pace = 0.0
+    assert board.got == loop.shelf.went == [f"the client has not answered for {ANSWER:.0f} s"]
+
+
+def test_a_server_stops_while_the_device_waits(loop: Loop, reading: tuple[Wire, Reader]) -> None:
+    _, board = reading
+    stopping = threading.Timer(0.1, loop.server.stop)
+    stopping.start()
+    loop.server.step()
+    stopping.join()
+    assert loop.server.stopped
+    assert board.got == ["the server stops"]
+
+
+def test_a_client_that_reads_nothing_while_the_device_waits_is_not_read_from(
+    loop: Loop, reading: tuple[Wire, Reader]
+) -> None:
+    client, _ = reading
+    loop.shelf.board.regions[7] = bytearray(1 << 20)
+    sending = threading.Thread(target=lambda: client.send(region(9, 7, 0, 1 << 20) * 100))
+    sending.start()
+    stopping = threading.Timer(0.5, loop.server.stop)
+    stopping.start()
+    loop.server.step()
+    stopping.join()
+    here = loop.server._client
+    assert here is None or len(here.unsent) < MOST_UNSENT + 2 * MAX_MESSAGE
+    loop.server.close()
+    sending.join(10)

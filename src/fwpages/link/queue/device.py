@@ -259,7 +259,8 @@ class QueueDevice:
             self._offend(WireOffenceName.DMA_FAULT, f"command queue: {e}", slot)
             return
         if not raw[-1] & 1:
-            detail = f"slot {slot}: the entry at {address:#x} has {_command_of(raw)}, and is the driver's"
+            what = _command_of(raw) if any(raw) else "nothing in it"
+            detail = f"slot {slot}: the entry at {address:#x} has {what}, and is the driver's"
             self._offend(WireOffenceName.NOT_OWNED, detail, slot)
             return
         try:

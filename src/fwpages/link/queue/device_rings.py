@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fwpages.device.firmware.state import EqContext
-from fwpages.link.bus import Bus
+from fwpages.link.bus import Bus, BusError
 from fwpages.prm.eq import INDEX_MASK, owner_of, with_owner
 from fwpages.prm.event import EQE_SIZE, EventType
 
@@ -17,13 +17,15 @@ class Ring:
 
     ``armed``: the next entry raises the interrupt, once. ``overrun``: an entry found no room; the queue takes none
     from then on, as the driver would read other entries than those that were raised. ``ended``: TEARDOWN_HCA ended it.
-    The completion of TEARDOWN_HCA still goes there, and a later doorbell is no offence.
+    The completion of TEARDOWN_HCA still goes there, and a later doorbell is no offence. ``posting``: the latest entry
+    is being written; over a slow bus the driver may see it, and consume it, before that ends.
     """
 
     context: EqContext
     produced: int = 0
     consumed: int = 0
     armed: bool = False
+    posting: bool = False
     overrun: bool = False
     ended: bool = False
 
@@ -97,9 +99,18 @@ class Rings:
         if ring.overrun or ring.waiting >= 1 << size:
             ring.overrun = True
             return False
-        self._bus.write(ring.address, with_owner(entry, owner_of(ring.produced, size)))
+        address, owner = ring.address, owner_of(ring.produced, size)
         ring.produced += 1
-        self._fire(ring)
+        ring.posting = True
+        try:
+            self._bus.write(address, with_owner(entry, owner))
+        except BusError:
+            ring.produced -= 1
+            raise
+        finally:
+            ring.posting = False
+        if ring.waiting:
+            self._fire(ring)
         return True
 
     def doorbell(self, eqn: int, index: int, *, arm: bool) -> bool:
@@ -114,7 +125,7 @@ class Rings:
         ring.consumed = index
         if arm:
             ring.armed = True
-            if ring.waiting:
+            if ring.waiting and not ring.posting:
                 self._fire(ring)
         return True
 

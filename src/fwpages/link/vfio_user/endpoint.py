@@ -1,4 +1,9 @@
-"""A device as a vfio-user client reaches it: the PCI function in front, the command queue behind BAR 0."""
+"""A device as a vfio-user client reaches it: the PCI function in front, the command queue behind BAR 0.
+
+A device may have to wait for its client in the middle of a command (``transfers``). While it does, registers are read
+and written as ever; a command that is handed over then waits its turn; and a reset cuts off what the device is doing:
+it is carried out when the device has stopped, before any other message is served.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +18,14 @@ from fwpages.link.vfio_user.connection import BAR0, CONFIG
 from fwpages.link.vfio_user.failures import Trouble
 from fwpages.link.vfio_user.memory_events import BusMaster, MemoryEvent
 from fwpages.link.vfio_user.messages import MessageError
+from fwpages.link.vfio_user.transfers import CutOffError
 
 #: most bytes of one access to BAR 0: a processor's widest store
 MOST_ACCESS = 64
 #: bytes of a register
 _WORD = 4
+#: commands executed in a row, before the server looks at its clock: each may have waited for the client
+TURN = 256
 
 
 class MasterGate:
@@ -62,6 +70,19 @@ class PciEndpoint:
         self._master = pci.bus_master
         self.trouble = Trouble(device.segment)
         self.resets = 0
+        #: the device is executing something, and may wait for its client
+        self._acting = False
+        self._reset_waits = False
+
+    @property
+    def is_cut(self) -> bool:
+        """A reset waits until the device has stopped."""
+        return self._reset_waits
+
+    @property
+    def pending(self) -> bool:
+        """Commands are handed over, and nothing executes them."""
+        return self._device.pending and not self._acting
 
     def size(self, region: int) -> int:
         """Return the bytes of a region: only BAR 0 and the configuration space have some."""
@@ -142,12 +163,34 @@ class PciEndpoint:
         self.perform(self._pci.interrupt(vector))
 
     def run(self) -> None:
-        """Execute the commands and the software reset that the driver handed over."""
+        """Execute the commands and the software reset that the driver handed over, at most ``TURN`` of them."""
         fatal = self.trouble.fatal
-        while self._device.pending:
-            self._device.step(self._clock())
+        self.act(lambda: None)
         if fatal and not self.trouble.fatal:
             self.trouble.idle()
+
+    def act(self, deed: Callable[[], None]) -> None:
+        """Let the device do this, and execute commands that are handed over meanwhile.
+
+        A reset, or the client's end, cuts it off where it waits for the client. Where it acts already, ``deed`` is
+        not done, and what is handed over waits for its turn.
+        """
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            deed()
+            for _ in range(TURN):
+                if not self._device.pending:
+                    break
+                self._device.step(self._clock())
+        except CutOffError:
+            pass
+        finally:
+            self._acting = False
+        if self._reset_waits:
+            self._reset_waits = False
+            self._reset_device()
 
     def perform(self, effects: list[PciEffect]) -> None:
         """Carry out the effects of the PCI function."""
@@ -167,6 +210,9 @@ class PciEndpoint:
                 self._on_memory(BusMaster(now))
 
     def _reset_device(self) -> None:
+        if self._acting:
+            self._reset_waits = True
+            return
         self.resets += 1
         self.trouble.clear()
         self._device.reset(self._clock())

@@ -8,6 +8,9 @@ There are two kinds of files. Memory that cannot shrink (sealed against it, as Q
 process once, whole. Memory that the client could shorten is read and written through its descriptor: there a shortened
 file is an error of one access, where an access to a mapping beyond its end would kill the process by a signal.
 
+A range without a descriptor is memory that the client keeps to itself: ``remote`` reads and writes it by messages.
+While it does, the client may unmap any range, so a part of an access is looked up again before it is touched.
+
 All checks of a DMA_MAP come before anything changes, and its descriptor is closed on every path that does not keep it.
 A range that is not mapped, or not for this kind of access, is a ``BusError``.
 """
@@ -20,7 +23,6 @@ import mmap
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +33,16 @@ from fwpages.link.vfio_user.messages import MAX_MAPS, DmaMap, MessageError
 MAX_FILES = 64
 #: (device number, inode)
 FileKey = tuple[int, int]
+
+
+class Remote(Protocol):
+    """Memory that is reached through its owner."""
+
+    def read(self, iova: int, length: int) -> bytes:
+        """Read bytes. BusError where the owner refuses."""
+
+    def write(self, iova: int, data: memoryview) -> None:
+        """Write bytes. BusError where the owner refuses."""
 
 
 class _File(Protocol):
@@ -95,7 +107,7 @@ class _Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """``size`` bytes at I/O address ``iova``, from ``offset`` of a file; no ``key`` where nothing lies behind it."""
+    """``size`` bytes at I/O address ``iova``, from ``offset`` of a file; without ``key`` the client keeps it."""
 
     iova: int
     size: int
@@ -136,6 +148,8 @@ class GuestMemory:
         self._starts: list[int] = []
         self._ranges: list[Range] = []
         self._files: dict[FileKey, _File] = {}
+        #: the way to memory without a descriptor; None where there is none
+        self.remote: Remote | None = None
         self.mapped = 0
         self.unmapped = 0
 
@@ -146,39 +160,64 @@ class GuestMemory:
 
     def read(self, iova: int, length: int) -> bytes:
         """``length`` bytes at ``iova``. BusError where a part of it is not mapped readable."""
-        parts = [(f, at, n) for f, at, n in self._parts(iova, length, write=False)]
+        parts = self._parts(iova, length, write=False)
         if len(parts) == 1:
-            file, at, n = parts[0]
-            return file.read(at, n)
-        return b"".join(file.read(at, n) for file, at, n in parts)
+            return self._read(*parts[0])
+        return b"".join(self._read(*part) for part in parts)
 
     def write(self, iova: int, data: bytes | bytearray | memoryview) -> None:
-        """Put ``data`` at ``iova``. BusError, and nothing written, where a part of it is not mapped writable."""
+        """Put ``data`` at ``iova``. BusError, and nothing written, where a part of it is not mapped writable.
+
+        Where the client refuses a part, or unmaps one meanwhile, those before it are written.
+        """
         view, done = memoryview(data).cast("B"), 0
-        for file, at, n in list(self._parts(iova, len(view), write=True)):
-            file.write(at, view[done : done + n])
+        for r, at, n in self._parts(iova, len(view), write=True):
+            self._write(r, at, view[done : done + n])
             done += n
 
-    def _parts(self, iova: int, length: int, *, write: bool) -> Iterator[tuple[_File, int, int]]:
-        """Yield the parts of files that hold these bytes: file, offset, length."""
+    def _parts(self, iova: int, length: int, *, write: bool) -> list[tuple[Range, int, int]]:
+        """Return the ranges that hold these bytes: range, address, length."""
         verb, at, end = "written" if write else "read", iova, iova + length
         index = bisect_right(self._starts, iova) - 1
+        parts = []
         while at < end:
             r = self._ranges[index] if 0 <= index < len(self._ranges) else None
             if r is None or not r.iova <= at < r.end:
                 raise BusError(f"{length} bytes at {iova:#x} cannot be {verb}: nothing is mapped at {at:#x}")
-            if r.key is None or not (r.writable if write else r.readable):
+            if not (r.writable if write else r.readable) or (r.key is None and self.remote is None):
                 raise BusError(f"{length} bytes at {iova:#x} cannot be {verb}: {at:#x} is not mapped for it")
             n = min(end, r.end) - at
-            yield self._files[r.key], r.offset + at - r.iova, n
+            parts.append((r, at, n))
             at, index = at + n, index + 1
+        return parts
+
+    def _read(self, r: Range, at: int, n: int) -> bytes:
+        self._check(r)
+        if r.key is not None:
+            return self._files[r.key].read(r.offset + at - r.iova, n)
+        assert self.remote is not None, "no part of such a range without it"
+        return self.remote.read(at, n)
+
+    def _write(self, r: Range, at: int, data: memoryview) -> None:
+        self._check(r)
+        if r.key is not None:
+            self._files[r.key].write(r.offset + at - r.iova, data)
+            return
+        assert self.remote is not None, "no part of such a range without it"
+        self.remote.write(at, data)
+
+    def _check(self, r: Range) -> None:
+        """Raise BusError where the range has been unmapped since it was looked up."""
+        index = bisect_right(self._starts, r.iova) - 1
+        if index < 0 or self._ranges[index] is not r:
+            raise BusError(f"the memory at {r.iova:#x} was unmapped during an access")
 
     # -- the client's side --------------------------------------------------------------------------------------------
 
     def map(self, m: DmaMap, fd: int | None) -> None:
         """Map a range; the descriptor is taken over, also where MessageError refuses the range.
 
-        A range without a descriptor (ROM, a hole) is kept, and every access to it is a BusError.
+        A range without a descriptor is reached through ``remote``.
         """
         try:
             at = bisect_right(self._starts, m.iova)
@@ -232,7 +271,8 @@ class GuestMemory:
     def unmap(self, iova: int, size: int) -> int:
         """Unmap every range in these addresses; return how many bytes they were. MessageError where one would be cut.
 
-        A ``size`` of 0 means all.
+        A ``size`` of 0 means all. The protocol wants a client to name one range exactly. QEMU does not: where its
+        machine has an IOMMU, it unmaps all addresses of a domain at once, most of which were never mapped.
         """
         end = iova + size if size else 1 << 64
         first = bisect_right(self._starts, iova)
@@ -257,3 +297,4 @@ class GuestMemory:
     def close(self) -> None:
         """Unmap everything: the client is gone."""
         self.unmap(0, 0)
+        self.remote = None

@@ -50,6 +50,8 @@ class Type(IntEnum):
     DEVICE_SET_IRQS = 8
     REGION_READ = 9
     REGION_WRITE = 10
+    DMA_READ = 11
+    DMA_WRITE = 12
     DEVICE_RESET = 13
 
 
@@ -71,6 +73,9 @@ class Irqs(IntFlag):
     UNMASK = 1 << 4
     TRIGGER = 1 << 5
 
+
+#: the bits of a header's flags that say the type of message
+_TYPE = 0xF
 
 _DATA = Irqs.NONE | Irqs.BOOL | Irqs.EVENTFD
 _ACTION = Irqs.MASK | Irqs.UNMASK | Irqs.TRIGGER
@@ -112,14 +117,29 @@ class Header:
         """The client waits for a reply."""
         return not self.flags & Flags.NO_REPLY
 
+    @property
+    def is_reply(self) -> bool:
+        """It answers a command of the server."""
+        return self.flags & _TYPE == Flags.REPLY
+
+    @property
+    def failed(self) -> bool:
+        """The command that it answers failed."""
+        return bool(self.flags & Flags.ERROR)
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The version that a client proposes. ``max_fds`` is how many descriptors it takes in one message."""
+    """The version that a client proposes, and the names of the capabilities that it lists.
+
+    It takes ``max_fds`` descriptors in one message, and ``max_data`` bytes in one transfer.
+    """
 
     major: int
     minor: int
     max_fds: int = 1
+    max_data: int = MAX_DATA
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +225,20 @@ Request: TypeAlias = (
 
 
 def parse_header(buf: bytes) -> Header:
-    """Parse the header of a command. StreamError for a reply, an invalid size, or other than 16 bytes."""
+    """Parse the header of a command or a reply. StreamError for other types, invalid sizes, or other than 16 bytes."""
     if len(buf) != HEADER_SIZE:
         raise StreamError(f"a header has {HEADER_SIZE} bytes, this has {len(buf)}")
     h = Header(*_HEADER.unpack(buf))
-    if h.flags & 0xF:
-        raise StreamError(f"message {h.id} is of type {h.flags & 0xF}, a client sends commands")
+    if h.flags & _TYPE not in (0, Flags.REPLY):
+        raise StreamError(f"message {h.id} is of type {h.flags & _TYPE}, which is neither a command nor a reply")
     if not HEADER_SIZE <= h.size <= MAX_MESSAGE:
         raise StreamError(f"message {h.id} says that it has {h.size} bytes, {HEADER_SIZE} to {MAX_MESSAGE} can be")
     return h
+
+
+def command(number: int, what: Type, body: bytes) -> bytes:
+    """Make a command of the server."""
+    return _HEADER.pack(number, what, HEADER_SIZE + len(body), 0, 0) + body
 
 
 def reply(h: Header, body: bytes = b"") -> bytes:
@@ -241,20 +266,44 @@ def _version(body: bytes) -> Version:
         return Version(major, minor)
     if text[-1] or b"\0" in text[:-1]:
         raise MessageError(errno.EINVAL, "capabilities are one text that ends with a NUL")
-    return Version(major, minor, _max_fds(text[:-1]))
+    caps = _capabilities(text[:-1])
+    return Version(major, minor, caps.get("max_msg_fds", 1), caps.get("max_data_xfer_size", MAX_DATA), frozenset(caps))
 
 
-def _max_fds(text: bytes) -> int:
-    """Return ``max_msg_fds`` from the capabilities, which are JSON; 1 where they do not name it."""
+#: the capabilities that are numbers, and the least and most that each can be
+_NUMBERS = {
+    "max_msg_fds": (0, (1 << 16) - 1),
+    "max_data_xfer_size": (1, (1 << 64) - 1),
+    "max_dma_maps": (0, (1 << 64) - 1),
+    "pgsizes": (1, (1 << 64) - 1),
+}
+#: the capabilities of other types
+_OTHERS: dict[str, type] = {"twin_socket": dict, "write_multiple": bool}
+
+
+def _capabilities(text: bytes) -> dict[str, int]:
+    """Return the capabilities that are numbers, from JSON. MessageError where one is of another type than its own.
+
+    Names that the protocol's text does not have, as ``migration``, are ignored.
+    """
     try:
         proposed = json.loads(text)
     except (ValueError, RecursionError) as e:
         raise MessageError(errno.EINVAL, f"capabilities are not JSON: {e}") from None
     caps = proposed.get("capabilities", {}) if isinstance(proposed, dict) else None
-    fds = caps.get("max_msg_fds", 1) if isinstance(caps, dict) else None
-    if not isinstance(fds, int) or isinstance(fds, bool) or not 0 <= fds < 1 << 16:
-        raise MessageError(errno.EINVAL, "capabilities hold a table with a number max_msg_fds")
-    return fds
+    if not isinstance(caps, dict):
+        raise MessageError(errno.EINVAL, "capabilities hold a table of this name")
+    for name, kind in _OTHERS.items():
+        if name in caps and not isinstance(caps[name], kind):
+            raise MessageError(errno.EINVAL, f"capability {name} is of another type: {caps[name]!r:.40}")
+    return {name: _number(name, caps[name]) for name in _NUMBERS if name in caps}
+
+
+def _number(name: str, value: object) -> int:
+    least, most = _NUMBERS[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise MessageError(errno.EINVAL, f"capability {name} is a number from {least}, not {value!r:.40}")
+    return value
 
 
 def _dma_map(body: bytes) -> DmaMap:
@@ -273,7 +322,7 @@ def _dma_unmap(body: bytes) -> DmaUnmap:
     if argsz < _DMA_UNMAP.size:
         raise MessageError(errno.EINVAL, f"DMA_UNMAP with argsz {argsz}")
     if flags & ~_UNMAP_ALL or len(body) != _DMA_UNMAP.size:
-        raise MessageError(errno.ENOTSUP, f"DMA_UNMAP with flags {flags:#x} and {len(body)} bytes")
+        raise MessageError(errno.EINVAL, f"DMA_UNMAP with flags {flags:#x} and {len(body)} bytes")
     if (not size or iova + size > _TOP) if not flags else (iova or size):
         raise MessageError(errno.EINVAL, f"DMA_UNMAP of {size:#x} bytes at {iova:#x} with flags {flags:#x}")
     return DmaUnmap(iova, size)
@@ -336,7 +385,7 @@ def _reset(body: bytes) -> Reset:
     return Reset()
 
 
-_PARSERS: dict[Type, Callable[[bytes], Request]] = {
+_PARSERS: dict[int, Callable[[bytes], Request]] = {
     Type.VERSION: _version,
     Type.DMA_MAP: _dma_map,
     Type.DMA_UNMAP: _dma_unmap,
@@ -350,18 +399,30 @@ _PARSERS: dict[Type, Callable[[bytes], Request]] = {
 }
 
 
-def parse(command: int, body: bytes) -> Request:
-    """Parse a request; MessageError where it is malformed, or this server does not serve it."""
-    try:
-        parser = _PARSERS[Type(command)]
-    except ValueError:
-        raise MessageError(errno.ENOTSUP, f"command {command} is not served") from None
+#: commands of the protocol that a server may leave out: file descriptors for regions, several writes in one message,
+#: features of the device, and the two for the data of a migration
+_OPTIONAL = (6, 15, 16, 17, 18)
+
+
+def parse(number: int, body: bytes) -> Request:
+    """Parse a request; MessageError where it is malformed, or this server does not serve it.
+
+    ENOTSUP is the answer to an optional command, EINVAL to a number that is no command of a client.
+    """
+    parser = _PARSERS.get(number)
+    if parser is None:
+        reason = errno.ENOTSUP if number in _OPTIONAL else errno.EINVAL
+        raise MessageError(reason, f"command {number} is not served")
     return parser(body)
 
 
-def version_reply() -> bytes:
-    """Make the body of the reply to VERSION: 0.0 and the server's limits (QEMU refuses a reply of 0.1)."""
-    caps = {"capabilities": {"max_msg_fds": MAX_FDS, "max_data_xfer_size": MAX_DATA, "max_dma_maps": MAX_MAPS}}
+def version_reply(v: Version) -> bytes:
+    """Make the body of the reply to VERSION: 0.0, and the server's limits of the kinds that the client listed.
+
+    0.0 is at most what a client can propose. QEMU refuses a reply of 0.1.
+    """
+    limits = {"max_msg_fds": MAX_FDS, "max_data_xfer_size": MAX_DATA, "max_dma_maps": MAX_MAPS}
+    caps = {"capabilities": {name: limit for name, limit in limits.items() if name in v.names}}
     return _VERSION.pack(0, 0) + json.dumps(caps).encode() + b"\0"
 
 
@@ -381,9 +442,10 @@ def irq_info_reply(index: int, count: int) -> bytes:
     return _INFO.pack(_INFO.size, 0b1001 if count else 0, index, count)
 
 
-def unmap_reply(iova: int, size: int) -> bytes:
-    """Confirm that these bytes are unmapped."""
-    return _DMA_UNMAP.pack(_DMA_UNMAP.size, 0, iova, size)
+def unmap_reply(request: DmaUnmap) -> bytes:
+    """Confirm that these bytes are unmapped: the request once more."""
+    flags = 0 if request.size else _UNMAP_ALL
+    return _DMA_UNMAP.pack(_DMA_UNMAP.size, flags, request.iova, request.size)
 
 
 def read_reply(request: RegionRead, data: bytes) -> bytes:

@@ -68,8 +68,11 @@ class ServedDevice:
 
     @property
     def deadline(self) -> float | None:
-        """The firmware's deadline (seconds of ``clock``); None for none, and while it is ``stopped``."""
-        due = self.queue.deadline
+        """The firmware's deadline (seconds of ``clock``); None for none, and while it is ``stopped``.
+
+        Commands that wait for their turn are due at once.
+        """
+        due = self.now if self.endpoint.pending else self.queue.deadline
         return None if due is None or self.stopped else due + self._start
 
     @property
@@ -93,12 +96,12 @@ class ServedDevice:
 
     def tick(self) -> None:
         """Wake the firmware: its deadline has come."""
-        self.queue.tick(self.now)
+        self.endpoint.act(lambda: self.queue.tick(self.now))
 
     def stir(self, x: Want | ResetFunction) -> None:
         """Let a function want pages, or reset it; not while the device is ``stopped``."""
         if not self.stopped:
-            self.queue.stir(self.now, x)
+            self.endpoint.act(lambda: self.queue.stir(self.now, x))
 
     def fail(self, reason: str) -> None:
         """Report a fatal state, until the driver resets the device. ``reason`` may name a syndrome."""

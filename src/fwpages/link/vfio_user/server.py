@@ -9,6 +9,10 @@ For a client, the loop receives exactly the bytes that its ``Connection`` needs 
 message, feeds them, and sends the reply. It does so at most ``BURST`` times in a row, so that deadlines are met under
 load. A client that does not read its replies is not read from once ``MOST_UNSENT`` bytes are pending.
 
+A device may wait for its client in the middle of a message or of a tick (``transfers``). ``_Line`` is the way there: it
+sends the command, and receives and feeds what comes until the answer is there, for at most ``ANSWER`` seconds. So there
+is a loop within the loop, which serves nobody but that client, and ends with ``stop`` too.
+
 ``stop`` may be called from a signal handler: it writes a byte into the pipe, which ends the wait. An error of the
 stream, or of the socket, ends the connection and not the server: the device loses the client's memory and its power.
 """
@@ -16,6 +20,7 @@ stream, or of the socket, ends the connection and not the server: the device los
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import socket
 import time
@@ -28,11 +33,15 @@ from typing import Protocol
 from fwpages.link.vfio_user.connection import Connection
 from fwpages.link.vfio_user.listener import Listener, receive
 from fwpages.link.vfio_user.messages import MAX_MESSAGE, StreamError
+from fwpages.link.vfio_user.transfers import CutOffError
 
 #: most bytes of replies that wait for a client; beyond that the client is not read from
 MOST_UNSENT = 4 * MAX_MESSAGE
 #: most receives in a row before deadlines are checked
 BURST = 256
+#: seconds that the device waits for its client's answer: a machine that stands still for a while (a debugger, a host
+#: that swaps) should keep its device; QEMU itself waits 5 s for an answer of ours
+ANSWER = 30.0
 
 
 class Device(Protocol):
@@ -58,6 +67,8 @@ class _Client:
     session: Connection
     unsent: bytearray = field(default_factory=bytearray)
     events: int = selectors.EVENT_READ
+    #: the reason for the end of the connection
+    gone: str = ""
 
 
 class Server:
@@ -115,6 +126,8 @@ class Server:
         due = self._device.deadline
         if due is not None and due <= self._clock():
             self._device.tick()
+            if self._client is not None:
+                self._settle(self._client)
 
     def _wait(self, most: float | None) -> float | None:
         """Return the seconds to wait: at most ``most``, and no longer than until the device's deadline."""
@@ -149,36 +162,29 @@ class Server:
             client.close()
             return
         self.clients += 1
-        self._client = _Client(client, self._device.connected())
+        here = self._client = _Client(client, self._device.connected())
+        here.session.attach(_Line(here, self._wake, self._clock, lambda: self._stopped))
         self._selector.register(client, selectors.EVENT_READ)
 
     def _serve(self, client: _Client) -> None:
         try:
-            self._send(client)
+            _send(client)
             for _ in range(BURST):
-                if len(client.unsent) > MOST_UNSENT:
+                if len(client.unsent) > MOST_UNSENT or client.gone:
                     break
-                data, fds, cut = receive(client.socket, client.session.need)
-                if not data and not fds:
-                    half = ", in the middle of a message" if client.session.halfway else ""
-                    self._end(client, f"the client has gone{half}")
-                    return
-                client.unsent += client.session.feed(data, fds, cut=cut)
-                self._send(client)
+                _take(client)
         except BlockingIOError:
             pass
         except (StreamError, OSError) as e:
-            self._end(client, str(e))
-            return
-        self._watch(client)
+            client.gone = client.gone or _reason(e)
+        self._settle(client)
 
-    def _send(self, client: _Client) -> None:
-        while client.unsent:
-            try:
-                n = client.socket.send(client.unsent, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                return
-            del client.unsent[:n]
+    def _settle(self, client: _Client) -> None:
+        """End the connection where it is over; else watch for what is to come."""
+        if client.gone:
+            self._end(client, client.gone)
+        else:
+            self._watch(client)
 
     def _watch(self, client: _Client) -> None:
         reading = selectors.EVENT_READ if len(client.unsent) <= MOST_UNSENT else 0
@@ -193,3 +199,76 @@ class Server:
         client.socket.close()
         client.session.close()
         self._device.disconnected(reason)
+
+
+def _send(client: _Client) -> None:
+    """Send what is pending, as much as the socket takes."""
+    while client.unsent:
+        try:
+            n = client.socket.send(client.unsent, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return
+        del client.unsent[:n]
+
+
+def _reason(e: StreamError | OSError) -> str:
+    """The words for the end of a connection."""
+    return "the client has gone" if isinstance(e, ConnectionError) else str(e)
+
+
+def _take(client: _Client) -> None:
+    """Receive a part of a message, feed it, and send the reply. StreamError where there is nothing more to come."""
+    session = client.session
+    data, fds, cut = receive(client.socket, session.need)
+    if not data and not fds:
+        raise StreamError("the client has gone" + (", in the middle of a message" if session.halfway else ""))
+    client.unsent += session.feed(data, fds, cut=cut)
+    _send(client)
+    if session.over:
+        raise StreamError(session.over)
+
+
+class _Line:
+    """The way to a client that the device waits for. ``wake`` is readable when the server was woken up."""
+
+    def __init__(self, client: _Client, wake: int, clock: Callable[[], float], stopped: Callable[[], bool]) -> None:
+        self._client, self._wake, self._clock, self._stopped = client, wake, clock, stopped
+        self._until = 0.0
+
+    def send(self, data: bytes) -> None:
+        """Send a command, whose answer is there in ``ANSWER`` seconds."""
+        self._client.unsent += data
+        self._until = self._clock() + ANSWER
+        # a client that has gone shows when it is received from
+        with suppress(OSError):
+            _send(self._client)
+
+    def receive(self) -> None:
+        """Wait for a part of a message and feed it. CutOffError where the client is gone, or the server stops."""
+        client = self._client
+        left = self._until - self._clock()
+        if not client.gone and self._stopped():
+            client.gone = "the server stops"
+        if not client.gone and left <= 0:
+            client.gone = f"the client has not answered for {ANSWER:.0f} s"
+        if client.gone:
+            raise CutOffError(client.gone)
+        self._wait(left)
+        try:
+            _send(client)
+            if len(client.unsent) <= MOST_UNSENT:
+                _take(client)
+        except BlockingIOError:
+            pass
+        except (StreamError, OSError) as e:
+            client.gone = _reason(e)
+            raise CutOffError(client.gone) from None
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until the socket is ready, or the server is woken up, at most so long."""
+        poll = select.poll()
+        reading = select.POLLIN if len(self._client.unsent) <= MOST_UNSENT else 0
+        poll.register(self._client.socket, reading | (select.POLLOUT if self._client.unsent else 0))
+        poll.register(self._wake, select.POLLIN)
+        if any(fd == self._wake for fd, _ in poll.poll(seconds * 1000)):
+            os.read(self._wake, 4096)
