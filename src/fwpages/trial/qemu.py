@@ -44,8 +44,9 @@ class Machine:
     """A virtual machine: its memory (MiB), places for VFs, additions to the kernel's command line and to QEMU's.
 
     Unless ``shared`` is set, QEMU keeps the memory to itself, and the device asks it for each access. Unless ``posted``
-    is set, a processor waits for the device's reply to each write of a register. With ``strict_iommu`` the device reaches only the pages that its driver maps, one by one. ``more`` are words of
-    QEMU's command line; files that they name without a folder lie in the machine's folder.
+    is set, a processor waits for the device's reply to each write of a register. With ``strict_iommu`` the device
+    reaches only the pages that its driver maps, one by one. ``more`` are words of QEMU's command line; files that they
+    name without a folder lie in the machine's folder.
     """
 
     memory: int = 1024
