@@ -106,20 +106,37 @@ class LetGo:
 
 
 class LettingsGo:
-    """Lettings-go of one session, by function, use and moment; those beyond ``MOST_KINDS`` are not kept."""
+    """Lettings-go of one session, by function, use and moment; those beyond ``MOST_KINDS`` are not kept.
 
-    __slots__ = ("_rows",)
+    A page counts once: a driver that has let it go may use its address for something else, and unmap that too.
+    """
+
+    __slots__ = ("_known", "_rows", "_space")
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Identity | None, Use, Moment], LetGo] = {}
+        #: for each page the number of the row, from 1, in which it was counted last
+        self._space = SparseSpace()
+        self._known = TagMap()
 
     def add(self, who: Identity | None, use: Use, moment: Moment, addresses: Addresses) -> None:
-        """Count these pages."""
-        row = self._rows.get((who, use, moment))
-        if row is not None:
-            row.add(addresses)
-        elif len(self._rows) < MOST_KINDS:
-            self._rows[who, use, moment] = LetGo.of(who, use, moment, addresses)
+        """Count these pages, but for those that this function, use and moment have."""
+        key = (who, use, moment)
+        if key not in self._rows:
+            if len(self._rows) >= MOST_KINDS:
+                return
+            self._rows[key] = LetGo(who, use, moment)
+        self._rows[key].add(self._fresh(list(self._rows).index(key) + 1, addresses))
+
+    def _fresh(self, row: int, addresses: Addresses) -> Addresses:
+        """Those of the pages that this row does not have yet: it has them from now on."""
+        self._space.cover(addresses)
+        self._known.reserve(self._space.size)
+        index = self._space.index(addresses)
+        new = self._known.get(index) != row
+        self._known.put(index[new], row)
+        fresh: Addresses = addresses[new]
+        return fresh
 
     @property
     def rows(self) -> list[LetGo]:
