@@ -18,7 +18,7 @@ DRIVER_LINE = "[   15.454156] mlx5_core 0000:01:00.0: firmware version: 28.39.10
 
 
 def log(name: str) -> str:
-    """A part of the log of Linux 7.2.13 under a fault, without its registers."""
+    """A part of the log of Linux 7.2.13 (or as named) under a fault, without its registers."""
     return (LOGS / f"{name}.txt").read_text()
 
 

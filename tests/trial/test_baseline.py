@@ -10,7 +10,7 @@ import pytest
 
 from fwpages.prm.identity import Mode
 from fwpages.readers.inputs import InputError
-from fwpages.trial.baseline import Change, baseline, change, known, read_baseline
+from fwpages.trial.baseline import baseline, known, read_baseline
 from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.plan import every_row, rows
@@ -30,32 +30,15 @@ def test_every_row_of_the_plan_is_read_as_it_was_written() -> None:
 
 
 def test_a_row_that_was_not_judged_is_not_in_a_baseline() -> None:
-    row = Row(None)
-    unjudged = Judged(row, "", (EffectSeen(Effect.CRASHED, ""),), not_judged=NotJudged.NOT_STRUCK)
+    unjudged = Judged(Row(None), "", (EffectSeen(Effect.CRASHED, ""),), not_judged=NotJudged.NOT_STRUCK)
     assert baseline("7.2.13", [unjudged]).rows == []
-    assert change(Judged(row, "", not_judged=NotJudged.NOT_BOOTED), {}) is None
 
 
-@pytest.mark.parametrize(
-    ("before", "now", "expected"),
-    [
-        (Effect.LEAKED, Effect.LEAKED, Change.SAME),
-        (Effect.LEAKED, Effect.NONE, Change.BETTER),
-        (Effect.CRASHED, Effect.LEAKED, Change.BETTER),
-        (Effect.NONE, Effect.WARNED, Change.WORSE),
-        (Effect.LET_GO, Effect.CORRUPTED, Change.WORSE),
-    ],
-)
-def test_a_row_is_better_same_or_worse_by_its_worst_effect(before: Effect, now: Effect, expected: Change) -> None:
+def test_the_worst_effect_of_each_row_is_known() -> None:
     [row] = rows(["take-short@runtime"])
-    table = known("known.json", baseline("7.2.13", [verdict(row, before)]))
-    assert change(verdict(row, now), table) is expected
-
-
-def test_a_row_that_the_baseline_does_not_have_is_new() -> None:
-    [row, *_] = rows(["take-foreign@runtime"])
-    table = known("known.json", baseline("7.2.13", [verdict(row)]))
-    assert change(verdict(Row(row.fault, Mode.FUNC_ID)), table) is Change.NEW
+    func_id = Row(row.fault, Mode.FUNC_ID)
+    written = baseline("7.2.13", [verdict(row, Effect.LEAKED), verdict(func_id)])
+    assert known("known.json", written) == {row: Effect.LEAKED, func_id: Effect.NONE}
 
 
 @pytest.mark.parametrize(

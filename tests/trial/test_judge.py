@@ -140,6 +140,19 @@ def test_the_worst_effect_comes_first_and_each_title_once() -> None:
     assert effects(again) == [Effect.WARNED]
 
 
+def test_what_kmemleak_listed_after_a_stage_is_leaked() -> None:
+    listed = (
+        "unreferenced object 0xff472821443ee5c0 (size 96):\n"
+        '  comm "insmod", pid 105, jiffies 4294899264\n'
+        "  backtrace (crc 9e1f5a3c):\n"
+        "    __kmalloc_cache_noprof+0x26a/0x3c0\n"
+        "    alloc_system_page+0x5a/0x1b0 [mlx5_core]\n"
+    )
+    j = judge(with_stage(play("none"), Stage.UNLOAD, Outcome.DONE, listed))
+    assert (effects(j), j.title) == ([Effect.LEAKED], "memory leak in alloc_system_page")
+    assert judge(with_stage(play("none"), Stage.UNLOAD, Outcome.DONE, log("warning"))).effects == ()
+
+
 def test_a_stage_without_an_end_is_a_hang_also_where_the_kernel_reports_none() -> None:
     j = judge(with_stage(play("take-count-huge@teardownx*"), Stage.UNLOAD, Outcome.NOT_ENDED))
     assert (j.effect, j.title) == (Effect.HUNG, "unload: no end")
@@ -152,6 +165,16 @@ def test_what_does_not_end_after_a_crash_is_the_crash() -> None:
     assert effects(judge(hung)) == [Effect.CRASHED]
     panicked = replace(with_stage(play("none"), Stage.LOAD, Outcome.NOT_ENDED), halt=Halt.PANIC)
     assert effects(judge(panicked)) == [Effect.CRASHED]
+
+
+def test_a_machine_that_does_not_power_off_is_told_and_no_effect() -> None:
+    """The driver is unloaded by then."""
+    j = judge(replace(play("none"), halt=Halt.KILLED))
+    assert j.effect is Effect.NONE
+    assert j.unseen[-1] == "the end of the machine, which did not power off in its time"
+    hung = replace(with_stage(play("none"), Stage.UNLOAD, Outcome.NOT_ENDED), halt=Halt.KILLED)
+    assert effects(judge(hung)) == [Effect.HUNG]
+    assert not any("power off" in words for words in judge(hung).unseen)
 
 
 # -- the books ---------------------------------------------------------------------------------------------------------
@@ -206,6 +229,9 @@ def test_pages_that_went_with_a_reset_are_leaked_only_without_a_trouble() -> Non
     assert judge(play("none", report=reset)).effects[0].detail.endswith("until the driver reset the device")
     lost = served(session(end="reset", held=1037, dropped=True, trouble="health"))
     assert judge(replace(play("none", report=lost), row=Row(None, trouble=Trouble.FATAL))).effect is Effect.NONE
+    gone = served(session(end="gone", held=1037, trouble="lost"))
+    row = Row(None, trouble=Trouble.LINK_LOST_FOR_GOOD)
+    assert judge(replace(play("none", report=gone), row=row)).effect is Effect.NONE
 
 
 def test_pages_that_firmware_never_gives_back_are_not_blamed_and_those_that_it_would_are() -> None:
@@ -256,6 +282,16 @@ def test_a_second_load_that_fails_is_an_effect_where_the_fault_is_over() -> None
         report = served(session(), session(number=2), strikes=[strike(fault(label).name, session=2)])
         again = with_stage(play(label, report=report), Stage.LOAD_AGAIN, Outcome.REFUSED)
         assert judge(again).effect is Effect.NONE
+    gone = play("none", report=served(session(trouble="lost")))
+    for trouble, effect in ((Trouble.LINK_LOST, Effect.UNUSABLE), (Trouble.LINK_LOST_FOR_GOOD, Effect.NONE)):
+        row = Row(None, trouble=trouble)
+        assert judge(replace(with_stage(gone, Stage.LOAD_AGAIN, Outcome.REFUSED), row=row)).effect is effect
+
+
+def test_a_load_that_fails_without_any_fault_is_an_effect() -> None:
+    j = judge(with_stage(play("none"), Stage.LOAD, Outcome.REFUSED, "a line\ninsmod: Invalid argument\n"))
+    assert (effects(j), j.title) == ([Effect.UNUSABLE], "the load fails without a fault")
+    assert j.effects[0].detail == "load: refused: insmod: Invalid argument"
 
 
 def test_a_first_load_that_is_refused_is_what_a_driver_may_do() -> None:

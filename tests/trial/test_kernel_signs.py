@@ -25,6 +25,7 @@ def test_each_example_is_read_by_its_own_row(wording: SignWording) -> None:
         ("slub-redzone", Effect.CORRUPTED, "BUG kmalloc-8: Right Redzone overwritten in give_pages", "mlx5_core"),
         ("page-fault", Effect.CRASHED, "BUG: unable to handle page fault in copy_process", ""),
         ("warning", Effect.WARNED, "WARNING in mlx5_reclaim_startup_pages", "mlx5_core"),
+        ("warning-6.12", Effect.WARNED, "WARNING in mlx5_reclaim_startup_pages", "mlx5_core"),
         ("hung-task", Effect.HUNG, "INFO: task hung in cmd_work_handler", "mlx5_core"),
     ],
 )

@@ -94,6 +94,11 @@ def test_a_fault_with_a_moment_of_its_own_is_a_row() -> None:
     assert about(row).questions == (11,)
 
 
+def test_a_pattern_of_rows_outside_the_small_set_is_refused_with_it() -> None:
+    with pytest.raises(PlanError, match="'give-late' names rows, but none of the small set"):
+        rows(["give-late"], smoke=True)
+
+
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [

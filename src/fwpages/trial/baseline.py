@@ -6,8 +6,7 @@ and its title. A row that was not judged is not in it, so that it is new to a la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import Enum, unique
+from collections.abc import Iterable
 
 import msgspec
 
@@ -41,17 +40,6 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "sc
     rows: list[BaselineRow]
 
 
-@unique
-class Change(Enum):
-    """A row's effect against that of the baseline."""
-
-    SAME = "same"
-    BETTER = "better"
-    WORSE = "worse"
-    #: the baseline does not have the row
-    NEW = "new"
-
-
 def baseline(kernel: str, judged: Iterable[Judged]) -> Baseline:
     """The baseline of these verdicts, in their order; those that were not judged are left out."""
     return Baseline(
@@ -68,9 +56,9 @@ def read_baseline(name: str, data: bytes) -> Baseline:
     return found
 
 
-def known(name: str, of: Baseline) -> dict[Row, BaselineRow]:
-    """The rows of a baseline. InputError where a fault is not known, or a row comes twice."""
-    rows: dict[Row, BaselineRow] = {}
+def known(name: str, of: Baseline) -> dict[Row, Effect]:
+    """The effect of each row. InputError, with the file's ``name``, where a fault is not known or a row comes twice."""
+    rows: dict[Row, Effect] = {}
     for entry in of.rows:
         try:
             row = _typed(entry)
@@ -78,20 +66,8 @@ def known(name: str, of: Baseline) -> dict[Row, BaselineRow]:
             raise InputError(f"{name}: row {entry.fault!r}: {e}") from None
         if row in rows:
             raise InputError(f"{name} has the row {str(row)!r} twice")
-        rows[row] = entry
+        rows[row] = entry.effect
     return rows
-
-
-def change(judged: Judged, rows: Mapping[Row, BaselineRow]) -> Change | None:
-    """The change of a row against the baseline; None where it was not judged and nothing was seen."""
-    effect, before = judged.effect, rows.get(judged.row)
-    if effect is None:
-        return None
-    if before is None:
-        return Change.NEW
-    if effect is before.effect:
-        return Change.SAME
-    return Change.BETTER if effect < before.effect else Change.WORSE
 
 
 def _row(j: Judged, effect: Effect) -> BaselineRow:

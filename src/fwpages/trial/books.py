@@ -79,7 +79,9 @@ def _until(seen: Seen, s: ServedSessionAccount) -> str:
     """The end of a leak, in words; empty where the pages of this session are none."""
     if s.end == "closed":
         return "left with firmware at DISABLE_HCA: lost until the next boot"
-    if s.end == "reset" and s.trouble is None:
+    if s.trouble is not None:
+        return ""
+    if s.end == "reset":
         return "until the driver reset the device"
     if s.end == "gone" and _unloaded(seen):
         return "left with an open device at the unload: lost until the next boot"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fwpages.device import PlannedFault
-from fwpages.trial.rows import Row
+from fwpages.trial.rows import Row, Trouble
 
 #: firmware keeps the pages that a TAKE asks back; the driver can ask again, unless the fault comes at every TAKE
 _KEPT: Final = frozenset(
@@ -29,6 +29,8 @@ _UNNAMED: Final = frozenset(
         "take-next-session",
     }
 )
+#: troubles that no load of the driver ends
+_LASTING: Final = frozenset({Trouble.LINK_LOST_FOR_GOOD, Trouble.STUCK})
 
 
 def keeps_for_ever(row: Row) -> bool:
@@ -41,9 +43,9 @@ def lets_go_unnamed(row: Row) -> bool:
     return _named(row.fault, _UNNAMED)
 
 
-def strikes_again(row: Row) -> bool:
-    """The fault may come again in a session after the one in which it came first."""
-    return row.fault is not None and row.fault.times == 0
+def lasts(row: Row) -> bool:
+    """The fault may come again in a later session, or the device stays as it is until somebody else resets it."""
+    return row.trouble in _LASTING or (row.fault is not None and row.fault.times == 0)
 
 
 def _named(fault: PlannedFault | None, names: frozenset[str]) -> bool:

@@ -11,18 +11,19 @@ A task that does not end after a crash is no hang of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 from fwpages.readers.driver_lines import named_line
 from fwpages.trial.account import device_did, driver_did
 from fwpages.trial.books import found_in_books, surplus
 from fwpages.trial.effects import Effect, NotJudged
-from fwpages.trial.excuses import strikes_again
+from fwpages.trial.excuses import lasts
 from fwpages.trial.found import Found
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.kernel_signs import Sign, read_signs
 from fwpages.trial.plan import about
-from fwpages.trial.seen import Halt, Instruments, Outcome, Seen, Stage
+from fwpages.trial.seen import Halt, Instruments, Outcome, Seen, Stage, StageSeen
 
 #: reasons after which a play still tells of the driver what it showed
 _STILL_TELLS = frozenset({NotJudged.NOT_STRUCK, NotJudged.MACHINE_DIED})
@@ -40,7 +41,7 @@ _INSTRUMENTS = {
 def judge(seen: Seen) -> Judged:
     """The verdict on one play."""
     not_judged, why = _not_judged(seen)
-    before, signs = _signs(seen.console)
+    before, signs = _signs(seen)
     tells = not_judged is None or not_judged in _STILL_TELLS
     found = _worst_first(seen, signs) if tells else []
     known = about(seen.row)
@@ -85,17 +86,29 @@ def _struck(seen: Seen) -> bool:
     return row.fault is None or any(s.fault == row.fault.name for s in served.on_purpose)
 
 
-def _signs(console: str) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
-    """The kernel's reports before the driver's first line, and those from it on."""
-    first = next((n for n, line in enumerate(console.splitlines(), 1) if named_line(line) is not None), 0)
-    signs = read_signs(console)
-    return tuple(s for s in signs if not first or s.line < first), tuple(s for s in signs if first and s.line >= first)
+def _signs(seen: Seen) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
+    """The kernel's reports before the driver's first line, and those from it on; then the leaks that stages listed."""
+    signs = read_signs(seen.console)
+    first = _first_line(seen.console)
+    begun = next((n for n, s in enumerate(signs) if s.line >= first), len(signs))
+    return signs[:begun], (*signs[begun:], *_listed_leaks(seen))
+
+
+def _first_line(console: str) -> float:
+    """The number of the driver's first line; infinite where it has none."""
+    return next((n for n, line in enumerate(console.splitlines(), 1) if named_line(line) is not None), math.inf)
+
+
+def _listed_leaks(seen: Seen) -> Iterator[Sign]:
+    """Leaks that kmemleak found: its file has them, which a stage shows, and the log their number alone."""
+    for stage in seen.stages:
+        yield from (s for s in read_signs(stage.text) if s.effect is Effect.LEAKED)
 
 
 def _worst_first(seen: Seen, signs: tuple[Sign, ...]) -> list[Found]:
     """All that was found, each effect with one title once; the worst first, else in the order of their sources."""
     every: dict[tuple[Effect, str], Found] = {}
-    for f in (*_of_kernel(seen, signs), *found_in_books(seen), *_second_load(seen)):
+    for f in (*_of_kernel(seen, signs), *found_in_books(seen), *_loads(seen)):
         every.setdefault((f.effect, f.title), f)
     return sorted(every.values(), key=lambda f: list(Effect).index(f.effect), reverse=True)
 
@@ -115,22 +128,33 @@ def _of_kernel(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
 def _not_ended(seen: Seen, *, reported: bool) -> Iterator[Found]:
     """Stages that had not ended when their time was over; ``reported``: the kernel told of a hang itself."""
     said = "" if reported else ", and the kernel reported no hang"
-    for s in seen.stages:
-        if s.outcome is Outcome.NOT_ENDED:
-            yield Found(
-                Effect.HUNG, f"{s.stage.value}: no end", f"{s.stage.value}: no end after {s.seconds:.0f} s{said}"
-            )
+    for s in _left(seen):
+        yield Found(Effect.HUNG, f"{s.stage.value}: no end", f"{s.stage.value}: no end after {s.seconds:.0f} s{said}")
 
 
-def _second_load(seen: Seen) -> Iterator[Found]:
-    """A second load that fails although the first unload ended and the fault is over."""
-    outcome = {s.stage: s.outcome for s in seen.stages}
-    refused = outcome.get(Stage.LOAD_AGAIN) is Outcome.REFUSED and outcome.get(Stage.UNLOAD) is Outcome.DONE
-    if refused and not (_in_later_session(seen) or strikes_again(seen.row)):
-        text = next((s.text for s in seen.stages if s.stage is Stage.LOAD_AGAIN), "").strip()
-        yield Found(
-            Effect.UNUSABLE, "the second load fails", f"the second load fails{f': {text[:200]}' if text else ''}"
-        )
+def _left(seen: Seen) -> list[StageSeen]:
+    return [s for s in seen.stages if s.outcome is Outcome.NOT_ENDED]
+
+
+def _loads(seen: Seen) -> Iterator[Found]:
+    """Loads that fail although no fault strikes: the first without any, the second once the fault is over."""
+    ends = {s.stage: s for s in seen.stages}
+    sound = seen.row.fault is None and seen.row.trouble is None
+    if sound and _ended(ends, Stage.LOAD, Outcome.REFUSED):
+        yield Found(Effect.UNUSABLE, "the load fails without a fault", f"load: {_said(ends[Stage.LOAD])}")
+    begun = _ended(ends, Stage.UNLOAD, Outcome.DONE) and _ended(ends, Stage.LOAD_AGAIN, Outcome.REFUSED)
+    if begun and not (_in_later_session(seen) or lasts(seen.row)):
+        yield Found(Effect.UNUSABLE, "the second load fails", f"second load: {_said(ends[Stage.LOAD_AGAIN])}")
+
+
+def _ended(ends: Mapping[Stage, StageSeen], stage: Stage, outcome: Outcome) -> bool:
+    return stage in ends and ends[stage].outcome is outcome
+
+
+def _said(s: StageSeen) -> str:
+    """The end of a stage in the guest's words, the last line of them, which has the error."""
+    lines = s.text.strip().splitlines()
+    return f"{s.outcome.value}{f': {lines[-1][:200]}' if lines else ''}"
 
 
 def _in_later_session(seen: Seen) -> bool:
@@ -141,17 +165,25 @@ def _in_later_session(seen: Seen) -> bool:
 def _unseen(seen: Seen, before: tuple[Sign, ...]) -> Iterator[str]:
     """All that this play could not show."""
     yield from _unreached(seen)
+    yield from _memory(seen)
+    yield from _uninstrumented(seen.instruments)
+    # the driver is unloaded by then: it is not what holds the machine up
+    if seen.halt is Halt.KILLED and not _left(seen):
+        yield "the end of the machine, which did not power off in its time"
+    if seen.lost:
+        yield f"{seen.lost:,} bytes in the middle of the kernel's log"
+    for sign in before[:1]:
+        yield f"the kernel complained before the driver printed a line: {sign.title}"
+
+
+def _memory(seen: Seen) -> Iterator[str]:
+    """Sessions in which memory that was let go early would not have been seen."""
     for s in seen.served.sessions if seen.served is not None else ():
         if s.given and s.memory != "judged":
             fewer = "" if (n := _fewest(seen)) >= 0 else f"; its counter says {-n:,} pages fewer than firmware holds"
             yield f"memory let go too early in session {s.number}: {s.memory}{fewer}"
     if seen.instruments.strict_iommu is False:
         yield "memory let go too early: the guest's IOMMU is not strict"
-    yield from _uninstrumented(seen.instruments)
-    if seen.lost:
-        yield f"{seen.lost:,} bytes in the middle of the kernel's log"
-    for sign in before[:1]:
-        yield f"the kernel complained before the driver printed a line: {sign.title}"
 
 
 def _unreached(seen: Seen) -> Iterator[str]:

@@ -39,7 +39,7 @@ _IN = re.compile(rf" (?:in|at) {FUNCTION}")
 _BROKEN = re.compile(r"\[([\w ]{1,60} overwritten)\] 0x")
 #: lines within a stack that are no frames
 _IN_STACK = frozenset({"<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "<#DF>", "</#DF>", "<NMI>", "</NMI>", ""})
-_STACK = re.compile(r"Call [Tt]race:")
+_STACK = re.compile(r"Call [Tt]race:|backtrace(?: \(crc \w+\))?:")
 #: words, some of which are in every line that begins a report
 _MAY_BEGIN = re.compile(
     r"BUG|WARNING|Oops|panic|PANIC|INFO:|lock|LOCK|corruption|refcount_t|UBSAN|DMA-API|kmemleak|unreferenced|oom-killer"

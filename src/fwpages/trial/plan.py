@@ -284,8 +284,11 @@ def _variants(entry: Entry, by_moment: Mapping[str, Row]) -> Iterator[tuple[Row,
 
 
 def _named(pattern: str, known: Sequence[Row]) -> Sequence[Row]:
-    """The known rows that a pattern names; else the row that it types."""
-    return [row for row in known if _names(pattern, row)] or [_typed(pattern)]
+    """The known rows that a pattern names; else the row that it types. PlanError where it names neither."""
+    found = [row for row in known if _names(pattern, row)]
+    if not found and any(_names(pattern, row) for row in every_row()):
+        raise PlanError(f"{pattern!r} names rows, but none of the small set: without --smoke they are played")
+    return found or [_typed(pattern)]
 
 
 def _names(pattern: str, row: Row) -> bool:
