@@ -30,6 +30,7 @@ def session(
     dropped: bool = False,
     trouble: Trouble | None = None,
     memory: str = "judged",
+    let_go: int = 0,
 ) -> ServedSessionAccount:
     """A session in which a PF was given 1,037 pages, ``held`` of which it has at the end."""
     return ServedSessionAccount(
@@ -53,6 +54,7 @@ def session(
         verdict=Verdict.CLEAN,
         clean=True,
         memory=memory,
+        let_go=let_go,
     )
 
 

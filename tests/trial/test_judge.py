@@ -217,6 +217,12 @@ def test_pages_left_at_the_close_are_leaked_until_the_next_boot() -> None:
     )
 
 
+def test_pages_that_were_let_go_are_not_leaked_too() -> None:
+    """They are free on the driver's side."""
+    report = served(session(held=37, let_go=37), offences=[LET_GO], strikes=[strike("give-unanswered-done")])
+    assert effects(judge(play("give-unanswered-done@boot", report=report))) == [Effect.LET_GO]
+
+
 def test_pages_left_with_an_open_device_are_leaked_where_the_driver_is_unloaded() -> None:
     report = served(session(end="gone", held=1037), strikes=[strike("teardown-refused")])
     seen = play("teardown-refused@1", report=report)
@@ -246,6 +252,14 @@ def test_a_counter_above_firmware_s_holding_is_a_leak_unless_firmware_named_fewe
     j = judge(replace(play("take-short@runtime"), readings=high))
     assert j.effect is Effect.NONE
     assert "requests: done after 1.0 s; it counts 3 pages more than firmware holds" in j.driver_did
+    sending = served(session(), offences=[ServedOffence(session=1, name="request-unanswered", detail="the PF")])
+    j = judge(replace(play("none", report=sending), readings=high))
+    assert effects(j) == [Effect.OFFENDED], "it has pages that it has not sent yet"
+    assert judge(replace(with_stage(play("none"), Stage.UNLOAD, Outcome.NOT_ENDED), readings=high)).title == (
+        "unload: no end"
+    )
+    later = (*high, Reading(Stage.VFS, {"self": 1037}, {"fw_pages_total": 1037}, 400_000))
+    assert judge(replace(play("none"), readings=later)).effect is Effect.NONE
     absent = (Reading(Stage.UNLOAD, {}, {}, 400_000),)
     assert judge(replace(play("none"), readings=absent)).effect is Effect.NONE
 
@@ -260,6 +274,9 @@ def test_free_memory_that_falls_with_a_cycle_is_a_leak() -> None:
         "9,004 KiB less free memory after the second unload than after the first"
     )
     assert cycles(423_056, 0).effect is Effect.NONE, "0 is no reading"
+    refused = with_stage(play("set-cap-refused@1"), Stage.LOAD, Outcome.REFUSED)
+    after = (Reading(Stage.UNLOAD, {}, {}, 423_056), Reading(Stage.UNLOAD_AGAIN, {}, {}, 414_052))
+    assert judge(replace(refused, readings=after)).effect is Effect.NONE, "the second cycle did what the first did not"
 
 
 def test_a_broken_rule_is_an_effect_unless_the_fault_excuses_it() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fwpages.custody.accounts import Missing, Verdict, verdict_of
-from fwpages.custody.reach import Judged
+from fwpages.custody.reach import Judged, Use
 from fwpages.custody.series import Label, MarkKind, Point, Series, Span, series
 from fwpages.device import FaultyFirmware, FunctionSpec
 from fwpages.pages.words import in_mib, many, size, times
@@ -34,7 +34,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     ``functions`` are by the scenario's names; ``identities`` are those by which the session's mode names them;
     ``series`` is the pages over time. ``memory`` says whether memory that is let go while firmware holds it would have
-    been seen: ``judged``, or ``not judged`` and why.
+    been seen: ``judged``, or ``not judged`` and why; ``let_go`` has the pages of its functions that were.
     """
 
     number: int
@@ -57,6 +57,7 @@ class ServedSessionAccount(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     clean: bool | None
     memory: str = ""
+    let_go: int = 0
     series: Series | None = None
 
 
@@ -216,6 +217,7 @@ def _session(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> Ser
         clean=_of_session(s).clean,
         series=_series(s, mine, now),
         memory=_memory(s.judged),
+        let_go=sum(row.pages for row in s.let_go.rows if row.use is Use.LENT),
     )
 
 

@@ -44,7 +44,7 @@ def found_in_books(seen: Seen) -> Iterator[Found]:
         yield from _left(seen, served)
     yield from _counted(seen)
     if not keeps_for_ever(seen.row):
-        yield from _free_memory(seen.readings)
+        yield from _free_memory(seen)
 
 
 def _of_offences(offences: Iterable[ServedOffence]) -> Iterator[Found]:
@@ -63,16 +63,17 @@ def _of_offences(offences: Iterable[ServedOffence]) -> Iterator[Found]:
 
 
 def _left(seen: Seen, served: ServeReport) -> Iterator[Found]:
-    """Pages that the driver left with firmware: they are lost to its kernel until a reset, or until the next boot."""
+    """Pages that the driver left with firmware: they are lost to its kernel until a reset, or until the next boot.
+
+    Those that it let go all the same are its kernel's again.
+    """
     if keeps_for_ever(seen.row):
         return
     for s in served.sessions:
-        if s.held and (until := _until(seen, s)):
-            yield Found(
-                Effect.LEAKED,
-                "pages never taken back",
-                f"{in_mib(s.held)} of session {s.number} never taken back, {until}",
-            )
+        left = s.held - s.let_go
+        if left > 0 and (until := _until(seen, s)):
+            detail = f"{in_mib(left)} of session {s.number} never taken back, {until}"
+            yield Found(Effect.LEAKED, "pages never taken back", detail)
 
 
 def _until(seen: Seen, s: ServedSessionAccount) -> str:
@@ -89,17 +90,34 @@ def _until(seen: Seen, s: ServedSessionAccount) -> str:
 
 
 def _unloaded(seen: Seen) -> bool:
-    return any(s.stage in _AT_END and s.outcome is Outcome.DONE for s in seen.stages)
+    return any(_ended(seen, stage) for stage in _AT_END)
+
+
+def _ended(seen: Seen, stage: Stage) -> bool:
+    """The stage was played to its end, and what it did succeeded."""
+    return any(s.stage is stage and s.outcome is Outcome.DONE for s in seen.stages)
 
 
 def _counted(seen: Seen) -> Iterator[Found]:
-    """The driver counts more pages than firmware holds: nobody ever gives it those back."""
-    for r in seen.readings:
-        more = surplus(r)
-        if more is not None and more > 0 and not lets_go_unnamed(seen.row):
-            detail = f"after {r.after.value} its counter says {many(more)} more than firmware holds"
-            yield Found(Effect.LEAKED, "pages counted that firmware does not hold", detail)
-            return
+    """The driver counts more pages than firmware holds when it is unloaded: nobody ever gives it those back.
+
+    While it owes pages it counts those that it has not sent yet, so that its counter says nothing then.
+    """
+    if lets_go_unnamed(seen.row) or not _ended(seen, Stage.UNLOAD) or _owes(seen.served):
+        return
+    loaded = [r for r in seen.readings if r.after in (Stage.LOAD, Stage.REQUESTS, Stage.VFS)]
+    more = surplus(loaded[-1]) if loaded else None
+    if more is not None and more > 0:
+        detail = f"after {loaded[-1].after.value} its counter says {many(more)} more than firmware holds"
+        yield Found(Effect.LEAKED, "pages counted that firmware does not hold", detail)
+
+
+def _owes(served: ServeReport | None) -> bool:
+    """Firmware asked for pages, and got neither them nor a CANT_GIVE."""
+    if served is None:
+        return False
+    broken = {*(o.name for o in served.offences), *(e.name for e in served.excused)}
+    return WireOffenceName.REQUEST_UNANSWERED in broken
 
 
 def surplus(r: Reading) -> int | None:
@@ -108,9 +126,11 @@ def surplus(r: Reading) -> int | None:
     return None if total is None else total - sum(r.held.values())
 
 
-def _free_memory(readings: Iterable[Reading]) -> Iterator[Found]:
-    """Free memory that a second cycle of load and unload costs, which the first has warmed up."""
-    free = {r.after: r.mem_free for r in readings}
+def _free_memory(seen: Seen) -> Iterator[Found]:
+    """Free memory that a second cycle of load and unload costs, where the first has been through all that it has."""
+    if not all(_ended(seen, stage) for stage in (Stage.LOAD, Stage.UNLOAD, Stage.LOAD_AGAIN, Stage.UNLOAD_AGAIN)):
+        return
+    free = {r.after: r.mem_free for r in seen.readings}
     before, after = (free.get(stage, 0) for stage in _AT_END)
     if before and after and before - after > MOST_LOST:
         detail = f"{before - after:,} KiB less free memory after the second unload than after the first"
