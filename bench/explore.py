@@ -20,7 +20,7 @@ import msgspec
 
 from fwpages.explore.check.random_walks import random_walks
 from fwpages.explore.check.search import Outcome, search
-from fwpages.explore.check.workers import processes, sharded
+from fwpages.explore.check.workers import processes
 from fwpages.explore.model.spec import Spec
 from fwpages.scenario import Scenario, load
 
@@ -70,10 +70,9 @@ def measure(design: str, shape: tuple[int, int, int, int], workers: int, states:
         outcome = search(spec)
         took, used = time.perf_counter() - start, time.process_time() - cpu
     else:
-        with processes(workers) as pool:
-            search(small, expander=sharded(small, pool))
+        with processes(spec, workers) as crew:
             start, cpu = time.perf_counter(), time.process_time()
-            outcome = search(spec, expander=sharded(spec, pool))
+            outcome = search(spec, crew=crew)
             took, used = time.perf_counter() - start, time.process_time() - cpu
     children = resource.getrusage(resource.RUSAGE_CHILDREN)  # of workers that have ended, their start included
     theirs = children.ru_utime + children.ru_stime

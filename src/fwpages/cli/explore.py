@@ -22,7 +22,7 @@ from fwpages.cli.names import Name, OneOf
 from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
 from fwpages.explore.check.search import Outcome, search
-from fwpages.explore.check.workers import WorkerError, cluster, processes, sharded
+from fwpages.explore.check.workers import WorkerError, cluster, processes
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.library import load
@@ -194,8 +194,8 @@ def _search(spec: Spec, workers: int, address: str | None, show_progress: Callab
 
     if address is None and workers == 1:
         return search(spec, watch=watch)
-    with cluster(address) if address is not None else processes(workers) as pool:
-        return search(spec, expander=sharded(spec, pool), watch=watch)
+    with cluster(spec, address) if address is not None else processes(spec, workers) as crew:
+        return search(spec, crew=crew, watch=watch)
 
 
 @contextmanager

@@ -104,11 +104,12 @@ class DenseSpace:
 
 
 class SparseSpace:
-    """Any page of a 64-bit address space: regions of ``REGION_PAGES`` pages, made when first asked to cover one."""
+    """Any page of a 64-bit address space: regions of 2^``shift`` pages, made when first asked to cover one."""
 
-    __slots__ = ("_order", "_regions", "_sorted")
+    __slots__ = ("_order", "_regions", "_sorted", "shift")
 
-    def __init__(self) -> None:
+    def __init__(self, shift: int = REGION_SHIFT) -> None:
+        self.shift = shift
         #: region numbers by slot, and sorted with the slots that they have
         self._regions = np.zeros(0, np.uint64)
         self._sorted = np.zeros(0, np.uint64)
@@ -117,11 +118,11 @@ class SparseSpace:
     @property
     def size(self) -> int:
         """See ``Space``."""
-        return self._regions.size << REGION_SHIFT
+        return self._regions.size << self.shift
 
     def cover(self, addresses: Addresses) -> None:
         """Make room for these pages; indices given out before stay as they are."""
-        wanted = np.unique(addresses >> np.uint64(PAGE_SHIFT + REGION_SHIFT))
+        wanted = np.unique(addresses >> np.uint64(PAGE_SHIFT + self.shift))
         fresh = wanted[~np.isin(wanted, self._sorted)]
         if fresh.size:
             self._regions = np.concatenate([self._regions, fresh])
@@ -133,10 +134,10 @@ class SparseSpace:
         if not self._sorted.size:
             return np.full(addresses.size, -1, np.int64)
         page = addresses >> np.uint64(PAGE_SHIFT)
-        region = page >> np.uint64(REGION_SHIFT)
+        region = page >> np.uint64(self.shift)
         at = np.minimum(np.searchsorted(self._sorted, region), self._sorted.size - 1)
         good = (self._sorted[at] == region) & ((addresses & _OFFSET) == 0)
-        index = (self._order[at] << REGION_SHIFT) + (page & np.uint64(REGION_PAGES - 1)).astype(np.int64)
+        index = (self._order[at] << self.shift) + (page & np.uint64((1 << self.shift) - 1)).astype(np.int64)
         if not good.all():
             index[~good] = -1
         return index
@@ -148,12 +149,12 @@ class SparseSpace:
 
     def address(self, index: Indices) -> Addresses:
         """See ``Space``."""
-        region = self._regions[index >> REGION_SHIFT] << np.uint64(REGION_SHIFT)
-        page: Addresses = region + (index & (REGION_PAGES - 1)).astype(np.uint64)
+        region = self._regions[index >> self.shift] << np.uint64(self.shift)
+        page: Addresses = region + (index & ((1 << self.shift) - 1)).astype(np.uint64)
         return page << np.uint64(PAGE_SHIFT)
 
     def copy(self) -> SparseSpace:
         """See ``Space``."""
-        new = SparseSpace()
+        new = SparseSpace(self.shift)
         new._regions, new._sorted, new._order = self._regions, self._sorted, self._order
         return new

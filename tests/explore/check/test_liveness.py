@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from fwpages.explore.check.expand import Arc
+import numpy as np
+
 from fwpages.explore.check.liveness import CUT, Graph, Stuck
 from fwpages.explore.model.moves import Freedom
 
 
 def graph(states: int, *arcs: tuple[int, int, str, int], met: frozenset[int] = frozenset()) -> Graph:
     """So many states, those of ``met`` content; arcs are (from, to, process, freedom), numbered as moves from 10 on."""
-    g = Graph(int(0 in met))
+    g, names = Graph(int(0 in met)), dict[str, int]()
     for n in range(1, states):
-        g.add(int(n in met))
+        g.add(np.array([n in met], np.uint8))
     for move, (source, target, process, free) in enumerate(sorted(arcs), 10):
-        g.arc(source, target, Arc(move, process, Freedom(free), b"", (), ()))
+        number = names.setdefault(process, len(names))
+        facts = np.array([move], np.uint16), np.array([free], np.uint8), np.array([number], np.uint8)
+        g.arcs(np.array([source]), np.array([target]), facts)
     return g
 
 

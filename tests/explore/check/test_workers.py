@@ -5,18 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fwpages.explore.check import workers
-from fwpages.explore.check.search import Outcome, search
-from fwpages.explore.check.workers import Expanded, Pool, Shard, WorkerError, bucket, processes, sharded, work
+from fwpages.explore.check.part import Arcs
+from fwpages.explore.check.search import Crew, Outcome, Paths, search
+from fwpages.explore.check.visited import Keys, Numbers
+from fwpages.explore.check.workers import Shard, Shared, Travelling, WorkerError, processes, work
+from fwpages.explore.model.spec import Spec
 from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, found, made, small, steps
 
 #: a session in which much is open at a time, so that levels have many states
@@ -28,15 +29,16 @@ WIDE = (
 )
 
 
-def serial(shards: Sequence[Shard]) -> list[Expanded]:
+def serial(shards: Sequence[Shard]) -> list[tuple[Arcs, bytes]]:
     """Every shard, here, in an order of its own."""
     done = {n: work(shards[n]) for n in reversed(range(len(shards)))}
     return [done[n] for n in range(len(shards))]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards so small that a level has many."""
+    """Levels are handed over early, in shares so small that a level has many."""
+    monkeypatch.setattr(workers, "SPREAD", 8)
     monkeypatch.setattr(workers, "SHARD", 8)
 
 
@@ -46,103 +48,91 @@ def same(a: Outcome, b: Outcome) -> None:
     assert list(a.reached) == list(b.reached)
 
 
-@pytest.mark.usefixtures("little")
 @pytest.mark.parametrize(
     ("name", "design"), [("asks", "fwpages"), *(("session", d) for d in DESIGNS), ("timeout", "fwpages")]
 )
-def test_shards_change_nothing(name: str, design: str) -> None:
+def test_shares_change_nothing(monkeypatch: pytest.MonkeyPatch, name: str, design: str) -> None:
+    monkeypatch.setattr(workers, "SPREAD", 2)
+    monkeypatch.setattr(workers, "SHARD", 2)
     spec = small(name, design)
-    same(found(name, design), search(spec, expander=sharded(spec, serial)))
+    same(found(name, design), search(spec, crew=Shared(spec, Travelling(spec, serial))))
 
 
-def test_with_processes_the_outcome_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SHARD", 10)
+def test_what_is_broken_is_the_same_in_shares() -> None:
+    spec = made(WIDE.replace('never = ["uncounted"]', 'never = ["uncounted", "taken"]'), "posted")
+    alone = search(spec)
+    assert {"uncounted", "taken"} & alone.broken.keys()
+    same(alone, search(spec, crew=Shared(spec, Travelling(spec, serial))))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_with_processes_the_outcome_is_the_same(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(workers, "SLACK", 0)
     spec = made(WIDE)
     alone = search(spec)
     assert max(alone.levels) > 30
-    with processes(3) as pool:
-        same(alone, search(spec, expander=sharded(spec, pool)))
+    with processes(spec, count) as crew:
+        same(alone, search(spec, crew=crew))
 
 
-def test_states_are_sorted_by_their_keys() -> None:
-    assert bucket(bytes(16), 5) == 0
-    assert bucket((7).to_bytes(8, "big") + b"\xff" * 8, 5) == 2
-    assert {bucket(os.urandom(16), 3) for _ in range(200)} == {0, 1, 2}
+class Watched:
+    """A crew whose workers are killed at some of its steps, by number, before the step or while they do it."""
+
+    def __init__(self, crew: Crew, workers: list[Any], steps: Sequence[int]) -> None:
+        self.crew, self.workers, self.steps = crew, workers, steps
+        self.step = self.killed = 0
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        return self.crew.begin(paths, numbers)
+
+    def expand(self) -> Sequence[Arcs]:
+        self._kill()
+        return self.crew.expand()
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        self._kill()
+        self.crew.keep(kept)
+
+    def _kill(self) -> None:
+        self.step += 1
+        if self.step in self.steps:
+            victim = self.workers[self.step % len(self.workers)].process
+            os.kill(victim.pid, signal.SIGKILL)  # our own child
+            victim.join()
+            self.killed += 1
 
 
-class Mortal(ProcessPoolExecutor):
-    """An executor whose process is killed while it has a shard to do, as long as ``deaths`` are left.
+def test_workers_that_are_killed_change_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    start = workers.started
 
-    A shard that was done before the blow fell does not count.
-    """
+    def noted(spec: Spec) -> Any:
+        started.append(start(spec))
+        return started[-1]
 
-    deaths = 0
-    made = 0
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        Mortal.made += 1
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
-        while Mortal.deaths and not future.running() and not future.done():
-            time.sleep(0.0005)
-        if Mortal.deaths and not future.done():
-            for process in list(self._processes.values()):  # the executor's own, by its pid
-                os.kill(int(str(process.pid)), signal.SIGKILL)
-            Mortal.deaths -= isinstance(future.exception(), BrokenProcessPool)
-        return future
-
-
-@contextmanager
-def mortal(monkeypatch: pytest.MonkeyPatch, count: int, deaths: int) -> Iterator[Pool]:
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", Mortal)
-    Mortal.deaths, Mortal.made = deaths, 0
-    with processes(count) as pool:
-        yield pool
-
-
-def test_a_worker_killed_at_its_work_changes_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SHARD", 64)
+    monkeypatch.setattr(workers, "started", noted)
     spec = made(WIDE, "merged")
     alone = search(spec)
-    with mortal(monkeypatch, 2, 0) as pool:
-        levels = 0
-
-        def killing(shards: Sequence[Shard]) -> Sequence[Expanded]:
-            nonlocal levels
-            levels += 1
-            if levels in (30, len(alone.levels) - 2):  # both have worked by then
-                Mortal.deaths = 1
-            return pool(shards)
-
-        same(alone, search(spec, expander=sharded(spec, killing)))
-    assert Mortal.deaths == 0
-    assert Mortal.made >= 4
+    steps = 2 * len(alone.levels)
+    with processes(spec, 2) as crew:
+        watched = Watched(crew, started, [steps // 2 - 9, steps - 12, steps - 9])
+        same(alone, search(spec, crew=watched))
+    assert watched.killed == 3
+    assert len(started) >= 4
 
 
-def test_a_shard_that_kills_three_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_at_which_three_workers_die_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = small("left")
-    with (
-        mortal(monkeypatch, 1, 3) as pool,
-        pytest.raises(WorkerError, match="3 workers died while they did the same shard"),
-    ):
-        search(spec, expander=sharded(spec, pool))
+    monkeypatch.setattr(workers, "SPREAD", 2)
+    monkeypatch.setattr(workers, "serve", _dying)
+    with processes(spec, 1) as crew, pytest.raises(WorkerError, match="3 workers died while they did the same work"):
+        search(spec, crew=crew)
 
 
-def test_a_worker_that_died_of_boredom_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = small("left")
-    with mortal(monkeypatch, 1, 0) as pool:
-        shards: list[Sequence[Shard]] = []
-
-        def killing(these: Sequence[Shard]) -> Sequence[Expanded]:
-            found = pool(these)
-            if not shards:
-                Mortal.deaths = 1
-            shards.append(these)
-            return found
-
-        same(found("left"), search(spec, expander=sharded(spec, killing)))
+def _dying(pipe: Connection, spec: Spec) -> None:
+    """A worker that dies at the first thing that it is asked."""
+    pipe.recv()
+    os._exit(1)
 
 
 def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:
@@ -171,30 +161,29 @@ def _typed(pid: str) -> str:
 
 
 def test_an_error_in_a_shard_is_reported() -> None:
-    spec = small("left")
+    spec = made(WIDE)
 
-    def broken(_: Sequence[Shard]) -> Sequence[Expanded]:
+    def broken(_: Sequence[Shard]) -> list[tuple[Arcs, bytes]]:
         raise WorkerError("no")
 
     with pytest.raises(WorkerError, match="no"):
-        search(spec, expander=sharded(spec, broken))
+        search(spec, crew=Shared(spec, Travelling(spec, broken)))
 
 
 # -- a cluster --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_cluster_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_finds_the_same() -> None:
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    monkeypatch.setattr(workers, "SHARD", 32)
     spec = small("session", "merged")
     with (
         distributed.LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50
         ) as local,
-        workers.cluster(local.scheduler_address) as pool,
+        workers.cluster(spec, local.scheduler_address) as crew,
     ):
-        same(found("session", "merged"), search(spec, expander=sharded(spec, pool)))
+        same(found("session", "merged"), search(spec, crew=crew))
 
 
 @pytest.mark.filterwarnings("default")
@@ -204,12 +193,15 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask, "Client", lambda address, timeout: client(address, timeout=0.5))
     with (
         pytest.raises(WorkerError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
-        workers.cluster("tcp://127.0.0.1:9"),
+        workers.cluster(small("session"), "tcp://127.0.0.1:9"),
     ):
         pass
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "dask.distributed", None)
-    with pytest.raises(WorkerError, match=r"pip install 'fwpages\[cluster\]'"), workers.cluster("tcp://x:1"):
+    with (
+        pytest.raises(WorkerError, match=r"pip install 'fwpages\[cluster\]'"),
+        workers.cluster(small("session"), "tcp://x:1"),
+    ):
         pass

@@ -49,6 +49,7 @@ from fwpages.device.firmware.state import Device, EqContext, Phase, State
 from fwpages.device.firmware.store import FirmwareError, Store
 from fwpages.device.profiles import Profile
 from fwpages.pages import PAGE_SIZE
+from fwpages.pages.space import REGION_SHIFT
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import Opcode
@@ -65,7 +66,9 @@ class Firmware:
     named ``self``. ``offer_vhca_id`` overrides the profile on whether VHCA_ID mode is offered. With ``switch_at_init``
     the identity mode changes at INIT_HCA and not when SET_HCA_CAP is answered: no known firmware does that, but the
     manual does not exclude it. ``boot_function`` is the number by which firmware names the supplier's own function
-    before the switch; no firmware is known to use another than 0. ValueError where the functions contradict each other.
+    before the switch; no firmware is known to use another than 0. ``region_shift``: tags of pages are kept for regions
+    of so many pages, as a power of two (see ``SparseSpace``): small where there are few pages and many copies.
+    ValueError where the functions contradict each other.
 
     Effects of a command come in the order offences, completion, page requests.
     """
@@ -83,12 +86,13 @@ class Firmware:
         offer_vhca_id: bool | None = None,
         switch_at_init: bool = False,
         boot_function: int = 0,
+        region_shift: int = REGION_SHIFT,
     ) -> None:
         all_functions = roster(functions, profile.vhca_id, ecpf=profile.ecpf)
         most = profile.capabilities(current=False) | {"vhca_id": all_functions.specs[0].vhca_id}
         if offer_vhca_id is not None:
             most["icm_mng_function_id_mode"] = int(offer_vhca_id)
-        device = Device(profile, all_functions, most, switch_at_init, boot_function)
+        device = Device(profile, all_functions, most, switch_at_init, boot_function, region_shift)
         self._state = _power_on(device)
         self._static = repr(device).encode()
         self._offences: deque[Offence] = deque(maxlen=MOST_OFFENCES)
@@ -342,7 +346,7 @@ def _check_function(s: State, f: Function) -> None:
 
 def _power_on(device: Device) -> State:
     profile, slots = device.profile, len(device.roster.specs)
-    store = Store(slots, profile.order, profile.seed)
+    store = Store(slots, profile.order, profile.seed, device.region_shift)
     return State(device, store, [Function(n) for n in range(slots)], {})
 
 

@@ -13,6 +13,7 @@ from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.store import Store
 from fwpages.device.profiles import Profile
 from fwpages.pages import PAGE_SIZE
+from fwpages.pages.space import REGION_SHIFT
 from fwpages.prm.capability import general
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, named
@@ -36,7 +37,7 @@ class Phase(StrEnum):
 class Device:
     """The constant part of a firmware: profile, functions, maximum capabilities, and assumptions about the switch.
 
-    ``switch_at_init`` and ``boot_function`` are as in ``Firmware``.
+    ``switch_at_init``, ``boot_function`` and ``region_shift`` are as in ``Firmware``.
     """
 
     profile: Profile
@@ -44,6 +45,7 @@ class Device:
     max: dict[str, int]
     switch_at_init: bool = False
     boot_function: int = 0
+    region_shift: int = REGION_SHIFT
 
     def max_page(self, slot: int) -> bytes:
         """Return the maximum general capabilities of a function: for another than the supplier only its vhca_id."""

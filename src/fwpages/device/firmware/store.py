@@ -40,10 +40,10 @@ class Store:
 
     __slots__ = ("_order", "_seed", "_shared", "_space", "_stacks", "_tags")
 
-    def __init__(self, slots: int, order: Order = "lifo", seed: int = 0) -> None:
+    def __init__(self, slots: int, order: Order = "lifo", seed: int = 0, region_shift: int = REGION_SHIFT) -> None:
         self._order: Order = order
         self._seed = seed
-        self._space = SparseSpace()
+        self._space = SparseSpace(region_shift)
         self._tags = TagMap()
         self._shared = False
         self._stacks = [PageOrder() for _ in range(slots + 1)]
@@ -196,13 +196,11 @@ class Store:
         if bad.any():
             raise RefusedError(OffenceName.BAD_ADDRESS, f"address {int(addresses[bad][0]):#x} is not that of a page")
         new = addresses[outside]
-        region = new >> np.uint64(PAGE_SHIFT + REGION_SHIFT)
+        region = new >> np.uint64(PAGE_SHIFT + self._space.shift)
         heads = np.concatenate([new[:1], new[1:][region[1:] != region[:-1]]])
-        regions = np.unique(heads >> np.uint64(PAGE_SHIFT + REGION_SHIFT)).size
-        if (self._space.size >> REGION_SHIFT) + regions > MAX_REGIONS:
-            raise RefusedError(
-                OffenceName.TOO_SCATTERED, f"pages in {regions} new regions of 128 MiB, {MAX_REGIONS} at most"
-            )
+        regions = np.unique(heads >> np.uint64(PAGE_SHIFT + self._space.shift)).size
+        if (self._space.size >> self._space.shift) + regions > MAX_REGIONS:
+            raise RefusedError(OffenceName.TOO_SCATTERED, f"pages in {regions} new regions, {MAX_REGIONS} at most")
         self._space.cover(heads)
         index[outside] = self._space.index(new)
         self._room(index)

@@ -7,19 +7,17 @@ from typing import NamedTuple
 
 from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES, Test
 from fwpages.explore.model.moves import Freedom, moves, take
+from fwpages.explore.model.standing import share
 from fwpages.explore.model.world import World
 from fwpages.scenario import Scenario
-
-#: the place of a state that a worker has packed: the pack, and its place in it
-Place = tuple[bytes, int]
 
 
 class Arc(NamedTuple):
     """A transition: the move by its place in ``moves``, the process that makes it, and the key of the state after it.
 
     ``bad_step``: the properties that the step breaks, each with what was seen; ``reached``: the points that it reaches.
-    The rest is there only for a state that was not known: ``state`` itself (or its place, where a worker has packed
-    it), ``bad_state``: the properties that it breaks, ``content``: a bit for each *eventually* that it meets.
+    The rest is there only for a state that was not known: ``state`` itself, ``bad_state``: the properties that it
+    breaks, ``content``: a bit for each *eventually* that it meets.
     """
 
     move: int
@@ -28,7 +26,7 @@ class Arc(NamedTuple):
     key: bytes
     bad_step: tuple[tuple[str, str], ...]
     reached: tuple[str, ...]
-    state: World | Place | None = None
+    state: World | None = None
     bad_state: tuple[tuple[str, str], ...] = ()
     content: int = 0
 
@@ -61,7 +59,7 @@ def expand(w: World, tests: Tests, known: Callable[[bytes], bool]) -> Iterator[A
         after = take(w, move)
         if after is None:
             continue
-        key = after.key()
+        key = share(after).key()
         reached = tuple(name for name, _ in seen(tests.points, after))
         arc = Arc(n, move.process, move.freedom(w), key, seen(tests.bad_steps, after), reached)
         if not (arc.bad_step or known(key)):

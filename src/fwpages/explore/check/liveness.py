@@ -5,7 +5,8 @@ leads only through states that do not meet it, and is fair: no process that coul
 left out of it. Users, faults and early time-outs may stop at any moment (``moves.Freedom``), so their transitions do
 not count; for a goal for which users act, theirs do.
 
-Cycles are looked for among the states that do not meet the goal: each strongly connected component is one (Tarjan).
+Cycles are looked for among the states that do not meet the goal: each strongly connected component is one (Tarjan). As
+most states lead to no cycle, those are taken away first, on arrays: what has no arc to another one left, and so on.
 The loop that is reported is the shortest one from the component's first state back to it.
 """
 
@@ -15,12 +16,18 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from fwpages.explore.check.expand import Arc
+import numpy as np
+import numpy.typing as npt
+
+from fwpages.explore.check.visited import Numbers
 from fwpages.explore.model.moves import Freedom
 
 #: the target of a transition whose step broke a property: what follows is not known
 CUT = -1
+#: of each of some transitions: its move, freedom and process
+ArcFacts: TypeAlias = tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +42,83 @@ class Graph:
     """States in the order in which they were found, with the goals that each meets, and the arcs between them."""
 
     def __init__(self, content: int) -> None:
-        self._content = array("B", [content])
-        self._from, self._to = array("q"), array("q")
-        self._move, self._freedom, self._process = array("H"), array("B"), array("B")
-        self._processes: dict[str, int] = {}
+        self.content = array("B", [content])
+        self.source, self.target = array("I"), array("i")
+        self.move, self.freedom, self.process = array("H"), array("B"), array("B")
 
-    def add(self, content: int) -> None:
-        """The next state; ``content`` has a bit for each goal that it meets."""
-        self._content.append(content)
+    def add(self, content: npt.NDArray[np.uint8]) -> None:
+        """The next states; the content of each has a bit for each goal that it meets."""
+        self.content.frombytes(content.tobytes())
 
-    def arc(self, state: int, target: int, arc: Arc) -> None:
-        """A transition; those of one state come together, and states in their order."""
-        self._from.append(state)
-        self._to.append(target)
-        self._move.append(arc.move)
-        self._freedom.append(arc.freedom)
-        self._process.append(self._processes.setdefault(arc.process, len(self._processes)))
+    def arcs(self, source: Numbers, target: Numbers, rest: ArcFacts) -> None:
+        """Transitions, in the order of the states from which they come and of their moves."""
+        self.source.frombytes(source.astype(np.uint32).tobytes())
+        self.target.frombytes(target.astype(np.int32).tobytes())
+        move, freedom, process = rest
+        self.move.frombytes(move.tobytes())
+        self.freedom.frombytes(freedom.tobytes())
+        self.process.frombytes(process.tobytes())
 
     def stuck(self, goal: int, *, users_act: bool) -> Stuck | None:
         """The first state from which the goal may never come; None where it always comes."""
-        unmet = [not c >> goal & 1 for c in self._content]
-        out = self._obliged_arcs(unmet, Freedom.USER if users_act else Freedom.OBLIGED)
-        inside = {state for state, is_unmet in enumerate(unmet) if is_unmet}
-        terminal = min((state for state in inside if not out[state]), default=None)
-        if terminal is not None:
-            return Stuck(terminal)
-        cycle = self._first_fair_cycle(inside, out)
+        unmet = np.frombuffer(self.content, np.uint8) >> goal & 1 == 0
+        obliged = np.frombuffer(self.freedom, np.uint8) <= (Freedom.USER if users_act else Freedom.OBLIGED)
+        source = np.frombuffer(self.source, np.uint32)
+        arcs = np.flatnonzero(obliged & unmet[source])
+        moves = np.bincount(source[arcs], minlength=unmet.size)
+        terminal = np.flatnonzero(unmet & (moves == 0))
+        if terminal.size:
+            return Stuck(int(terminal[0]))
+        cyclic = self._cyclic(unmet, arcs)
+        out: dict[int, list[int]] = {}
+        for n in arcs[cyclic[source[arcs]]].tolist():
+            out.setdefault(self.source[n], []).append(n)
+        cycle = self._first_fair_cycle({*np.flatnonzero(cyclic).tolist()}, out)
         return None if cycle is None else Stuck(min(cycle), self._loop(min(cycle), cycle, out))
 
-    def _first_fair_cycle(self, inside: set[int], out: list[list[int]]) -> set[int] | None:
+    def _cyclic(self, unmet: npt.NDArray[np.bool_], arcs: Numbers) -> npt.NDArray[np.bool_]:
+        """True for states that lead to a cycle of such states: the others are taken away, those without arcs first."""
+        target = np.frombuffer(self.target, np.int32)[arcs]
+        inside = (target >= 0) & unmet[target]
+        target, source = target[inside], np.frombuffer(self.source, np.uint32)[arcs][inside]
+        left = np.bincount(source, minlength=unmet.size)
+        order = np.argsort(target, kind="stable")
+        source = source[order]
+        begins = np.searchsorted(target[order], np.arange(unmet.size + 1))
+        cyclic = unmet.copy()
+        gone = np.flatnonzero(unmet & (left == 0))
+        while gone.size:
+            cyclic[gone] = False
+            counts = begins[gone + 1] - begins[gone]
+            at = np.repeat(begins[gone] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+            before, fewer = np.unique(source[at], return_counts=True)
+            left[before] -= fewer
+            gone = before[left[before] == 0].astype(np.int64)
+        return cyclic
+
+    def _first_fair_cycle(self, inside: set[int], out: dict[int, list[int]]) -> set[int] | None:
         """The first cycle here that can go on for ever though every process gets its turn; None without one."""
-        cycles = components({s: [self._to[n] for n in out[s] if self._to[n] in inside] for s in sorted(inside)})
+        cycles = components({s: [self.target[n] for n in out[s] if self.target[n] in inside] for s in sorted(inside)})
         return min((c for c in cycles if self._fair(c, out)), key=min, default=None)
 
-    def _obliged_arcs(self, unmet: list[bool], most: Freedom) -> list[list[int]]:
-        """For each state that does not meet the goal, its transitions that come some time."""
-        out: list[list[int]] = [[] for _ in unmet]
-        for n, state in enumerate(self._from):
-            if unmet[state] and self._freedom[n] <= most:
-                out[state].append(n)
-        return out
-
-    def _fair(self, cycle: set[int], out: list[list[int]]) -> bool:
+    def _fair(self, cycle: set[int], out: dict[int, list[int]]) -> bool:
         """Every process that could move in each state of the cycle moves within it."""
-        able = set.intersection(*({self._process[n] for n in out[s]} for s in cycle))
-        moving = {self._process[n] for s in cycle for n in out[s] if self._to[n] in cycle}
+        able = set.intersection(*({self.process[n] for n in out[s]} for s in cycle))
+        moving = {self.process[n] for s in cycle for n in out[s] if self.target[n] in cycle}
         return able <= moving
 
-    def _loop(self, start: int, cycle: set[int], out: list[list[int]]) -> tuple[int, ...]:
+    def _loop(self, start: int, cycle: set[int], out: dict[int, list[int]]) -> tuple[int, ...]:
         """The moves of the shortest path from ``start`` back to it within the cycle (breadth first)."""
         came: dict[int, tuple[int, int]] = {}
         queue = deque([start])
         while queue:
             state = queue.popleft()
             for n in out[state]:
-                to = self._to[n]
+                to = self.target[n]
                 if to == start:
-                    return (*_path(came, start, state), self._move[n])
+                    return (*_path(came, start, state), self.move[n])
                 if to in cycle and to not in came:
-                    came[to] = state, self._move[n]
+                    came[to] = state, self.move[n]
                     queue.append(to)
         return ()
 

@@ -1,14 +1,15 @@
 """Breadth first search over everything that can happen in a world, so that the first path to a thing is a shortest one.
 
-Theory of operation. A state is known by its key (``World.key``), 16 bytes; a search keeps the keys of all states, and
-the states themselves only of the level that it expands. From each state of a level every move is tried, and a
-transition (``expand.Arc``) comes back: the key of the state after it, the properties that it breaks, the points that it
-reaches, and, if the key was not known, the state itself for the next level. How each state was first reached is kept as
+Theory of operation. A state is known by its key (``World.key``), 16 bytes; a search keeps the keys of all states
+(``visited``), and the states themselves only of the level that it expands. How each state was first reached is kept as
 a tree of parents and moves, from which a path is read back.
 
-The expander does the work on states, here in this process or on workers (``check.workers``). It yields for each state
-of the level, in the level's order, its transitions in the order of ``moves``. Whatever the number of workers, they are
-taken in that one order, so every count, every path and every verdict is the same each time.
+A crew does the work on states: this process alone, or several (``check.workers``). Each of its parts has a share of the
+level, makes every move of it, and brings the transitions back as arrays (``part.Arcs``): the key of the state after
+each, the properties that it breaks, the points that it reaches. Of all transitions of a level, put in the order of its
+states and their moves, the first to a key that was not known is the one by which its state is reached. The crew learns
+which states these are and with which numbers, and goes on with them. So every count, every path and every verdict is
+the same each time, whatever the number of parts and the shares that they have.
 
 The search does not go on from a step or a state that breaks a property: what follows from it means nothing. For
 liveness such a step leads to ``CUT``, a state of which nothing is known. Liveness is asked only of a finished graph
@@ -17,12 +18,19 @@ liveness such a step leads to ``CUT``, a state of which nothing is known. Livene
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
-from fwpages.explore.check.expand import Arc, Place, Tests, expand, seen
+import numpy as np
+import numpy.typing as npt
+
+from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.liveness import CUT, Graph
+from fwpages.explore.check.part import Arcs, First, Part, Step
 from fwpages.explore.check.properties import EVENTUALLY
+from fwpages.explore.check.visited import Keys, Numbers, Visited, as_keys, first_of_each
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 
@@ -70,18 +78,52 @@ class Outcome:
         return self.complete and not self.broken and not self.missed
 
 
-#: a state with its key; the place of a state that a worker has packed
-Keyed = tuple[bytes, World | Place]
-#: expands the states of a level, given which keys are known; yields the transitions of each state, in their order
-Expander = Callable[[list[Keyed], Callable[[bytes], bool]], Iterable[list[Arc]]]
+#: the steps that lead to these states of one depth from the first state on
+Paths: TypeAlias = Callable[[Numbers], list[Step]]
 
 
-@dataclass(slots=True)
+class Crew(Protocol):
+    """The parts that have a level's states among them, and expand it."""
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """Make the states of these numbers for the level, by their paths; returns their keys."""
+
+    def expand(self) -> Sequence[Arcs]:
+        """Every transition of the level, by part."""
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """The next level: of each part some of its candidates, in ascending order, and their numbers."""
+
+
+class Alone:
+    """A crew of one: the search is made in this process. ``visit`` is called with every state that is expanded."""
+
+    def __init__(self, spec: Spec, visit: Callable[[World], None] | None = None) -> None:
+        self.part = Part(spec, visit)
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``."""
+        return self.part.remake(paths(numbers), numbers)
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Crew``."""
+        return [self.part.expand()]
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """See ``Crew``."""
+        self.part.keep(*kept[0])
+
+
 class _Tree:
-    """For each state, by number, the state and the move by which it was first reached."""
+    """For each state, by number, the state and the move by which it was first reached: six bytes."""
 
-    parents: list[int] = field(default_factory=lambda: [-1])
-    moves: list[int] = field(default_factory=lambda: [-1])
+    def __init__(self) -> None:
+        self.parents, self.moves = array("I", [0]), array("H", [0])
+
+    def add(self, parents: Numbers, moves: npt.NDArray[np.uint16]) -> None:
+        """The next states."""
+        self.parents.frombytes(parents.astype(np.uint32).tobytes())
+        self.moves.frombytes(moves.tobytes())
 
     def path(self, state: int, *more: int) -> Path:
         """The moves from the first state to this one, and ``more`` after them."""
@@ -91,11 +133,21 @@ class _Tree:
             state = self.parents[state]
         return tuple(reversed(steps))
 
+    def steps(self, numbers: Numbers) -> list[Step]:
+        """The steps that lead to these states of one depth, those before them once each."""
+        out: list[Step] = []
+        parents, moves = np.frombuffer(self.parents, np.uint32), np.frombuffer(self.moves, np.uint16)
+        while numbers.size and numbers[0] > 0:
+            before, which = np.unique(parents[numbers], return_inverse=True)
+            out.append((which, moves[numbers]))
+            numbers = before.astype(np.int64)
+        return out[::-1]
+
 
 def search(
     spec: Spec,
     *,
-    expander: Expander | None = None,
+    crew: Crew | None = None,
     watch: Watch | None = None,
     visit: Callable[[World], None] | None = None,
 ) -> Outcome:
@@ -105,107 +157,88 @@ def search(
     Raises ScenarioError for a scenario that no world can be.
     """
     root = spec.build()
-    tests = Tests(root.rules.scenario)
-    return _Search(spec, tests, root, expander or _here(tests, visit)).run(root, watch)
-
-
-def _here(tests: Tests, visit: Callable[[World], None] | None) -> Expander:
-    """Expand in this process: states are kept as they are."""
-
-    def expander(level: list[Keyed], known: Callable[[bytes], bool]) -> Iterator[list[Arc]]:
-        for _, state in level:
-            if isinstance(state, World):
-                if visit is not None:
-                    visit(state)
-                yield list(expand(state, tests, known))
-
-    return expander
-
-
-@dataclass(slots=True)
-class _Level:
-    """The states of one depth, each with its key and its number."""
-
-    states: list[Keyed] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    return _Search(spec, root, crew or Alone(spec, visit)).run(watch)
 
 
 class _Search:
     """One search: the keys of all states, how each was reached, and the verdicts so far."""
 
-    def __init__(self, spec: Spec, tests: Tests, root: World, expander: Expander) -> None:
-        self.spec, self.expander = spec, expander
+    def __init__(self, spec: Spec, root: World, crew: Crew) -> None:
+        tests = Tests(root.rules.scenario)
+        self.spec, self.crew = spec, crew
         self.expect = root.rules.scenario.expect
         self.limit = root.rules.scenario.bounds.states
-        self.index = {root.key(): 0}
+        self.visited = Visited()
+        self.visited.add(as_keys(root.key()))
         #: keys of states that break a property: they are not expanded
-        self.bad: set[bytes] = set()
+        self.bad = Visited()
         self.tree = _Tree()
         self.graph = Graph(tests.content(root)) if self.expect.eventually else None
+        self.processes: dict[str, int] = {}
         self.broken = {name: Broken(name, (), what) for name, what in seen(tests.bad_states, root)}
         self.reached: dict[str, Path] = {}
         self.transitions = 0
+        self.levels = [1]
 
-    def _known(self, key: bytes) -> bool:
-        return key in self.index or key in self.bad
-
-    def run(self, root: World, watch: Watch | None) -> Outcome:
+    def run(self, watch: Watch | None) -> Outcome:
         """Expand level after level, until none is left or there are too many states."""
-        levels = [1]
         complete = True
-        level = _Level([] if self.broken else [(root.key(), root)], [0])
-        while level.states and complete:
-            level = self._expanded(level)
-            complete = len(self.index) <= self.limit or not level.states
-            if level.states:
-                levels.append(len(level.states))
+        ahead = 0 if self.broken else self.levels[-1]
+        if ahead:
+            self._begin()
+        while ahead and complete:
+            ahead = self._expanded()
+            complete = len(self.visited) <= self.limit or not ahead
+            if ahead:
+                self.levels.append(ahead)
             if watch is not None:
-                watch(len(levels), len(self.index), self.transitions, len(level.states))
+                watch(len(self.levels), len(self.visited), self.transitions, ahead)
         if complete and self.graph is not None:
             self._eventually(self.graph)
         missed = tuple(name for name in self.expect.sometimes if name not in self.reached)
-        counts = len(self.index), self.transitions, tuple(levels)
+        counts = len(self.visited), self.transitions, tuple(self.levels)
         return Outcome(self.spec, *counts, complete, self.broken, self.reached, missed)
 
-    def _expanded(self, level: _Level) -> _Level:
-        """Take every transition from a level; returns the new states."""
-        following = _Level()
-        for number, arcs in zip(level.numbers, self.expander(level.states, self._known), strict=True):
-            for arc in arcs:
-                target = self._take(number, arc, following)
-                if self.graph is not None:
-                    self.graph.arc(number, target, arc)
-        return following
+    def _begin(self) -> None:
+        """Make the states of the last level."""
+        numbers = np.arange(len(self.visited) - self.levels[-1], len(self.visited))
+        self.crew.begin(self.tree.steps, numbers)
 
-    def _take(self, number: int, arc: Arc, following: _Level) -> int:
-        """Take a transition from state ``number``; returns the number of the state that it leads to, or CUT."""
-        self.transitions += 1
-        for name in arc.reached:
-            if name not in self.reached:
-                self.reached[name] = self.tree.path(number, arc.move)
-        known = self.index.get(arc.key)
-        bad = () if known is not None else arc.bad_state
-        for name, what in (*arc.bad_step, *bad):
-            if name not in self.broken:
-                self.broken[name] = Broken(name, self.tree.path(number, arc.move), what)
-        if bad:
-            self.bad.add(arc.key)
-        if arc.bad_step or arc.key in self.bad:
-            return CUT
-        return self._new(number, arc, following) if known is None else known
-
-    def _new(self, number: int, arc: Arc, following: _Level) -> int:
-        """Note a state that was not known; returns its number."""
-        if arc.state is None:
-            raise RuntimeError("a new state came without itself")
-        new = self.index[arc.key] = len(self.index)
-        self.tree.parents.append(number)
-        self.tree.moves.append(arc.move)
-        following.states.append((arc.key, arc.state))
-        following.numbers.append(new)
+    def _expanded(self) -> int:
+        """Take every transition from the level; returns the number of new states."""
+        parts = self.crew.expand()
+        arcs = _Ordered.of(parts, self.processes)
+        self.transitions += arcs.state.size
+        known = self.visited.find(arcs.keys)
+        cut = arcs.broken | (self.bad.find(arcs.keys) >= 0)
+        unknown = np.flatnonzero((known < 0) & ~cut)
+        firsts, which = first_of_each(arcs.keys[unknown])
+        firsts = unknown[firsts]
+        bad = np.fromiter((arcs.bad(n, parts) != () for n in firsts.tolist()), bool, firsts.size)
+        self._note(arcs, parts, firsts[bad])
+        number = np.full(firsts.size, CUT)
+        number[~bad] = np.arange(len(self.visited), len(self.visited) + (~bad).sum())
+        new = firsts[~bad]
+        self.bad.add(arcs.keys[firsts[bad]])
+        self.visited.add(arcs.keys[new])
+        self.tree.add(arcs.state[new], arcs.move[new])
         if self.graph is not None:
-            self.graph.add(arc.content)
-        return new
+            known[unknown] = number[which]
+            known[cut] = CUT
+            self.graph.add(arcs.content[new])
+            self.graph.arcs(arcs.state, known, (arcs.move, arcs.freedom, arcs.process))
+        self.crew.keep(arcs.kept(new, number[~bad], len(parts)))
+        return int(new.size)
+
+    def _note(self, arcs: _Ordered, parts: Sequence[Arcs], bad: Numbers) -> None:
+        """The properties that are broken here, and the points that are reached, for the first time."""
+        found = [First(n, "broken", name, what) for n in bad.tolist() for name, what in arcs.bad(n, parts)]
+        for first in sorted((*arcs.first, *found), key=lambda f: f.arc):
+            path = self.tree.path(int(arcs.state[first.arc]), int(arcs.move[first.arc]))
+            if first.kind == "reached":
+                self.reached.setdefault(first.name, path)
+            elif first.name not in self.broken:
+                self.broken[first.name] = Broken(first.name, path, first.what)
 
     def _eventually(self, graph: Graph) -> None:
         for n, name in enumerate(self.expect.eventually):
@@ -213,3 +246,68 @@ class _Search:
             if stuck is not None:
                 words = TERMINAL if not stuck.loop else CYCLE
                 self.broken[name] = Broken(name, self.tree.path(stuck.state), words, stuck.loop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """The transitions of all parts in the order of the level's states and their moves; see ``Arcs``.
+
+    ``part`` and ``candidate`` say where the state after each is, ``content`` what it meets, if it is a candidate.
+    """
+
+    part: npt.NDArray[np.intp]
+    state: Numbers
+    move: npt.NDArray[np.uint16]
+    freedom: npt.NDArray[np.uint8]
+    process: npt.NDArray[np.uint8]
+    keys: Keys
+    broken: npt.NDArray[np.bool_]
+    candidate: Numbers
+    content: npt.NDArray[np.uint8]
+    first: tuple[First, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Arcs], processes: dict[str, int]) -> _Ordered:
+        """Put the transitions of the parts in order; ``processes`` numbers the processes of all of them."""
+        state, move = _joined(parts, "state"), _joined(parts, "move")
+        order = np.lexsort((move, state))
+        place = np.empty_like(order)
+        place[order] = np.arange(order.size)
+        begins = np.cumsum([0, *(p.state.size for p in parts)])
+        return cls(
+            np.repeat(np.arange(len(parts)), np.diff(begins))[order],
+            state[order],
+            move[order],
+            _joined(parts, "freedom")[order],
+            np.concatenate([_renamed(p, processes) for p in parts])[order],
+            _joined(parts, "keys")[order],
+            _joined(parts, "broken")[order],
+            _joined(parts, "candidate")[order],
+            np.concatenate([_content(p) for p in parts])[order],
+            tuple(f._replace(arc=int(place[begins[n] + f.arc])) for n, p in enumerate(parts) for f in p.first),
+        )
+
+    def bad(self, arc: int, parts: Sequence[Arcs]) -> tuple[tuple[str, str], ...]:
+        """The properties that the state after this transition breaks, each with what was seen."""
+        return parts[int(self.part[arc])].bad.get(int(self.candidate[arc]), ())
+
+    def kept(self, new: Numbers, numbers: Numbers, parts: int) -> list[tuple[Numbers, Numbers]]:
+        """For each part, those of its candidates that are new states, and their numbers."""
+        owner = self.part[new]
+        return [(self.candidate[new[owner == n]], numbers[owner == n]) for n in range(parts)]
+
+
+def _joined(parts: Sequence[Arcs], column: str) -> npt.NDArray[Any]:
+    """A column of all parts, one after the other."""
+    return np.concatenate([getattr(p, column) for p in parts])
+
+
+def _renamed(arcs: Arcs, processes: dict[str, int]) -> npt.NDArray[np.uint8]:
+    """The process of each transition, by the numbers that they have in all parts."""
+    names = [processes.setdefault(name, len(processes)) for name in arcs.processes]
+    return np.array(names, np.uint8)[arcs.process]
+
+
+def _content(arcs: Arcs) -> npt.NDArray[np.uint8]:
+    """What the state after each transition meets, 0 where it is no candidate."""
+    return np.append(arcs.content, np.uint8(0))[arcs.candidate]

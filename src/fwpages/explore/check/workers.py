@@ -1,201 +1,174 @@
-"""A search on several processes, or on a cluster: each level cut into shards by the states' keys.
+"""A search on several processes, or on a cluster: each has a share of every level.
 
-Theory of operation. The coordinator runs the search: it keeps the keys of all states and how each was reached. Workers
-are stateless: a shard carries the spec of its world, packed states, and which of them to expand; it brings back every
-transition, and the new states packed. Nothing is shared, so it does not matter which worker does a shard, and a shard
-whose worker dies is simply done again.
+Theory of operation. The coordinator runs the search: it keeps the keys of all states and how each was reached. The
+first levels of a world have few states, and are expanded in the coordinator; a level of ``SPREAD`` states is cut into
+shares, runs of states with consecutive numbers, and handed over (``Shared``).
 
-Which states a shard has follows from their keys alone (``bucket``): all states of a bucket meet in one place, so a
-worker knows by itself which states of its shard it has seen. New states are packed by the bucket of the next level, and
-one pack goes to one shard, as the number of buckets is a power of two that grows with the level. The coordinator never
-unpacks a state: an arc brings the pack and its place in it (``expand.Place``).
+Processes of this machine (``processes``) keep their shares: a worker expands the states that it has, brings the
+transitions back, and is told which of the states after them are new and its own. States stay where they were made, with
+the machines that they have in common; only keys travel, and some states where a share has grown larger than the others.
+Runs of consecutive numbers stay that from level to level, so neighbours in the search stay together. If a worker dies,
+another one makes its states again from their paths, which the coordinator has.
 
-A worker looks at a new state once, at the first transition that leads to it in the order of its shard. The order of
-the level may have another first, so the coordinator hands the state and what was seen of it to every transition to
-that key (``_completed``). Then it takes the transitions in the order of the level, as a search in one process does:
-counts, paths and verdicts are the same for any number of workers.
+On a cluster (``cluster``) workers keep nothing: a share travels packed, and comes back with the states after it packed.
+So a share can be done anywhere, and is done again by Dask where a worker is lost.
+
+Counts, paths and verdicts do not depend on the number of shares (see ``search``).
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
-from fwpages.explore.check.expand import Arc, Tests, expand
-from fwpages.explore.check.search import Expander, Keyed
-from fwpages.explore.model.spec import Packer, Spec
-from fwpages.explore.model.world import World
+import numpy as np
 
-#: states of a shard: enough work to be worth sending, few enough to lose
+from fwpages.explore.check.part import Arcs, Part
+from fwpages.explore.check.search import Crew, Paths
+from fwpages.explore.check.visited import Keys, Numbers
+from fwpages.explore.model.spec import Spec
+
+#: a level of so many states is worth to be handed over
+SPREAD = 256
+#: states of a share that travels to a cluster: enough work to be worth sending, few enough to lose
 SHARD = 512
-#: how often a shard is done again when its worker dies: the third time it is taken to be the cause
+#: a share may be larger than the mean by this part before states are moved to another one
+UNEVEN = 0.05
+#: and by so many states
+SLACK = 8
+#: how often a worker is replaced at the same work: the third time the work is taken to be the cause
 TRIES = 3
 
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """States to expand: the spec of their world, and packs of states, each with the places of those to expand.
-
-    ``buckets``: the number of packs that the new states are sorted into, by their keys.
-    """
-
-    spec: Spec
-    packs: tuple[tuple[bytes, tuple[int, ...]], ...]
-    buckets: int
-
-
-@dataclass(frozen=True, slots=True)
-class Expanded:
-    """The result of a shard: for each state its transitions, and the new states packed by bucket.
-
-    The ``state`` of an arc is (b"", n) here: the n-th of the pack of its bucket.
-    """
-
-    arcs: tuple[tuple[Arc, ...], ...]
-    packs: tuple[bytes, ...]
-
-
-#: does shards; returns their results in the shards' order
-Pool: TypeAlias = Callable[[Sequence[Shard]], Sequence[Expanded]]
+#: states, packed, with their numbers
+Share = tuple[bytes, Numbers]
 
 
 class WorkerError(RuntimeError):
-    """The workers could not do a shard, for the reason that it gives."""
+    """The workers could not do their work, for the reason that it gives."""
 
 
-_prepared: list[tuple[Spec, Packer, Tests]] = []
+class Hands(Protocol):
+    """Those to whom a level is handed over."""
+
+    def pieces(self, states: int) -> int:
+        """Into how many shares a level of so many states is cut."""
+
+    def take(self, shares: Sequence[Share], paths: Paths) -> None:
+        """The level, cut into shares; ``paths`` says how states were reached."""
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Crew``."""
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """See ``Crew``."""
 
 
-def prepared(spec: Spec) -> tuple[Packer, Tests]:
-    """The packer and the tests of this world, made once in each process."""
-    if not _prepared or _prepared[0][0] != spec:
-        root = spec.build()
-        _prepared[:] = [(spec, Packer(root), Tests(root.rules.scenario))]
-    return _prepared[0][1:]
+class Shared:
+    """A crew that hands a level over when it is large enough."""
+
+    def __init__(self, spec: Spec, hands: Hands) -> None:
+        self._part: Part | None = Part(spec)
+        self._hands = hands
+        self._paths: Paths = lambda _: []
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``."""
+        assert self._part is not None
+        self._paths = paths
+        keys = self._part.remake(paths(numbers), numbers)
+        self._hand_over()
+        return keys
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Crew``."""
+        return self._hands.expand() if self._part is None else [self._part.expand()]
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """See ``Crew``."""
+        if self._part is None:
+            self._hands.keep(kept)
+            return
+        self._part.keep(*kept[0])
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Hand the level over, if it is large enough."""
+        part = self._part
+        assert part is not None
+        states = len(part.numbers)
+        if states < SPREAD:
+            return
+        ends = _ends(states, self._hands.pieces(states))
+        shares = [part.give(0, end - first) for first, end in zip([0, *ends], ends, strict=False)]
+        self._part = None
+        self._hands.take(shares, self._paths)
 
 
-def bucket(key: bytes, count: int) -> int:
-    """The bucket that a state belongs to, of ``count``."""
-    return int.from_bytes(key[:8], "big") % count
-
-
-def work(shard: Shard) -> Expanded:
-    """Expand a shard; runs in any process that has the package."""
-    packer, tests = prepared(shard.spec)
-    known: set[bytes] = set()
-    buckets: list[list[World]] = [[] for _ in range(shard.buckets)]
-
-    def placed(arc: Arc) -> Arc:
-        """The arc with its new state, if any, moved into a bucket."""
-        if not isinstance(arc.state, World):
-            return arc
-        known.add(arc.key)
-        worlds = buckets[bucket(arc.key, shard.buckets)]
-        worlds.append(arc.state)
-        return arc._replace(state=(b"", len(worlds) - 1))
-
-    arcs = []
-    for data, places in shard.packs:
-        worlds = packer.unpack(data)
-        arcs += [tuple(placed(arc) for arc in expand(worlds[n], tests, known.__contains__)) for n in places]
-    return Expanded(tuple(arcs), tuple(packer.pack(worlds) for worlds in buckets))
-
-
-def sharded(spec: Spec, pool: Pool) -> Expander:
-    """An expander that has the work done by a pool: a level is cut by the states' keys."""
-    packer, _ = prepared(spec)
-
-    def expander(level: list[Keyed], _: Callable[[bytes], bool]) -> Iterator[list[Arc]]:
-        members = _cut(packer, level)
-        # the next level is rarely more than twice as large: what is packed together then goes to one shard
-        ahead = _parts(2 * len(level))
-        shards = [Shard(spec, tuple((data, _places(level, ns)) for data, ns in m.items()), ahead) for m in members]
-        found: dict[int, list[Arc]] = {}
-        for m, expanded in zip(members, pool(shards), strict=True):
-            order = (n for ns in m.values() for n in ns)
-            for n, arcs in zip(order, expanded.arcs, strict=True):
-                found[n] = [_located(arc, expanded.packs) for arc in arcs]
-        yield from _completed(found)
-
-    return expander
-
-
-def _cut(packer: Packer, level: list[Keyed]) -> list[dict[bytes, list[int]]]:
-    """The shards of a level, none of them empty: for each pack the states of it, by their numbers in the level."""
-    count = _parts(len(level))
-    members: list[dict[bytes, list[int]]] = [{} for _ in range(count)]
-    for n, (key, state) in enumerate(level):
-        # only the first state of a search comes as a world
-        data = packer.pack([packer.root]) if isinstance(state, World) else state[0]
-        members[bucket(key, count)].setdefault(data, []).append(n)
-    return [m for m in members if m]
-
-
-def _completed(found: dict[int, list[Arc]]) -> Iterator[list[Arc]]:
-    """The transitions in the order of the level, with the state on each of those that lead to a new one."""
-    looked_at = {arc.key: arc for arcs in found.values() for arc in arcs if arc.state is not None}
-    for n in range(len(found)):
-        yield [_filled(arc, looked_at.get(arc.key)) for arc in found.pop(n)]
-
-
-def _parts(states: int) -> int:
-    """The number of shards of a level: a power of two, so that a larger number splits each shard of a smaller one.
-
-    Otherwise each pack of the level before would be sent to nearly every shard, and be unpacked there.
-    """
-    count = 1
-    while states > SHARD * count:
-        count *= 2
-    return count
-
-
-def _places(level: list[Keyed], numbers: list[int]) -> tuple[int, ...]:
-    states = (level[n][1] for n in numbers)
-    return tuple(0 if isinstance(s, World) else s[1] for s in states)
-
-
-def _located(arc: Arc, packs: tuple[bytes, ...]) -> Arc:
-    """The arc with the pack that its new state is in."""
-    if arc.state is None or isinstance(arc.state, World):
-        return arc
-    return arc._replace(state=(packs[bucket(arc.key, len(packs))], arc.state[1]))
-
-
-def _filled(arc: Arc, by: Arc | None) -> Arc:
-    """The arc with the new state that another one of the same key brought."""
-    if by is None or arc.bad_step:
-        return arc
-    return arc._replace(state=by.state, bad_state=by.bad_state, content=by.content)
+def _ends(states: int, pieces: int) -> list[int]:
+    """The ends of so many equal pieces."""
+    return [states * (n + 1) // pieces for n in range(pieces)]
 
 
 # -- processes of this machine ----------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Worker:
+    """A worker process, the pipe to it, and the numbers of the states that it has."""
+
+    process: BaseProcess
+    pipe: Connection
+    numbers: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
 @contextmanager
-def processes(count: int) -> Iterator[Pool]:
-    """A pool of worker processes, each alone in its executor: one that dies takes nothing else with it."""
-    context = multiprocessing.get_context("spawn")
-
-    def fresh() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_follow)
-
-    workers = [fresh() for _ in range(count)]
+def processes(spec: Spec, count: int) -> Iterator[Crew]:
+    """A crew of so many worker processes."""
+    workers = [started(spec) for _ in range(count)]
     try:
-        yield lambda shards: _run(shards, workers, fresh)
+        yield Shared(spec, _Processes(spec, workers))
     finally:
         for worker in workers:
-            worker.shutdown(wait=True, cancel_futures=True)
+            worker.pipe.close()
+        for worker in workers:
+            worker.process.join(5)
+            worker.process.kill()
+            worker.process.join()
+
+
+def started(spec: Spec) -> _Worker:
+    """A worker process of this world."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, spec), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def serve(pipe: Connection, spec: Spec) -> None:
+    """Do what the coordinator asks of a part, until it closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the coordinator's; it ends its workers
+    _follow()
+    part = Part(spec)
+    while True:
+        try:
+            name, args = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(getattr(part, name)(*args))
 
 
 def _follow() -> None:
-    """End this worker with its coordinator, also with one that was killed: else it would wait for work for ever."""
+    """End this worker with its coordinator, also with one that was killed while the worker was at work."""
     coordinator = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -206,46 +179,181 @@ def _follow() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(
-    shards: Sequence[Shard], workers: list[ProcessPoolExecutor], fresh: Callable[[], ProcessPoolExecutor]
-) -> list[Expanded]:
-    """Do the shards, one at a time on each worker; a worker that dies is replaced and its shard done again."""
-    pending = list(range(len(shards)))[::-1]
-    tries = [0] * len(shards)
-    results: dict[int, Expanded] = {}
-    running: dict[Future[Expanded], tuple[int, int]] = {}
-    idle = list(range(len(workers)))
-    while pending or running:
-        while pending and idle:
-            worker, shard = idle.pop(), pending.pop()
+#: a method of Part with its arguments
+_Request = tuple[str, tuple[object, ...]]
+
+
+class _Processes:
+    """The workers, each with a share; one that dies is replaced by another that makes the share again."""
+
+    def __init__(self, spec: Spec, workers: list[_Worker]) -> None:
+        self._spec, self._workers = spec, workers
+        self._paths: Paths = lambda _: []
+
+    def pieces(self, states: int) -> int:
+        """A share for each worker."""
+        del states
+        return len(self._workers)
+
+    def take(self, shares: Sequence[Share], paths: Paths) -> None:
+        """See ``Hands``."""
+        self._paths = paths
+        self._ask({n: ("receive", share) for n, share in enumerate(shares)})
+        for worker, (_, numbers) in zip(self._workers, shares, strict=True):
+            worker.numbers = numbers
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Hands``."""
+        return self._ask(dict.fromkeys(range(len(self._workers)), ("expand", ())))
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """See ``Hands``."""
+        for worker, (_, numbers) in zip(self._workers, kept, strict=True):
+            worker.numbers = numbers
+        self._ask({n: ("keep", of_part) for n, of_part in enumerate(kept)}, done_by_remaking=True)
+        self._even()
+
+    def _even(self) -> None:
+        """Move states between workers where shares differ too much; each keeps a run of consecutive numbers."""
+        sizes = [worker.numbers.size for worker in self._workers]
+        states = sum(sizes)
+        if max(sizes) <= states / len(sizes) * (1 + UNEVEN) + SLACK:
+            return
+        least = min(int(worker.numbers[0]) for worker in self._workers if worker.numbers.size)
+        cuts = [least, *(least + end for end in _ends(states, len(sizes)))]
+        moved = [run for n in range(len(sizes)) for run in self._given(n, cuts)]
+        for to, share in moved:
+            self._ask({to: ("receive", share)})
+            self._workers[to].numbers = np.sort(np.concatenate([self._workers[to].numbers, share[1]]))
+
+    def _given(self, n: int, cuts: list[int]) -> list[tuple[int, Share]]:
+        """The states that a worker gives up, each run with the worker to which it belongs by these cuts."""
+        worker, given = self._workers[n], list[tuple[int, Share]]()
+        for to in set(range(len(cuts) - 1)) - {n}:
+            low, high = np.searchsorted(worker.numbers, cuts[to : to + 2]).tolist()
+            if low < high:
+                given.append((to, self._ask({n: ("give", (low, high))})[0]))
+                worker.numbers = np.delete(worker.numbers, np.s_[low:high])
+        return given
+
+    def _ask(self, requests: dict[int, _Request], *, done_by_remaking: bool = False) -> list[Any]:
+        """Ask workers at once, each one thing; returns their answers. One that is dead is replaced, and asked again."""
+        dead = [n for n, request in requests.items() if not self._sent(n, request)]
+        answers: dict[int, Any] = {}
+        for n in requests:
+            if n not in dead:
+                try:
+                    answers[n] = self._workers[n].pipe.recv()
+                except (EOFError, OSError):
+                    dead.append(n)
+        for n in dead:
+            answers[n] = self._again(n, None if done_by_remaking else requests[n])
+        return [answers[n] for n in requests]
+
+    def _sent(self, n: int, request: _Request) -> bool:
+        try:
+            self._workers[n].pipe.send(request)
+        except OSError:
+            return False
+        return True
+
+    def _again(self, n: int, request: _Request | None) -> Any:
+        """Replace a worker, make its states again from their paths, and ask once more."""
+        for _ in range(TRIES - 1):
+            old = self._workers[n]
+            old.pipe.close()
+            old.process.kill()
+            old.process.join()
+            new = self._workers[n] = started(self._spec)
+            new.numbers = old.numbers
+            answer: Any = None
             try:
-                running[workers[worker].submit(work, shards[shard])] = worker, shard
-            except BrokenProcessPool:  # it died while it had nothing to do
-                workers[worker] = fresh()
-                idle.append(worker)
-                pending.append(shard)
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            worker, shard = running.pop(future)
-            idle.append(worker)
-            try:
-                results[shard] = future.result()
-            except BrokenProcessPool:
-                workers[worker].shutdown(wait=False)
-                workers[worker] = fresh()
-                tries[shard] += 1
-                if tries[shard] == TRIES:
-                    raise WorkerError(f"{TRIES} workers died while they did the same shard") from None
-                pending.append(shard)
-    return [results[n] for n in range(len(shards))]
+                if old.numbers.size:
+                    new.pipe.send(("remake", (self._paths(old.numbers), old.numbers)))
+                    new.pipe.recv()
+                if request is not None:
+                    new.pipe.send(request)
+                    answer = new.pipe.recv()
+            except (EOFError, OSError):
+                continue
+            return answer
+        raise WorkerError(f"{TRIES} workers died while they did the same work")
 
 
 # -- a cluster --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A share that travels: the spec of the world, and packs of states with the places of those to expand."""
+
+    spec: Spec
+    packs: tuple[tuple[bytes, tuple[int, ...]], ...]
+    numbers: Numbers
+
+
+#: does shards; returns for each the transitions, and all candidates packed
+Pool = Callable[[Sequence[Shard]], Sequence[tuple[Arcs, bytes]]]
+
+_prepared: list[tuple[Spec, Part]] = []
+
+
+def prepared(spec: Spec) -> Part:
+    """The part of this world, made once in each process: it keeps the machines of the shards before."""
+    if not _prepared or _prepared[0][0] != spec:
+        _prepared[:] = [(spec, Part(spec))]
+    return _prepared[0][1]
+
+
+def work(shard: Shard) -> tuple[Arcs, bytes]:
+    """Expand a shard; runs in any process that has the package."""
+    part = prepared(shard.spec)
+    part.load(shard.packs, shard.numbers)
+    return part.expand(), part.packed()
+
+
+class Travelling:
+    """Hands that keep nothing: shards are done by a pool."""
+
+    def __init__(self, spec: Spec, pool: Pool) -> None:
+        self._spec, self._pool = spec, pool
+        self._shards: list[Shard] = []
+        self._packs: list[bytes] = []
+
+    def pieces(self, states: int) -> int:
+        """Shares of at most ``SHARD`` states."""
+        return -(-states // SHARD)
+
+    def take(self, shares: Sequence[Share], paths: Paths) -> None:
+        """See ``Hands``."""
+        del paths  # a shard that is lost is done again by the pool
+        self._shards = [Shard(self._spec, ((data, tuple(range(n.size))),), n) for data, n in shares]
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Hands``."""
+        done = self._pool(self._shards)
+        self._packs = [data for _, data in done]
+        return [arcs for arcs, _ in done]
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """Shards of the next level: runs of consecutive numbers, over several packs where these have few states."""
+        places = np.concatenate([candidates for candidates, _ in kept])
+        numbers = np.concatenate([n for _, n in kept])
+        pack = np.repeat(np.arange(len(kept)), [n.size for _, n in kept])
+        ends = _ends(numbers.size, self.pieces(numbers.size)) if numbers.size else []
+        self._shards = [
+            Shard(self._spec, tuple(self._picked(pack[first:end], places[first:end])), numbers[first:end])
+            for first, end in zip([0, *ends], ends, strict=False)
+        ]
+
+    def _picked(self, pack: Numbers, places: Numbers) -> Iterator[tuple[bytes, tuple[int, ...]]]:
+        for n in np.unique(pack).tolist():
+            yield self._packs[n], tuple(places[pack == n].tolist())
+
+
 @contextmanager
-def cluster(address: str) -> Iterator[Pool]:
-    """A pool on a Dask cluster, by its scheduler's address; its workers must have this package.
+def cluster(spec: Spec, address: str) -> Iterator[Crew]:
+    """A crew on a Dask cluster, by its scheduler's address; its workers must have this package.
 
     Raises WorkerError where Dask is not installed (the extra ``cluster``) or the scheduler does not answer.
     """
@@ -258,13 +366,13 @@ def cluster(address: str) -> Iterator[Pool]:
     except (OSError, ValueError) as e:
         raise WorkerError(f"no Dask scheduler answers at {address}: {e}") from None
     with client:
-        yield lambda shards: _gathered(client, shards)
+        yield Shared(spec, Travelling(spec, lambda shards: _gathered(client, shards)))
 
 
-def _gathered(client: Any, shards: Sequence[Shard]) -> list[Expanded]:
+def _gathered(client: Any, shards: Sequence[Shard]) -> Sequence[tuple[Arcs, bytes]]:
     futures = client.map(work, shards, pure=False, retries=TRIES)
     try:
-        results: list[Expanded] = client.gather(futures)
+        results: list[tuple[Arcs, bytes]] = client.gather(futures)
     except Exception as e:
         raise WorkerError(f"the cluster could not do {len(shards)} shards: {e}") from e
     return results

@@ -33,6 +33,15 @@ class Own:
         """See ``Host.deadline``."""
         return self.host.deadline
 
+    @property
+    def next_id(self) -> int:
+        """See ``Driver.next_id``."""
+        return self.host.next_id
+
+    def pending(self) -> tuple[int, ...]:
+        """See ``Driver.pending``."""
+        return tuple(sorted(self.host.flights))
+
     def threads(self) -> tuple[str, ...]:
         """No threads."""
         return ()

@@ -85,6 +85,13 @@ class Driver(Protocol):
     def deadline(self) -> float | None:
         """When to feed a Tick if nothing comes."""
 
+    @property
+    def next_id(self) -> int:
+        """The number that the next command gets: those below it are taken."""
+
+    def pending(self) -> tuple[int, ...]:
+        """The numbers of the commands that have a slot, in the order in which the key has them."""
+
     def threads(self) -> tuple[str, ...]:
         """The threads that can take a step by themselves now, by name; empty where every input is served whole."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -125,10 +126,20 @@ def _broken(machine: Driver | FaultyFirmware) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A driver that stands for those of its key: the time at which it is, the numbers of its commands, the next one."""
+
+    driver: Driver
+    now: float
+    pending: tuple[int, ...]
+    next_id: int
+
+
 class Machines:
     """The machines of all worlds that come of one, each with its facts, and what passes between them."""
 
-    __slots__ = ("_devices", "_digests", "_drivers", "_same")
+    __slots__ = ("_devices", "_digests", "_drivers", "_same", "standing")
 
     def __init__(self) -> None:
         self._drivers: dict[int, DriverFacts] = {}
@@ -136,6 +147,8 @@ class Machines:
         #: the one firmware that stands for all of a key
         self._same: dict[bytes, FaultyFirmware] = {}
         self._digests: dict[int, tuple[Message, bytes]] = {}
+        #: the drivers that stand for others (``model.standing``)
+        self.standing: dict[Hashable, Standing] = {}
 
     def driver(self, driver: Driver) -> DriverFacts:
         """The facts of this driver, which is not to be changed from here on."""
@@ -143,6 +156,7 @@ class Machines:
         if found is None:
             if len(self._drivers) >= MOST:
                 self._drivers.clear()
+                self.standing.clear()
             found = self._drivers[id(driver)] = DriverFacts(driver)
         return found
 
@@ -186,7 +200,12 @@ class Machines:
 
         Not so drivers: of those of one key each has command ids of its own.
         """
-        return self._same.setdefault(self.device(firmware).key, firmware)
+        key = firmware.key()
+        found = self._same.get(key)
+        if found is None:
+            found = self._same[key] = firmware
+            self.device(firmware).key = key
+        return found
 
     def digest(self, x: Message) -> bytes:
         """16 bytes over the content of a message: equal for equal ones."""

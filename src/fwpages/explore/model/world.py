@@ -44,6 +44,9 @@ from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.message import Command
 from fwpages.scenario.interpreter import Moment
 
+#: regions of firmware's store, in bits of pages: a world has few pages, and every state of firmware its own tags of
+#: them
+REGION_SHIFT = 6
 #: this many TAKEs in a row that returned no page are more than the deadlines of any world leave room for
 MANY_FRUITLESS = 9
 
@@ -239,7 +242,13 @@ def world(rules: Rules, driver: Driver) -> World:
     """The first state: the device is there, and the e-switch knows which functions there are."""
     specs = [spec for spec, _ in rules.pairs]
     at_init = not rules.assume["switch_at_set_cap"]
-    firmware = Firmware(rules.profile, specs, switch_at_init=at_init, boot_function=rules.boot_function)
+    firmware = Firmware(
+        rules.profile,
+        specs,
+        switch_at_init=at_init,
+        boot_function=rules.boot_function,
+        region_shift=REGION_SHIFT,
+    )
     bounds = rules.scenario.bounds
     w = World(
         rules,

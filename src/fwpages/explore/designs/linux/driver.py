@@ -48,6 +48,10 @@ class Linux(Kernel):
         waits = [t.wait.until for t in self.running.values() if t.wait is not None]
         return min([*times, *(t for t in waits if t is not None)], default=None)
 
+    def pending(self) -> tuple[int, ...]:
+        """The numbers of the commands that have a slot."""
+        return tuple(self.flights)
+
     def threads(self) -> tuple[str, ...]:
         """Threads that Run lets go on, sorted by name."""
         return runnable(self)
