@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
 import numpy as np
 
 from fwpages.custody.ledger import CustodyError, State
@@ -37,7 +38,7 @@ def state_key(h: HostState) -> bytes:
         h.reopen,
         _session(h, h.session),
     )
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16)
     digest.update(h.ledger.state(names))
     digest.update(h.pool.indices().tobytes())
     for name in sorted(h.session.eq_memory):

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 
 from fwpages.custody.findings import FindingName
@@ -284,6 +285,8 @@ class FaultyFirmware:
         late = [(t, e.id, e.answer.opcode, encode_answer(e.answer)) for t, e in self.held_back]
         digest = hashlib.blake2b(self.inner.key(), digest_size=16)
         plan = self.plan
-        digest.update(repr((plan.faults, sorted(plan.opportunities.items()), late, self.last_disabled)).encode())
+        digest.update(
+            msgspec.msgpack.encode((plan.faults, sorted(plan.opportunities.items()), late, self.last_disabled))
+        )
         digest.update(self.last_returned.tobytes())
         return digest.digest()

@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 
 from fwpages.device.firmware import demand
@@ -317,7 +318,7 @@ class Firmware:
             [f.row for f in s.functions],
         )
         digest = hashlib.blake2b(self._static, digest_size=16)
-        digest.update(repr(moving).encode())
+        digest.update(msgspec.msgpack.encode(moving))
         digest.update(s.store.state())
         return digest.digest()
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import marshal
 
+import msgspec
+
 from fwpages.explore.designs.linux.threads import Flight, ForLock, ForPageSlot, Kernel, Thread
 from fwpages.host import CustodyError
 
@@ -44,7 +46,7 @@ def kernel_key(k: Kernel) -> bytes:
         (k.fw_pages, sorted((t, n) for t, n in k.counters.items() if n)),
         (k.caps_tag, k.eswitch),
     )
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16)
     digest.update(_memory(k))
     return digest.digest()
 
