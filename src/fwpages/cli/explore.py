@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -19,9 +19,10 @@ from fwpages.cli import names
 from fwpages.cli.files import read_input, written
 from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name, OneOf
+from fwpages.explore.check.checkpoint import CheckpointError, checkpointed
 from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
-from fwpages.explore.check.search import Outcome, search
+from fwpages.explore.check.search import Crew, Outcome, search
 from fwpages.explore.check.workers import WorkerError, cluster, processes
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.bounds import bounded
@@ -35,6 +36,7 @@ from fwpages.explore.show.record import record
 from fwpages.explore.show.report import replayed, searched, walked
 from fwpages.explore.show.svg import svg
 from fwpages.explore.show.tables import show, show_replay
+from fwpages.pages.words import many
 from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.scenario import ScenarioError, about
 from fwpages.scenario.assumptions import ASSUMPTIONS
@@ -81,6 +83,13 @@ MAX_WORKERS = 256
 @click.option("--whole", is_flag=True, help="Show the start-up's steps too.")
 @click.option("--workers", type=click.IntRange(1, MAX_WORKERS), default=1, show_default=True, help="Processes.")
 @click.option("--cluster", "address", metavar="ADDRESS", help="Search on a Dask cluster: its scheduler's address.")
+@click.option(
+    "--checkpoint",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the search to this directory as it goes, and go on with the one that is there.",
+)
 @junit_option("explore")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -96,6 +105,7 @@ def command(
     whole: bool,
     workers: int,
     address: str | None,
+    directory: Path | None,
     as_json: bool,
     junit: Junit,
 ) -> int:
@@ -109,6 +119,8 @@ def command(
     """
     given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
     _exclusive(given)
+    if directory is not None and (walks is not None or replay is not None):
+        raise click.UsageError("--checkpoint is of a search: neither --random nor --replay makes one")
     if seed is not None and walks is None:
         raise click.UsageError("--seed goes with --random")
     files = {"--trace": trace, "--svg": picture, "--html": page}
@@ -124,7 +136,7 @@ def command(
                 return _replay(spec, replay, design, outputs, junit, whole=whole, as_json=as_json)
             with _progress(as_json) as show_progress:
                 found: Found = (
-                    _search(spec, workers, address, show_progress)
+                    _search(spec, workers, address, directory, show_progress)
                     if walks is None
                     else _walks(spec, walks, seed or 0, show_progress)
                 )
@@ -134,6 +146,8 @@ def command(
                 outputs.write(shown, lambda: exploration_page(report, found, again, whole=whole), whole=whole)
     except ScenarioError as e:
         raise click.UsageError(str(e)) from None
+    except CheckpointError as e:
+        raise click.UsageError(f"--checkpoint: {e}") from None
     except (WorkerError, NotInstalledError) as e:
         raise click.ClickException(str(e)) from None
     if as_json:
@@ -188,14 +202,28 @@ def _walks(spec: Spec, walks: int, seed: int, show_progress: Callable[[str], Non
     return random_walks(spec, walks, seed, watch=lambda n, steps: show_progress(f"{n:,} walks, {steps:,} steps"))
 
 
-def _search(spec: Spec, workers: int, address: str | None, show_progress: Callable[[str], None]) -> Outcome:
+def _search(
+    spec: Spec, workers: int, address: str | None, directory: Path | None, show_progress: Callable[[str], None]
+) -> Outcome:
     def watch(level: int, states: int, transitions: int, ahead: int) -> None:
         show_progress(f"step {level - 1:,}: {states:,} states, {transitions:,} transitions, {ahead:,} to go on from")
 
-    if address is None and workers == 1:
-        return search(spec, watch=watch)
-    with cluster(spec, address) if address is not None else processes(spec, workers) as crew:
-        return search(spec, crew=crew, watch=watch)
+    with ExitStack() as stack:
+        checkpoint = None if directory is None else stack.enter_context(checkpointed(directory, spec))
+        if checkpoint is not None and checkpoint.progress is not None:
+            done = checkpoint.progress
+            click.echo(
+                f"{directory}: going on at step {len(done.levels) - 1:,}, {many(done.states, 'state')}", err=True
+            )
+        crew = stack.enter_context(_crew(spec, workers, address))
+        return search(spec, crew=crew, watch=watch, checkpoint=checkpoint)
+
+
+def _crew(spec: Spec, workers: int, address: str | None) -> AbstractContextManager[Crew | None]:
+    """Those who make the search; None where it is this process alone."""
+    if address is not None:
+        return cluster(spec, address)
+    return nullcontext(None) if workers == 1 else processes(spec, workers)
 
 
 @contextmanager

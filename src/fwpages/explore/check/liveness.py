@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,6 +38,10 @@ class Stuck:
     loop: tuple[int, ...] = ()
 
 
+#: the columns that have a value for each arc
+_OF_ARCS = ("source", "target", "move", "freedom", "process")
+
+
 class Graph:
     """States in the order in which they were found, with the goals that each meets, and the arcs between them."""
 
@@ -58,6 +62,18 @@ class Graph:
         self.move.frombytes(move.tobytes())
         self.freedom.frombytes(freedom.tobytes())
         self.process.frombytes(process.tobytes())
+
+    def columns(self, states: int, arcs: int) -> dict[str, memoryview]:
+        """Its memory, by name, as far as it is about so many states and arcs."""
+        found = {name: _bytes(getattr(self, name), arcs) for name in _OF_ARCS}
+        return {"content": _bytes(self.content, states), **found}
+
+    def restore(self, columns: Mapping[str, bytes | memoryview]) -> None:
+        """The graph that was written."""
+        for name in ("content", *_OF_ARCS):
+            column = getattr(self, name)
+            del column[:]
+            column.frombytes(columns[name])
 
     def stuck(self, goal: int, *, users_act: bool) -> Stuck | None:
         """The first state from which the goal may never come; None where it always comes."""
@@ -121,6 +137,11 @@ class Graph:
                     came[to] = state, self.move[n]
                     queue.append(to)
         return ()
+
+
+def _bytes(column: array[int], count: int) -> memoryview:
+    """The memory of the first values of a column."""
+    return memoryview(column)[:count].cast("B") if count else memoryview(b"")
 
 
 def _path(came: dict[int, tuple[int, int]], start: int, state: int) -> tuple[int, ...]:

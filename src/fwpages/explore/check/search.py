@@ -26,9 +26,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fwpages.explore.check.checkpoint import Checkpoint, CheckpointError, Columns, Progress, SavedBroken
 from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.liveness import CUT, Graph
-from fwpages.explore.check.part import Arcs, First, Part, Step
+from fwpages.explore.check.part import Arcs, First, NotTheSameError, Part, Step
 from fwpages.explore.check.properties import EVENTUALLY
 from fwpages.explore.check.visited import Keys, Numbers, Visited, as_keys, first_of_each
 from fwpages.explore.model.spec import Spec
@@ -125,6 +126,10 @@ class _Tree:
         self.parents.frombytes(parents.astype(np.uint32).tobytes())
         self.moves.frombytes(moves.tobytes())
 
+    def restore(self, columns: Columns) -> None:
+        """The tree that was written."""
+        self.parents, self.moves = array("I", columns["parents"]), array("H", columns["moves"])
+
     def path(self, state: int, *more: int) -> Path:
         """The moves from the first state to this one, and ``more`` after them."""
         steps = list(reversed(more))
@@ -150,14 +155,22 @@ def search(
     crew: Crew | None = None,
     watch: Watch | None = None,
     visit: Callable[[World], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Try every order of events of a world, up to ``bounds.states`` states.
 
     ``watch`` is called after each level; ``visit`` with every state once, where the search is made in this process.
-    Raises ScenarioError for a scenario that no world can be.
+    With a ``checkpoint`` the search goes on where that one was, and is written there as it goes, also where it is
+    interrupted. Raises ScenarioError for a scenario that no world can be, CheckpointError where it cannot go on.
     """
-    root = spec.build()
-    return _Search(spec, root, crew or Alone(spec, visit)).run(watch)
+    its = _Search(spec, spec.build(), crew or Alone(spec, visit))
+    if checkpoint is None:
+        return its.run(watch, lambda: None)
+    its.restore(checkpoint)
+    try:
+        return its.run(watch, lambda: checkpoint.write(its.progress, its.columns()) if checkpoint.due else None)
+    finally:
+        checkpoint.write(its.progress, its.columns())
 
 
 class _Search:
@@ -179,18 +192,55 @@ class _Search:
         self.reached: dict[str, Path] = {}
         self.transitions = 0
         self.levels = [1]
+        #: how far the search is at the end of a level
+        self.progress = self._progress(0 if self.broken else 1)
 
-    def run(self, watch: Watch | None) -> Outcome:
-        """Expand level after level, until none is left or there are too many states."""
-        complete = True
-        ahead = 0 if self.broken else self.levels[-1]
-        if ahead:
+    def _progress(self, ahead: int) -> Progress:
+        broken = tuple(SavedBroken(b.property, b.path, b.seen) for b in self.broken.values())
+        counts = len(self.visited), self.transitions, tuple(self.levels), ahead
+        return Progress(*counts, len(self.bad), tuple(self.processes), broken, tuple(self.reached.items()))
+
+    def columns(self) -> Columns:
+        """All that grows, as far as it is of ``progress``."""
+        states, transitions = self.progress.states, self.progress.transitions
+        columns: dict[str, bytes | memoryview] = {
+            "keys": self.visited.keys[:states].reshape(-1).data.cast("B"),
+            "bad": self.bad.keys[: self.progress.bad].tobytes(),
+            "parents": memoryview(self.tree.parents)[:states].cast("B"),
+            "moves": memoryview(self.tree.moves)[:states].cast("B"),
+        }
+        if self.graph is not None:
+            columns |= self.graph.columns(states, transitions)
+        return columns
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on where the checkpoint is, if it is anywhere."""
+        progress = checkpoint.progress
+        if progress is None:
+            return
+        columns = checkpoint.columns()
+        self.progress, self.transitions, self.levels = progress, progress.transitions, [*progress.levels]
+        self.processes = {name: n for n, name in enumerate(progress.processes)}
+        self.broken = {b.property: Broken(b.property, b.path, b.seen) for b in progress.broken}
+        self.reached = dict(progress.reached)
+        self.visited.add(as_keys(columns["keys"])[1:])
+        self.bad.add(as_keys(columns["bad"]))
+        self.tree.restore(columns)
+        if self.graph is not None:
+            self.graph.restore(columns)
+
+    def run(self, watch: Watch | None, ended: Callable[[], None]) -> Outcome:
+        """Expand level after level, until none is left or there are too many states; ``ended`` is called after each."""
+        complete = not self.progress.ahead or len(self.visited) <= self.limit
+        if self.progress.ahead and complete:
             self._begin()
-        while ahead and complete:
+        while self.progress.ahead and complete:
             ahead = self._expanded()
             complete = len(self.visited) <= self.limit or not ahead
             if ahead:
                 self.levels.append(ahead)
+            self.progress = self._progress(ahead)
+            ended()
             if watch is not None:
                 watch(len(self.levels), len(self.visited), self.transitions, ahead)
         if complete and self.graph is not None:
@@ -202,7 +252,12 @@ class _Search:
     def _begin(self) -> None:
         """Make the states of the last level."""
         numbers = np.arange(len(self.visited) - self.levels[-1], len(self.visited))
-        self.crew.begin(self.tree.steps, numbers)
+        try:
+            keys = self.crew.begin(self.tree.steps, numbers)
+        except NotTheSameError:
+            keys = None
+        if keys is None or (keys != self.visited.keys[numbers]).any():
+            raise CheckpointError("the checkpoint was made by another version of the program; name another directory")
 
     def _expanded(self) -> int:
         """Take every transition from the level; returns the number of new states."""

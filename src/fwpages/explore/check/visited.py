@@ -25,7 +25,7 @@ MOST_KEYS = 0xFFFF_FFFE
 _SMALLEST = 1 << 10
 
 
-def as_keys(data: bytes) -> Keys:
+def as_keys(data: bytes | memoryview) -> Keys:
     """Keys from their bytes, 16 each."""
     return np.frombuffer(data, np.uint64).reshape(-1, 2)
 
