@@ -12,7 +12,8 @@
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 out="$(cd "$here/.." && pwd)/build/vm"
-recipe="$(cat "$here/build.sh" "$here/fetch.sh" "$here/image.sh" "$here/init" | sha256sum | cut -d' ' -f1)"
+init="$here/../src/fwpages/trial/init"
+recipe="$(cat "$here/build.sh" "$here/fetch.sh" "$here/image.sh" "$init" | sha256sum | cut -d' ' -f1)"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "make vm: $*"; exit 1; }

@@ -68,7 +68,7 @@ build_initramfs() {
 	for each in qemu_fw_cfg virtio_pci 9pnet_virtio 9p; do
 		add_module "$root" "$each" "$tree/more"
 	done
-	cp "$here/init" "$tree/init"
+	cp "$init" "$tree/init"
 	chmod 755 "$tree/init"
 	(cd "$tree" && find . | "$tree/bin/busybox" cpio -o -H newc 2>/dev/null) | gzip -1 >"$target"
 	rm -rf "$tree"

@@ -181,6 +181,11 @@ class Observer:
         return [*self._offences, *((n, WireOffence(WireOffenceName.MEMORY_LET_GO, detail)) for n, detail in let_go)]
 
     @property
+    def commands_out(self) -> int:
+        """The number of commands that have no answer so far."""
+        return len(self._in_flight)
+
+    @property
     def session(self) -> ServedSession | None:
         """The session that is open."""
         return self.sessions[-1] if self.sessions and self.sessions[-1].end == "open" else None

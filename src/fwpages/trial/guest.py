@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -44,6 +45,10 @@ class Said:
 
     text: str
     status: int
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 class Guest:
@@ -113,7 +118,7 @@ class Guest:
         """Run a shell command of one line in the guest. GuestTimeoutError where it does not end in time."""
         number = self.start(command)
         before, status = self._line(b"END %d " % number, seconds)
-        return Said(before.decode("utf-8", "replace").replace("\r\n", "\n"), int(status))
+        return Said(_text(before), int(status))
 
     def start(self, command: str) -> int:
         """Run a shell command of one line in the guest and do not wait for it; its number."""
@@ -125,6 +130,17 @@ class Guest:
         except OSError:
             raise self._off() from None
         return self._next
+
+    def aside(self, command: str) -> int:
+        """Start a shell command of one line in the guest, which goes on taking others; ``ended`` waits for it."""
+        number = self._next + 1
+        self.run(f"aside {number} {shlex.quote(command)}")
+        return number
+
+    def ended(self, number: int, seconds: float) -> Said:
+        """Wait for the end of a command that runs aside. GuestTimeoutError where it does not end in time."""
+        before, status = self._line(b"ENDED %d " % number, seconds)
+        return Said(_text(before), int(status))
 
     def ok(self, command: str, seconds: float = PATIENCE) -> str:
         """Run a command that must succeed, else CommandFailedError; what it printed."""
@@ -176,6 +192,11 @@ class Guest:
             raise self._off()
         self._unread += data
         del self._unread[:-MOST_OUTPUT]
+
+    def alive(self) -> None:
+        """MachineOffError where the machine is off."""
+        if self.process.poll() is not None:
+            raise self._off()
 
     def said_last(self) -> bytes:
         """The end of what the guest printed and nobody has taken."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel image and an initramfs of ours; ``name`` is Linux's own version."""
+    """A kernel image and an initramfs of ours; ``name`` is its release, ``config`` its configuration where it is known."""
 
     image: Path
     initrd: Path
     name: str
+    config: Path | None = None

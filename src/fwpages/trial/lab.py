@@ -65,7 +65,7 @@ class Lab:
         #: the error that ended the server
         self.failure: Exception | None = None
         self._calls: SimpleQueue[_Call] = SimpleQueue()
-        self._machines = 0
+        self._guests: list[Guest] = []
         with ExitStack() as opened:
             self._stream = opened.enter_context(self.trace_file.open("w", encoding="utf-8"))
             self.writer = TraceWriter(
@@ -137,9 +137,10 @@ class Lab:
 
     def start(self, kernel: Kernel, machine: Machine | None = None) -> Guest:
         """Start a machine with this device, with the places for VFs that it needs; it boots when this returns."""
-        self._machines += 1
         m = replace(machine or Machine(), vfs=self.serving.vfs)
-        return Guest(kernel, self.folder / "device", self.folder / f"machine{self._machines}", m)
+        guest = Guest(kernel, self.folder / "device", self.folder / f"machine{len(self._guests) + 1}", m)
+        self._guests.append(guest)
+        return guest
 
     def guest(self, kernel: Kernel, machine: Machine | None = None, seconds: float = BOOT) -> Guest:
         """Start a machine with this device; it has booted when this returns."""

@@ -1,0 +1,201 @@
+"""The stages of a play with the driver: load, requests, VFs, unload, a second load and unload.
+
+Each has its time, and each is played as far as the one before lets it. When the driver has come to rest, both sides'
+figures are read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from fwpages.trial.devices import REQUESTS, Part
+from fwpages.trial.effects import NotJudged
+from fwpages.trial.errors import GuestTimeoutError, MachineOffError
+from fwpages.trial.guest import Guest, Said
+from fwpages.trial.instruments import instruments
+from fwpages.trial.lab import Lab
+from fwpages.trial.record import HungError, Record, StoppedError
+from fwpages.trial.rows import Supplier
+from fwpages.trial.seen import Outcome, Reading, Stage
+
+#: seconds for a command that is not answered: 2 of the device, 5 that Linux adds, and some
+GIVEN_UP: Final = 9.0
+#: seconds for a driver that has shown already that it does not answer
+IMPATIENT: Final = 2.0
+#: seconds without a command after which the driver is at rest, if it owes no pages
+QUIET: Final = 0.4
+#: seconds for a command in the guest that only looks
+LOOK: Final = 20.0
+#: VFs that are switched on
+VFS: Final = 2
+#: seconds between two looks at the device
+POLL: Final = 0.05
+
+
+@dataclass(slots=True)
+class Driving:
+    """The driver's stages on this machine, noted in ``record``. ``seconds``: how long a stage may take."""
+
+    record: Record
+    lab: Lab
+    guest: Guest
+    seconds: float
+    #: the driver once owed pages for longer than a command may take
+    owing: bool = False
+
+    def stages(self) -> None:
+        """Play them. StoppedError, HungError or MachineOffError where one is the last that can be played."""
+        self._prepare()
+        if self._load(Stage.LOAD):
+            self._requests()
+            if self.record.row.supplier is Supplier.PF:
+                self._vfs()
+        self._unload(Stage.UNLOAD)
+        self._load(Stage.LOAD_AGAIN)
+        self._unload(Stage.UNLOAD_AGAIN)
+
+    def _prepare(self) -> None:
+        """Read what the running kernel says of itself."""
+        self.record.instruments = instruments(self._look("instruments").text)
+        self.record.kernel = self._look("cat /proc/version").text.strip() or self.record.kernel
+        if not self._look("address").text.strip():
+            raise StoppedError(NotJudged.NO_DEVICE, "no function of vendor 0x15b3 is on the guest's PCI bus")
+
+    def _load(self, stage: Stage) -> bool:
+        """Load the driver; True where it has the device then."""
+        outcome = self._command(stage, "load && bound")
+        if outcome is Outcome.REFUSED and self._look("[ -e /sys/bus/pci/drivers/mlx5_core ]").status:
+            why = self.record.stages[stage].text or "the initramfs has no mlx5_core"
+            raise StoppedError(NotJudged.NO_MODULE, why)
+        return outcome is Outcome.DONE
+
+    def _unload(self, stage: Stage) -> None:
+        self._command(stage, "unload")
+
+    def _requests(self) -> None:
+        """Let the functions ask for pages and give them back, part by part."""
+        begun, lines = time.monotonic(), []
+        rested = True
+        for part in REQUESTS[self.record.row.supplier]:
+            if rested:
+                self._stir(part)
+                rested = self._rest()
+                lines.append(f"{part}; held then: {_counts(self.lab.held())}")
+        self.record.note(Stage.REQUESTS, Outcome.DONE if rested else Outcome.NOT_ENDED, begun, "\n".join(lines))
+        if not rested:
+            self._show_blocked()
+        self._read(Stage.REQUESTS)
+
+    def _vfs(self) -> None:
+        """Switch VFs on, off, and one of them on and off again."""
+        switch = "echo {} >/sys/bus/pci/devices/$(address)/sriov_numvfs"
+        begun = time.monotonic()
+        self._look("echo 0 >/sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
+        texts, outcome = [], Outcome.DONE
+        for n in (VFS, 0, 1, 0):
+            said = self._aside(switch.format(n))
+            if said is None:
+                outcome = Outcome.NOT_ENDED
+                break
+            texts.append(f"{n} VFs: {said.text.strip() or said.status}")
+            outcome = Outcome.REFUSED if said.status else outcome
+            self._rest()
+            self.record.note(Stage.VFS, outcome, begun, "\n".join(texts))
+            self._read(Stage.VFS)
+        self.record.note(Stage.VFS, outcome, begun, "\n".join(texts))
+        if outcome is Outcome.NOT_ENDED:
+            # the driver's lock of the device is taken: an unload would wait for it
+            raise HungError
+
+    # -- one command --------------------------------------------------------------------------------------------------
+
+    def _command(self, stage: Stage, command: str) -> Outcome:
+        """Run the stage's command in the guest, and read both sides at rest. HungError where it does not end."""
+        begun = time.monotonic()
+        try:
+            said = self._aside(command)
+        except MachineOffError:
+            self.record.note(stage, Outcome.NOT_ENDED, begun, "the machine went off meanwhile")
+            raise
+        if said is None:
+            self.record.note(stage, Outcome.NOT_ENDED, begun, self.guest.said_last().decode("utf-8", "replace"))
+            raise HungError
+        outcome = Outcome.REFUSED if said.status else Outcome.DONE
+        self.record.note(stage, outcome, begun, said.text)
+        self._rest()
+        self._read(stage)
+        return outcome
+
+    def _aside(self, command: str) -> Said | None:
+        """Run a command that may hang; None where it does not end in time."""
+        try:
+            return self.guest.ended(self.guest.aside(command), self.seconds * self.record.pace)
+        except GuestTimeoutError:
+            self._show_blocked()
+            return None
+
+    def _look(self, command: str) -> Said:
+        """Run a command that cannot hang, but in a machine that does. HungError there."""
+        try:
+            return self.guest.run(command, LOOK * self.record.pace)
+        except GuestTimeoutError:
+            raise HungError from None
+
+    def _show_blocked(self) -> None:
+        """Let the kernel log the stacks of blocked tasks, and of those that run."""
+        with suppress(HungError):
+            self._look("echo w >/proc/sysrq-trigger; echo l >/proc/sysrq-trigger")
+
+    # -- both sides' figures ------------------------------------------------------------------------------------------
+
+    def _stir(self, part: Part) -> None:
+        def stir() -> None:
+            for event in part.events:
+                self.lab.serving.device.stir(event)
+
+        self.lab.call(stir)
+
+    def _rest(self) -> bool:
+        """Wait until the driver has come to rest; False where it is still sending commands when its time is over.
+
+        At rest it sends no command, and owes no pages; or it has sent none for longer than it waits for an answer.
+        """
+        begun = since = time.monotonic()
+        commands, owed = self._busy()
+        patience = (IMPATIENT if self.owing else GIVEN_UP) * self.record.pace
+        while (now := time.monotonic()) < begun + self.seconds * self.record.pace:
+            if now - since > (patience if owed else QUIET * self.record.pace):
+                self.owing = self.owing or owed
+                return True
+            self.guest.alive()
+            time.sleep(POLL)
+            before, (commands, owed) = commands, self._busy()
+            if commands != before:
+                since = time.monotonic()
+        return False
+
+    def _busy(self) -> tuple[int, bool]:
+        """The commands so far, and whether pages that the driver was asked for are not there, or a command is out."""
+
+        def read() -> tuple[int, bool]:
+            observer = self.lab.serving.observer
+            asks = any(observer.inner.asks(spec.name) for spec in observer.inner.specs)
+            return observer.commands, asks or observer.commands_out > 0
+
+        return self.lab.call(read)
+
+    def _read(self, stage: Stage) -> None:
+        """Read both sides' figures."""
+        counters = dict(row.split() for row in self._look("pages").text.splitlines())
+        free = self._look("free_memory").text.strip()
+        self.record.readings.append(
+            Reading(stage, self.lab.held(), {k: int(v) for k, v in counters.items()}, int(free) if free else 0)
+        )
+
+
+def _counts(held: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in held.items()) or "nothing"
