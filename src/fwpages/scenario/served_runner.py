@@ -73,6 +73,8 @@ class ServedRun:
         profile = device_profile(scenario)
         if seed is not None:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
+        if scenario.assume.get("software_reset") is False:
+            profile = msgspec.structs.replace(profile, software_reset=False)
         if timeouts:
             profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
         specs = [spec for spec, _ in functions(scenario, profile)]

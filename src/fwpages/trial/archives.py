@@ -51,7 +51,7 @@ def cpio(members: Iterable[Member]) -> bytes:
 
 
 def member(archive: Path, path: str) -> bytes | None:
-    """The content of a file in an archive, compressed or not; None where it is not in it. MissingError if unreadable."""
+    """The content of a file in an archive, compressed or not; None without it. MissingError if unreadable."""
     library = _library()
     try:
         with library.file_reader(str(archive)) as entries:

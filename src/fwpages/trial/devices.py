@@ -10,7 +10,7 @@ from typing import Final
 from fwpages.device import ResetFunction, Want
 from fwpages.prm.identity import Mode
 from fwpages.scenario.format import DeviceTable, FunctionTable, OpenStep, Scenario
-from fwpages.trial.rows import Row, Supplier
+from fwpages.trial.rows import Row, Supplier, Trouble
 
 #: pages before INIT_HCA: more than Linux takes back with one command (768), and loaded in a second or two
 INIT_PAGES: Final = 1000
@@ -77,4 +77,6 @@ def scenario(row: Row) -> Scenario:
     if row.mode is Mode.FUNC_ID:
         wanted.update(_NOT_OFFERED)
     device = DeviceTable(profile=_PROFILES[row.supplier], init_pages=INIT_PAGES, capabilities=wanted)
-    return Scenario(device=device, function=_FUNCTIONS[row.supplier], step=(OpenStep(),))
+    resettable = row.trouble is not Trouble.STUCK
+    functions = _FUNCTIONS[row.supplier]
+    return Scenario(device=device, function=functions, step=(OpenStep(),), assume={"software_reset": resettable})

@@ -19,7 +19,7 @@ from fwpages.trial.guest import Guest, Said
 from fwpages.trial.instruments import instruments
 from fwpages.trial.lab import Lab
 from fwpages.trial.record import HungError, Record, StoppedError
-from fwpages.trial.rows import Supplier
+from fwpages.trial.rows import Supplier, Trouble
 from fwpages.trial.seen import Outcome, Reading, Stage
 
 #: seconds for a command that is not answered: 2 of the device, 5 that Linux adds, and some
@@ -30,6 +30,13 @@ IMPATIENT: Final = 2.0
 QUIET: Final = 0.4
 #: seconds for a command in the guest that only looks
 LOOK: Final = 20.0
+#: seconds for which a link is lost that comes back
+LOST_FOR: Final = 10.0
+#: seconds for a driver to notice that its device fails, and to recover: Linux looks every 2 s, waits up to 10 s for the
+#: state to end, and loads anew
+RECOVERY: Final = 20.0
+#: the fatal state that firmware reports (``prm.health``)
+_SYNDROME: Final = "syndrome 0x10"
 #: VFs that are switched on
 VFS: Final = 2
 #: seconds between two looks at the device
@@ -52,7 +59,9 @@ class Driving:
         self._prepare()
         if self._load(Stage.LOAD):
             self._requests()
-            if self.record.row.supplier is Supplier.PF:
+            if self.record.row.trouble is not None:
+                self._trouble(self.record.row.trouble)
+            elif self.record.row.supplier is Supplier.PF:
                 self._vfs()
         self._unload(Stage.UNLOAD)
         self._load(Stage.LOAD_AGAIN)
@@ -89,6 +98,40 @@ class Driving:
         if not rested:
             self._show_blocked()
         self._read(Stage.REQUESTS)
+
+    def _trouble(self, trouble: Trouble) -> None:
+        """Take the device away, or let it fail, and give the driver its time to notice and to recover.
+
+        The VFs are left out then: a driver that recovers has switched them off.
+        """
+        lost = trouble in (Trouble.LINK_LOST, Trouble.LINK_LOST_FOR_GOOD)
+        serving = self.lab.serving
+
+        def begin() -> None:
+            serving.observer.troubled(serving.device.now, "lost" if lost else "health", trouble.value)
+            if lost:
+                serving.device.lose()
+            else:
+                serving.device.fail(_SYNDROME)
+
+        def restore() -> None:
+            serving.device.restore()
+            serving.observer.back(serving.device.now)
+
+        self.lab.call(begin)
+        if trouble is Trouble.LINK_LOST:
+            self._pause(LOST_FOR)
+            self.lab.call(restore)
+        self._pause(RECOVERY)
+        self._rest()
+        self._read(Stage.REQUESTS)
+
+    def _pause(self, seconds: float) -> None:
+        """Let the driver act by itself for so long."""
+        end = time.monotonic() + seconds * self.record.pace
+        while time.monotonic() < end:
+            self.guest.alive()
+            time.sleep(POLL)
 
     def _vfs(self) -> None:
         """Switch VFs on, off, and one of them on and off again."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel image and an initramfs of ours; ``name`` is its release, ``config`` its configuration where it is known."""
+    """A kernel image and an initramfs of ours. ``name`` is its release; ``config``: its configuration, where known."""
 
     image: Path
     initrd: Path

@@ -31,8 +31,8 @@ from fwpages.trial.record import MOST_TEXT, HungError, Record, StoppedError
 from fwpages.trial.rows import Row, Supplier
 from fwpages.trial.seen import Halt, Outcome, Seen, Stage
 
-#: additions to the kernel's command line: SLUB looks at red zones, poison, freeing and users of objects, a cache has its
-#: own name, a task that hangs is told after 20 s, and a kernel that complains goes on, so that the play shows the rest
+#: additions to the kernel's command line: SLUB looks at red zones, poison, freeing and users of objects, a cache has
+#: its own name, a task that hangs is told after 20 s, and a kernel that complains goes on, so that the rest shows
 APPEND: Final = (
     "slab_debug=FZPU slab_nomerge kasan_multi_shot kmemleak=on sysctl.kernel.hung_task_timeout_secs=20 "
     "sysctl.kernel.panic_on_oops=0 sysctl.kernel.panic_on_warn=0"
@@ -57,7 +57,8 @@ _PANIC: Final = "Kernel panic - not syncing"
 class PlayOptions:
     """The machine of a play (memory in MiB), and the seconds of each stage.
 
-    ``accelerator``: None takes KVM, and emulation where KVM does not work. ``append`` goes to the kernel's command line.
+    ``accelerator``: None takes KVM, and emulation where KVM does not work. ``append`` goes to the kernel's command
+    line.
     """
 
     memory: int = 512
