@@ -39,12 +39,12 @@ def cpio(members: Iterable[Member]) -> bytes:
     library, parts = _library(), bytearray()
 
     def write(data: bytes) -> int:
-        parts.extend(data)
+        parts.extend(bytes(data))
         return len(data)
 
     with library.custom_writer(write, _FORMAT) as archive:
         for m in members:
-            kind = library.FileType.DIRECTORY if m.data is None else library.FileType.REGULAR_FILE
+            kind = library.entry.FileType.DIRECTORY if m.data is None else library.entry.FileType.REGULAR_FILE
             data = m.data or b""
             archive.add_file_from_memory(m.path, len(data), data, kind, m.permission, uid=0, gid=0, mtime=0)
     return bytes(parts)

@@ -39,8 +39,10 @@ APPEND: Final = (
 )
 #: time-outs that the device tells, so that a driver gives up in seconds; Linux adds 5 s of its own to a command's
 TIMEOUTS: Final = "command=2,reclaim_pages=2,reclaim_vfs_pages=3"
-#: seconds of a boot under emulation on a machine that has nothing else to do: a slower one gets more for every stage
+#: seconds of a boot under emulation on a machine that has nothing else to do: a slower one gets more for every stage,
+#: up to so many times as much
 USUAL_BOOT: Final = 6.0
+MOST_PACE: Final = 3.0
 #: bytes of a row's trace: a play without endless commands has 2 MB
 MOST_TRACE: Final = 16 << 20
 #: bytes that a row needs on the disk
@@ -61,7 +63,7 @@ class PlayOptions:
     line.
     """
 
-    memory: int = 512
+    memory: int = 1024
     boot_seconds: float = 120.0
     stage_seconds: float = 45.0
     append: str = ""
@@ -180,7 +182,7 @@ class _Play:
             raise
         finally:
             self.record.note(Stage.BOOT, outcome, begun)
-        self.record.pace = max(1.0, (time.monotonic() - begun) / USUAL_BOOT)
+        self.record.pace = min(MOST_PACE, max(1.0, (time.monotonic() - begun) / USUAL_BOOT))
 
     def _end(self, guest: Guest) -> None:
         """End the machine, and note how it went and what its kernel said."""
