@@ -73,7 +73,7 @@ chromium:
 	@tests/chromium/fetch.sh
 
 # QEMU, three kernels and their initramfs, from Debian packages, under build/vm: what is missing is fetched
-vm:
+vm: $(VENV)/dev.stamp
 	@vm/build.sh
 
 # the newest kernel's modules with a corrected mlx5_core, for `fwpages trial`: build/vm/fixed/modules; FIXES="give-bounds"

@@ -15,6 +15,7 @@ import numpy as np
 from fwpages.device import Submitted
 from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.trial.guest import Guest
+from fwpages.trial.kernels import Debian
 from fwpages.trial.lab import Lab
 from tests.vm.guest import built
 from tests.vm.lab import PF, scenario
@@ -75,7 +76,7 @@ def load(lab: Lab, g: Guest, meter: Meter) -> tuple[float, float]:
 def main(loads: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Lab(scenario(PF), Path(folder)) as lab:
         meter = Meter(lab)
-        with lab.guest(built("new")) as g:
+        with lab.guest(built(Debian.NEW, Path(folder))) as g:
             rows = []
             for _ in range(loads):
                 rows.append(load(lab, g, meter))

@@ -12,16 +12,18 @@
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 out="$(cd "$here/.." && pwd)/build/vm"
-init="$here/../src/fwpages/trial/init"
-recipe="$(cat "$here/build.sh" "$here/fetch.sh" "$here/image.sh" "$init" | sha256sum | cut -d' ' -f1)"
+# the initramfs is made by fwpages itself, as `fwpages trial` makes that of any kernel
+python="$here/../.venv/bin/python"
+recipe="$(cat "$here"/*.sh "$here/initramfs.py" | sha256sum | cut -d' ' -f1)"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "make vm: $*"; exit 1; }
 
-for tool in apt-get apt-cache dpkg-deb dpkg sha256sum gzip xz; do
+for tool in apt-get apt-cache dpkg-deb dpkg sha256sum; do
 	command -v "$tool" >/dev/null || die "there is no $tool here. This recipe needs Debian 12 or newer; elsewhere set \
 FWPAGES_QEMU, FWPAGES_KERNEL and FWPAGES_INITRD."
 done
+[ -x "$python" ] || die "there is no $python: call it as \`make vm\`"
 [ "$(dpkg --print-architecture)" = amd64 ] || die "the recipe is for amd64, this is $(dpkg --print-architecture)"
 
 if [ "${1:-}" != --fresh ] && [ "$(cat "$out/recipe" 2>/dev/null)" = "$recipe" ] &&

@@ -37,40 +37,8 @@ build_kernel() {
 	rm -rf "$root"
 }
 
-module_file() { find "$1" -name "$2.ko" -o -name "$2.ko.xz" -o -name "$(tr _ - <<<"$2").ko" -o -name "$(tr _ - <<<"$2").ko.xz" | head -n 1; }
-
-# a module with what it depends on before it, unpacked into a folder in the order in which they load
-add_module() {
-	local root="$1" name="$2" into="$3" file needs each
-	! grep -qx "$name.ko" "$into/order" || return 0
-	file="$(module_file "$root" "$name")"
-	[ -n "$file" ] || return 0 # built in
-	case "$file" in
-	*.xz) xz -dc "$file" >"$into/$name.ko" ;;
-	*) cp "$file" "$into/$name.ko" ;;
-	esac
-	needs="$(tr '\0' '\n' <"$into/$name.ko" | sed -n 's/^depends=//p' | tr ',' ' ')"
-	for each in $needs; do
-		add_module "$root" "$(tr - _ <<<"$each")" "$into"
-	done
-	echo "$name.ko" >>"$into/order"
-}
-
 build_initramfs() {
-	local root="$1" release="$2" target="$3" tree="$out/tree" busybox each
-	rm -rf "$tree" && mkdir -p "$tree"/{bin,dev,proc,sys,tmp,modules}
-	: >"$tree/modules/order"
-	busybox="$(find "$root" -path '*bin/busybox' | head -n 1)"
-	cp "$busybox" "$tree/bin/busybox"
-	add_module "$root" mlx5_core "$tree/modules"
-	# for dumps with a VMCOREINFO, and for a folder of this machine in the guest: loaded by those tests that need them
-	mkdir -p "$tree/more" && : >"$tree/more/order"
-	for each in qemu_fw_cfg virtio_pci 9pnet_virtio 9p; do
-		add_module "$root" "$each" "$tree/more"
-	done
-	cp "$init" "$tree/init"
-	chmod 755 "$tree/init"
-	(cd "$tree" && find . | "$tree/bin/busybox" cpio -o -H newc 2>/dev/null) | gzip -1 >"$target"
-	rm -rf "$tree"
+	local root="$1" release="$2" target="$3"
+	"$python" "$here/initramfs.py" "$root" "$release" "$target" || die "no initramfs for Linux $release"
 	say "make vm: Linux $release with its initramfs"
 }

@@ -9,6 +9,7 @@ import pytest
 
 from fwpages.trial.errors import MissingError
 from fwpages.trial.kernel import Kernel
+from fwpages.trial.kernels import Debian
 from fwpages.trial.qemu import qemu
 from tests.collecting import only_when_asked
 from tests.sockets import short
@@ -30,10 +31,10 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def _kernel(which: str) -> Kernel:
+def _kernel(which: Debian, tmp_path: Path) -> Kernel:
     try:
         qemu()
-        return built(which)
+        return built(which, tmp_path)
     except MissingError as e:
         if os.environ.get("FWPAGES_REQUIRE_VM"):
             pytest.fail(str(e))
@@ -41,26 +42,26 @@ def _kernel(which: str) -> Kernel:
 
 
 @pytest.fixture
-def new() -> Kernel:
+def new(tmp_path: Path) -> Kernel:
     """The newest kernel: 7.2 or later, which knows VHCA_ID mode."""
-    return _kernel("new")
+    return _kernel(Debian.NEW, tmp_path)
 
 
 @pytest.fixture
-def old() -> Kernel:
+def old(tmp_path: Path) -> Kernel:
     """A kernel that does not know it."""
-    return _kernel("old")
+    return _kernel(Debian.OLD, tmp_path)
 
 
-@pytest.fixture(params=["new", "old"])
-def either(request: pytest.FixtureRequest) -> Kernel:
-    return _kernel(request.param)
+@pytest.fixture(params=[Debian.NEW, Debian.OLD])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Kernel:
+    return _kernel(request.param, tmp_path)
 
 
 @pytest.fixture
-def oldest() -> Kernel:
+def oldest(tmp_path: Path) -> Kernel:
     """A kernel whose driver knows fewer types of functions."""
-    return _kernel("oldest")
+    return _kernel(Debian.OLDEST, tmp_path)
 
 
 @pytest.fixture(autouse=True)

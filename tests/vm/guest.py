@@ -15,8 +15,10 @@ from pathlib import Path
 
 from fwpages.trial.errors import MissingError
 from fwpages.trial.guest import BOOT, PATIENCE, Guest
+from fwpages.trial.initramfs import with_present_init
 from fwpages.trial.kernel import Kernel
-from fwpages.trial.qemu import BUILD, Machine
+from fwpages.trial.kernels import Debian, debian
+from fwpages.trial.qemu import Machine
 
 #: the socket of QEMU's monitor, in the machine's folder
 _MONITOR = "monitor"
@@ -31,19 +33,21 @@ PYTHON = Machine(more=WITH_PYTHON)
 STRICT = Machine(strict_iommu=True)
 
 
-def built(which: str) -> Kernel:
-    """The newest kernel (``new``), an older one (``old``) or the ``oldest``. MissingError where it is not there.
+def built(which: Debian, into: Path) -> Kernel:
+    """A kernel of ``make vm``, its initramfs with the present ``init`` in ``into``. MissingError where it is not there.
 
     FWPAGES_KERNEL and FWPAGES_INITRD (FWPAGES_OLD_KERNEL, FWPAGES_OLDEST_KERNEL, …) name others than ``make vm``'s.
     """
-    mark = "" if which == "new" else f"{which.upper()}_"
+    mark = "" if which is Debian.NEW else f"{which.upper()}_"
     image, initrd = os.environ.get(f"FWPAGES_{mark}KERNEL"), os.environ.get(f"FWPAGES_{mark}INITRD")
     if image and initrd:
-        return Kernel(Path(image), Path(initrd), Path(image).name)
-    folder = BUILD / which
-    if not (folder / "version").exists():
-        raise MissingError(f"no kernel: `make vm` on Debian, or set FWPAGES_{mark}KERNEL and FWPAGES_{mark}INITRD")
-    return Kernel(folder / "vmlinuz", folder / "initramfs", (folder / "version").read_text().strip())
+        target = into / "initramfs"
+        target.write_bytes(with_present_init(Path(initrd)))
+        return Kernel(Path(image), target, Path(image).name)
+    try:
+        return debian(which, into)
+    except MissingError as e:
+        raise MissingError(f"{e}; or set FWPAGES_{mark}KERNEL and FWPAGES_{mark}INITRD") from None
 
 
 @dataclass(frozen=True)

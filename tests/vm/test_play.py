@@ -13,7 +13,7 @@ from fwpages.prm.identity import Mode
 from fwpages.scenario.fault_syntax import fault
 from fwpages.trial.archives import cpio, member
 from fwpages.trial.effects import NotJudged
-from fwpages.trial.initramfs import initramfs, with_present_init
+from fwpages.trial.initramfs import initramfs
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.play import PlayOptions, play
 from fwpages.trial.qemu import Accelerator
@@ -26,13 +26,6 @@ EMULATED = PlayOptions(accelerator=Accelerator.TCG)
 SOON = replace(EMULATED, stage_seconds=15.0)
 
 
-def with_init(k: Kernel, folder: Path) -> Kernel:
-    """The kernel with the present ``init``, whenever its initramfs was made."""
-    target = folder / "initramfs"
-    target.write_bytes(with_present_init(k.initrd))
-    return replace(k, initrd=target)
-
-
 def outcomes(seen: Seen) -> dict[Stage, Outcome]:
     return {s.stage: s.outcome for s in seen.stages}
 
@@ -42,7 +35,7 @@ def outcomes(seen: Seen) -> dict[Stage, Outcome]:
 )
 def test_a_play_without_a_fault_goes_to_its_end(new: Kernel, tmp_path: Path, supplier: Supplier, mode: Mode) -> None:
     """Both sides count the same at rest, at every stage, and nothing is left after an unload."""
-    seen = play(Row(None, mode, supplier), with_init(new, tmp_path), tmp_path / "row", EMULATED)
+    seen = play(Row(None, mode, supplier), new, tmp_path / "row", EMULATED)
     assert pickle.loads(pickle.dumps(seen)) == seen
     assert seen.stopped is None, seen.why
     assert set(outcomes(seen).values()) == {Outcome.DONE}, seen.stages
@@ -65,7 +58,7 @@ def test_a_play_without_a_fault_goes_to_its_end(new: Kernel, tmp_path: Path, sup
 
 def test_a_give_that_is_not_answered_shows_memory_let_go_and_an_unload_that_hangs(new: Kernel, tmp_path: Path) -> None:
     row = Row(fault("give-unanswered-done@runtime"))
-    seen = play(row, with_init(new, tmp_path), tmp_path / "row", SOON)
+    seen = play(row, new, tmp_path / "row", SOON)
     assert seen.stopped is None, seen.why
     found = outcomes(seen)
     assert found[Stage.LOAD] is found[Stage.REQUESTS] is Outcome.DONE

@@ -7,8 +7,8 @@ figures are read.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,11 +58,13 @@ class Driving:
         """Play them. StoppedError, HungError or MachineOffError where one is the last that can be played."""
         self._prepare()
         if self._load(Stage.LOAD):
-            self._requests()
+            with self._cut_short(Stage.REQUESTS):
+                self._requests()
             if self.record.row.trouble is not None:
                 self._trouble(self.record.row.trouble)
             elif self.record.row.supplier is Supplier.PF:
-                self._vfs()
+                with self._cut_short(Stage.VFS):
+                    self._vfs()
         self._unload(Stage.UNLOAD)
         self._load(Stage.LOAD_AGAIN)
         self._unload(Stage.UNLOAD_AGAIN)
@@ -138,21 +140,31 @@ class Driving:
         switch = "echo {} >/sys/bus/pci/devices/$(address)/sriov_numvfs"
         begun = time.monotonic()
         self._look("echo 0 >/sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
-        texts, outcome = [], Outcome.DONE
+        texts: list[str] = []
+        outcome = Outcome.DONE
         for n in (VFS, 0, 1, 0):
             said = self._aside(switch.format(n))
             if said is None:
-                outcome = Outcome.NOT_ENDED
-                break
-            texts.append(f"{n} VFs: {said.text.strip() or said.status}")
+                texts.append(f"{n} VFs: the command does not end")
+                self.record.note(Stage.VFS, Outcome.NOT_ENDED, begun, "\n".join(texts))
+                # the driver's lock of the device is taken: an unload would wait for it
+                raise HungError
+            texts.append(f"{n} VFs: {said.text.strip() or ('refused' if said.status else 'done')}")
             outcome = Outcome.REFUSED if said.status else outcome
             self._rest()
-            self.record.note(Stage.VFS, outcome, begun, "\n".join(texts))
             self._read(Stage.VFS)
         self.record.note(Stage.VFS, outcome, begun, "\n".join(texts))
-        if outcome is Outcome.NOT_ENDED:
-            # the driver's lock of the device is taken: an unload would wait for it
-            raise HungError
+
+    @contextmanager
+    def _cut_short(self, stage: Stage) -> Iterator[None]:
+        """Note that a stage did not end where its machine did, or takes no more commands."""
+        begun = time.monotonic()
+        try:
+            yield
+        except (MachineOffError, HungError):
+            if stage not in self.record.stages:
+                self.record.note(stage, Outcome.NOT_ENDED, begun, "the machine went off meanwhile, or stands still")
+            raise
 
     # -- one command --------------------------------------------------------------------------------------------------
 
@@ -176,7 +188,8 @@ class Driving:
     def _aside(self, command: str) -> Said | None:
         """Run a command that may hang; None where it does not end in time."""
         try:
-            return self.guest.ended(self.guest.aside(command), self.seconds * self.record.pace)
+            number = self.guest.aside(command, LOOK * self.record.pace)
+            return self.guest.ended(number, self.seconds * self.record.pace)
         except GuestTimeoutError:
             self._show_blocked()
             return None

@@ -27,6 +27,8 @@ BOOT: Final = 240.0
 START: Final = 30.0
 #: bytes of a command's output that are kept, the last of them: a log in a page of text is shorter
 MOST_OUTPUT: Final = 4 << 20
+#: bytes of the console's log: a kernel that prints without end would fill the disk
+MOST_LOG: Final = 64 << 20
 #: bytes at the end of the console that an error shows
 SHOWN: Final = 3000
 
@@ -65,6 +67,8 @@ class Guest:
         self._unread = bytearray()
         self._next = 0
         self._port: socket.socket | None = None
+        #: it was ended by force
+        self.killed = False
         words = command_line(kernel, machine or Machine(), os.path.relpath(device, folder))
         with socket.socket(socket.AF_UNIX) as listener, short(folder) as name:
             listener.bind(str(name / PORT))
@@ -131,10 +135,10 @@ class Guest:
             raise self._off() from None
         return self._next
 
-    def aside(self, command: str) -> int:
+    def aside(self, command: str, seconds: float = PATIENCE) -> int:
         """Start a shell command of one line in the guest, which goes on taking others; ``ended`` waits for it."""
         number = self._next + 1
-        self.run(f"aside {number} {shlex.quote(command)}")
+        self.run(f"aside {number} {shlex.quote(command)}", seconds)
         return number
 
     def ended(self, number: int, seconds: float) -> Said:
@@ -181,6 +185,7 @@ class Guest:
 
     def _receive(self, seconds: float) -> None:
         """Take what the guest prints, at most this long."""
+        self.alive()
         self.port.settimeout(seconds)
         try:
             data = self.port.recv(65536)
@@ -194,7 +199,10 @@ class Guest:
         del self._unread[:-MOST_OUTPUT]
 
     def alive(self) -> None:
-        """MachineOffError where the machine is off."""
+        """MachineOffError where the machine is off; one whose kernel prints without end is ended."""
+        if self.log.exists() and self.log.stat().st_size > MOST_LOG:
+            self.kill()
+            raise MachineOffError(f"the kernel printed more than {MOST_LOG >> 20} MiB")
         if self.process.poll() is not None:
             raise self._off()
 
@@ -205,6 +213,7 @@ class Guest:
     def kill(self) -> None:
         """End the machine as a power cut does."""
         if self.process.poll() is None:
+            self.killed = True
             self.process.kill()
         self.process.wait(START)
         if self._port is not None:

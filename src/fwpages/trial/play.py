@@ -189,6 +189,8 @@ class _Play:
         record, status = self.record, guest.process.poll()
         if status is None:
             record.halt = Halt.OFF if guest.off(POWER_OFF) else Halt.KILLED
+        elif guest.killed:
+            record.halt = Halt.KILLED
         else:
             record.halt = Halt.PANIC if status == 0 else Halt.DIED
         guest.kill()

@@ -63,6 +63,7 @@ class StageSeen:
 class Reading:
     """Both sides' figures at rest, after a stage (pages of 4 KiB; free memory of the guest in KiB).
 
+    A stage has one, that of the VFs one each time that some were switched on or off, a trouble a second one at the end.
     ``held``: by function, by the firmware's books; ``counters``: debugfs' page files by name, empty where the driver
     has none; ``mem_free``: MemFree of /proc/meminfo.
     """
@@ -77,7 +78,7 @@ class Reading:
 class Instruments:
     """The instruments that the kernel has against errors of its own memory and locks, and the state of its IOMMU.
 
-    Read from the running kernel: its configuration where it shows it, its boot messages, its files. None: not known.
+    Read from the running kernel's own files. None: not known.
     """
 
     slub_debug: bool | None = None
@@ -91,7 +92,11 @@ class Instruments:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One play of a row. ``stopped`` is why it was not played to its end, where that is no fault of its driver."""
+    """One play of a row. ``stopped`` is why it was not played to its end, where that is no fault of its driver.
+
+    ``stages`` are those that the row has, in their order; an embedded CPU switches no VFs on. ``kernel`` is what the
+    kernel says of itself (``/proc/version``), or its release where it did not come so far.
+    """
 
     row: Row
     stages: tuple[StageSeen, ...]
