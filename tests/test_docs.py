@@ -33,6 +33,21 @@ from fwpages.report.serve import ServedOffence, ServedSessionAccount, ServeRepor
 from fwpages.scenario import Scenario, ScenarioError, load
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.format import BoundsTable, DeviceTable, ExpectTable, FunctionTable, Step
+from fwpages.trial.effects import Causer, Effect, NotJudged
+from fwpages.trial.folders import RowResult
+from fwpages.trial.report import (
+    ReportedEffect,
+    ReportedPlay,
+    ReportedReading,
+    ReportedRow,
+    ReportedSession,
+    ReportedStage,
+    ReportedVersions,
+    TrialReport,
+    trial_report,
+)
+from fwpages.trial.standing import summary
+from tests.trial.values import campaign, of_each_kind
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -230,6 +245,8 @@ def test_every_key_of_a_scenario_is_described() -> None:
         ("top-json.md", (Snapshot, NodeMemory, FunctionCounters, PageCommands)),
         ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
         ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),
+        ("trial-json.md", (TrialReport, ReportedVersions, ReportedRow, ReportedEffect)),
+        ("trial-json.md", (ReportedPlay, ReportedStage, ReportedReading, ReportedSession, RowResult)),
     ],
 )
 def test_every_key_of_the_json_is_described(page: str, structs: tuple[type[msgspec.Struct], ...]) -> None:
@@ -237,6 +254,14 @@ def test_every_key_of_the_json_is_described(page: str, structs: tuple[type[msgsp
         for f in msgspec.structs.fields(struct):
             if f.encode_name != "schema":
                 assert f"`{f.encode_name}`" in reference(page), f"{page}: {struct.__name__}.{f.encode_name}"
+
+
+def test_every_verdict_of_a_trial_is_described() -> None:
+    text = reference("trial-json.md")
+    for word in (*Effect, *NotJudged):
+        assert f"| `{word.value}` | " in text
+    for causer in Causer:
+        assert f"`{causer.value}`" in text
 
 
 def test_every_fault_is_described() -> None:
@@ -298,6 +323,25 @@ def test_manual_pages_are_of_today(tmp_path: Path) -> None:
     stored = {path.name: path.read_text("utf-8") for path in (ROOT / "man").iterdir()}
     assert made == stored, "make them anew: make man"
     assert {f"fwpages-{name}.1" for name in COMMANDS.keys() - HIDDEN.keys()} == stored.keys() - {"fwpages.1"}
+
+
+def test_the_tables_of_trials_are_of_today() -> None:
+    text = (DOCS / "trial.md").read_text("utf-8")
+    assert script("make_trial").whole(text) == text, "make them anew: python docs/make_trial.py"
+
+
+def test_a_row_of_a_trial_says_what_was_seen_and_that_hardware_was_not() -> None:
+    c = campaign(*of_each_kind())
+    made = script("make_trial").table(trial_report(c, summary(c.rows)))
+    rows = [line for line in made if line.startswith("| `")]
+    assert len(rows) == len(c.rows)
+    assert (
+        "| let go of held memory | On an emulated device where a GIVE is done and never answered (once, first at "
+        "39.104 s), Linux 7.2.13 lets go of memory that firmware holds (let go of held memory: 300 pages, the first "
+        "0xff261000). We have not seen hardware do this. | slow or buggy firmware | "
+        "[11](review.md#11-give-time-out) |" in rows[1]
+    )
+    assert "Not judged: the fault never struck." in rows[4]
 
 
 @pytest.fixture(scope="module")

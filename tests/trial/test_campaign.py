@@ -14,13 +14,13 @@ from tests.trial.values import DIED, FLAKY, GOOD, HUNG, LET_GO
 
 
 def test_an_effect_is_played_again_twice_and_what_dies_or_raises_is_a_row_not_judged(tmp_path: Path) -> None:
-    finished: list[tuple[str, int, int]] = []
+    finished: list[int] = []
     rows, why = campaign(
         [FLAKY, DIED, LET_GO],
         turn,
         tmp_path,
         jobs=3,
-        watch=lambda p, n, of: finished.append((p.folder, n, of)),
+        watch=lambda p, n: finished.append(n),
     )
     flaky, died, raised = rows
     assert why == ""
@@ -32,10 +32,10 @@ def test_an_effect_is_played_again_twice_and_what_dies_or_raises_is_a_row_not_ju
     assert raised.judged.why.startswith(f"ValueError: nobody thought of {LET_GO}; play-1/bug.txt")
     assert "in turn" in (tmp_path / raised.folder / "play-1" / "bug.txt").read_text()
     assert sorted(p.name for p in (tmp_path / flaky.folder).iterdir()) == ["play-1", "play-2", "play-3"]
-    assert {(n, of) for _, n, of in finished} == {(1, 3), (2, 3), (3, 3)}
+    assert finished == [1, 2, 3]
 
 
-def unseen(p: Played, n: int, of: int) -> None:
+def unseen(p: Played, n: int) -> None:
     """Do nothing with a row that is finished."""
 
 
@@ -48,7 +48,7 @@ def gone(pid: int) -> bool:
 
 
 def test_an_interrupt_ends_the_machines_and_keeps_what_was_played(tmp_path: Path) -> None:
-    def watch(p: Played, n: int, of: int) -> None:
+    def watch(p: Played, n: int) -> None:
         raise KeyboardInterrupt
 
     machine = tmp_path / "001-take-count-huge" / "play-1" / "machine"

@@ -42,6 +42,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Test a driver": {
             "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
+            "trial": "Put a kernel's driver on trial: it is loaded under every fault, and both sides are judged.",
         },
         "Model": {
             "run": "Run a scenario with our own driver on the embedded firmware.",

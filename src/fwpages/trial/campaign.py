@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 
+from fwpages.trial.baseline import Change, change
 from fwpages.trial.effects import Effect, NotJudged
-from fwpages.trial.played import Play, Played, Turn, unplayed
+from fwpages.trial.folders import BUG
+from fwpages.trial.played import ENDED_BEFORE, Play, Played, Turn, unplayed
 from fwpages.trial.rows import Row
+from fwpages.trial.standing import Known
 
 #: an effect counts when this many plays agree on it: a race may show it once
 PLAYS = 3
@@ -31,8 +35,11 @@ MOST_PLAY = 1200.0
 #: seconds of a campaign: the longest one, on two cores without KVM, takes an hour
 MOST_CAMPAIGN = 4 * 3600.0
 
-#: called with each row that is finished, how many are, and how many there are
-Watch = Callable[[Played, int, int], None]
+#: the reason of a campaign that Ctrl-C ended
+INTERRUPTED = "interrupted"
+
+#: called with each row that is finished, and how many are
+Watch = Callable[[Played, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,11 @@ def play_folder(play: int) -> str:
 class _Plays:
     """The plays of a campaign: those that wait, those that run, those that are done."""
 
-    def __init__(self, rows: Sequence[Row], turn: Turn, folder: Path, *, jobs: int, bounds: Bounds) -> None:
+    def __init__(
+        self, rows: Sequence[Row], turn: Turn, folder: Path, *, jobs: int, bounds: Bounds, known: Known
+    ) -> None:
         self._rows = rows
+        self._known = known
         self._turn = turn
         self._folder = folder
         self._jobs = jobs
@@ -123,8 +133,10 @@ class _Plays:
                 yield r.number
 
     def _again(self, number: int, play: Play) -> bool:
-        """Play the row again, before the others, if its first play showed an effect."""
+        """Play the row again, before the others, if its first play showed an effect that is not known."""
         if len(self._done[number]) > 1 or play.judged.effect in (None, Effect.NONE):
+            return False
+        if change(play.judged, self._known) is Change.SAME:
             return False
         self._waiting.extendleft([number] * (PLAYS - 1))
         return True
@@ -139,7 +151,7 @@ class _Plays:
     def played(self, number: int) -> Played:
         """The row with the plays that it had; one that was not played where it had none."""
         row = self._rows[number]
-        plays = self._done[number] or [unplayed(row, NotJudged.NOT_PLAYED, "the campaign ended before")]
+        plays = self._done[number] or [unplayed(row, NotJudged.NOT_PLAYED, ENDED_BEFORE)]
         return Played(row, tuple(plays), folder_of(row, number))
 
 
@@ -150,14 +162,16 @@ def campaign(
     *,
     jobs: int,
     watch: Watch,
+    known: Known = MappingProxyType({}),
     bounds: Bounds = BOUNDS,
 ) -> tuple[tuple[Played, ...], str]:
     """Play these rows, ``jobs`` at a time; each row with its plays, and why some were not played, "" where all were.
 
-    A row that shows an effect is played ``PLAYS`` times. KeyboardInterrupt ends the machines, and what was played is
-    returned. ``turn`` must be a function that another process can import.
+    A row that shows an effect is played ``PLAYS`` times; one that shows the effect of the baseline (``known``) once.
+    KeyboardInterrupt ends the machines, and what was played is returned. ``turn`` must be a function that another
+    process can import.
     """
-    plays = _Plays(rows, turn, folder, jobs=jobs, bounds=bounds)
+    plays = _Plays(rows, turn, folder, jobs=jobs, bounds=bounds, known=known)
     end = time.monotonic() + bounds.campaign
     finished: dict[int, Played] = {}
     why = ""
@@ -169,9 +183,9 @@ def campaign(
             plays.fill()
             for number in plays.step(min(1.0, bounds.play / 4)):
                 finished[number] = plays.played(number)
-                watch(finished[number], len(finished), len(rows))
+                watch(finished[number], len(finished))
     except KeyboardInterrupt:
-        why = "interrupted"
+        why = INTERRUPTED
     finally:
         plays.stop()
     return tuple(finished.get(n) or plays.played(n) for n in range(len(rows))), why
@@ -233,7 +247,7 @@ def _work(turn: Turn, row: Row, folder: Path, result: Connection) -> None:
 
 def _bug(row: Row, folder: Path, e: Exception) -> Play:
     """A play that a bug of ours ended; the folder has the traceback, to report it with."""
-    where = folder / "bug.txt"
+    where = folder / BUG
     try:
         where.write_text("".join(traceback.format_exception(e)), "utf-8")
     except OSError:

@@ -19,6 +19,8 @@ from fwpages.trial.stacks import stacks
 
 #: the kernel's log as the verdict read it, and the kernel's reports in it
 CONSOLE, STACKS = "kernel.log", "stacks.txt"
+#: where a bug of ours happened
+BUG = "bug.txt"
 
 
 class RowResult(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):

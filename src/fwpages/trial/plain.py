@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from fwpages.trial.effects import Effect
+from fwpages.trial.effects import Effect, NotJudged
+from fwpages.trial.played import ENDED_BEFORE
 from fwpages.trial.report import ReportedPlay, ReportedRow, TrialReport, question_words
 
 #: columns of a mail (kernel lists quote them)
@@ -22,13 +23,17 @@ MOST_DEEDS = 8
 def plain(report: TrialReport) -> str:
     """The report in lines of at most 72 columns; the rows with an effect first, the worst before the others."""
     rows = sorted(report.rows, key=_rank)
-    shown = [row for row in rows if row.effect != Effect.NONE.value or row.flaky]
-    quiet = [row for row in rows if row not in shown]
+    names: dict[str, list[str]] = {Effect.NONE.value: [], NotJudged.NOT_PLAYED.value: []}
     lines = [*_head(report), ""]
-    for row in shown:
-        lines += [*_row(row), ""]
-    if quiet:
-        lines += [*_line(f"{Effect.NONE.value}:"), *(line for row in quiet for line in _line(row.name, 2)), ""]
+    for row in rows:
+        verdict = row.effect or row.not_judged
+        if verdict in names and not row.flaky and row.why in ("", ENDED_BEFORE):
+            names[verdict].append(row.name)
+        else:
+            lines += [*_row(row), ""]
+    for verdict, quiet in names.items():
+        if quiet:
+            lines += [f"{verdict}:", *(line for name in quiet for line in _line(name, 2)), ""]
     return "\n".join([*lines, *_line(report.summary)]) + "\n"
 
 
@@ -85,14 +90,14 @@ def _row(row: ReportedRow) -> Iterator[str]:
 
 def facts(row: ReportedRow) -> Iterator[str]:
     """All that a row tells beside its verdict, a line for each thing."""
-    yield row.title
+    yield from (row.title,) if row.title != row.not_judged else ()
     yield from (f"{e.effect}: {e.detail}" for e in row.effects)
     yield from _with("not judged", ": ".join(filter(None, (row.not_judged, row.why))))
     yield from (f"the device, on purpose: {words}" for words in row.on_purpose)
     yield from (f"the driver: {words}" for words in row.driver_did[:MOST_DEEDS])
     more = len(row.driver_did) - MOST_DEEDS
     yield from _with("the driver", f"{more} more" if more > 0 else "")
-    yield from _with("not looked at", ", ".join(row.unseen))
+    yield from _with("not looked at", "; ".join(row.unseen))
     yield from _with("can be caused by", row.causer)
     yield from books(row)
     yield from _with("review", ", ".join(question_words(row.questions)))

@@ -50,7 +50,7 @@ Turn = Callable[[Row, Path], Play]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A row and its plays: one where no effect was seen, or nothing judged; else three. ``folder`` has their files."""
+    """A row and its plays: three where an effect was seen that was not known, else one. ``folder`` has their files."""
 
     row: Row
     plays: tuple[Play, ...]
@@ -92,6 +92,10 @@ class Campaign:
     versions: Versions
     seconds: float
     interrupted: str = ""
+
+
+#: why a row was not played whose campaign ended, by Ctrl-C or its time
+ENDED_BEFORE = "the campaign ended before"
 
 
 def unplayed(row: Row, reason: NotJudged, why: str) -> Play:

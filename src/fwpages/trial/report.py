@@ -11,16 +11,18 @@ import msgspec
 from fwpages.explore.review.questions import QUESTIONS
 from fwpages.scenario.fault_syntax import when
 from fwpages.trial.effects import Effect, NotJudged
+from fwpages.trial.judged import EffectSeen
 from fwpages.trial.played import Campaign, Play, Played, SessionBooks
 from fwpages.trial.seen import Instruments, Reading, StageSeen
 from fwpages.trial.standing import Standing, Summary
 
 
 class ReportedEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect by its name, and what showed it."""
+    """An effect by its name, and what showed it; ``frames`` of the kernel's stack, if it printed one with it."""
 
     effect: str
     detail: str
+    frames: list[str] = []
 
 
 class ReportedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +122,8 @@ class TrialReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
     rows: list[ReportedRow]
 
 
-def trial_report(campaign: Campaign, summary: Summary) -> TrialReport:
-    """The campaign as plain values; ``summary`` is how it stands to its baseline."""
+def trial_report(campaign: Campaign, summary: Summary, *, folders: bool = True) -> TrialReport:
+    """The campaign as plain values; ``summary`` is how it stands, ``folders`` whether those of its rows are kept."""
     v = campaign.versions
     return TrialReport(
         summary=summary.words,
@@ -131,7 +133,7 @@ def trial_report(campaign: Campaign, summary: Summary) -> TrialReport:
         instruments=_instruments(campaign),
         seconds=round(campaign.seconds, 1),
         interrupted=campaign.interrupted,
-        rows=[_row(p, s) for p, s in zip(campaign.rows, summary.rows, strict=True)],
+        rows=[_row(p, s, folders=folders) for p, s in zip(campaign.rows, summary.rows, strict=True)],
     )
 
 
@@ -142,7 +144,7 @@ def _instruments(campaign: Campaign) -> dict[str, bool | None]:
     return {f.name: getattr(found, f.name) for f in fields(Instruments)}
 
 
-def _row(p: Played, standing: Standing) -> ReportedRow:
+def _row(p: Played, standing: Standing, *, folders: bool) -> ReportedRow:
     j = p.judged
     return ReportedRow(
         name=str(p.row),
@@ -153,7 +155,7 @@ def _row(p: Played, standing: Standing) -> ReportedRow:
         effect=_effect(j.effect),
         flaky=p.flaky,
         title=j.title,
-        effects=[ReportedEffect(effect=e.effect.value, detail=e.detail) for e in j.effects],
+        effects=[_seen(e) for e in j.effects],
         not_judged=_reason(j.not_judged),
         why=j.why,
         on_purpose=list(j.on_purpose),
@@ -164,7 +166,7 @@ def _row(p: Played, standing: Standing) -> ReportedRow:
         path=j.path,
         standing=standing.kind.value,
         known=_effect(standing.known),
-        folder=p.folder,
+        folder=p.folder if folders else "",
         plays=[_play(x) for x in p.plays],
     )
 
@@ -173,7 +175,7 @@ def _play(p: Play) -> ReportedPlay:
     j = p.judged
     return ReportedPlay(
         effect=_effect(j.effect),
-        effects=[ReportedEffect(effect=e.effect.value, detail=e.detail) for e in j.effects],
+        effects=[_seen(e) for e in j.effects],
         title=j.title,
         not_judged=_reason(j.not_judged),
         why=j.why,
@@ -182,6 +184,10 @@ def _play(p: Play) -> ReportedPlay:
         readings=[_reading(r) for r in p.readings],
         sessions=[_session(s) for s in p.sessions],
     )
+
+
+def _seen(e: EffectSeen) -> ReportedEffect:
+    return ReportedEffect(effect=e.effect.value, detail=e.detail, frames=list(e.frames))
 
 
 def _effect(effect: Effect | None) -> str:

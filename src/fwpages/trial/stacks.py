@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import os
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-#: the first line of a report of the kernel's own
-_BEGIN = re.compile(
-    r"BUG: |BUG kmalloc|BUG [\w-]+ \(|WARNING: |Oops: |INFO: |Kernel panic|kernel BUG at|UBSAN: "
-    r"|DMA-API: .*(?:error|leak)|general protection fault|double fault|stack segment|unreferenced object"
-)
-#: the last line of one
-_END = re.compile(r"---\[ end ")
-#: lines of one report, whose end may not come: a report with every register and two stacks has some hundred
-MOST_LINES = 200
-#: lines of all reports of a play: a warning may come with each page
-MOST_ALL = 2000
+from fwpages.trial.kernel_signs import REPORT_LINES, read_signs
+
+#: the last line of a report
+_END = "---[ end "
 #: seconds that the tree's script may take: it starts programs for each frame
 PATIENCE = 300
 
@@ -31,19 +25,17 @@ class Stacks:
 
 
 def reports(console: str) -> str:
-    """The kernel's reports in its log: from the first line of each to its end, or as many lines as a report has."""
-    kept: list[str] = []
-    left = 0
-    for line in console.splitlines():
-        if _BEGIN.search(line):
-            left = MOST_LINES
-        if left:
-            kept.append(line)
-            left = 0 if _END.search(line) else left - 1
-        if len(kept) >= MOST_ALL:
-            kept.append(f"… more than {MOST_ALL} lines; the kernel's log has all")
-            break
-    return "".join(f"{line}\n" for line in kept)
+    """The kernel's reports in its log (``read_signs``): each to its end, or with as many lines as a report has."""
+    lines = console.splitlines()
+    begins = [sign.line - 1 for sign in read_signs(console)]
+    kept = [_report(lines[a : min(b, a + REPORT_LINES)]) for a, b in pairwise([*begins, len(lines)])]
+    return "\n\n".join(kept) + "\n" if kept else ""
+
+
+def _report(lines: list[str]) -> str:
+    """These lines to the mark of the kernel that ends a report, where it is there."""
+    end = next((n for n, line in enumerate(lines, 1) if _END in line), len(lines))
+    return "\n".join(lines[:end])
 
 
 def stacks(console: str, tree: Path | None) -> Stacks:
@@ -61,6 +53,8 @@ def stacks(console: str, tree: Path | None) -> Stacks:
 
 
 def _decoded(raw: str, tree: Path, vmlinux: Path, script: Path) -> Stacks:
+    # the script would ask a server for the debug information of what it does not find
+    environment = {**os.environ, "DEBUGINFOD_URLS": ""}
     command = ["bash", str(script), str(vmlinux), "auto", str(tree)]
     try:
         done = subprocess.run(  # noqa: S603  # the script of the tree that was named
@@ -72,6 +66,7 @@ def _decoded(raw: str, tree: Path, vmlinux: Path, script: Path) -> Stacks:
             timeout=PATIENCE,
             check=False,
             cwd=tree,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         return Stacks(raw, f"{script} did not end within {PATIENCE} s")

@@ -66,7 +66,7 @@ def _facts(p: Played) -> Iterator[str]:
     yield from (f"the device, on purpose: {words}" for words in j.on_purpose)
     yield from (f"{e.effect.value}: {e.detail}" for e in j.effects)
     if j.unseen:
-        yield f"not looked at: {', '.join(j.unseen)}"
+        yield f"not looked at: {'; '.join(j.unseen)}"
 
 
 def _one_line(words: str) -> str:
