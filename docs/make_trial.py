@@ -1,14 +1,17 @@
-"""Makes the tables of ``docs/trial.md`` anew from campaigns: ``python docs/make_trial.py``.
+"""Makes the tables of ``docs/trial.md`` anew from campaigns: ``python docs/make_trial.py [REPORT]...``.
 
-A campaign is a file of ``docs/trial/``, which ``fwpages trial --json`` printed. A test fails when an update is due. The
-text before the tables is not changed.
+A REPORT is ``report.json`` of a campaign (``make trial``). It is kept in ``docs/trial/`` without its plays, instead of
+an earlier one of the same kernel. A test fails when an update is due. The text before the tables is not changed.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+
+import msgspec
 
 from fwpages.explore.review.questions import QUESTIONS
 from fwpages.trial.effects import Causer, Effect
@@ -94,6 +97,18 @@ def _sentence_of(words: str) -> str:
     return words if words.endswith(".") else f"{words}."
 
 
+def keep(path: Path) -> None:
+    """Keep what the tables need of a campaign's report."""
+    report = read_report(path)
+    rows = [msgspec.structs.replace(row, plays=[], folder="") for row in report.rows]
+    kept = msgspec.json.encode(msgspec.structs.replace(report, rows=rows))
+    CAMPAIGNS.mkdir(exist_ok=True)
+    name = "".join(c if c.isalnum() or c in ".-" else "-" for c in report.versions.kernel)
+    (CAMPAIGNS / f"linux-{name}.json").write_bytes(msgspec.json.format(kept) + b"\n")
+
+
 if __name__ == "__main__":
+    for given in sys.argv[1:]:
+        keep(Path(given))
     page = DOCS / "trial.md"
     page.write_text(whole(page.read_text("utf-8")), "utf-8")
