@@ -14,7 +14,6 @@ from fwpages.trial.page import page
 from fwpages.trial.plain import plain
 from fwpages.trial.played import Play
 from fwpages.trial.report import TrialReport, trial_report
-from fwpages.trial.rows import Row
 from fwpages.trial.standing import Known, Verdict, summary
 from fwpages.trial.tap import tap
 from tests.report.junit_structure import parsed
@@ -25,7 +24,6 @@ from tests.trial.values import (
     HUNG,
     LET_GO,
     NOT_STRUCK,
-    baseline_of,
     campaign,
     of_each_kind,
     played,
@@ -35,7 +33,7 @@ from tests.trial.values import (
 )
 
 #: a baseline that knows the rows which let go, hang and leak, each as it is
-KNOWN = baseline_of({LET_GO: Effect.LET_GO, HUNG: Effect.HUNG, FLAKY: Effect.LEAKED, GOOD: Effect.NONE})
+KNOWN: Known = {LET_GO: Effect.LET_GO, HUNG: Effect.HUNG, FLAKY: Effect.LEAKED, GOOD: Effect.NONE}
 
 
 def report(known: Known | None = None) -> TrialReport:
@@ -66,9 +64,9 @@ def tap_lines(known: Known | None) -> list[str]:
     ],
 )
 def test_a_campaign_is_good_worse_or_not_judged_and_worse_outranks(
-    rows: list[Play], known: dict[Row, Effect] | None, verdict: Verdict
+    rows: list[Play], known: Known | None, verdict: Verdict
 ) -> None:
-    assert summary([played(p) for p in rows], None if known is None else baseline_of(known)).verdict is verdict
+    assert summary([played(p) for p in rows], known).verdict is verdict
 
 
 def test_a_quiet_row_of_which_a_play_was_not_judged_is_not_good() -> None:

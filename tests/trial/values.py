@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fwpages.prm.identity import Mode
 from fwpages.scenario.fault_syntax import fault
-from fwpages.trial.baseline import BaselineRow
 from fwpages.trial.effects import Causer, Effect, NotJudged
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.played import Campaign, Play, Played, SessionBooks, Versions, unplayed
 from fwpages.trial.rows import Row
 from fwpages.trial.seen import Instruments, Outcome, Reading, Stage, StageSeen
-from fwpages.trial.standing import Known
 
 VERSIONS = Versions(
     fwpages="0.1.0", qemu="QEMU emulator version 11.1.3", kernel="7.2.13", commit="1234567890ab", compiler="gcc 15.2.0"
@@ -89,11 +85,3 @@ def of_each_kind() -> tuple[Played, ...]:
         played(unjudged(NOT_STRUCK, NotJudged.NOT_STRUCK), folder="005-enable-refused"),
         played(unjudged(DIED, NotJudged.MACHINE_DIED, "signal 9"), folder="006-request-storm"),
     )
-
-
-def baseline_of(effects: Mapping[Row, Effect]) -> Known:
-    """The rows of a baseline that has these effects."""
-    return {
-        of: BaselineRow(fault=of.label, mode=of.mode, supplier=of.supplier, effect=effect, title=effect.value)
-        for of, effect in effects.items()
-    }

@@ -21,7 +21,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 
-from fwpages.trial.baseline import Change, change
 from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.folders import BUG
 from fwpages.trial.played import ENDED_BEFORE, Play, Played, Turn, unplayed
@@ -134,9 +133,8 @@ class _Plays:
 
     def _again(self, number: int, play: Play) -> bool:
         """Play the row again, before the others, if its first play showed an effect that is not known."""
-        if len(self._done[number]) > 1 or play.judged.effect in (None, Effect.NONE):
-            return False
-        if change(play.judged, self._known) is Change.SAME:
+        effect = play.judged.effect
+        if len(self._done[number]) > 1 or effect in (None, Effect.NONE, self._known.get(self._rows[number])):
             return False
         self._waiting.extendleft([number] * (PLAYS - 1))
         return True

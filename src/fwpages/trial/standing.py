@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
-from types import MappingProxyType
 
 from fwpages.pages.words import many
-from fwpages.trial.baseline import BaselineRow, Change, change
 from fwpages.trial.effects import Effect
 from fwpages.trial.played import Played
 from fwpages.trial.rows import Row
@@ -37,17 +35,6 @@ class Standing:
     known: Effect | None = None
 
 
-#: the standing of a row with an effect
-_KINDS: Mapping[Change, StandingKind] = MappingProxyType(
-    {
-        Change.NEW: StandingKind.EFFECT,
-        Change.SAME: StandingKind.KNOWN,
-        Change.BETTER: StandingKind.BETTER,
-        Change.WORSE: StandingKind.WORSE,
-    }
-)
-
-
 @unique
 class Verdict(Enum):
     """The verdict on a campaign: worse outranks not judged."""
@@ -66,8 +53,8 @@ class Summary:
     words: str
 
 
-#: the rows of a baseline
-Known = Mapping[Row, BaselineRow]
+#: the worst effect that a baseline has of each row
+Known = Mapping[Row, Effect]
 
 
 def summary(rows: Sequence[Played], known: Known | None = None) -> Summary:
@@ -84,14 +71,20 @@ def summary(rows: Sequence[Played], known: Known | None = None) -> Summary:
 
 
 def _standing(p: Played, known: Known) -> Standing:
-    before = known.get(p.row)
-    effect = None if before is None else before.effect
-    changed = change(p.judged, known)
-    if p.judged.effect is Effect.NONE or changed is None:
-        if any(x.judged.not_judged is not None for x in p.plays):
-            return Standing(StandingKind.NOT_JUDGED, effect)
-        return Standing(StandingKind.BETTER if changed is Change.BETTER else StandingKind.GOOD, effect)
-    return Standing(_KINDS[changed], effect)
+    effect, before = p.judged.effect, known.get(p.row)
+    if effect is not None and effect is not Effect.NONE:
+        return _with_effect(effect, before)
+    if any(x.judged.not_judged is not None for x in p.plays):
+        return Standing(StandingKind.NOT_JUDGED, before)
+    return Standing(StandingKind.GOOD if before in (None, Effect.NONE) else StandingKind.BETTER, before)
+
+
+def _with_effect(effect: Effect, before: Effect | None) -> Standing:
+    if before is None:
+        return Standing(StandingKind.EFFECT)
+    if before < effect:
+        return Standing(StandingKind.WORSE, before)
+    return Standing(StandingKind.KNOWN if effect is before else StandingKind.BETTER, before)
 
 
 def _words(rows: Sequence[Played], kinds: Counter[StandingKind]) -> str:
