@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity trial test-trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -85,11 +85,6 @@ fixed: vm
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
 	$(PYTEST) tests/vm -n 2 --dist worksteal $(VMTESTS)
-
-# a smoke campaign of fwpages trial on the newer kernel, and what it must find there: in virtual machines
-test-trial: $(VENV)/dev.stamp
-	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
-	$(PYTEST) -n 0 tests/campaign
 
 # every row on the kernels of make vm, an hour or two each without KVM, for docs/trial.md; TRIAL="--smoke" for fewer
 trial: $(VENV)/dev.stamp

@@ -1,4 +1,4 @@
-"""``fwpages trial`` from its options to its exit code, with plays from a table; tests/campaign has the machines."""
+"""``fwpages trial`` from its options to its exit code, with plays from a table; tests/vm has the machines."""
 
 from __future__ import annotations
 
