@@ -89,9 +89,9 @@ def test_text_has_72_columns_and_every_row() -> None:
 
 
 def test_a_kernel_without_instruments_is_said_to_have_none() -> None:
-    assert "with slub debug, strict iommu; without kasan, lockdep; not known:" in " ".join(plain(report()).split())
+    assert "with slab_debug, a strict IOMMU; without KASAN, lockdep; not known:" in " ".join(plain(report()).split())
     c = campaign(played(unjudged(GOOD, NotJudged.NOT_BOOTED)))
-    assert "kernel: not instrumented; not known: slub debug, kasan" in plain(trial_report(c, summary(c.rows)))
+    assert "kernel: not instrumented; not known: slab_debug, KASAN" in plain(trial_report(c, summary(c.rows)))
 
 
 def test_tap_is_that_of_the_kernel_s_tests() -> None:

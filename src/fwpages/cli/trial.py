@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,8 +54,8 @@ _EXIT_CODES: Mapping[Verdict, int] = MappingProxyType({Verdict.GOOD: 0, Verdict.
 _CANNOT_BE_TESTED, _BISECT_ENDS = 125, 128
 #: seconds of a row on a machine without KVM: three times that where it shows an effect
 ROW_SECONDS = 40
-#: the variables that name QEMU and kernels
-_ENVIRONMENT = ("FWPAGES_QEMU", "FWPAGES_KERNEL", "FWPAGES_INITRD", "FWPAGES_OLD")
+#: the variables that name programs
+_ENVIRONMENT = ("FWPAGES_QEMU", "FWPAGES_BUSYBOX")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -173,7 +174,7 @@ class _Asked:
         named = {"--kernel": self.kernel, "--modules": self.modules}
         words = [word for name, path in named.items() if path is not None for word in (name, str(path.resolve()))]
         words += ["--debian", self.debian] if self.debian is not None else []
-        environment = {k: v for k, v in sorted(os.environ.items()) if k.startswith(_ENVIRONMENT)}
+        environment = {k: v for k, v in sorted(os.environ.items()) if k in _ENVIRONMENT}
         return repro(row, [sys.executable, "-m", "fwpages", "trial", *words, "--fault", row.name], environment)
 
 
@@ -307,6 +308,9 @@ def _write(asked: _Asked, folder: Path, report: TrialReport) -> None:
         (folder / "report.txt").write_text(plain(report), "utf-8")
         with suppress(NotInstalledError):
             (folder / "report.html").write_text(page(report), "utf-8")
+        config = None if asked.kernel is None else asked.kernel / ".config"
+        if config is not None and config.is_file():
+            shutil.copyfile(config, folder / "kernel.config")
         for row in report.rows:
             write_row(folder / row.folder, report, row, asked.again(row))
     except OSError as e:

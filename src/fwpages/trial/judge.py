@@ -23,19 +23,10 @@ from fwpages.trial.found import Found
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.kernel_signs import Sign, read_signs
 from fwpages.trial.plan import about
-from fwpages.trial.seen import Halt, Instruments, Outcome, Seen, Stage, StageSeen
+from fwpages.trial.seen import INSTRUMENT_NAMES, Halt, Instruments, Outcome, Seen, Stage, StageSeen
 
 #: reasons after which a play still tells of the driver what it showed
 _STILL_TELLS = frozenset({NotJudged.NOT_STRUCK, NotJudged.MACHINE_DIED})
-#: the instruments, as a report names them
-_INSTRUMENTS = {
-    "slub_debug": "slab_debug",
-    "kasan": "KASAN",
-    "lockdep": "lockdep",
-    "kmemleak": "kmemleak",
-    "dma_debug": "DMA-API debugging",
-    "hung_task": "the detector of hung tasks",
-}
 
 
 def judge(seen: Seen) -> Judged:
@@ -200,7 +191,7 @@ def _fewest(seen: Seen) -> int:
 
 def _uninstrumented(have: Instruments) -> Iterator[str]:
     """The instruments that the kernel lacks, and those of which nothing is known."""
-    state = {words: getattr(have, name) for name, words in _INSTRUMENTS.items()}
+    state = {words: getattr(have, name) for name, words in INSTRUMENT_NAMES.items()}
     lacks = [words for words, there in state.items() if there is False]
     unknown = [words for words, there in state.items() if there is None]
     if lacks:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.played import ENDED_BEFORE
 from fwpages.trial.report import ReportedPlay, ReportedRow, TrialReport, question_words
+from fwpages.trial.seen import INSTRUMENT_NAMES
 
 #: columns of a mail (kernel lists quote them)
 MAIL = 72
@@ -16,6 +17,8 @@ MAIL = 72
 NOT_JUDGED = "not judged"
 #: the words before the instruments that a kernel has, lacks, or does not tell
 _INSTRUMENTED: Mapping[bool | None, str] = MappingProxyType({True: "with ", False: "without ", None: "not known: "})
+#: the name of the one that is no instrument of the kernel's, and without which memory let go early is not seen
+_STRICT = "a strict IOMMU"
 #: how many lines of what the driver did a row shows; the report in JSON has all
 MOST_DEEDS = 8
 
@@ -60,13 +63,9 @@ def instruments_words(report: TrialReport) -> str:
     """The instruments of the kernel that ran, and those that it lacks, in a sentence."""
     of: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for name, value in report.instruments.items():
-        of[value].append(_named(name))
+        of[value].append(INSTRUMENT_NAMES.get(name, _STRICT))
     parts = [f"{words}{', '.join(of[value])}" for value, words in _INSTRUMENTED.items() if of[value]]
-    return "; ".join(parts if of[True] else ["not instrumented", *parts])
-
-
-def _named(name: str) -> str:
-    return name.replace("_", " ")
+    return "; ".join(parts if set(of[True]) - {_STRICT} else ["not instrumented", *parts])
 
 
 def _head(report: TrialReport) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
+from types import MappingProxyType
 
 from fwpages.report.serve import ServeReport
 from fwpages.trial.effects import NotJudged
@@ -88,6 +89,19 @@ class Instruments:
     dma_debug: bool | None = None
     hung_task: bool | None = None
     strict_iommu: bool | None = None
+
+
+#: the instruments against the kernel's own errors, as a report names them
+INSTRUMENT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "slub_debug": "slab_debug",
+        "kasan": "KASAN",
+        "lockdep": "lockdep",
+        "kmemleak": "kmemleak",
+        "dma_debug": "DMA-API debugging",
+        "hung_task": "the detector of hung tasks",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
