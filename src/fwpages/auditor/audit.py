@@ -31,7 +31,7 @@ from fwpages.custody.findings import Cause
 from fwpages.custody.verdicts import RECORD, TRACE, WHOLE_LOG, Lack
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
-from fwpages.prm.identity import Supplier, func_id
+from fwpages.prm.identity import FunctionType, Supplier, func_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Command, decode_command
 from fwpages.prm.opcodes import Opcode, QueryPages
@@ -169,6 +169,8 @@ class _Device:
     recorded: bool = False
     #: the scenario's names of functions by identity, from the header of a trace
     names: dict[str, str] = field(default_factory=dict)
+    #: their types, where no command shows them
+    types: dict[str, FunctionType] = field(default_factory=dict)
     #: where its session begins
     begun: Place | None = None
     session: AuditedSession | None = None
@@ -281,6 +283,7 @@ class Audit:
                 device = self._device(v.device)
                 device.supplier, device.numbered, device.recorded = v.supplier, v.numbered, v.recorded
                 device.names = {str(who): name for who, name in v.names.items()}
+                device.types = {str(who): kind for who, kind in v.types.items()}
             case Note() | DeviceNamed():
                 self._mentioned(v)
             case MachineRestart():
@@ -321,7 +324,7 @@ class Audit:
         first = device.begun or s.last
         s.add(device.memory.findings(s))
         self._surroundings.attach(s, first)
-        done = self._done[device.slot] = close(s, after, first, device.names)
+        done = self._done[device.slot] = close(s, after, first, device.names, device.types)
         if done.end in (End.CLOSED, End.FAILED) and s.ledger.records.out and not s.evidence.lossy:
             device.leftovers = np.union1d(s.ledger.leftovers, s.ledger.left())[:MAX_LEFTOVERS]
         elif Link.FENCED in s.link:

@@ -6,7 +6,10 @@ functions: one unknown count makes the sum unknown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from msgspec import structs
 
 from fwpages.auditor.books import Book
 from fwpages.auditor.judgement import releases_shown
@@ -38,6 +41,22 @@ def balance(s: AuditedSession) -> Balance:
         # that no function is seen proves nothing
         totals, sums, figures = UNKNOWN, dict.fromkeys(sums, UNKNOWN), dict.fromkeys(figures)
     return Balance(functions, totals, sums, figures)
+
+
+def typed(b: Balance, types: Mapping[str, FunctionType]) -> Balance:
+    """The same with the types (by identity) of functions whose type the session does not show.
+
+    The most that the functions of such a type had out together is not known then.
+    """
+    found = {
+        f.identity: types[f.identity] for f in b.functions if f.type is FunctionType.UNKNOWN and f.identity in types
+    }
+    if not found:
+        return b
+    functions = [structs.replace(f, type=found.get(f.identity, f.type)) for f in b.functions]
+    sums = by_type(functions)
+    kept = {t: row for t, row in b.by_type.items() if t not in {k.value for k in found.values()} | {"unknown"}}
+    return Balance(functions, b.totals, sums | kept, b.counters | counters(functions))
 
 
 def _counters(s: AuditedSession, functions: list[FunctionAccount]) -> dict[str, Count]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fwpages.auditor import answers, commands, fences, identities, loads, messages, outages, surroundings
-from fwpages.auditor.balances import Balance, balance
+from fwpages.auditor.balances import Balance, balance, typed
 from fwpages.auditor.books import Book
 from fwpages.auditor.evidence import Loss, Start
 from fwpages.auditor.findings import Finding, Found
@@ -31,7 +31,7 @@ from fwpages.custody.findings import Cause
 from fwpages.custody.remedies import addressed
 from fwpages.custody.verdicts import judge
 from fwpages.pages.words import many
-from fwpages.prm.identity import Identity
+from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.opcodes import ManagePages
 from fwpages.readers.observations import CommandUnanswered, Place
 
@@ -49,16 +49,19 @@ class Outcome:
     unknowns: list[str]
 
 
-def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str]) -> SessionAccount:
+def close(
+    s: AuditedSession, after: After, first: Place, names: Mapping[str, str], types: Mapping[str, FunctionType]
+) -> SessionAccount:
     """The session's part of the report; ``after`` says what came after its last line, ``first`` is its first.
 
-    ``names`` are the scenario's names of functions by identity.
+    ``names`` are the scenario's names of functions by identity, ``types`` its types of those that no command shows.
     """
     outcome = _settle(s, after)
     for note in _notes(s, outcome):
         s.note(note)
     judged = judge(facts(s, outcome.end, outcome.balance.totals, wrong=bool(outcome.findings)))
-    functions = [msgspec.structs.replace(f, name=names.get(f.identity, "")) for f in outcome.balance.functions]
+    counts = typed(outcome.balance, types)
+    functions = [msgspec.structs.replace(f, name=names.get(f.identity, "")) for f in counts.functions]
     return SessionAccount(
         device=s.device,
         supplier=s.naming.kind,
@@ -68,9 +71,9 @@ def close(s: AuditedSession, after: After, first: Place, names: Mapping[str, str
         end=outcome.end,
         verdict=judged.verdict,
         clean=judged.verdict.clean,
-        totals=outcome.balance.totals,
-        by_type=outcome.balance.by_type,
-        counters=outcome.balance.counters,
+        totals=counts.totals,
+        by_type=counts.by_type,
+        counters=counts.counters,
         functions=functions,
         findings=[_addressed(f, s.device) for f in outcome.findings],
         missing=judged.missing,

@@ -32,6 +32,7 @@ COMMANDS = frozenset(
         Opcode.QUERY_HCA_CAP,
         Opcode.ALLOC_SF,
         Opcode.DEALLOC_SF,
+        Opcode.CREATE_ESW_VPORT,
     }
 )
 #: those that event queues come and go by: not looked at in kernel logs, whose events came by some queue for certain
@@ -110,7 +111,7 @@ def _enabled(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v: Command
     elif naming.enabled.get(naming.sf_name(number)) is not FunctionType.SF:
         # (else it was allocated, and begins to work.) On an ECPF, a number without the ec bit can be the vport of
         # another physical function
-        plain = None if naming.ecpf else FunctionType.VF
+        plain = FunctionType.SPF if naming.further(number) else None if naming.ecpf else FunctionType.VF
         _announce(s, func_id(number, ec=ec), FunctionType.EC_VF if ec else plain)
     yield from ()
 
@@ -150,6 +151,12 @@ def _sf_allocated(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v: Co
 
 def _sf_gone(s: AuditedSession, _p: Pending, c: Command, _a: Answer, v: CommandCompleted) -> Found:
     _gone(s, s.naming.sf_name(c["function_id"]), v.place)
+    yield from ()
+
+
+def _vport_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: CommandCompleted) -> Found:
+    s.naming.create(a["vport_num"], c["managed_vhca_id"])
+    _retype(s, c["managed_vhca_id"], FunctionType.SPF)
     yield from ()
 
 
@@ -269,6 +276,7 @@ _ANSWERED: Mapping[int, _Handler] = MappingProxyType(
         Opcode.QUERY_HCA_CAP: _caps_read,
         Opcode.ALLOC_SF: _sf_allocated,
         Opcode.DEALLOC_SF: _sf_gone,
+        Opcode.CREATE_ESW_VPORT: _vport_created,
         Opcode.CREATE_EQ: _queue_created,
         Opcode.DESTROY_EQ: _queue_destroyed,
     }

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Literal
 
 from fwpages.prm.identity import FunctionType, Identity, Mode, Supplier, func_id, named, vhca_id
+from fwpages.prm.identity import Vport as Vports
 from fwpages.prm.message import Command
 
 
@@ -61,6 +62,8 @@ class Naming:
         self.sf_base = 0
         #: vports by the names that commands enabled them by, and by the vhca_ids that their capabilities hold
         self._vports: dict[Identity, Vport] = {}
+        #: numbers of vports that CREATE_ESW_VPORT made: those of further physical functions
+        self._further: set[int] = set()
 
     @property
     def own(self) -> Identity:
@@ -174,6 +177,15 @@ class Naming:
     def _vport(self, who: Identity) -> Vport:
         return self._vports.setdefault(who, Vport())
 
+    def create(self, number: int, vhca: int) -> None:
+        """CREATE_ESW_VPORT made this vport for a further physical function with this vhca_id."""
+        self._further.add(number)
+        self._vport(vhca_id(vhca)).type = FunctionType.SPF
+
+    def further(self, number: int) -> bool:
+        """CREATE_ESW_VPORT made a vport of this number."""
+        return number in self._further
+
     def user_of(self, vhca: int, who: Identity) -> str | None:
         """Another function than ``who`` (its FUNC_ID name) that has this vhca_id, in words; None where it is free."""
         if vhca == self.vhca:
@@ -211,6 +223,8 @@ class Naming:
         """The type that a FUNC_ID name has, whatever mode holds now."""
         if who.number == 0 and (who.ec or not self.ecpf):
             return FunctionType.SELF
+        if who.mode is Mode.FUNC_ID and who.number in self._further and not who.ec:
+            return FunctionType.SPF
         return self.type_of(who)
 
     def gone(self, who: Identity) -> Identity:
@@ -244,7 +258,14 @@ class Naming:
             self._vport(function).enabled = False
 
     def function_asked(self, number: int, *, ec_vf: bool) -> Identity:
-        """The FUNC_ID name of the function whose capabilities QUERY_HCA_CAP asks for: a sub-function's as elsewhere."""
+        """The FUNC_ID name of the function whose capabilities QUERY_HCA_CAP asks for: a sub-function's as elsewhere.
+
+        An ECPF may ask for its own by its vport.
+        """
+        if self.ecpf and number == Vports.ECPF:
+            return self.boot_name
+        if number in self._further:
+            return func_id(number)
         plain, sf = func_id(number, ec=ec_vf), self.sf_name(number)
         is_sf = FunctionType.SF in (self.enabled.get(sf), self.type_of_number(sf))
         return sf if is_sf and not ec_vf else plain

@@ -80,8 +80,14 @@ def command(
             if trace is not None:
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
-                names = names_of(functions(plan, profile))
-                writer = TraceWriter(stream, device=profile.name, supplier=profile.supplier, names=names)
+                pairs = functions(plan, profile)
+                writer = TraceWriter(
+                    stream,
+                    device=profile.name,
+                    supplier=profile.supplier,
+                    names=names_of(pairs),
+                    types={spec.name: spec.type for spec, _ in pairs},
+                )
             serving = ServedRun(
                 plan,
                 seed=seed,

@@ -1,8 +1,9 @@
 """The firmware's side: command execution, functions and their demand, profiles, faults.
 
 ``Firmware`` is a device as one page supplier sees it: feed it inputs (``Submitted``, ``Want``, ``ResetFunction``,
-``Reset``), perform the effects that it hands back (``Completed``, ``Raised``, ``Offence``, ``ResetDone``). It refuses
-the commands that hardware would refuse and names the broken rule (``OffenceName``). All counts are 4 KiB pages.
+``HostVfs``, ``Reset``), perform the effects that it hands back (``Completed``, ``Raised``, ``Notified``, ``Offence``,
+``ResetDone``). It refuses the commands that hardware would refuse and names the broken rule (``OffenceName``). All
+counts are 4 KiB pages.
 """
 
 from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty
@@ -14,7 +15,9 @@ from fwpages.device.firmware.io import (
     Completed,
     Effect,
     Executed,
+    HostVfs,
     Input,
+    Notified,
     Offence,
     Raised,
     Reset,
@@ -45,8 +48,10 @@ __all__ = [
     "Firmware",
     "FirmwareError",
     "FunctionSpec",
+    "HostVfs",
     "Input",
     "Moment",
+    "Notified",
     "Offence",
     "OffenceName",
     "Order",

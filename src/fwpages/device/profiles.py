@@ -39,6 +39,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ``take_limit``: the most pages that one TAKE returns (Linux: MAX_RECLAIM_NPAGES). ``order``: which pages firmware
     returns first; ``seed`` decides in shuffled order. ``timeouts``: those that a served device tells its driver;
     without them it tells none. ``software_reset``: a driver of a served device can reset it by software.
+    ``function_id_type_vhca_id``: a served device offers that commands of the e-switch name functions by vhca_id.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pages: dict[str, str] = {}
     timeouts: Timeouts | None = None
     software_reset: bool = True
+    function_id_type_vhca_id: bool = False
 
     @property
     def capability_pages(self) -> dict[tuple[int, bool], bytes]:

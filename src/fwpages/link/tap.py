@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.event import EswitchEvent, PageRequestEvent
 from fwpages.prm.message import Answer, Command, PageArray
 
 
@@ -41,6 +41,9 @@ class DeviceTap(Tap, Protocol):
         memory: PageArray | None = None,
     ) -> None:
         """The host handed a command over; ``memory`` are the pages that its entry and mailboxes lie in, where known."""
+
+    def notified(self, t: float, session: int, eqn: int, event: EswitchEvent) -> None:
+        """An event about the e-switch went to event queue ``eqn``."""
 
     def executed(self, t: float, session: int, id: int, answer: Answer) -> None:  # noqa: A002
         """The device carried a command out and keeps the answer back."""

@@ -41,6 +41,12 @@ _HCA = (
     Field("function_id_type", 0x43, 1),
     Field("function_id", 0x50, 16),
 )
+_VHCA_STATE = (
+    Field("arm_change_event", 0x80, 1),
+    Field("vhca_state", 0x8C, 4),
+    Field("sw_function_id", 0xA0, 32),
+)
+_VHCA_SELECT = (Field("select_sw_function_id", 0x7E, 1), Field("select_arm_change_event", 0x7F, 1))
 _EQ_CONTEXT = (
     Field("log_eq_size", 0x80 + 0x63, 5),
     Field("uar_page", 0x80 + 0x68, 24),
@@ -101,6 +107,33 @@ FORMS: dict[Opcode, Form] = {
         _out("create_eq", Field("eq_number", 0x58, 8)),
     ),
     Opcode.DESTROY_EQ: _plain("destroy_eq", Field("eq_number", 0x58, 8)),
+    Opcode.CREATE_ESW_VPORT: Form(
+        _in("create_esw_vport", Field("managed_vhca_id", 0x50, 16)),
+        _out("create_esw_vport", Field("vport_num", 0x70, 16)),
+    ),
+    Opcode.DESTROY_ESW_VPORT: _plain("destroy_esw_vport", Field("vport_num", 0x50, 16), out_size=12),
+    Opcode.QUERY_ESW_FUNCTIONS: Form(
+        _in("query_esw_functions"),
+        _out("query_esw_functions", Field("net_function_num", 0x60, 8), tail="data"),
+    ),
+    Opcode.MODIFY_NIC_VPORT_CONTEXT: Form(
+        _in(
+            "modify_nic_vport_context",
+            Field("other_vport", 0x40, 1),
+            Field("vport_number", 0x50, 16),
+            Field("field_select", 0x60, 32),
+            tail="data",
+        ),
+        _out("modify_nic_vport_context"),
+    ),
+    Opcode.QUERY_VHCA_STATE: Form(
+        _in("query_vhca_state", *_FUNCTION),
+        _out("query_vhca_state", *_VHCA_STATE, size=32),
+    ),
+    Opcode.MODIFY_VHCA_STATE: Form(
+        _in("modify_vhca_state", *_FUNCTION, *_VHCA_SELECT, *_VHCA_STATE, size=32),
+        _out("modify_vhca_state"),
+    ),
     Opcode.ALLOC_SF: _plain("alloc_sf", Field("function_id", 0x50, 16)),
     Opcode.DEALLOC_SF: _plain("dealloc_sf", Field("function_id", 0x50, 16)),
 }

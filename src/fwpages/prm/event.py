@@ -38,6 +38,7 @@ PAGE_REQUEST_EQE = Layout(
         _OWNER,
     ),
 )
+VHCA_STATE_EQE = Layout("eqe_vhca_state", EQE_SIZE, (*_HEAD, Field("func_id", 34 * 8, 16), _OWNER))
 COMMAND_EQE = Layout("eqe_cmd", EQE_SIZE, (*_HEAD, Field("vector", 32 * 8, 32), _OWNER))
 
 
@@ -58,6 +59,25 @@ class PageRequestEvent:
         return named(mode, self.number, self.ec)
 
 
+@dataclass(frozen=True, slots=True)
+class EswitchEvent:
+    """Something has changed that the driver of an e-switch asks about, by the event's ``type``.
+
+    ESW_FUNCTIONS_CHANGED: the functions that QUERY_ESW_FUNCTIONS answers. VHCA_STATE_CHANGE: the state of ``function``,
+    which QUERY_VHCA_STATE answers.
+    """
+
+    type: EventType
+    function: int = 0
+
+
+def encode_eswitch(ev: EswitchEvent, owner: int = 0) -> bytes:
+    """The 64 bytes of an entry about the e-switch."""
+    if ev.type == EventType.VHCA_STATE_CHANGE:
+        return VHCA_STATE_EQE.pack({"type": ev.type, "func_id": ev.function, "owner": owner})
+    return EQE.pack({"type": ev.type, "owner": owner})
+
+
 def encode_page_request(ev: PageRequestEvent, owner: int = 0) -> bytes:
     """The 64 bytes of a PAGE_REQUEST entry; LayoutError for a count beyond 32 bits signed."""
     return PAGE_REQUEST_EQE.pack(
@@ -72,7 +92,11 @@ def encode_page_request(ev: PageRequestEvent, owner: int = 0) -> bytes:
     )
 
 
-_LAYOUTS: dict[int, Layout] = {EventType.PAGE_REQUEST: PAGE_REQUEST_EQE, EventType.COMMAND: COMMAND_EQE}
+_LAYOUTS: dict[int, Layout] = {
+    EventType.PAGE_REQUEST: PAGE_REQUEST_EQE,
+    EventType.COMMAND: COMMAND_EQE,
+    EventType.VHCA_STATE_CHANGE: VHCA_STATE_EQE,
+}
 
 
 def event_layout(event_type: int) -> Layout:

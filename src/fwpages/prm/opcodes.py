@@ -24,9 +24,15 @@ class Opcode(IntEnum):
     DEALLOC_SF = 0x114
     CREATE_EQ = 0x301
     DESTROY_EQ = 0x302
+    CREATE_ESW_VPORT = 0x733
+    DESTROY_ESW_VPORT = 0x734
+    QUERY_ESW_FUNCTIONS = 0x740
+    MODIFY_NIC_VPORT_CONTEXT = 0x755
     ALLOC_UAR = 0x802
     DEALLOC_UAR = 0x803
     ACCESS_REG = 0x805
+    QUERY_VHCA_STATE = 0xB0D
+    MODIFY_VHCA_STATE = 0xB0E
 
 
 #: register of ACCESS_REG that tells the device the host's byte order (Linux: MLX5_REG_HOST_ENDIANNESS)
@@ -52,6 +58,23 @@ class ManagePages(IntEnum):
     TAKE = 2
 
 
+class EswFunctions(IntEnum):
+    """op_mod of QUERY_ESW_FUNCTIONS: the external host alone, or an entry for each function of another host."""
+
+    HOST = 0
+    NETWORK_FUNCTIONS = 1 << 14
+
+
+class VhcaState(IntEnum):
+    """vhca_state of QUERY_VHCA_STATE, and of an entry of QUERY_ESW_FUNCTIONS."""
+
+    INVALID = 0
+    ALLOCATED = 1
+    ACTIVE = 2
+    IN_USE = 3
+    TEARDOWN_REQUEST = 4
+
+
 class Teardown(IntEnum):
     """profile of TEARDOWN_HCA."""
 
@@ -75,6 +98,7 @@ class CapType(IntEnum):
     QOS = 0xC
     DEBUG = 0xD
     DEVICE_MEMORY = 0xF
+    GENERAL_2 = 0x20
 
 
 #: op_mod bit of QUERY_HCA_CAP: the current value is asked for, not the maximum

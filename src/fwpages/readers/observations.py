@@ -47,11 +47,13 @@ class TraceHeader(Observation):
     """The head of a trace. ``numbered``: its lines have numbers, and it records when a host stops waiting.
 
     ``recorded``: it is a record of a running kernel. ``names`` are those that the scenario gives to functions; two that
-    share an identity are ``a/b``.
+    share an identity are ``a/b``. ``types`` are those that the scenario gives to the same functions; none
+    where two that share an identity differ.
     """
 
     supplier: Supplier | None = None
     names: Mapping[Identity, str] = field(default_factory=dict)
+    types: Mapping[Identity, FunctionType] = field(default_factory=dict)
     numbered: bool = False
     recorded: bool = False
 

@@ -24,7 +24,7 @@ import msgspec
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.event import decode_page_request
-from fwpages.prm.identity import Identity, Names, Supplier, by_identity
+from fwpages.prm.identity import FunctionType, Identity, Names, Supplier, by_identity
 from fwpages.prm.layout import LayoutError
 from fwpages.readers.inputs import InputError, Source
 from fwpages.readers.observations import (
@@ -61,6 +61,7 @@ Line: TypeAlias = dict[str, object]
 #: kinds of lines that name a device in a record
 _OF_A_RECORD = frozenset({"submit", "complete", "event", "link"})
 #: kinds that do not come twice in the same microsecond; a second answer is the device's fault
+_TYPES = frozenset(FunctionType)
 _ONCE = frozenset({"command", "submit", "event"})
 
 
@@ -247,8 +248,15 @@ class TraceReader:
             raise InputError(f"{place.file} is a trace of device {device!r}; expected a name")
         self._device = device
         supplier = _supplier(line.get("supplier"))
-        names = by_identity(_names(line.get("functions")))
-        yield TraceHeader(place=place, device=device, supplier=supplier, numbered=self._next is not None, names=names)
+        names = _names(line.get("functions"))
+        yield TraceHeader(
+            place=place,
+            device=device,
+            supplier=supplier,
+            numbered=self._next is not None,
+            names=by_identity(names),
+            types=_types(names, line.get("types")),
+        )
 
     def _command(self, place: Place, session: int | None, line: Line) -> Iterator[Observation]:
         key = ("line", place.line)
@@ -372,6 +380,18 @@ def _names(value: object) -> Names:
     if not isinstance(value, dict):
         return {}
     return {str(name): [*_identities(of)] for name, of in value.items() if isinstance(of, list)}
+
+
+def _types(names: Names, value: object) -> dict[Identity, FunctionType]:
+    """The type of each identity, where all functions that share it have one type; what is none is passed over."""
+    if not isinstance(value, dict):
+        return {}
+    known = {str(name): FunctionType(kind) for name, kind in value.items() if kind in _TYPES}
+    found: dict[Identity, set[FunctionType]] = {}
+    for name in known.keys() & names.keys():
+        for who in names[name]:
+            found.setdefault(who, set()).add(known[name])
+    return {who: kinds.pop() for who, kinds in found.items() if len(kinds) == 1}
 
 
 def _identities(of: list[object]) -> Iterator[Identity]:

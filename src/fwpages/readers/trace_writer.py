@@ -6,14 +6,15 @@ kernel, in which messages may be there in part. A program that only writes a tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TextIO
 
 import msgspec
 
-from fwpages.prm.event import PageRequestEvent, encode_page_request
-from fwpages.prm.identity import Names, Supplier
+from fwpages.prm.event import EswitchEvent, PageRequestEvent, encode_eswitch, encode_page_request
+from fwpages.prm.identity import FunctionType, Names, Supplier
 from fwpages.prm.message import Answer, Command, PageArray, encode_answer, encode_command
 
 FORMAT = "fwpages-trace"
@@ -48,8 +49,9 @@ class _Lines:
 class TraceWriter:
     """Writes a version 1 trace to a text stream; times are in seconds. ``end`` belongs to a whole one.
 
-    ``names`` are the scenario's names of functions, which an audit of the trace shows. At most ``most`` bytes are
-    written; a trace that would be longer is cut, and an audit says so.
+    ``names`` are the scenario's names of functions, which an audit of the trace shows, and ``types`` their types, which
+    it shows where no command does: those of a device that is served to a driver of somebody else. At most ``most``
+    bytes are written; a trace that would be longer is cut, and an audit says so.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TraceWriter:
         device: str,
         supplier: Supplier,
         names: Names | None = None,
+        types: Mapping[str, FunctionType] | None = None,
         most: int = MOST_TRACE,
     ) -> None:
         self._lines = _Lines(stream, most)
@@ -74,6 +77,7 @@ class TraceWriter:
                 "max_ec_vfs": supplier.max_ec_vfs,
             },
             functions={name: [str(who) for who in identities] for name, identities in (names or {}).items()},
+            **({} if types is None else {"types": {name: kind.value for name, kind in types.items()}}),
         )
 
     @property
@@ -122,6 +126,10 @@ class TraceWriter:
     def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None:
         """A page request came in on event queue ``eqn``."""
         self._at(t, "event", session, eqn=eqn, eqe=encode_page_request(event).hex())
+
+    def notified(self, t: float, session: int, eqn: int, event: EswitchEvent) -> None:
+        """An event about the e-switch went to event queue ``eqn``."""
+        self._at(t, "event", session, eqn=eqn, eqe=encode_eswitch(event).hex())
 
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
         """An event beside commands and page requests; ``what`` is a ``LinkEvent``, ``aborted`` or ``given-up``."""

@@ -19,6 +19,7 @@ from fwpages.device import (
     Executed,
     FaultyFirmware,
     Firmware,
+    Notified,
     Offence,
     Phase,
     Raised,
@@ -32,8 +33,9 @@ from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.queue.offences import WireOffence, WireOffenceName
 from fwpages.link.tap import DeviceTap
 from fwpages.link.vfio_user.memory_events import BusMaster, Mapped, MemoryEvent, Unmapped
-from fwpages.pages.words import in_mib
-from fwpages.prm.identity import Mode, named
+from fwpages.pages.words import in_mib, many
+from fwpages.prm.event import EventType
+from fwpages.prm.identity import FunctionType, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
 from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
 from fwpages.scenario.event_lines import EventLines, OnEvent
@@ -212,10 +214,23 @@ class Observer:
                 self._completed(t, x)
             case Raised():
                 self._raised(t, x)
+            case Notified():
+                self._notified(t, x)
             case Offence() | WireOffence():
                 self._offended(t, x)
             case ResetDone():
                 self.over(t, "reset", "the device is reset")
+
+    def _notified(self, t: float, x: Notified) -> None:
+        """Note an event about the e-switch, which no session counts."""
+        if self.tap is not None:
+            self.tap.notified(t, self.sessions[-1].number if self.sessions else 0, x.eqn, x.event)
+        if x.event.type is EventType.ESW_FUNCTIONS_CHANGED:
+            self.say(t, f"the host has {many(self.inner.host_vfs[0], 'VF')} on: the driver is told to ask")
+        else:
+            key = (FunctionType.SF, x.event.function)
+            sf = next((f.name for f in self.inner.specs if (f.type, f.function_id) == key), "an SF")
+            self.say(t, f"the state of {sf} has changed: the driver is told to ask")
 
     def _offended(self, t: float, x: Offence | WireOffence) -> None:
         number = self.sessions[-1].number if self.sessions else 0

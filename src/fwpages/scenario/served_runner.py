@@ -1,9 +1,9 @@
 """A run of a scenario with an unmodified driver: a device served to a virtual machine.
 
 The row of steps begins anew with each client (``served_steps``). A step that only the driver can take is waited for:
-``open`` until it takes page requests, ``close`` until it has closed the device. A function that a scenario enables asks
-for its pages by itself, and gives them back when it is disabled: the driver need not have an e-switch. ``at`` counts
-seconds from the driver's first command.
+``open`` until it takes page requests, ``close`` until it has closed the device. So are ``enable`` and ``disable`` of
+functions that the driver's e-switch enables. Another function that a scenario enables asks for its pages by itself, and
+gives them back when it is disabled. ``at`` counts seconds from the driver's first command.
 
 ``health`` lasts until the driver resets the device. ``lose-link`` lasts for the ``wait`` steps that follow it in the
 file, or ``LOST_FOR``; the device loses its state, so that it comes back as after a reset. While either lasts, nothing
@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import msgspec
 
 from fwpages.device import FaultyFirmware, FunctionSpec, PlannedFault, Profile, faulty
+from fwpages.device.firmware.eswitch_capabilities import with_eswitch
 from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
-from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
+from fwpages.device.firmware.loadable import LoadableFirmware
 from fwpages.device.pci.sriov import MOST_VFS
 from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.tap import DeviceTap
@@ -33,7 +34,7 @@ from fwpages.scenario.fault_syntax import split
 from fwpages.scenario.format import Scenario, ScenarioError
 from fwpages.scenario.interpreter import PlannedStep, planned
 from fwpages.scenario.observer import Observer
-from fwpages.scenario.served_steps import ServedSteps
+from fwpages.scenario.served_steps import ByEswitch, ServedSteps
 from fwpages.scenario.timeout_syntax import timeouts as times
 from fwpages.scenario.topology import device_profile, functions
 
@@ -82,9 +83,13 @@ class ServedRun:
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
+        self._eswitch = ByEswitch(
+            _by_driver(profile, specs, sriov=sriov),
+            {f.name: f.function_id for f in specs if profile.ecpf and f.type is FunctionType.VF},
+        )
         self.vfs = _vfs(profile, specs) if sriov else 0
         pages = profile.capability_pages or ethernet_pages()
-        firmware = LoadableFirmware(profile, specs, pages=with_fdb(pages) if sriov else pages)
+        firmware = LoadableFirmware(profile, specs, pages=with_eswitch(pages, profile, specs))
         self.firmware = faulty(firmware, of_device) if of_device else firmware
         self.observer = Observer(self.firmware, tap, on_event)
         self.device = ServedDevice(
@@ -112,7 +117,7 @@ class ServedRun:
     def _begin(self) -> ServedSteps:
         """The row of steps, from its beginning."""
         self._stirred = False
-        return ServedSteps(self._steps, self.device, self.observer, self._pages, self.unfollowed)
+        return ServedSteps(self._steps, self.device, self.observer, self._pages, self._eswitch, self.unfollowed)
 
     # -- what the server calls ----------------------------------------------------------------------------------------
 
@@ -178,12 +183,21 @@ class ServedRun:
 
 def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:
     """The number of VFs for the SR-IOV capability: up to the last that the scenario has."""
-    if p.ecpf:
-        raise ScenarioError(f"{p.name} is an embedded CPU's: SR-IOV is served for a PF only")
-    last = max((f.function_id for f in specs if f.type is FunctionType.VF), default=0)
+    kind = FunctionType.EC_VF if p.ecpf else FunctionType.VF
+    last = max((f.function_id for f in specs if f.type is kind), default=0)
     if not 1 <= last <= MOST_VFS:
-        raise ScenarioError(f"SR-IOV needs functions of type vf in the scenario, with an index up to {MOST_VFS - 1}")
+        raise ScenarioError(
+            f"SR-IOV of {p.name} needs functions of type {kind} in the scenario, with an index up to {MOST_VFS - 1}"
+        )
     return last
+
+
+def _by_driver(p: Profile, specs: Iterable[FunctionSpec], *, sriov: bool) -> frozenset[str]:
+    """The functions that the driver's own e-switch enables and disables."""
+    kinds = {FunctionType.EC_VF if p.ecpf else FunctionType.VF} if sriov else set()
+    if p.ecpf and p.max.get("eswitch_manager"):
+        kinds |= {FunctionType.HOST_PF, FunctionType.VF, FunctionType.SPF}
+    return frozenset(spec.name for spec in specs if spec.type in kinds)
 
 
 def _of_device(scenario: Scenario, faults: Iterable[PlannedFault]) -> tuple[PlannedFault, ...]:

@@ -5,22 +5,28 @@ requests, ``close`` when it has closed the device. All other steps need a device
 taken at once, and what the driver has to do about them is written down: a function that is to hold so many pages, a
 device that is to be reset. The next step of the row waits until the driver has done so, or has had its time.
 
+``enable`` and ``disable`` wait for the driver where its e-switch enables the function: the host PF, an SPF, an EC VF,
+a VF by SR-IOV. An external host's VFs are switched on and off by their host, in one step and by their number: the first
+ones, through 0. The step waits then until the driver's e-switch has followed. Other functions ask for their pages by
+themselves: the driver need not have an e-switch.
+
 ``health`` and ``lose-link`` concern the whole device. In the row they wait until the driver has finished loading, which
-shows in that it sends no command for ``QUIET`` seconds; with a trigger they come at once.
+shows in that it sends no command for ``QUIET`` seconds; so does a change of a host's VFs, which Linux does not hear of
+while it enables its e-switch. With a trigger they come at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fwpages.device import ResetFunction, Submitted, Want
+from fwpages.device import HostVfs, ResetFunction, Submitted, Want
 from fwpages.host import WantedMode
 from fwpages.link.queue.device import DeviceEvent
 from fwpages.link.vfio_user.served_device import ServedDevice
 from fwpages.pages.words import many
 from fwpages.prm.opcodes import Teardown
-from fwpages.scenario.format import CloseStep, HealthStep, LoseStep, OpenStep, WaitStep
+from fwpages.scenario.format import CloseStep, DisableStep, EnableStep, HealthStep, LoseStep, OpenStep, WaitStep
 from fwpages.scenario.interpreter import Moment, MomentKind, PlannedStep, Schedule
 from fwpages.scenario.observer import Observer
 
@@ -39,11 +45,23 @@ LOST_FOR = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A function that is to hold so many pages (4 KiB each), by a time at the latest."""
+    """A function that is to hold so many pages (4 KiB each), by a time at the latest; None: all that it asks for."""
 
     function: str
-    held: int
+    held: int | None
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ByEswitch:
+    """The functions that the driver's own e-switch enables and disables.
+
+    ``names`` are all of them, ``of_host`` the VFs of an external host with their numbers from 1 on: the host has them
+    on or off, as many as it likes of the first ones, and the driver follows.
+    """
+
+    names: frozenset[str] = frozenset()
+    of_host: Mapping[str, int] = field(default_factory=dict)
 
 
 class ServedSteps:
@@ -59,12 +77,16 @@ class ServedSteps:
         device: ServedDevice,
         observer: Observer,
         pages: Mapping[str, int],
+        eswitch: ByEswitch,
         unfollowed: list[str],
     ) -> None:
         self._schedule = Schedule(steps)
         self._device = device
         self._observer = observer
         self._pages = pages
+        self._eswitch = eswitch
+        #: how many VFs the external host is to have on, by the number of the step that says so
+        self._host_vfs: dict[int, int] = {}
         self._unfollowed = unfollowed
         self._expected: list[Expected] = []
         self._not_before = 0.0
@@ -130,13 +152,49 @@ class ServedSteps:
             return False
         if not isinstance(step.step, OpenStep | CloseStep) and not step.applies(self._observer.inner.mode):
             return True
-        if isinstance(step.step, HealthStep | LoseStep) and not (step.step.triggered or self._quiet()):
+        if self._comes_when_quiet(step) and not self._quiet():
             return False
-        done = all(step.perform(self))
-        if done and not step.step.settle:
+        if not self._host_follows(step) or not all(step.perform(self)):
+            return False
+        self._expect_switched(step)
+        if not step.step.settle:
             self._expected.clear()
             self._reset_until = None
-        return done
+        return True
+
+    def _comes_when_quiet(self, step: PlannedStep) -> bool:
+        """Tell whether the step waits in the row until the driver is quiet: about the whole device, or a host's VFs."""
+        if step.step.triggered:
+            return False
+        of_host = not self._eswitch.of_host.keys().isdisjoint(step.functions) and step.number not in self._host_vfs
+        return isinstance(step.step, HealthStep | LoseStep) or (
+            of_host and isinstance(step.step, EnableStep | DisableStep)
+        )
+
+    def _host_follows(self, step: PlannedStep) -> bool:
+        """Let the external host have as many VFs on as this step says; False while it has none on in between.
+
+        It goes through 0, and on from there once the driver has heard of that: so do hosts, and Linux relies on it.
+        """
+        numbers = [self._eswitch.of_host[name] for name in step.functions if name in self._eswitch.of_host]
+        if not numbers or not isinstance(step.step, EnableStep | DisableStep):
+            return True
+        now, told = self._observer.inner.host_vfs
+        least = max(now, *numbers) if isinstance(step.step, EnableStep) else min(now, min(numbers) - 1)
+        count = self._host_vfs.setdefault(step.number, least)
+        if now == count:
+            return True
+        if now == 0 and told:
+            return False
+        self._device.stir(HostVfs(count if now == 0 else 0))
+        return now == 0 or count == 0
+
+    def _expect_switched(self, step: PlannedStep) -> None:
+        """Functions that the driver has enabled are to have their pages, those that it has disabled none."""
+        if isinstance(step.step, EnableStep | DisableStep):
+            held = None if isinstance(step.step, EnableStep) else 0
+            for name in self._eswitch.names.intersection(step.functions):
+                self._expect(name, held)
 
     def _ready(self, step: PlannedStep) -> bool:
         """Tell whether the device is as the step needs it: open and not stopped, unless the driver alone takes it."""
@@ -169,11 +227,13 @@ class ServedSteps:
     def _pending(self, e: Expected) -> bool:
         inner = self._observer.inner
         held = inner.held(e.function)
-        if held == e.held or (held < e.held and not inner.asks(e.function)) or not self._observer.open:
+        asks = inner.asks(e.function)
+        due = held + asks if e.held is None else e.held
+        if held == due or (held < due and not asks) or not self._observer.open:
             return False
         if self._device.now < e.until:
             return True
-        self._unfollowed.append(f"{e.function}: {many(held)} held, {e.held:,} expected")
+        self._unfollowed.append(f"{e.function}: {many(held)} held, {due:,} expected")
         return False
 
     def _recovered(self) -> bool:
@@ -202,14 +262,18 @@ class ServedSteps:
         return self._session > 0 and self._observer.sessions[self._session - 1].end != "open"
 
     def enable(self, function: str) -> bool:
-        """Let the function ask for its pages by itself: the driver need not have an e-switch."""
+        """Wait for the driver's e-switch to enable the function; where it does not, let it ask for pages by itself."""
+        if function in self._eswitch.names:
+            return self._follows(function, MomentKind.ENABLE)
         pages = self._pages[function]
         self._stir(Want(function, pages), self._observer.inner.held(function) + pages)
         self._observer.moments.add(Moment(MomentKind.ENABLE, function))
         return True
 
     def disable(self, function: str) -> bool:
-        """Let the function give its pages back by itself."""
+        """Wait for the driver's e-switch to disable the function; else let it give its pages back by itself."""
+        if function in self._eswitch.names:
+            return self._follows(function, MomentKind.DISABLE)
         self._stir(ResetFunction(function), 0)
         self._observer.moments.add(Moment(MomentKind.DISABLE, function))
         return True
@@ -247,7 +311,17 @@ class ServedSteps:
 
     def _stir(self, x: Want | ResetFunction, held: int) -> bool:
         """Let this happen inside the device; the function is to hold so many pages then."""
-        self._expected = [e for e in self._expected if e.function != x.function]
-        self._expected.append(Expected(x.function, held, self._device.now + STEP_WAIT))
+        self._expect(x.function, held)
         self._device.stir(x)
         return True
+
+    def _expect(self, function: str, held: int | None) -> None:
+        self._expected = [e for e in self._expected if e.function != function]
+        self._expected.append(Expected(function, held, self._device.now + STEP_WAIT))
+
+    def _follows(self, function: str, kind: MomentKind) -> bool:
+        """Tell whether the driver's e-switch has enabled, or disabled, the function."""
+        follows = self._observer.inner.is_enabled(function) is (kind is MomentKind.ENABLE)
+        if follows:
+            self._observer.moments.add(Moment(kind, function))
+        return follows

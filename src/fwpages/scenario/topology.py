@@ -17,6 +17,8 @@ from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 EC_VF_VPORTS = 0x1000
 SPF_VPORTS = 0x2000
 ADJACENT_VPORTS = 0x3000
+#: a capability of another page than the general one
+_BY_VHCA_ID = "function_id_type_vhca_id"
 
 
 def device_profile(scenario: Scenario) -> Profile:
@@ -26,12 +28,17 @@ def device_profile(scenario: Scenario) -> Profile:
         base = profile(table.profile)
     except ProfileError as e:
         raise ScenarioError(f"device.profile: {e}") from None
-    for name, value in table.capabilities.items():
+    general = dict(table.capabilities)
+    by_vhca_id = general.pop(_BY_VHCA_ID, base.function_id_type_vhca_id)
+    if by_vhca_id not in (0, 1):
+        raise ScenarioError(f"device.capabilities.{_BY_VHCA_ID}: expected 0 or 1, not {by_vhca_id}")
+    for name, value in general.items():
         _check_capability(name, value)
-    current = {name: min(value, table.capabilities.get(name, value)) for name, value in base.current.items()}
+    current = {name: min(value, general.get(name, value)) for name, value in base.current.items()}
     return msgspec.structs.replace(
         base,
-        max={**base.max, **table.capabilities},
+        function_id_type_vhca_id=bool(by_vhca_id),
+        max={**base.max, **general},
         current=current,
         boot_pages=base.boot_pages if table.boot_pages is None else table.boot_pages,
         init_pages=base.init_pages if table.init_pages is None else table.init_pages,

@@ -34,6 +34,7 @@ from fwpages.device.firmware.io import (
     Completed,
     Effect,
     Executed,
+    HostVfs,
     Input,
     Raised,
     Reset,
@@ -125,7 +126,7 @@ class FaultyFirmware:
             case Reset():
                 self.held_back = tuple((t, e) for t, e in self.held_back if t is None)
                 return self.inner.feed(now, x)
-            case Want() | ResetFunction():
+            case Want() | ResetFunction() | HostVfs():
                 return self._events(self.inner.feed(now, x))
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fwpages.device.firmware import capability_commands as capability
+from fwpages.device.firmware import eswitch_commands as eswitch
 from fwpages.device.firmware import hca_commands as hca
 from fwpages.device.firmware import page_commands as pages
 from fwpages.device.firmware import queue_commands as queue
@@ -50,6 +51,12 @@ RULES: Mapping[int, Rule] = MappingProxyType(
         Opcode.DEALLOC_UAR: Rule(queue.dealloc_uar, _WORK),
         Opcode.CREATE_EQ: Rule(queue.create_eq, _WORK),
         Opcode.DESTROY_EQ: Rule(queue.destroy_eq, _WORK),
+        Opcode.CREATE_ESW_VPORT: Rule(eswitch.create_esw_vport, _WORK),
+        Opcode.DESTROY_ESW_VPORT: Rule(eswitch.destroy_esw_vport, _WORK),
+        Opcode.QUERY_ESW_FUNCTIONS: Rule(eswitch.query_esw_functions, _OPEN, booted=True),
+        Opcode.MODIFY_NIC_VPORT_CONTEXT: Rule(eswitch.modify_nic_vport_context, _OPEN, booted=True),
+        Opcode.QUERY_VHCA_STATE: Rule(eswitch.query_vhca_state, _WORK),
+        Opcode.MODIFY_VHCA_STATE: Rule(eswitch.modify_vhca_state, _WORK),
         Opcode.ALLOC_SF: Rule(hca.alloc_sf, _WORK),
         Opcode.DEALLOC_SF: Rule(hca.dealloc_sf, _WORK),
     }

@@ -73,6 +73,9 @@ _FLOW_TABLE = {
     Field("log_max_ft_size", 0x22, 6): 24,
     # mlx5_eth_supported: no Ethernet below 3
     Field("max_ft_level", 0x38, 8): 64,
+    # esw_create_restore_table, in switchdev mode: headers are modified before the NIC's tables
+    Field("log_max_modify_header_context", 0x28, 8): 8,
+    Field("max_modify_header_actions", 0x30, 8): 16,
     # read by no driver of Ethernet in Linux
     Field("flow_counter", 0x2, 1): 1,
     Field("log_max_ft_num", 0x78, 8): 16,

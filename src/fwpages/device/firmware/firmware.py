@@ -31,11 +31,14 @@ import numpy as np
 
 from fwpages.device.firmware import demand
 from fwpages.device.firmware.commands import execute
+from fwpages.device.firmware.eswitch_commands import host_vfs
 from fwpages.device.firmware.functions import Function, FunctionSpec, roster
 from fwpages.device.firmware.io import (
     Completed,
     Effect,
+    HostVfs,
     Input,
+    Notified,
     Offence,
     Raised,
     Reset,
@@ -153,6 +156,11 @@ class Firmware:
         current = self._state.current
         return PAGE_SIZE << (0 if current.get("uar_4k") else current.get("log_uar_page_sz", 0))
 
+    @property
+    def host_vfs(self) -> tuple[int, int | None]:
+        """The number of VFs that the external host has on, and the number that QUERY_ESW_FUNCTIONS last answered."""
+        return self._state.eswitch.host_vfs, self._state.eswitch.told
+
     def is_enabled(self, function: str) -> bool:
         """Return whether the e-switch has enabled the named function."""
         return self._state.functions[self._state.device.roster.named(function)].enabled
@@ -243,15 +251,25 @@ class Firmware:
                 self._want(x)
             case ResetFunction():
                 effects += self._reset_function(x.function)
+            case HostVfs():
+                host_vfs(self._state, x.count)
             case Tick():
                 return []
             case Reset():
                 self._state = _power_on(self._state.device)
                 return [ResetDone()]
+        effects += self._notified()
         eqn = self._state.pages_eqn
         if eqn is not None:
             effects += [Raised(eqn, ev) for ev in demand.new_requests(self._state)]
         return effects
+
+    def _notified(self) -> list[Effect]:
+        """The events about the e-switch that came about, on the queues that take them; others are lost."""
+        s = self._state
+        events = [(s.eqn_for(ev.type), ev) for ev in s.eswitch.news]
+        s.eswitch.news.clear()
+        return [Notified(eqn, ev) for eqn, ev in events if eqn is not None]
 
     def _command(self, x: Submitted) -> list[Effect]:
         s = self._state
@@ -316,6 +334,7 @@ class Firmware:
             sorted(s.uars),
             sorted(s.users.items()),
             [f.row for f in s.functions],
+            s.eswitch.row,
         )
         digest = hashlib.blake2b(self._static, digest_size=16)
         digest.update(msgspec.msgpack.encode(moving))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 from fwpages.pages.words import many, meant
@@ -19,6 +20,17 @@ MOST_PAGES = (1 << 31) - 1
 NAMELESS = (FunctionType.SPF, FunctionType.UNKNOWN)
 
 
+class Asks(StrEnum):
+    """The moment from which an SF wants its pages: when it is allocated, or when ENABLE_HCA activates it.
+
+    It is not known which one hardware has. The default is the first: a driver that cannot tell whose pages these are
+    has to account for them all the same, and Linux has not loaded the SF's vport then.
+    """
+
+    ALLOC = "alloc"
+    ACTIVATE = "activate"
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
     """A function that the supplier gives pages for.
@@ -27,7 +39,7 @@ class FunctionSpec:
     ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is enabled. A spec of type SELF
     describes the supplier itself, which wants them after INIT_HCA. A spec of type UNKNOWN is a vport that no command
     enables (the uplink, an ECPF by its vport). ``reuses``: the function whose vhca_id this one gets when that one is
-    disabled; firmware may still have pages of that one then.
+    disabled; firmware may still have pages of that one then. ``asks`` matters for an SF alone.
     """
 
     name: str
@@ -38,6 +50,7 @@ class FunctionSpec:
     vhca_id: int
     pages: int = 0
     reuses: str = ""
+    asks: Asks = Asks.ALLOC
 
     def __post_init__(self) -> None:
         for what in ("vport", "function_id", "vhca_id"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fwpages.device.firmware import demand
+from fwpages.device.firmware.functions import Asks
 from fwpages.device.firmware.io import Offence
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.pages.words import many
+from fwpages.prm.event import EswitchEvent, EventType
 from fwpages.prm.identity import FunctionType, Mode
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Teardown
@@ -19,7 +21,7 @@ def enable_hca(s: State, c: Command) -> Answer:
     """Begin a session in FUNC_ID mode, for the supplier; for another function, want its pages.
 
     Between ALLOC_SF and DEALLOC_SF it activates an SF (Linux: ``mlx5_sf_activate``), which wants its pages from
-    ALLOC_SF on.
+    ALLOC_SF on, or from here on (``asks``).
     """
     slot = s.eswitch_owner(c)
     if slot == 0:
@@ -33,15 +35,26 @@ def enable_hca(s: State, c: Command) -> Answer:
     if f.activated if f.allocated else f.enabled:
         raise RefusedError(OffenceName.ALREADY_ENABLED, spec.name)
     if not f.enabled:
-        _switch_on(s, slot)
+        switch_on(s, slot)
     f.activated = f.allocated
     return Answer(c.opcode)
 
 
-def _switch_on(s: State, slot: int) -> None:
+def name_is_free(s: State, slot: int) -> bool:
+    """Return whether no other function with this one's vhca_id is enabled or allocated."""
     home = s.home(slot)
-    if any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions):
+    return not any((f.enabled or f.allocated) and f.slot != slot and s.home(f.slot) == home for f in s.functions)
+
+
+def _require_name(s: State, slot: int) -> None:
+    if not name_is_free(s, slot):
         raise RefusedError(OffenceName.VHCA_ID_IN_USE, s.device.roster.specs[slot].name)
+
+
+def switch_on(s: State, slot: int) -> None:
+    """Enable a function, which wants its pages; RefusedError where another one has its vhca_id."""
+    _require_name(s, slot)
+    home = s.home(slot)
     s.functions[slot].enabled = True
     demand.begin(s, slot)
     demand.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
@@ -51,6 +64,7 @@ def _begin(s: State) -> None:
     """Keep the pages that the last session left behind out of this one."""
     s.store.keep()
     s.users.clear()
+    s.eswitch.forget()
     for f in s.functions:
         demand.forget(f)
     s.current = s.device.profile.capabilities(current=True) | {"vhca_id": s.device.max["vhca_id"]}
@@ -73,7 +87,11 @@ def disable_hca(s: State, c: Command) -> Answer:
         raise RefusedError(OffenceName.SF_NOT_ALLOCATED, spec.name)
     if not (f.activated if f.allocated else f.enabled):
         raise RefusedError(OffenceName.NOT_ENABLED, spec.name)
-    _disable(s, slot)
+    if f.enabled:
+        switch_off(s, slot)
+    if f.activated and slot in s.eswitch.armed:
+        s.eswitch.armed.remove(slot)
+        s.eswitch.news.append(EswitchEvent(EventType.VHCA_STATE_CHANGE, spec.function_id))
     f.activated = False
     return Answer(c.opcode)
 
@@ -86,7 +104,8 @@ def _end(s: State) -> None:
     s.phase = Phase.OFF
 
 
-def _disable(s: State, slot: int) -> None:
+def switch_off(s: State, slot: int) -> None:
+    """Disable a function: all its pages are asked back."""
     s.functions[slot].enabled = False
     demand.end(s, slot)
 
@@ -122,6 +141,7 @@ def teardown_hca(s: State, c: Command) -> Answer:
     s.eqs.clear()
     s.uars.clear()
     s.users.clear()
+    s.eswitch.forget()
     for f in s.functions:
         demand.forget(f)
     return Answer(c.opcode)
@@ -151,11 +171,14 @@ def _sf(s: State, c: Command) -> int:
 
 
 def alloc_sf(s: State, c: Command) -> Answer:
-    """Allocate an SF, which wants its pages at once: its own driver uses another command queue."""
+    """Allocate an SF, which wants its pages at once, or when ENABLE_HCA activates it, as its spec says."""
     slot = _sf(s, c)
     if s.functions[slot].allocated:
         raise RefusedError(OffenceName.SF_ALLOCATED, s.device.roster.specs[slot].name)
-    _switch_on(s, slot)
+    if s.device.roster.specs[slot].asks is Asks.ALLOC:
+        switch_on(s, slot)
+    else:
+        _require_name(s, slot)
     s.functions[slot].allocated = True
     return Answer(c.opcode)
 
@@ -167,6 +190,6 @@ def dealloc_sf(s: State, c: Command) -> Answer:
     if not f.allocated:
         raise RefusedError(OffenceName.SF_NOT_ALLOCATED, s.device.roster.specs[slot].name)
     if f.enabled:
-        _disable(s, slot)
+        switch_off(s, slot)
     f.allocated = f.activated = False
     return Answer(c.opcode)

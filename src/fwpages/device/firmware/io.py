@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fwpages.device.firmware.offences import OffenceName
-from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.event import EswitchEvent, PageRequestEvent
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 
@@ -40,6 +40,16 @@ class ResetFunction:
     """
 
     function: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostVfs:
+    """The external host of an embedded CPU has so many of its VFs switched on, the first ones.
+
+    A host changes the number through 0: so does Linux, whose driver of the embedded CPU relies on it.
+    """
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,14 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """An event about the e-switch, on the event queue with this number."""
+
+    eqn: int
+    event: EswitchEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Offence:
     """The driver broke a rule; the command was refused, unless the name's ``status`` is OK: then it is only recorded.
 
@@ -103,5 +121,5 @@ class ResetDone:
     """The reset is complete: the device no longer touches any page that it was given."""
 
 
-Input: TypeAlias = Submitted | Want | ResetFunction | Reset | Tick
-Effect: TypeAlias = Completed | Raised | Offence | ResetDone
+Input: TypeAlias = Submitted | Want | ResetFunction | HostVfs | Reset | Tick
+Effect: TypeAlias = Completed | Raised | Notified | Offence | ResetDone

@@ -13,36 +13,16 @@ from fwpages.device.firmware.firmware import Firmware
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.firmware.io import Completed, Effect, Offence, Submitted
 from fwpages.device.firmware.offences import OffenceName, RefusedError
-from fwpages.device.firmware.other_commands import MOST_IDS, OTHER, QUERY_ESW_FUNCTIONS, done, esw_functions, makes
+from fwpages.device.firmware.other_commands import MOST_IDS, OTHER, done, makes
 from fwpages.device.firmware.state import Phase, State
 from fwpages.device.profiles import Profile
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.commands import CAP_PAGE
-from fwpages.prm.identity import FunctionType
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode
 
 _OPEN = (Phase.STARTING, Phase.WORKING, Phase.CLOSING)
-
-
-#: bytes of a capability page that describe its first flow table (``flow_table_prop_layout``): the receive table of the
-#: NIC in ``flow_table_nic_cap``, the FDB in ``flow_table_eswitch_cap``
-_FIRST_TABLE = slice(0x40, 0x80)
-
-
-def with_fdb(pages: dict[tuple[int, bool], bytes]) -> dict[tuple[int, bool], bytes]:
-    """Return these pages with an e-switch table like that of the NIC, where they describe none.
-
-    Without one Linux enables no VF ("FDB is not supported").
-    """
-    more = {}
-    for current in (False, True):
-        nic = pages.get((CapType.FLOW_TABLE, current))
-        if nic is not None:
-            table = nic[_FIRST_TABLE]
-            more[int(CapType.ESWITCH_FLOW_TABLE), current] = (bytes(_FIRST_TABLE.start) + table).ljust(CAP_PAGE, b"\0")
-    return more | pages
 
 
 class LoadableFirmware(Firmware):
@@ -89,9 +69,6 @@ class LoadableFirmware(Firmware):
         s.require(c, *_OPEN)
         if s.booting:
             raise RefusedError(OffenceName.WRONG_STATE, f"{OTHER[c.opcode]}, {s.startup_need} boot pages missing")
-        if c.opcode == QUERY_ESW_FUNCTIONS:
-            vfs = sum(f.type is FunctionType.VF for f in self.specs)
-            return esw_functions(c, vfs, s.device.profile.max_vfs)
         if makes(c.opcode):
             self._ids = self._ids % MOST_IDS + 1
         return done(c, self._ids)

@@ -71,13 +71,11 @@ OTHER: Mapping[int, str] = MappingProxyType(
         0x727: "QUERY_XRQ_ERROR_PARAMS",
         0x729: "RELEASE_XRQ_ERROR",
         0x72A: "MODIFY_XRQ",
-        0x740: "QUERY_ESW_FUNCTIONS",
         0x750: "QUERY_VPORT_STATE",
         0x751: "MODIFY_VPORT_STATE",
         0x752: "QUERY_ESW_VPORT_CONTEXT",
         0x753: "MODIFY_ESW_VPORT_CONTEXT",
         0x754: "QUERY_NIC_VPORT_CONTEXT",
-        0x755: "MODIFY_NIC_VPORT_CONTEXT",
         0x760: "QUERY_ROCE_ADDRESS",
         0x761: "SET_ROCE_ADDRESS",
         0x762: "QUERY_HCA_VPORT_CONTEXT",
@@ -189,8 +187,6 @@ OTHER: Mapping[int, str] = MappingProxyType(
         0xA08: "CREATE_UMEM",
         0xA0A: "DESTROY_UMEM",
         0xB00: "SYNC_STEERING",
-        0xB0D: "QUERY_VHCA_STATE",
-        0xB0E: "MODIFY_VHCA_STATE",
         0xB10: "PSP_GEN_SPI",
         0xB11: "PSP_ROTATE_KEY",
         0xB12: "SYNC_CRYPTO",
@@ -199,13 +195,10 @@ OTHER: Mapping[int, str] = MappingProxyType(
     }
 )
 
-QUERY_ESW_FUNCTIONS = 0x740
 #: prefixes of commands that create an object and answer its id
 _MAKES = ("CREATE_", "ALLOC_")
 #: ids have 24 bits in most answers (``*_out``: 0x48:24), 32 from 0x40 on in the rest
 MOST_IDS = (1 << 24) - 1
-#: bytes of ``query_esw_functions_out`` behind status and syndrome
-_ESW_FUNCTIONS = 0x400 // 8 - 8
 
 
 def makes(opcode: int) -> bool:
@@ -216,9 +209,3 @@ def makes(opcode: int) -> bool:
 def done(c: Command, fresh: int) -> Answer:
     """Return the answer OK; ``fresh`` is the id of the object that the command created."""
     return Answer(c.opcode, data=fresh.to_bytes(4, "big") + bytes(4) if makes(c.opcode) else b"")
-
-
-def esw_functions(c: Command, vfs: int, total_vfs: int) -> Answer:
-    """Return the answer to QUERY_ESW_FUNCTIONS: VFs enabled, and in all (``host_params_context``)."""
-    head = bytes(8) + bytes(2) + vfs.to_bytes(2, "big") + total_vfs.to_bytes(2, "big")
-    return Answer(c.opcode, data=head.ljust(_ESW_FUNCTIONS, b"\0"))

@@ -15,7 +15,7 @@ from fwpages.device.profiles import Profile
 from fwpages.pages import PAGE_SIZE
 from fwpages.pages.space import REGION_SHIFT
 from fwpages.prm.capability import general
-from fwpages.prm.event import EQE_SIZE, EventType
+from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType
 from fwpages.prm.identity import FunctionType, Identity, Mode, named
 from fwpages.prm.message import Command, PageArray
 from fwpages.prm.opcodes import opcode_name
@@ -77,6 +77,40 @@ class EqContext:
 
 
 @dataclass(slots=True)
+class Eswitch:
+    """What the e-switch of a supplier knows beside its functions.
+
+    ``host_vfs``: the VFs that the external host has switched on; ``told`` of it by the last QUERY_ESW_FUNCTIONS, None
+    before one. ``vports``: slots whose vport CREATE_ESW_VPORT made. ``sw_ids`` and ``armed``: by MODIFY_VHCA_STATE, the
+    number that the driver gave to a slot, and the slots of whose next change of state it wants an event. ``news``:
+    events of the input that is being executed.
+    """
+
+    host_vfs: int = 0
+    told: int | None = None
+    vports: set[int] = field(default_factory=set)
+    sw_ids: dict[int, int] = field(default_factory=dict)
+    armed: set[int] = field(default_factory=set)
+    news: list[EswitchEvent] = field(default_factory=list)
+
+    def copy(self) -> Eswitch:
+        """Return an independent copy; ``news`` are of one input."""
+        return Eswitch(self.host_vfs, self.told, set(self.vports), dict(self.sw_ids), set(self.armed))
+
+    def forget(self) -> None:
+        """Drop what the driver has set: a session closes or begins. The external host's VFs stay as they are."""
+        self.told = None
+        self.vports.clear()
+        self.sw_ids.clear()
+        self.armed.clear()
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """The whole state as a tuple."""
+        return self.host_vfs, self.told, sorted(self.vports), sorted(self.sw_ids.items()), sorted(self.armed)
+
+
+@dataclass(slots=True)
 class State:
     """The changing part of a firmware. ``noted``: offences of the input that is being executed."""
 
@@ -92,6 +126,7 @@ class State:
     #: VHCA_ID mode: ``home`` → the slot that has the vhca_id now, where that is another
     users: dict[int, int] = field(default_factory=dict)
     noted: list[Offence] = field(default_factory=list)
+    eswitch: Eswitch = field(default_factory=Eswitch)
 
     def copy(self) -> State:
         """Return an independent copy."""
@@ -106,6 +141,7 @@ class State:
             dict(self.eqs),
             set(self.uars),
             dict(self.users),
+            eswitch=self.eswitch.copy(),
         )
 
     def identity(self, slot: int) -> Identity | None:
@@ -159,7 +195,11 @@ class State:
     @property
     def pages_eqn(self) -> int | None:
         """The number of the event queue that takes page requests; None while there is none."""
-        return next((n for n, eq in self.eqs.items() if eq.mask >> EventType.PAGE_REQUEST & 1), None)
+        return self.eqn_for(EventType.PAGE_REQUEST)
+
+    def eqn_for(self, event: EventType) -> int | None:
+        """Return the number of the event queue that takes events of this type; None while there is none."""
+        return next((n for n, eq in self.eqs.items() if eq.mask >> event & 1), None)
 
     def page_owner(self, c: Command) -> int:
         """Return the slot that a page command names in the current mode; RefusedError as ``owner``."""

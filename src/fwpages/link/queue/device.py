@@ -33,6 +33,8 @@ from fwpages.device import (
     Executed,
     FaultyFirmware,
     Firmware,
+    HostVfs,
+    Notified,
     Offence,
     Phase,
     Raised,
@@ -53,7 +55,7 @@ from fwpages.link.queue.offences import BY_STATUS, WireOffence, WireOffenceName
 from fwpages.pages import PAGE_SIZE
 from fwpages.prm.delivery import Delivery, DeliveryError
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, decode_doorbell, encode_command_event
-from fwpages.prm.event import encode_page_request
+from fwpages.prm.event import encode_eswitch, encode_page_request
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import ALIGNMENT, MAX_MESSAGE, of_answer
 from fwpages.prm.message import Answer, Command, PageArray, decode_command
@@ -71,7 +73,9 @@ from fwpages.prm.segment import NicInterface, word_at
 from fwpages.prm.status import Status
 
 #: the events that ``watch`` is called with
-DeviceEvent: TypeAlias = Submitted | Triggered | Executed | Completed | Raised | Offence | ResetDone | WireOffence
+DeviceEvent: TypeAlias = (
+    Submitted | Triggered | Executed | Completed | Raised | Notified | Offence | ResetDone | WireOffence
+)
 
 #: bytes of the shortest message: opcode and op_mod, or status and syndrome
 LEAST = 8
@@ -226,8 +230,11 @@ class QueueDevice:
         self._execute(now, self._rung.popleft())
         return True
 
-    def stir(self, now: float, x: Want | ResetFunction) -> None:
-        """Let a function want pages, or reset it. ValueError, and nothing changed, for an unknown function."""
+    def stir(self, now: float, x: Want | ResetFunction | HostVfs) -> None:
+        """Let a function want pages, reset it, or let the external host switch VFs on or off.
+
+        ValueError, and nothing changed, for an unknown function, and for more VFs than there are.
+        """
         self._feed(now, x)
 
     def tick(self, now: float) -> None:
@@ -347,7 +354,9 @@ class QueueDevice:
                 case Completed():
                     self._complete(e, self._announcing(e, before))
                 case Raised():
-                    self._raise(e)
+                    self._raise(e, encode_page_request(e.event))
+                case Notified():
+                    self._raise(e, encode_eswitch(e.event))
                 case _:
                     self._report(e)
         # closing: TEARDOWN_HCA ends the queues that the driver has left, all at once
@@ -389,10 +398,10 @@ class QueueDevice:
         if eqn is not None:
             self._post(eqn, encode_command_event(1 << slot))
 
-    def _raise(self, e: Raised) -> None:
+    def _raise(self, e: Raised | Notified, entry: bytes) -> None:
         self._report(e)
         if self.rings.takes(e.eqn):
-            self._post(e.eqn, encode_page_request(e.event))
+            self._post(e.eqn, entry)
 
     def _post(self, eqn: int, entry: bytes) -> None:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fwpages.device import FaultyFirmware, Firmware, ResetFunction, Submitted, Want
+from fwpages.device import FaultyFirmware, Firmware, HostVfs, ResetFunction, Submitted, Want
 from fwpages.device.pci.config_space import identity_of
 from fwpages.device.pci.function import PciFunction
 from fwpages.device.profiles import Profile
@@ -98,8 +98,8 @@ class ServedDevice:
         """Wake the firmware: its deadline has come."""
         self.endpoint.act(lambda: self.queue.tick(self.now))
 
-    def stir(self, x: Want | ResetFunction) -> None:
-        """Let a function want pages, or reset it; not while the device is ``stopped``."""
+    def stir(self, x: Want | ResetFunction | HostVfs) -> None:
+        """Let a function want pages, reset it, or let the external host switch VFs on; not while ``stopped``."""
         if not self.stopped:
             self.endpoint.act(lambda: self.queue.stir(self.now, x))
 

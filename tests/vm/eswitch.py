@@ -1,0 +1,79 @@
+"""A driver's e-switch in a virtual machine: its mode, its VFs, and its counters beside the server's books."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from enum import StrEnum
+
+from fwpages.custody.accounts import DEBUGFS
+from fwpages.prm.identity import FunctionType
+from tests.vm.guest import Guest
+from tests.vm.lab import Lab
+
+#: functions of an ECPF: name, type, index, vhca_id, the pages that each wants once it is enabled
+HOST_PF = ("host-pf", "host_pf", 0, 0x1, 300)
+HOST_VFS = (("vf0", "vf", 0, 0x31, 40), ("vf1", "vf", 1, 0x32, 50))
+EC_VFS = (("ec-vf0", "ec_vf", 0, 0x51, 60), ("ec-vf1", "ec_vf", 1, 0x52, 70))
+SPF = ("spf0", "spf", 0, 0x61, 80)
+Function = tuple[str, str, int, int, int]
+
+
+def ecpf(*functions: Function, steps: str = "", capabilities: str = "") -> str:
+    """A scenario of an ECPF with these functions; capabilities as a TOML table's entries."""
+    head = f'[device]\nprofile = "bluefield3"\ninit_pages = 2000\ncapabilities = {{ {capabilities} }}\n'
+    keys = ("name", "type", "index", "vhca_id", "pages")
+    rows = [
+        "[[function]]\n" + "".join(f"{k} = {v!r}\n".replace("'", '"') for k, v in zip(keys, row, strict=True))
+        for row in functions
+    ]
+    return head + "".join(rows) + '[[step]]\ndo = "open"\n' + steps
+
+
+def step(do: str, function: str, more: str = "") -> str:
+    return f'[[step]]\ndo = "{do}"\nfunction = "{function}"\n{more}\n'
+
+
+class Difference(StrEnum):
+    """The ways in which Linux counts otherwise than firmware, by its design (docs/howto/real-driver.md names them)."""
+
+    #: pages that were given before the e-switch had the vport: in the total alone, to their end
+    EARLY = "given before the vport was enabled"
+    #: pages that were given after the vport was disabled: in the total alone, too
+    AFTER = "given after the vport was disabled"
+
+
+def load(g: Guest) -> None:
+    g.ok("load dyndbg=+p")
+    g.ok("cd /sys/bus/pci/devices/$(address); [ ! -e sriov_drivers_autoprobe ] || echo 0 > sriov_drivers_autoprobe")
+
+
+def mode(g: Guest, name: str) -> None:
+    """Let devlink switch the e-switch to this mode."""
+    tool = shutil.which("devlink", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    assert tool is not None, "devlink is in Debian's package iproute2"
+    address = g.ok("address").strip()
+    ran = g.end(g.begin_program([tool, "dev", "eswitch", "set", f"pci/{address}", "mode", name]), stop="")
+    assert ran.status == 0, ran.stderr
+
+
+def vfs(g: Guest, n: int) -> None:
+    """Let the driver have so many VFs by SR-IOV: those of a PF, EC VFs of an ECPF."""
+    g.ok(f"echo {n} > /sys/bus/pci/devices/$(address)/sriov_numvfs")
+
+
+def books(lab: Lab, g: Guest, held: Mapping[str, int], *apart: tuple[Difference, FunctionType, int]) -> None:
+    """Both sides hold this: each counter of the driver is the sum of its type on ours.
+
+    ``apart`` are pages of a type that Linux has in its total alone.
+    """
+    lab.until(held)
+    lab.agree(g)
+    counters = g.pages()
+    kinds = {spec.name: spec.type for spec in lab.serving.observer.inner.specs}
+    missing = {kind: sum(n for _, of, n in apart if of is kind) for kind in FunctionType}
+    for kind, name in DEBUGFS.items():
+        if name in counters:
+            mine = sum(n for function, n in held.items() if kinds[function] is kind)
+            assert counters[name] == mine - missing[kind], (name, counters, held)
+    assert counters["fw_pages_give_dropped"] == counters["fw_pages_alloc_failed"] == 0
