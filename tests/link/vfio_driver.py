@@ -37,6 +37,9 @@ class Served(Protocol):
 class Driver:
     """One client with 64 MiB of memory. ``command`` executes one command on slot 0, with an answer of its length."""
 
+    #: 1 on an embedded CPU
+    ec = 0
+
     def __init__(self, device: Served) -> None:
         self.device = device
         self.session = device.connected()
@@ -118,11 +121,11 @@ class Driver:
         assert answer.ok, answer
         return answer
 
-    def give(self, number: int, n: int) -> None:
+    def give(self, number: int, n: int, ec: int = 0) -> None:
         pages = np.arange(self.next_page, self.next_page + n * 4096, 4096, dtype=np.uint64)
         self.next_page += n * 4096
-        c = Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, {"function_id": number, "input_num_entries": n}, pas=pages)
-        assert self.command(c).ok
+        fields = {"function_id": number, "embedded_cpu_function": ec, "input_num_entries": n}
+        assert self.command(Command(Opcode.MANAGE_PAGES, ManagePages.GIVE, fields, pas=pages)).ok
 
     def take(self, number: int, n: int) -> int:
         a = self.ok(Opcode.MANAGE_PAGES, ManagePages.TAKE, function_id=number, input_num_entries=n)
@@ -153,9 +156,10 @@ class Driver:
 
     def up(self) -> int:
         """From ENABLE_HCA to queues for commands and page requests, in VHCA_ID mode; the own vhca_id."""
-        self.ok(Opcode.ENABLE_HCA)
+        self.ok(Opcode.ENABLE_HCA, embedded_cpu_function=self.ec)
         self.ok(Opcode.SET_ISSI, current_issi=1)
-        self.give(0, self.ok(Opcode.QUERY_PAGES, QueryPages.BOOT)["num_pages"])
+        boot = self.ok(Opcode.QUERY_PAGES, QueryPages.BOOT, embedded_cpu_function=self.ec)["num_pages"]
+        self.give(0, boot, ec=self.ec)
         most = self.ok(Opcode.QUERY_HCA_CAP, 0).data
         page = self.ok(Opcode.QUERY_HCA_CAP, 1).data
         own = int.from_bytes(page[6:8], "big")
@@ -179,7 +183,7 @@ class Driver:
         self.ok(Opcode.TEARDOWN_HCA)
         while self.take(own, 700):
             pass
-        self.ok(Opcode.DISABLE_HCA)
+        self.ok(Opcode.DISABLE_HCA, embedded_cpu_function=self.ec)
 
     def close(self) -> None:
         self.session.close()
@@ -211,10 +215,10 @@ class PagedDriver(Driver):
         for page in pages:
             self.unmap(page)
 
-    def give(self, number: int, n: int) -> None:
+    def give(self, number: int, n: int, ec: int = 0) -> None:
         for page in range(self.next_page, self.next_page + n * 4096, 4096):
             self.map(page)
-        super().give(number, n)
+        super().give(number, n, ec)
 
     def command(self, c: Command, slot: int = 0) -> Answer:
         answer = super().command(c, slot)

@@ -57,6 +57,11 @@ def mode(g: Guest, name: str) -> None:
     assert ran.status == 0, ran.stderr
 
 
+def quiet(lab: Lab, seconds: float = 3.0) -> None:
+    """Wait until the driver has sent no command for so long."""
+    lab.wait(lambda: lab.call(lambda: lab.serving.device.now - lab.serving.observer.last_command) > seconds)
+
+
 def vfs(g: Guest, n: int) -> None:
     """Let the driver have so many VFs by SR-IOV: those of a PF, EC VFs of an ECPF."""
     g.ok(f"echo {n} > /sys/bus/pci/devices/$(address)/sriov_numvfs")

@@ -9,7 +9,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.device import HostVfs
 from fwpages.prm.identity import FunctionType
-from tests.vm.eswitch import EC_VFS, HOST_PF, HOST_VFS, SPF, Difference, books, ecpf, load, mode, step, vfs
+from tests.vm.eswitch import EC_VFS, HOST_PF, HOST_VFS, SPF, Difference, books, ecpf, load, mode, quiet, step, vfs
 from tests.vm.guest import Guest, Kernel
 from tests.vm.lab import PF, Lab, scenario
 
@@ -120,9 +120,9 @@ def test_every_function_of_an_ecpf(new: Kernel, tmp_path: Path, by_vhca_id: bool
         g.off()
 
 
-def test_ecpf_without_a_host(either: Kernel, tmp_path: Path) -> None:
-    """It says so, else Linux does not load."""
-    with Lab(ecpf(*EC_VFS), tmp_path, sriov=True) as lab, lab.guest(either, python=True) as g:
+def test_ecpf_without_a_host(new: Kernel, tmp_path: Path) -> None:
+    """It says so; Linux 6.12 does not know that, and does not load."""
+    with Lab(ecpf(*EC_VFS), tmp_path, sriov=True) as lab, lab.guest(new, python=True) as g:
         load(g)
         vfs(g, 2)
         books(lab, g, {"self": START, "ec-vf0": 60, "ec-vf1": 70})
@@ -165,9 +165,7 @@ def test_where_linux_counts_otherwise(new: Kernel, tmp_path: Path) -> None:
         books(lab, g, {"self": START, "host-pf": 311, "vf0": 40, "vf1": 50}, early)
         host_vfs(lab, 0)
         books(lab, g, {"self": START, "host-pf": 311}, early)
-        told = "the host has 0 VFs on: the driver is told to ask"
-        lab.wait(lambda: told in lab.events)
-        lab.wait(lambda: lab.call(lambda: lab.serving.observer.inner.host_vfs) == (0, 0))
+        quiet(lab)
         lab.want(vf0=9)
         after = (Difference.AFTER, FunctionType.VF, 9)
         books(lab, g, {"self": START, "host-pf": 311, "vf0": 9}, early, after)

@@ -237,9 +237,12 @@ def _compare_mode(s: AuditedSession, p: Pending, place: Place, *, now: bool) -> 
 
 def _other_caps(s: AuditedSession, c: Command, vhca: int, place: Place) -> Found:
     """The capabilities of another function hold its vhca_id; its number shows its type."""
-    if c["function_id_type"]:
-        return
     naming = s.naming
+    if c["function_id_type"]:
+        kind = naming.remember(c["function_id"])
+        if kind is not FunctionType.UNKNOWN:
+            _retype(s, c["function_id"], kind)
+        return
     who = naming.function_asked(c["function_id"], ec_vf=bool(c["ec_vf_function"]))
     # a command that disabled the other one may be among the lines that are missing
     user = None if s.evidence.incomplete else naming.user_of(vhca, who)

@@ -36,12 +36,14 @@ class Vport:
     """A name that a command gave to a vport, whatever has become of it.
 
     ``enabled``: it is there now, under this name. ``function``: the FUNC_ID name of the function whose capabilities
-    hold this vhca_id; None for a FUNC_ID name.
+    hold this vhca_id; None for a FUNC_ID name. ``last``: that function and its type, also when it is gone: an e-switch
+    that knows a vhca_id may name the function by it when it comes back, and ask for nothing else.
     """
 
     type: FunctionType = FunctionType.UNKNOWN
     enabled: bool = False
     function: Identity | None = None
+    last: tuple[Identity, FunctionType] | None = None
 
 
 class Naming:
@@ -198,11 +200,11 @@ class Naming:
 
     def enable_vhca(self, vhca: int) -> FunctionType:
         """A vport was enabled under its vhca_id: an ECPF does that with other physical functions alone."""
-        kind = FunctionType.SPF if self.ecpf else FunctionType.UNKNOWN
+        self.remember(vhca)
         vport = self._vport(vhca_id(vhca))
         vport.enabled = True
-        if vport.type is FunctionType.UNKNOWN:
-            vport.type = kind
+        if vport.type is FunctionType.UNKNOWN and self.ecpf:
+            vport.type = FunctionType.SPF
         return vport.type if vhca != self.vhca else FunctionType.SELF
 
     def learn(self, who: Identity, vhca: int) -> FunctionType:
@@ -212,8 +214,17 @@ class Naming:
         if former is not None:
             former.function = None
         vport = self._vport(vhca_id(vhca))
-        vport.type, vport.function = kind, who
+        vport.type, vport.function, vport.last = kind, who, (who, kind)
         return kind
+
+    def remember(self, vhca: int) -> FunctionType:
+        """A command names a function by this vhca_id: the one that had it last has it again, if no other has it."""
+        vport = self._vports.get(vhca_id(vhca))
+        if vport is None:
+            return FunctionType.UNKNOWN
+        if vport.function is None and vport.last is not None and self._holder(vport.last[0]) is None:
+            vport.function, vport.type = vport.last
+        return vport.type
 
     def _holder(self, who: Identity) -> Vport | None:
         """The vhca_id that the capabilities of this FUNC_ID name hold."""

@@ -80,7 +80,7 @@ def command(
             if trace is not None:
                 stream = stack.enter_context(written("--trace", trace))
                 profile = device_profile(plan)
-                pairs = functions(plan, profile)
+                pairs = functions(plan, profile, activates=True)
                 writer = TraceWriter(
                     stream,
                     device=profile.name,

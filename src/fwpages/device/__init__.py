@@ -10,7 +10,7 @@ from fwpages.device.faults.catalogue import DEVICE_FAULTS, faulty
 from fwpages.device.faults.injector import CommandFault, DeviceFault, EventFault, FaultyFirmware
 from fwpages.device.faults.plan import FaultPlan, Moment, PlannedFault
 from fwpages.device.firmware.firmware import Firmware
-from fwpages.device.firmware.functions import FunctionSpec
+from fwpages.device.firmware.functions import Asks, FunctionSpec
 from fwpages.device.firmware.io import (
     Completed,
     Effect,
@@ -37,6 +37,7 @@ from fwpages.device.profiles import DERIVED, Profile, ProfileError, names, parse
 __all__ = [
     "DERIVED",
     "DEVICE_FAULTS",
+    "Asks",
     "CommandFault",
     "Completed",
     "DeviceFault",

@@ -9,6 +9,8 @@ from fwpages.prm.opcodes import Opcode
 
 #: bytes of one capability page
 CAP_PAGE = 4096
+#: bytes of ``query_esw_functions_out`` behind its first 16, where it is about the external host alone
+ESW_FUNCTIONS = 0x400 // 8 - 16
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fwpages.pages.words import many
-from fwpages.prm.commands import CAP_PAGE, Shape, form_of
+from fwpages.prm.commands import CAP_PAGE, ESW_FUNCTIONS, Shape, form_of
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
 from fwpages.prm.status import Status, status_words
@@ -74,6 +74,8 @@ class Command:
             return shape.fixed.size + CAP_PAGE
         if self.opcode == Opcode.QUERY_ADAPTER:
             return shape.fixed.size + 256
+        if self.opcode == Opcode.QUERY_ESW_FUNCTIONS:
+            return shape.fixed.size + ESW_FUNCTIONS
         if self.opcode == Opcode.ACCESS_REG:
             return shape.fixed.size + len(self.data)
         return shape.fixed.size

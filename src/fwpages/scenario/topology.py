@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from fwpages.device import DERIVED, FunctionSpec, Profile, ProfileError, profile
+from fwpages.device import DERIVED, Asks, FunctionSpec, Profile, ProfileError, profile
 from fwpages.host import VportInfo
 from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
@@ -77,8 +77,11 @@ def names_of(pairs: Iterable[tuple[FunctionSpec, VportInfo]]) -> dict[str, tuple
     return {spec.name: tuple(who for mode in Mode if (who := spec.identity(mode)) is not None) for spec, _ in pairs}
 
 
-def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
-    """Every function of the scenario for both sides; ScenarioError for two of a name, a vhca_id or an index."""
+def functions(scenario: Scenario, p: Profile, *, activates: bool = False) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
+    """Every function of the scenario for both sides; ScenarioError for two of a name, a vhca_id or an index.
+
+    ``activates``: the driver, not ours, sends ENABLE_HCA for SFs, so that one may wait for that.
+    """
     out: list[tuple[FunctionSpec, VportInfo]] = []
     seen: dict[tuple[str, object], str] = {
         ("vhca_id", p.vhca_id): "the supplier itself",
@@ -90,6 +93,7 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
         if f.index >= room:
             have = f"{room} of them" if room else "none of them"
             raise ScenarioError(f"{where}: {f.type} {f.index} on {p.name}, which has {have}")
+        _check_asks(where, f, activates=activates)
         for key, words in (
             (("name", f.name), f.name),
             (("vhca_id", f.vhca_id), f"{f.vhca_id:#x}"),
@@ -101,8 +105,19 @@ def functions(scenario: Scenario, p: Profile) -> tuple[tuple[FunctionSpec, Vport
         known = f.vhca_id if f.type in ("spf", "adjacent_vf", "uplink", "ecpf") else None
         out.append(
             (
-                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages, f.reuses),
+                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages, f.reuses, f.asks),
                 VportInfo(vport, f.kind, number, ec, known),
             )
         )
     return tuple(out)
+
+
+def _check_asks(where: str, f: FunctionTable, *, activates: bool) -> None:
+    if f.asks is Asks.ALLOC:
+        return
+    if f.type != "sf":
+        raise ScenarioError(f"{where}.asks: {f.asks} is of an sf alone, {f.name} is {f.type}")
+    if not activates:
+        raise ScenarioError(
+            f"{where}.asks: {f.asks} is of a served device alone: the host of a run does not activate SFs"
+        )

@@ -40,6 +40,12 @@ ALLOWED: dict[Opcode, str] = {
     Opcode.DEALLOC_UAR: "working",
     Opcode.CREATE_EQ: "working",
     Opcode.DESTROY_EQ: "working",
+    Opcode.CREATE_ESW_VPORT: "working",
+    Opcode.DESTROY_ESW_VPORT: "working",
+    Opcode.QUERY_ESW_FUNCTIONS: "starting working closing",
+    Opcode.MODIFY_NIC_VPORT_CONTEXT: "starting working closing",
+    Opcode.QUERY_VHCA_STATE: "working",
+    Opcode.MODIFY_VHCA_STATE: "working",
     Opcode.ALLOC_SF: "working",
     Opcode.DEALLOC_SF: "working",
 }

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
-from fwpages.device import Completed, FunctionSpec, Offence, Profile, ProfileError, Submitted, parse, profile
+from fwpages.device import Completed, Offence, Profile, ProfileError, Submitted, parse, profile
 from fwpages.device.firmware.commands import RULES
 from fwpages.device.firmware.ethernet_capabilities import ethernet_pages
-from fwpages.device.firmware.loadable import LoadableFirmware, with_fdb
+from fwpages.device.firmware.loadable import LoadableFirmware
 from fwpages.device.firmware.other_commands import OTHER, makes
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.commands import CAP_PAGE
-from fwpages.prm.identity import FunctionType
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import CapType, Opcode, QueryPages
+from fwpages.prm.opcodes import Opcode, QueryPages
 
 SMALL = msgspec.structs.replace(profile("connectx7"), boot_pages=0, init_pages=0)
 
@@ -61,16 +58,6 @@ def test_not_before_the_session(fw: LoadableFirmware) -> None:
     assert feed(late, Command(0x800))[1] == ["wrong-state"]
     assert feed(late, Command(Opcode.QUERY_HCA_CAP, 1))[1] == ["wrong-state"]
     assert [o.name for o in late.offences] == ["wrong-state"] * 2
-
-
-def test_host_functions() -> None:
-    vf = FunctionSpec("vf0", FunctionType.VF, 1, 1, False, 0x31)
-    two = replace(vf, name="vf1", vport=2, function_id=2, vhca_id=0x32)
-    fw = LoadableFirmware(msgspec.structs.replace(SMALL, max_vfs=16), [vf, two])
-    ok(fw, Command(Opcode.ENABLE_HCA))
-    data = ok(fw, Command(0x740)).data
-    # host_params_context begins at byte 16 of the answer
-    assert (int.from_bytes(data[10:12], "big"), int.from_bytes(data[12:14], "big")) == (2, 16)
 
 
 def test_pages_of_other_types(fw: LoadableFirmware) -> None:
@@ -157,15 +144,3 @@ def test_ethernet() -> None:
     # what the profile says by name is still the firmware's own business
     beyond = GENERAL.patch(now, {"log_max_eq": 15})
     assert feed(fw, Command(Opcode.SET_HCA_CAP, data=beyond))[1] == ["capability-not-offered"]
-
-
-def test_an_eswitch_has_the_table_of_the_nic() -> None:
-    pages = ethernet_pages()
-    more = with_fdb(pages)
-    for current in (False, True):
-        nic, fdb = more[CapType.FLOW_TABLE, current], more[CapType.ESWITCH_FLOW_TABLE, current]
-        assert fdb[0x40] >> 7, "ft_support"
-        assert (fdb[0x40:0x80], fdb[0x80:], len(fdb)) == (nic[0x40:0x80], bytes(CAP_PAGE - 0x80), CAP_PAGE)
-    assert with_fdb({}) == {}
-    own = {**pages, (8, False): b"a device's own"}
-    assert with_fdb(own)[8, False] == b"a device's own"

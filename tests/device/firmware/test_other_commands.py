@@ -1,12 +1,11 @@
-"""Answers to what drivers send beside pages: ids of what they made, and how many VFs the host has."""
+"""Answers to what drivers send beside pages: ids of what they made."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwpages.device.firmware.other_commands import MOST_IDS, OTHER, QUERY_ESW_FUNCTIONS, done, esw_functions, makes
+from fwpages.device.firmware.other_commands import MOST_IDS, OTHER, done, makes
 from fwpages.prm.message import Command, encode_answer
 from fwpages.prm.opcodes import Opcode
 
@@ -34,15 +33,6 @@ def test_an_id_is_where_every_driver_looks_for_it(opcode: int, fresh: int) -> No
 def test_what_makes_nothing_says_nothing_but_ok(opcode: int, fresh: int) -> None:
     answer = done(Command(opcode), fresh)
     assert (answer.opcode, answer.ok, answer.data, not any(encode_answer(answer))) == (opcode, True, b"", True)
-
-
-@pytest.mark.parametrize(("vfs", "total"), [(0, 0), (2, 16), (0xFFFF, 0xFFFF)])
-def test_the_host_s_vfs(vfs: int, total: int) -> None:
-    """``query_esw_functions_out``: 1,024 bits, ``host_params_context`` at 0x80 with both counts from its 0x10 on."""
-    raw = encode_answer(esw_functions(Command(QUERY_ESW_FUNCTIONS), vfs, total))
-    assert len(raw) * 8 == 0x400
-    assert (bits(raw, 0x80 + 0x10, 16), bits(raw, 0x80 + 0x20, 16)) == (vfs, total)
-    assert sum(raw) == sum((vfs * 0x10000 + total).to_bytes(4, "big")), "the rest is zero"
 
 
 def test_each_has_a_name_of_its_own_that_no_command_of_the_page_protocol_has() -> None:

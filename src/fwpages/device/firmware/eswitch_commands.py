@@ -15,14 +15,15 @@ from __future__ import annotations
 from fwpages.device.firmware.hca_commands import name_is_free, switch_off, switch_on
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import State
+from fwpages.prm.commands import ESW_FUNCTIONS
 from fwpages.prm.event import EswitchEvent, EventType
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.layout import Field, Layout
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import EswFunctions, VhcaState
 
-#: bytes of a function in an answer to QUERY_ESW_FUNCTIONS, and of the whole answer behind its header for the host alone
-_ENTRY, _HOST_ALONE = 64, 112
+#: bytes of a function in an answer to QUERY_ESW_FUNCTIONS
+_ENTRY = 64
 _HOST = Layout(
     "host_params_context",
     _ENTRY,
@@ -56,16 +57,17 @@ _SELECT_EVENTS = 1 << (31 - 0x1A)
 
 def query_esw_functions(s: State, c: Command) -> Answer:
     """Answer the external host's PF and how many VFs it has on; with the other op_mod, an entry for each such PF."""
-    s.eswitch.told = s.eswitch.host_vfs
     if c.op_mod == EswFunctions.HOST:
+        s.eswitch.told = s.eswitch.host_vfs
         exists = not s.device.profile.ecpf or _slot(s, FunctionType.HOST_PF) is not None
         context = {"host_pf_not_exist": not exists, **({"host_pf_disabled": 1} if not exists else {})}
         counts = {"host_num_of_vfs": s.eswitch.host_vfs, "host_total_vfs": s.device.profile.max_vfs if exists else 0}
-        return Answer(c.opcode, data=_HOST.pack({**context, **counts}).ljust(_HOST_ALONE, b"\0"))
+        return Answer(c.opcode, data=_HOST.pack({**context, **counts}).ljust(ESW_FUNCTIONS, b"\0"))
     if c.op_mod != EswFunctions.NETWORK_FUNCTIONS or not _has_network_functions(s):
         raise RefusedError(OffenceName.BAD_OP_MOD, f"QUERY_ESW_FUNCTIONS with op_mod {c.op_mod:#x}")
+    s.eswitch.told = s.eswitch.host_vfs
     entries = [_entry(s, slot) for slot, spec in enumerate(s.device.roster.specs) if spec.type in _PF_TYPES]
-    data = b"".join(entries).ljust(_HOST_ALONE, b"\0")
+    data = b"".join(entries).ljust(ESW_FUNCTIONS, b"\0")
     return Answer(c.opcode, fields={"net_function_num": len(entries)}, data=data)
 
 
