@@ -136,7 +136,7 @@ def test_longer_than_a_socket_from_the_root_only(tmp_path: Path, monkeypatch: py
         (["no-such"], "there is no scenario"),
         (["--fault", "link-lost"], "a served device has none of these"),
         (["--fault", "nonsense"], "there is no fault"),
-        (["--sriov", "bluefield3"], "an embedded CPU's"),
+        (["--sriov", "reopen"], "functions of type vf"),
     ],
 )
 def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], words: str) -> None:
