@@ -8,8 +8,12 @@ from enum import StrEnum
 
 from fwpages.custody.accounts import DEBUGFS
 from fwpages.prm.identity import FunctionType
-from tests.vm.guest import Guest
-from tests.vm.lab import Lab
+from fwpages.scenario import load as load_scenario
+from fwpages.scenario.format import Scenario
+from fwpages.trial.guest import Guest
+from fwpages.trial.lab import Lab
+from tests.vm.guest import begin_program, finish
+from tests.vm.lab import agree
 
 #: functions of an ECPF: name, type, index, vhca_id, the pages that each wants once it is enabled
 HOST_PF = ("host-pf", "host_pf", 0, 0x1, 300)
@@ -19,7 +23,7 @@ SPF = ("spf0", "spf", 0, 0x61, 80)
 Function = tuple[str, str, int, int, int]
 
 
-def ecpf(*functions: Function, steps: str = "", capabilities: str = "") -> str:
+def ecpf(*functions: Function, steps: str = "", capabilities: str = "") -> Scenario:
     """A scenario of an ECPF with these functions; capabilities as a TOML table's entries."""
     head = f'[device]\nprofile = "bluefield3"\ninit_pages = 2000\ncapabilities = {{ {capabilities} }}\n'
     keys = ("name", "type", "index", "vhca_id", "pages")
@@ -27,7 +31,7 @@ def ecpf(*functions: Function, steps: str = "", capabilities: str = "") -> str:
         "[[function]]\n" + "".join(f"{k} = {v!r}\n".replace("'", '"') for k, v in zip(keys, row, strict=True))
         for row in functions
     ]
-    return head + "".join(rows) + '[[step]]\ndo = "open"\n' + steps
+    return load_scenario("lab", text=head + "".join(rows) + '[[step]]\ndo = "open"\n' + steps)
 
 
 def step(do: str, function: str, more: str = "") -> str:
@@ -53,7 +57,7 @@ def mode(g: Guest, name: str) -> None:
     tool = shutil.which("devlink", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert tool is not None, "devlink is in Debian's package iproute2"
     address = g.ok("address").strip()
-    ran = g.end(g.begin_program([tool, "dev", "eswitch", "set", f"pci/{address}", "mode", name]), stop="")
+    ran = finish(g, begin_program(g, [tool, "dev", "eswitch", "set", f"pci/{address}", "mode", name]), stop="")
     assert ran.status == 0, ran.stderr
 
 
@@ -73,7 +77,7 @@ def books(lab: Lab, g: Guest, held: Mapping[str, int], *apart: tuple[Difference,
     ``apart`` are pages of a type that Linux has in its total alone.
     """
     lab.until(held)
-    lab.agree(g)
+    agree(lab, g)
     counters = g.pages()
     kinds = {spec.name: spec.type for spec in lab.serving.observer.inner.specs}
     missing = {kind: sum(n for _, of, n in apart if of is kind) for kind in FunctionType}

@@ -9,9 +9,12 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.device import HostVfs
 from fwpages.prm.identity import FunctionType
+from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
 from tests.vm.eswitch import EC_VFS, HOST_PF, HOST_VFS, SPF, Difference, books, ecpf, load, mode, quiet, step, vfs
-from tests.vm.guest import Guest, Kernel
-from tests.vm.lab import PF, Lab, scenario
+from tests.vm.guest import PYTHON
+from tests.vm.lab import PF, clean, scenario
 
 START = 37 + 2000
 VFS = PF.replace("vhca_id = 0x31", "vhca_id = 0x31\npages = 700").replace(
@@ -30,9 +33,8 @@ def host_vfs(lab: Lab, n: int) -> None:
 
 def audited(lab: Lab, **types: str) -> None:
     """The trace of a life that is over is clean, and its commands alone show the types of these functions."""
-    trace = lab.folder / "trace.jsonl"
-    trace.write_text(lab.text())
-    report = audit(trace)
+    lab.trace()
+    report = audit(lab.trace_file)
     assert [s.findings for s in report.sessions] == [[]] * len(report.sessions)
     found = {f.identity: f.type for s in report.sessions for f in s.functions}
     mine = lab.session.mode
@@ -44,7 +46,7 @@ def audited(lab: Lab, **types: str) -> None:
 
 @BOTH_MODES
 def test_switchdev_and_back(either: Kernel, tmp_path: Path, offered: bool) -> None:
-    with Lab(scenario(VFS, offered=offered), tmp_path, sriov=True) as lab, lab.guest(either, python=True) as g:
+    with Lab(scenario(VFS, offered=offered), tmp_path, sriov=True) as lab, lab.guest(either, PYTHON) as g:
         load(g)
         books(lab, g, {"self": START})
         mode(g, "switchdev")
@@ -57,7 +59,7 @@ def test_switchdev_and_back(either: Kernel, tmp_path: Path, offered: bool) -> No
         vfs(g, 0)
         books(lab, g, {"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         audited(lab, vf0="vf", vf1="vf")
         g.off()
 
@@ -77,7 +79,7 @@ STEPS = "".join(
 def test_host_of_an_ecpf(either: Kernel, tmp_path: Path, offered: bool) -> None:
     """The steps of the scenario wait for the e-switch, and mean what they mean in a run."""
     text = ecpf(HOST_PF, *HOST_VFS, steps=STEPS, capabilities=capabilities(offered=offered))
-    with Lab(text, tmp_path) as lab, lab.guest(either, python=True) as g:
+    with Lab(text, tmp_path) as lab, lab.guest(either, PYTHON) as g:
         load(g)
         books(lab, g, {"self": START})
         mode(g, "switchdev")
@@ -89,7 +91,7 @@ def test_host_of_an_ecpf(either: Kernel, tmp_path: Path, offered: bool) -> None:
         given = {name: f.given for name, f in lab.session.functions.items()}
         assert given == {"self": START, "host-pf": 300, "vf0": 40, "vf1": 61}
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         audited(lab, host_pf="host_pf", vf0="vf", vf1="vf")
         g.off()
 
@@ -98,7 +100,7 @@ def test_host_of_an_ecpf(either: Kernel, tmp_path: Path, offered: bool) -> None:
 def test_every_function_of_an_ecpf(new: Kernel, tmp_path: Path, by_vhca_id: bool) -> None:
     """Host PF, host VFs, EC VFs, SPF, twice; with ``by_vhca_id`` commands of the e-switch name functions so."""
     text = ecpf(HOST_PF, *HOST_VFS, *EC_VFS, SPF, capabilities=f"function_id_type_vhca_id = {int(by_vhca_id)}")
-    with Lab(text, tmp_path, sriov=True) as lab, lab.guest(new, python=True) as g:
+    with Lab(text, tmp_path, sriov=True) as lab, lab.guest(new, PYTHON) as g:
         load(g)
         for _ in range(2):
             mode(g, "switchdev")
@@ -115,14 +117,14 @@ def test_every_function_of_an_ecpf(new: Kernel, tmp_path: Path, by_vhca_id: bool
             mode(g, "legacy")
             books(lab, g, {"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         audited(lab, host_pf="host_pf", vf0="vf", vf1="vf", ec_vf0="ec_vf", ec_vf1="ec_vf", spf0="spf")
         g.off()
 
 
 def test_ecpf_without_a_host(new: Kernel, tmp_path: Path) -> None:
     """It says so; Linux 6.12 does not know that, and does not load."""
-    with Lab(ecpf(*EC_VFS), tmp_path, sriov=True) as lab, lab.guest(new, python=True) as g:
+    with Lab(ecpf(*EC_VFS), tmp_path, sriov=True) as lab, lab.guest(new, PYTHON) as g:
         load(g)
         vfs(g, 2)
         books(lab, g, {"self": START, "ec-vf0": 60, "ec-vf1": 70})
@@ -131,7 +133,7 @@ def test_ecpf_without_a_host(new: Kernel, tmp_path: Path) -> None:
         vfs(g, 0)
         books(lab, g, {"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
@@ -140,7 +142,7 @@ MANY = tuple((f"vf{n}", "vf", n, 0x100 + n, 8) for n in range(127))
 
 def test_127_host_vfs_in_one_step(new: Kernel, tmp_path: Path) -> None:
     text = ecpf(HOST_PF, *MANY, steps=step("enable", "vf*") + step("disable", "vf*"))
-    with Lab(text, tmp_path) as lab, lab.guest(new, python=True) as g:
+    with Lab(text, tmp_path) as lab, lab.guest(new, PYTHON) as g:
         load(g)
         mode(g, "switchdev")
         lab.wait(lambda: lab.call(lambda: lab.serving.finished), 600)
@@ -148,13 +150,13 @@ def test_127_host_vfs_in_one_step(new: Kernel, tmp_path: Path) -> None:
         books(lab, g, {"self": START, "host-pf": 300})
         mode(g, "legacy")
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
 def test_where_linux_counts_otherwise(new: Kernel, tmp_path: Path) -> None:
     """Pages have the type, or none, that the e-switch gave to their function when they were given."""
-    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new, python=True) as g:
+    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new, PYTHON) as g:
         load(g)
         lab.want(host_pf=11)
         early = (Difference.EARLY, FunctionType.HOST_PF, 11)
@@ -173,7 +175,7 @@ def test_where_linux_counts_otherwise(new: Kernel, tmp_path: Path) -> None:
         mode(g, "legacy")
         books(lab, g, {"self": START})
         g.ok("unload")
-        lab.clean(g)
+        clean(lab, g)
         g.off()
 
 
@@ -185,7 +187,7 @@ def recovered(lab: Lab, g: Guest) -> None:
 
 def test_after_a_health_recovery(new: Kernel, tmp_path: Path) -> None:
     """The mode is legacy then, and the host's functions do not come back by themselves."""
-    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new, python=True) as g:
+    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new, PYTHON) as g:
         load(g)
         mode(g, "switchdev")
         host_vfs(lab, 2)

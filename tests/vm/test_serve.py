@@ -18,6 +18,7 @@ from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
 from tests.report.junit_structure import parsed
 from tests.vm.eswitch import mode as eswitch
+from tests.vm.guest import PYTHON
 from tests.vm.lab import PF, agree, clean, complaints, scenario
 
 START = 37 + 2000
@@ -73,7 +74,7 @@ def test_scenario_of_the_library(new: Kernel, tmp_path: Path, name: str) -> None
     """Three generations: every step is followed, and the driver behaves."""
     trace = tmp_path / "trace.jsonl"
     with serve(tmp_path, "--once", "--json", "--trace", str(trace), name) as server:
-        with Guest(new, tmp_path / "device", tmp_path / "machine", python=True) as g:
+        with Guest(new, tmp_path / "device", tmp_path / "machine", PYTHON) as g:
             g.ready()
             g.ok("load")
             if name == "bluefield3":
