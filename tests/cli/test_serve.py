@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -214,3 +215,80 @@ def test_a_report_page_has_the_functions_and_the_pages_over_time(tmp_path: Path)
     functions = report.sessions[0].functions.values()
     assert any(f.given for f in functions)
     assert all(f"{f.given:,}" in text for f in functions)
+
+
+# -- for a program that starts it
+
+
+def test_a_line_at_the_descriptor_says_that_the_socket_can_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    reading, writing = os.pipe()
+    command = [
+        sys.executable,
+        "-c",
+        CODE,
+        "serve",
+        "--socket",
+        str(path),
+        "--once",
+        "--ready-fd",
+        str(writing),
+        "reset",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[writing], text=True) as p:
+        os.close(writing)
+        with open(reading) as ready:
+            assert ready.read() == "ready\n", "the line, and the end: it is closed"
+        Wire(path).close()
+        p.communicate(timeout=30)
+    assert p.returncode == 4
+
+
+def test_a_server_that_cannot_listen_closes_the_descriptor_without_a_line(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    (tmp_path / "s").write_text("no socket")
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "--ready-fd", str(writing)]) == 2
+    os.close(writing)
+    with open(reading) as ready:
+        assert ready.read() == ""
+
+
+def test_nobody_reads_that_it_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = ["serve", "--socket", str(tmp_path / "s"), "--limit", "1", "--ready-fd", str(writing), "reset"]
+    assert invoke(words) == 4
+    assert capsys.readouterr().err == f"--ready-fd {writing}: Broken pipe\n"
+
+
+@pytest.mark.parametrize(
+    ("fd", "words"),
+    [
+        ("1", "1 is a standard stream"),
+        ("-4", "-4 is a standard stream, or none"),
+        ("9999", "9999 is not open"),
+        ("99999999999999", "99999999999999 is not open"),
+        ("x", "x is no number of a descriptor"),
+    ],
+)
+def test_descriptors_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], fd: str, words: str) -> None:
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "--ready-fd", fd]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_descriptor_for_reading_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open(os.devnull) as stream:
+        assert invoke(["serve", "--socket", str(tmp_path / "s"), "--ready-fd", str(stream.fileno())]) == 2
+    assert "open for reading alone" in capsys.readouterr().err
+
+
+def test_a_server_ends_by_itself_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "--limit", "1", "--json", "reset"]) == 4
+    said = capsys.readouterr()
+    assert json.loads(said.out)["missing"][0] == {"what": "a driver: none came", "command": ""}
+    assert said.err.splitlines()[-1] == "--limit 1: the time is over, the server ends"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "1e9", "604801"])
+def test_limits_that_are_refused(tmp_path: Path, seconds: str) -> None:
+    assert invoke(["serve", "--socket", str(tmp_path / "s"), "--limit", seconds]) == 2

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from rich.console import Console
 from fwpages.cli import names
 from fwpages.cli.exits import exit_code
 from fwpages.cli.files import read_input, written
+from fwpages.cli.harness import Descriptor, say_ready
 from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name
 from fwpages.link.vfio_user.listener import MOST_PATH, SocketError
@@ -30,11 +33,21 @@ from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile, functions, names_of
 
+#: seconds of the longest --limit: a week, as a harness that means more means none
+_MOST_LIMIT = 604_800
+
 
 @click.command("serve")
 @click.argument("scenario", required=False, type=Name(names.scenarios, files=True))
 @click.option("--socket", "path", required=True, type=click.Path(path_type=Path), help="Listen here (mode 0600).")
 @click.option("--once", is_flag=True, help="End when the first virtual machine has gone.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _MOST_LIMIT),
+    metavar="SECONDS",
+    help="End after this time, whatever has happened.",
+)
+@click.option("--ready-fd", type=Descriptor(), help="Write a line here and close it, once the socket can be used.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Shuffle the order in which firmware returns pages.")
 @click.option(
     "--fault",
@@ -58,6 +71,8 @@ def command(
     scenario: str | None,
     path: Path,
     once: bool,
+    limit: int | None,
+    ready_fd: int | None,
     seed: int | None,
     faults: tuple[str, ...],
     timeouts: str,
@@ -68,8 +83,9 @@ def command(
 ) -> int:
     """SCENARIO: a name from `fwpages list scenarios`, a TOML file, or - for standard input.
 
-    The server ends upon SIGINT or SIGTERM. Exit code: 0 nothing wrong was seen, 1 the driver did not behave, 2
-    misuse, 4 not known: no driver came or opened the device, or a step or a fault never happened.
+    The server ends upon SIGINT or SIGTERM, or by --once or --limit. Exit code: 0 nothing wrong was seen, 1 the driver
+    did not behave, 2 misuse, 4 not known: no driver came or opened the device, or a step or a fault never happened, or
+    the guest's IOMMU is lazy.
     """
     try:
         wrong = [fault(f) for f in faults]
@@ -97,7 +113,7 @@ def command(
                 sriov=sriov,
                 timeouts=timeouts,
             )
-            _serve(path, serving, once=once, err=as_json)
+            _serve(path, serving, _Until(once=once, limit=limit), ready_fd, err=as_json)
             if writer is not None:
                 writer.end()
                 if writer.full:
@@ -123,13 +139,26 @@ def _printer(*, err: bool) -> Callable[[float, str], None]:
     )
 
 
-def _serve(path: Path, serving: ServedRun, *, once: bool, err: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """The end of a server: with its first client, or after so many seconds; else by a signal alone."""
+
+    once: bool
+    limit: int | None
+
+
+def _serve(path: Path, serving: ServedRun, until: _Until, ready_fd: int | None, *, err: bool) -> None:
     with _stopped_by_signals(path, serving) as server:
+        end = None if until.limit is None else time.monotonic() + until.limit
+        say_ready(ready_fd)
         click.echo(f"serving {path}; start the machine with\n", err=err)
         click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
         while not server.stopped:
-            server.step(None)
-            if once and server.clients and not server.busy:
+            server.step(None if end is None else max(0.0, end - time.monotonic()))
+            if until.once and server.clients and not server.busy:
+                break
+            if end is not None and time.monotonic() >= end:
+                click.echo(f"--limit {until.limit}: the time is over, the server ends", err=err)
                 break
 
 
