@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
-from fwpages.readers.trace_writer import TraceWriter
+from fwpages.readers.trace_writer import MOST_TRACE, TraceWriter
 from fwpages.scenario import load
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
@@ -40,13 +40,13 @@ class Clock:
 
 
 class Stage:
-    """A served scenario with its driver."""
+    """A served scenario with its driver. Its trace has at most so many characters."""
 
-    def __init__(self, text: str, **options: object) -> None:
+    def __init__(self, text: str, *, most: int = MOST_TRACE, **options: object) -> None:
         plan = load("test", text=text)
         self.clock, self.stream, self.said = Clock(), StringIO(), list[str]()
         p = device_profile(plan)
-        self.writer = TraceWriter(self.stream, device=p.name, supplier=p.supplier)
+        self.writer = TraceWriter(self.stream, device=p.name, supplier=p.supplier, most=most)
         self.serving = ServedRun(
             plan,
             tap=self.writer,

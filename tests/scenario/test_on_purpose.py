@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from io import StringIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, Teardown
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.serve import ServeReport, serve_report, show_served
+from fwpages.scenario.observer import MOST_OFFENCES
 from tests.scenario.stage import Stage, request, steps
 
 
@@ -100,6 +102,46 @@ def test_a_fault_without_an_end_is_remembered_within_bounds() -> None:
     for _ in range(MOST_TOOK + 10):
         plan.take(0)
     assert len(plan.took) == MOST_TOOK
+
+
+def test_a_storm_at_every_command_is_told_in_few_lines_and_kept_within_bounds() -> None:
+    st = Stage(steps('do = "open"'), faults=[PlannedFault("request-storm", times=0)], most=100_000)
+    d = st.driver()
+    d.up()
+    for _ in range(2):
+        d.ok(Opcode.QUERY_ADAPTER)
+    d.close()
+    report = reported(st)
+    [told] = report.on_purpose
+    assert (told.fault, report.faults) == ("request-storm", ["request-storm"] * told.times)
+    assert len(st.said) < 150
+    assert len(report.excused) == MOST_OFFENCES
+    assert st.writer.full
+    assert len(st.stream.getvalue()) <= 100_000
+
+
+def test_a_fault_without_an_end_takes_no_more_memory_as_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fwpages.scenario.observer.MOST_OFFENCES", 20)
+    monkeypatch.setattr("fwpages.device.faults.plan.MOST_TOOK", 20)
+    st = Stage(steps('do = "open"'), faults=[PlannedFault("take-count-huge", times=0)], most=5_000)
+    d = st.driver()
+    own = d.up()
+
+    def go_on(times: int) -> int:
+        for _ in range(times):
+            d.take(own, 5)
+        return tracemalloc.get_traced_memory()[0]
+
+    go_on(60)
+    lines = len(st.said)
+    tracemalloc.start()
+    try:
+        before = go_on(40)
+        assert go_on(100) - before < 2_000
+    finally:
+        tracemalloc.stop()
+    assert len(st.said) == lines
+    assert reported(st).on_purpose[0].times == 200
 
 
 def test_a_trace_that_is_full_is_cut_and_says_so(tmp_path: Path) -> None:

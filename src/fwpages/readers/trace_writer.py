@@ -38,8 +38,10 @@ class _Lines:
 
     def put(self, **line: object) -> None:
         """Write one line with the next number; nothing more once one had no room."""
+        if self.full:
+            return
         text = msgspec.json.encode({"n": self._count, **line}).decode() + "\n"
-        self.full = self.full or (self._most is not None and self._size + len(text) > self._most)
+        self.full = self._most is not None and self._size + len(text) > self._most
         if not self.full:
             self._stream.write(text)
             self._count += 1
