@@ -214,13 +214,38 @@ def test_without_an_iommu_nothing_is_judged_and_nothing_is_said_to_behave(tmp_pa
     assert any(f"is not judged: {why}" in note for note in notes)
 
 
-def test_a_driver_that_unmaps_late_is_not_judged(tmp_path: Path) -> None:
+def test_a_driver_that_keeps_its_memory_mapped_is_not_judged(tmp_path: Path) -> None:
     st, d = up()
     d.keep = True
     d.down(OWN)
+    d.unmap_each(range(PAGES, PAGES + START * 4096, 4096))
     report = serve_report(st.serving, scenario="test")
+    assert report.verdict == "clean"
     assert "not judged: memory let go too early (pages that came back stayed mapped" in report.summary
-    assert any("stayed mapped" in note for note in audited(st, tmp_path).sessions[0].notes)
+    session = audited(st, tmp_path).sessions[0]
+    assert session.verdict == "clean"
+    assert any("stayed mapped" in note for note in session.notes)
+
+
+def test_behind_a_lazy_iommu_a_verdict_is_not_known_as_the_maps_were_there_and_do_not_tell(tmp_path: Path) -> None:
+    st, d = up()
+    d.keep = True
+    torn_down(d)
+    back = range(d.next_page - 5 * 4096, d.next_page, 4096)
+    d.take(OWN, 5)
+    d.take(OWN, 700)
+    d.unmap_each(back)
+    d.ok(Opcode.DISABLE_HCA)
+    report = serve_report(st.serving, scenario="test")
+    assert (report.verdict, report.sessions[0].verdict, report.offences) == ("not known", "not known", [])
+    [missing] = report.missing
+    assert missing.what.startswith("the moment at which the driver lets memory go in session 1: pages that came back")
+    assert "iommu=strict" in report.summary
+    session = audited(st, tmp_path).sessions[0]
+    assert session.verdict == "not known"
+    assert [m.what for m in session.missing] == [
+        "the moment at which the driver lets memory go: the maps of its IOMMU do not tell (see the notes)"
+    ]
 
 
 def test_what_is_let_go_by_a_lazy_driver_is_let_go_all_the_same(tmp_path: Path) -> None:

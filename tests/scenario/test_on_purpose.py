@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from fwpages.auditor.audit import audit
-from fwpages.device.faults.plan import MOST_TOOK, FaultPlan, PlannedFault
+from fwpages.custody.accounts import SessionAccount
+from fwpages.device.faults.plan import MOST_TOOK, FaultPlan, Moment, PlannedFault
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, Teardown
@@ -28,6 +29,14 @@ def stage(*faults: PlannedFault, rows: tuple[str, ...] = ('do = "open"',)) -> St
 
 def reported(st: Stage) -> ServeReport:
     return serve_report(st.serving, scenario="test")
+
+
+def audited(st: Stage, folder: Path) -> SessionAccount:
+    """The first session by the audit of the trace, which ends here."""
+    st.writer.end()
+    path = folder / "t.jsonl"
+    path.write_text(st.stream.getvalue())
+    return audit(path).sessions[0]
 
 
 def lines(st: Stage) -> str:
@@ -162,7 +171,7 @@ def test_a_trace_that_is_full_is_cut_and_says_so(tmp_path: Path) -> None:
 # -- requests without an answer
 
 
-def asked(answer: str, seconds: float) -> ServeReport:
+def asked(answer: str, seconds: float) -> Stage:
     """Firmware asks for 8 pages; the driver answers in this manner, or not, and closes after so many seconds."""
     st = stage(rows=('do = "open"', request("vf0", 8)))
     d = st.driver()
@@ -185,19 +194,166 @@ def asked(answer: str, seconds: float) -> ServeReport:
     while d.take(0x31, 700):
         pass
     d.ok(Opcode.DISABLE_HCA)
-    return reported(st)
+    return st
 
 
 @pytest.mark.parametrize(("answer", "left"), [("none", 8), ("half", 4)])
-def test_a_request_that_the_driver_had_time_for_and_did_not_answer(answer: str, left: int) -> None:
-    [o] = asked(answer, 20).offences
-    words = f"vf0: {left} pages asked for 20.1 s before, neither GIVE nor CANT_GIVE came"
-    assert (o.session, o.name, o.detail) == (1, "request-unanswered", words)
+def test_a_request_that_the_driver_had_time_for_and_did_not_answer(answer: str, left: int, tmp_path: Path) -> None:
+    st = asked(answer, 20)
+    [o] = reported(st).offences
+    words = f"{left} pages asked for 20.1 s before, neither GIVE nor CANT_GIVE came"
+    assert (o.session, o.name, o.detail) == (1, "request-unanswered", f"vf0: {words}")
+    session = audited(st, tmp_path)
+    [f] = session.findings
+    assert (f.name, f.function, f.pages, f.blame) == ("request-unanswered", "vhca:0x31", left, "host")
+    assert f.detail == f"vhca:0x31: {words}"
 
 
 @pytest.mark.parametrize(("answer", "seconds"), [("give", 20), ("decline", 20), ("none", 1)])
-def test_a_request_that_was_answered_or_came_a_moment_before_the_close(answer: str, seconds: float) -> None:
-    assert [o.name for o in asked(answer, seconds).offences] == []
+def test_a_request_that_was_answered_or_came_a_moment_before_the_close(
+    answer: str, seconds: float, tmp_path: Path
+) -> None:
+    st = asked(answer, seconds)
+    assert [o.name for o in reported(st).offences] == []
+    assert "request-unanswered" not in {f.name for f in audited(st, tmp_path).findings}
+
+
+@pytest.mark.parametrize("how", ["storm", "trouble"])
+def test_requests_that_the_device_lost_itself_are_held_against_nobody(how: str, tmp_path: Path) -> None:
+    """The queue runs full by a fault of ours, or the device is in a fatal state when it is reset."""
+    rows = ('do = "open"', request("vf0", 8), *(['do = "health"'] if how == "trouble" else []))
+    st = stage(*([PlannedFault("request-storm")] if how == "storm" else []), rows=rows)
+    d = st.driver()
+    d.up()
+    d.ok(Opcode.QUERY_ADAPTER)
+    st.later(30)
+    if how == "trouble":
+        st.later(30)
+        d.reset()
+    else:
+        d.close()
+    assert [o.name for o in reported(st).offences] == []
+    assert "request-unanswered" not in {f.name for f in audited(st, tmp_path).findings}
+
+
+# -- a session that ends with the device open
+
+
+@pytest.mark.parametrize("how", ["reset", "gone", "torn-gone"])
+def test_a_device_that_is_left_open_is_a_finding_of_both(how: str, tmp_path: Path) -> None:
+    st = stage()
+    d = st.driver()
+    d.up()
+    if how == "torn-gone":
+        d.ok(Opcode.TEARDOWN_HCA)
+    if how == "reset":
+        d.reset()
+    else:
+        d.close()
+    report = reported(st)
+    assert (report.verdict, report.sessions[0].held, report.sessions[0].dropped) == ("findings", 57, False)
+    session = audited(st, tmp_path)
+    [f] = session.findings
+    assert (session.verdict, f.name, f.blame, f.pages) == ("findings", "pages-left", "host", 57)
+    way = "the device was reset" if how == "reset" else "the machine was gone"
+    assert f.detail == f"57 pages of vhca:0x2a: {way} with the device open"
+
+
+# -- commands that the device carries out and never answers
+
+
+def counts(st: Stage, folder: Path) -> tuple[list[int], list[int | None]]:
+    """Pages of the first session given, returned, released and held, by the device and by the audit of its trace."""
+    mine = st.serving.observer.sessions[0]
+    theirs = audited(st, folder).totals
+    return (
+        [mine.total("given"), mine.total("returned"), mine.total("held")],
+        [theirs.given, theirs.returned, theirs.held],
+    )
+
+
+def test_pages_of_a_give_that_was_not_answered_are_with_firmware_by_both_books(tmp_path: Path) -> None:
+    st = stage(PlannedFault("give-unanswered-done"))
+    d = st.driver()
+    d.ok(Opcode.ENABLE_HCA)
+    with pytest.raises(AssertionError):
+        d.give(0, 37)
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [37, 0, 37]
+
+
+def test_pages_of_a_take_that_was_not_answered_are_back_by_both_books(tmp_path: Path) -> None:
+    st = stage(PlannedFault("take-unanswered-done"))
+    d = st.driver()
+    own = d.up()
+    d.ok(Opcode.TEARDOWN_HCA)
+    with pytest.raises(AssertionError):
+        d.take(own, 5)
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [57, 5, 52]
+
+
+def test_an_answer_that_comes_late_moves_no_page_twice(tmp_path: Path) -> None:
+    st = stage(PlannedFault("take-late"))
+    d = st.driver()
+    own = d.up()
+    d.ok(Opcode.TEARDOWN_HCA)
+    with pytest.raises(AssertionError):
+        d.take(own, 5)
+    st.later(100)
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [57, 5, 52]
+
+
+def test_a_function_disabled_without_an_answer_is_disabled_by_both_books(tmp_path: Path) -> None:
+    st = stage(PlannedFault("disable-unanswered-done"))
+    d = st.driver()
+    d.up()
+    d.ok(Opcode.ENABLE_HCA, function_id=1)
+    d.give(0x31, 8)
+    with pytest.raises(AssertionError):
+        d.ok(Opcode.DISABLE_HCA, function_id=1)
+    fields = {"function_id": 0x31, "input_num_entries": 8}
+    assert d.command(Command(Opcode.MANAGE_PAGES, ManagePages.TAKE, fields), slot=1)["output_num_entries"] == 8
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [65, 8, 57]
+
+
+def test_a_teardown_without_an_answer_is_a_teardown_and_the_reset_after_it_is_right(tmp_path: Path) -> None:
+    st = stage(PlannedFault("command-unanswered-done", during=Moment.TEARDOWN))
+    d = st.driver()
+    d.up()
+    with pytest.raises(AssertionError):
+        d.ok(Opcode.TEARDOWN_HCA)
+    d.reset()
+    report = reported(st)
+    assert (report.verdict, report.sessions[0].dropped) == ("clean", True)
+    assert audited(st, tmp_path).verdict == "clean"
+
+
+def test_a_close_without_an_answer_is_a_close(tmp_path: Path) -> None:
+    """TEARDOWN_HCA is the first command that the fault is about, DISABLE_HCA the second."""
+    st = stage(PlannedFault("command-unanswered-done", 2, during=Moment.TEARDOWN))
+    d = st.driver()
+    own = d.up()
+    with pytest.raises(AssertionError):
+        d.down(own)
+    assert reported(st).sessions[0].end == "closed"
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [57, 57, 0]
+    session = audited(st, tmp_path)
+    assert (session.end, [f.name for f in session.findings]) == ("closed", ["command-unanswered"])
+
+
+def test_a_mode_switched_without_an_answer_is_switched(tmp_path: Path) -> None:
+    st = stage(PlannedFault("set-cap-unanswered-done"))
+    d = st.driver()
+    with pytest.raises(AssertionError):
+        d.up()
+    [session] = reported(st).sessions
+    assert (session.mode, session.identities) == ("vhca_id", {"self": "vhca:0x2a"})
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [37, 0, 37]
 
 
 # -- torn down, never taken back, then reset
@@ -215,10 +371,7 @@ def test_torn_down_never_taken_back_then_reset_is_said_alike_by_both(profile: Te
     report = reported(st)
     assert (report.verdict, report.sessions[0].dropped) == ("clean", True)
     assert "57 pages (0.223 MiB) never taken back, dropped by a reset" in report.summary
-    st.writer.end()
-    path = tmp_path / "t.jsonl"
-    path.write_text(st.stream.getvalue())
-    assert audit(path).sessions[0].verdict == "clean"
+    assert audited(st, tmp_path).verdict == "clean"
 
 
 def test_a_fast_teardown_lets_go_of_everything_once_the_interface_is_disabled() -> None:

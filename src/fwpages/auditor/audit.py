@@ -266,6 +266,7 @@ class Audit:
         match v:
             case CommandExecuted():
                 if d.session is not None:
+                    d.session.add(commands.executed(d.session, v))
                     d.memory.answered(d.session, v)
             case MemoryMapped():
                 d.memory.reach.map(v.iova, v.size)
@@ -305,6 +306,7 @@ class Audit:
         )
         if self.folded:
             s.lose(None, FOLDED)
+        s.evidence.served = device.memory.watched
         if device.leftovers is not None:
             s.inherit(device.leftovers)
         device.memory.begin()
@@ -388,7 +390,10 @@ class Audit:
     def _mentioned(self, v: Note | DeviceNamed) -> None:
         """A note on a session; or a device, which has a session though nothing else of it was seen."""
         if isinstance(v, Note):
-            self._session(v).note(v.text)
+            s = self._session(v)
+            s.note(v.text)
+            if v.fault:
+                s.injected.add(v.fault)
         elif v.device not in self._devices:
             self._begin(self._device(v.device), v)
 

@@ -178,6 +178,8 @@ def _still_pending(s: AuditedSession, end: End) -> Found:
                 doubt(s, p)
         elif e.log:
             yield from _output_missing(s, p)
+        elif e.served:
+            yield from commands.unanswered(s, CommandUnanswered(place=p.place, device=s.device, key=p.key))
         elif e.numbered or not p.overdue_at(s.last):
             del s.pending[p.key]
             yield from answers.none_to(s, p)

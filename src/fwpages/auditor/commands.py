@@ -23,7 +23,14 @@ from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, decode_answer, decode_command
 from fwpages.prm.opcodes import HOST_ENDIANNESS, CapType, Opcode
 from fwpages.prm.status import Status, status_words
-from fwpages.readers.observations import CommandCompleted, CommandSubmitted, CommandUnanswered, CommandUndone, Place
+from fwpages.readers.observations import (
+    CommandCompleted,
+    CommandExecuted,
+    CommandSubmitted,
+    CommandUnanswered,
+    CommandUndone,
+    Place,
+)
 
 #: commands without an answer that a session remembers
 MAX_PENDING = 4096
@@ -116,7 +123,26 @@ def completed(s: AuditedSession, v: CommandCompleted) -> Found:
     yield from _answered(s, p, answer, v, late=late)
 
 
+def executed(s: AuditedSession, v: CommandExecuted) -> Found:
+    """The device carried a command out and keeps its answer back: what it changed is changed."""
+    p = s.pending.get(v.key)
+    if p is None or p.command is None:
+        return
+    try:
+        a = decode_answer(p.opcode, v.message)
+    except LayoutError:
+        return
+    if p.opcode == Opcode.MANAGE_PAGES:
+        yield from page_commands.executed(s, p, a, v)
+    elif a.ok and p.opcode in lifecycle.COME_AND_GO:
+        p.executed = 0
+        answer = CommandCompleted(place=v.place, device=v.device, session=v.session, key=v.key, message=v.message)
+        yield from lifecycle.answered(s, p, p.command, a, answer)
+
+
 def _answered(s: AuditedSession, p: Pending, a: Answer, v: CommandCompleted, *, late: bool) -> Found:
+    if p.executed is not None:
+        return
     if p.opcode == Opcode.MANAGE_PAGES and p.command is not None:
         yield from page_commands.answered(s, p, a, v, late=late)
     elif not a.ok:
@@ -182,6 +208,8 @@ def unanswered(s: AuditedSession, v: CommandUnanswered) -> Found:
         return
     pages = _stop_waiting(s, p)
     why = v.detail or ("the link gave it up" if v.by_link else "no answer came")
+    if p.executed is not None:
+        why += ", and the device carried it out"
     finding = Finding(unanswered_cause(p.opcode, p.op_mod, by_link=v.by_link), p.place, p.book, pages, f"{p}: {why}")
     if s.evidence.log and not v.said:
         s.withheld.append(Unconfirmed(p, finding))

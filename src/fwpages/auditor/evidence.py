@@ -84,7 +84,8 @@ class Evidence:
     """The input of one session. ``form`` never changes; the others only ever grow.
 
     ``lost`` has the first reason for each loss, ``gaps`` counts how often lines were found missing, ``lines`` says that
-    the driver's one-line messages about pages were seen.
+    the driver's one-line messages about pages were seen, ``served`` that it is the trace of a served device, with the
+    maps of its memory, ``unwatched`` that these do not show when the driver let memory go.
     """
 
     form: Format
@@ -93,6 +94,8 @@ class Evidence:
     lines: bool = False
     lost: dict[Loss, str] = field(default_factory=dict)
     gaps: int = 0
+    served: bool = False
+    unwatched: bool = False
 
     # -- the input is read
 
@@ -205,6 +208,12 @@ class Evidence:
     def incomplete(self) -> bool:
         """Some lines are missing, whether the accounts need them or not."""
         return bool(self.gaps or self.ambiguous)
+
+    @property
+    def judges_requests(self) -> bool:
+        """A page request without an answer is the driver's doing: a driver of another's, all of whose commands show."""
+        whole = self.judges_pages and self.follows_commands and not self.incomplete
+        return whole and (self.served or self.log or self.recorded)
 
     @property
     def by_lines(self) -> bool:

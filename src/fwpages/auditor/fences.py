@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fwpages.auditor import answers, commands
+from fwpages.auditor import answers, commands, requests
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import After, AuditedSession, Close, Link, Reset
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
+from fwpages.custody.judgements import reset_is_right
 from fwpages.pages.words import many
 from fwpages.readers.observations import LinkChange, LinkEvent, Place
 
@@ -30,11 +31,14 @@ def happened(s: AuditedSession, v: LinkChange) -> Found:
             yield from _fence(s, v, words)
         case LinkEvent.LOST:
             yield from _lost(s, v, words)
+        case LinkEvent.GONE:
+            s.link |= Link.GONE
+            s.note(f"the machine is gone{words}")
         case LinkEvent.BACK:
             s.link &= ~Link.LOST
             s.note(f"the link came back{words}")
         case LinkEvent.HEALTH:
-            s.link |= Link.FATAL
+            s.link |= Link.FATAL | Link.TROUBLE
             s.note(f"the device reported a fatal state{words}")
         case LinkEvent.GARBLED:
             p = s.pending.get(v.key)
@@ -45,7 +49,7 @@ def happened(s: AuditedSession, v: LinkChange) -> Found:
 def _lost(s: AuditedSession, v: LinkChange, words: str) -> Found:
     if s.reset_asked is not None or s.closed:
         return  # nothing is done over the link any more but to reset the device
-    s.link |= Link.LOST
+    s.link |= Link.LOST | Link.TROUBLE
     out = s.ledger.records.out
     yield Finding(Cause.LINK_LOST, v.place, pages=out, detail=f"{many(out)} out{words}")
 
@@ -97,6 +101,9 @@ def _not_fenced(s: AuditedSession, place: Place) -> Finding:
 
 
 def _fence(s: AuditedSession, v: LinkChange, words: str) -> Found:
+    if s.evidence.served and not s.closed:
+        yield from requests.unanswered(s, v.place)
+        yield from _cut_off(s, v.place)
     yield from commands.abandon(s, v.place)
     answers.done(s, s.overdue)
     s.overdue.clear()
@@ -105,6 +112,19 @@ def _fence(s: AuditedSession, v: LinkChange, words: str) -> Found:
     s.reset = s.reset and replace(s.reset, unproven=None)
     n = s.ledger.discard()
     s.note(f"fenced{words}; {many(n)} discarded")
+
+
+def _cut_off(s: AuditedSession, place: Place) -> Found:
+    """The device is reset, or its machine gone, before the driver has closed it: pages that it never asked for."""
+    trouble = Link.TROUBLE in s.link
+    if reset_is_right(s.torn, gone=Link.GONE in s.link, trouble=trouble) or s.evidence.blind:
+        return
+    for who in s.ledger.records.owing():
+        book = s.books.of(who)
+        if not book.unsure:
+            n = s.out_of(book)
+            how = "the machine was gone" if Link.GONE in s.link else "the device was reset"
+            yield Finding(Cause.PAGES_LEFT_CUT_OFF, place, book, n, f"{many(n)} of {who}: {how} with the device open")
 
 
 def settle(s: AuditedSession, after: After) -> Found:

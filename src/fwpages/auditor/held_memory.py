@@ -126,6 +126,8 @@ class HeldMemory:
     def _switched(self, *, on: bool) -> None:
         """The function was opened or closed: from the open on, what was left with firmware is an earlier session's."""
         self._moment = Moment.STARTING if on else Moment.OFF
+        if not on:
+            self.reach.end()
         if on:
             for tag in range(_FIRST, _FIRST + len(self._books)):
                 self._tags.replace(tag, _EARLIER)
@@ -173,6 +175,7 @@ class HeldMemory:
 
     def fenced(self) -> None:
         """The device was reset: it holds nothing."""
+        self.reach.end()
         self._tags = TagMap()
         self._tags.reserve(self._space.size)
         self._books.clear()
@@ -215,6 +218,7 @@ class HeldMemory:
             book = None if row.function is None else s.books.of(row.function)
             place = self._places[row.function, row.use, row.moment]
             yield Finding(Cause.MEMORY_LET_GO, place, book, row.pages, row.detail)
+        s.evidence.unwatched = self.reach.judged.missed
         if self.reach.judged is not Judged.YES:
             s.note(f"memory that is let go while firmware holds it is not judged: {self.reach.judged}")
 

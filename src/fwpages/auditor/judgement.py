@@ -24,6 +24,7 @@ def facts(s: AuditedSession, end: End, totals: Totals, *, wrong: bool) -> Facts:
         asked_for_all=e.by_lines and end is End.CLOSED and s.books.swept_out() and not s.complained,
         gaps=_gaps(s),
         unexplained=bool(s.unexplained),
+        unwatched=s.evidence.unwatched,
         folded=e.blind == FOLDED,
         log=e.log,
         recorded=e.recorded,

@@ -14,6 +14,7 @@ from fwpages.auditor.identities import back_to_function_ids, learn_own, switch_t
 from fwpages.auditor.losses import enabled
 from fwpages.auditor.naming import Proof
 from fwpages.auditor.requests import carries_page_requests, closing
+from fwpages.auditor.requests import unanswered as unanswered_requests
 from fwpages.auditor.session import AuditedSession, Close, Link, Negotiated, Pending
 from fwpages.custody.findings import Cause
 from fwpages.prm.capability import GENERAL
@@ -35,6 +36,10 @@ COMMANDS = frozenset(
         Opcode.CREATE_ESW_VPORT,
     }
 )
+#: those by which functions and the session come and go: what the device carried out is so, answered or not
+COME_AND_GO = frozenset(
+    {Opcode.ENABLE_HCA, Opcode.DISABLE_HCA, Opcode.TEARDOWN_HCA, Opcode.ALLOC_SF, Opcode.DEALLOC_SF}
+)
 #: those that event queues come and go by: not looked at in kernel logs, whose events came by some queue for certain
 QUEUES = frozenset({Opcode.CREATE_EQ, Opcode.DESTROY_EQ})
 #: the fields of a general capability page are all before this byte of a message
@@ -51,7 +56,7 @@ def sent(s: AuditedSession, p: Pending) -> None:
     elif s.close is Close.PERHAPS:
         s.close = Close.DISABLING  # the session goes on: the DISABLE_HCA was not its own
     if p.opcode == Opcode.TEARDOWN_HCA:
-        closing(s)
+        closing(s, p.place)
     own = p.opcode == Opcode.DISABLE_HCA and p.command is not None and s.naming.is_own_hca(p.command)
     if own and s.close is Close.NOT_BEGUN:
         s.close = Close.DISABLING
@@ -60,7 +65,7 @@ def sent(s: AuditedSession, p: Pending) -> None:
 def unanswered(s: AuditedSession, p: Pending) -> None:
     """It is not known whether the device carried it out: a function may be there now, or may be gone."""
     c = p.command
-    if c is None:
+    if c is None or p.executed is not None:
         return
     if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not s.naming.is_own_hca(c):
         s.naming.enable(s.naming.vport_name(c), None)
@@ -128,9 +133,9 @@ def _disabled(s: AuditedSession, _p: Pending, c: Command, _a: Answer, v: Command
         # without a TEARDOWN_HCA before it, in a session not seen from its beginning, it may be an ECPF's host PF
         own = s.evidence.from_start or s.naming.ecpf is not None or s.close is Close.UNDER_WAY
         s.close = Close.DONE if own else Close.PERHAPS
+        yield from unanswered_requests(s, v.place)
     else:
         _gone(s, s.naming.vport_name(c), v.place)
-    yield from ()
 
 
 def _gone(s: AuditedSession, who: Identity, place: Place) -> None:
@@ -175,7 +180,9 @@ def _queue_destroyed(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v:
 def _torn_down(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandCompleted) -> Found:
     if a["state"]:
         yield Finding(Cause.TEARDOWN_STATE, v.place, detail=f"{p}: state 1, not done")
-    elif c["profile"] in (Teardown.FORCE, Teardown.PREPARE_FAST):
+        return
+    s.torn = c["profile"]
+    if s.torn in (Teardown.FORCE, Teardown.PREPARE_FAST):
         s.link |= Link.FORCED
 
 

@@ -39,7 +39,7 @@ def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
     if p.opcode == Opcode.MANAGE_PAGES and p.book is not None:
         s.timeline.gap(p.place, s.last, why)
         s.lose(p.book, why)
-        if p.offer is not None and p.doubted is None:
+        if p.offer is not None and p.doubted is None and p.executed is None:
             s.ledger.accept(p.offer)
     elif p.opcode == Opcode.SET_HCA_CAP:
         s.evidence.lose(Loss.MODE, why)
@@ -58,7 +58,12 @@ def enabled(s: AuditedSession) -> None:
 
 
 def doubt(s: AuditedSession, p: Pending) -> int | None:
-    """A command was not answered: returns how many pages are now doubtful, None where it is about none."""
+    """A command was not answered: returns how many pages are now doubtful, None where it is about none.
+
+    Where the device carried it out nothing is doubtful; these are the pages that it moved.
+    """
+    if p.executed is not None:
+        return p.executed
     if p.book is not None and p.book.counted_only:
         s.lose(p.book, f"{p}: no answer, and the input does not show all of its pages")
     if p.offer is not None and p.doubted is None:

@@ -37,7 +37,7 @@ from fwpages.prm.identity import Identity, Mode, func_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, QueryPages
 from fwpages.prm.status import status_words
-from fwpages.readers.observations import CommandCompleted, Holes, Place
+from fwpages.readers.observations import CommandCompleted, CommandExecuted, Holes, Place
 
 #: GIVEs that wait for the driver's line about them
 MAX_UNCONFIRMED = 64
@@ -137,6 +137,7 @@ def sent(s: AuditedSession, p: Pending, c: Command, holes: Holes) -> Found:
     book = p.book = s.book(number, ec)
     match c.op_mod:
         case ManagePages.GIVE:
+            s.asked.given(book, p.asked)
             yield from _check_function(s, p, book, requests.served_by_give(s, p, book), number, ec)
             yield from _give_sent(s, p, c, book, holes)
         case ManagePages.TAKE:
@@ -144,6 +145,7 @@ def sent(s: AuditedSession, p: Pending, c: Command, holes: Holes) -> Found:
             _dump_seen(s, book)
         case ManagePages.CANT_GIVE:
             yield from _check_function(s, p, book, None, number, ec)
+            s.asked.declined(book)
             yield from requests.cannot_give(p, book)
         case _:
             yield from _check_function(s, p, book, None, number, ec)
@@ -276,6 +278,20 @@ def answered(s: AuditedSession, p: Pending, a: Answer, v: CommandCompleted, *, l
         yield _refused(p, a, v.place)
 
 
+def executed(s: AuditedSession, p: Pending, a: Answer, v: CommandExecuted) -> Found:
+    """The device carried MANAGE_PAGES out and kept the answer back: its pages have moved, though no host knows."""
+    book = p.book
+    if book is None or not a.ok:
+        return
+    if p.op_mod == ManagePages.GIVE:
+        yield from _give_answered(s, p, book, a, v.place)
+        p.executed = p.asked
+    elif p.op_mod == ManagePages.TAKE:
+        answer = CommandCompleted(place=v.place, device=v.device, session=v.session, key=v.key, message=v.message)
+        yield from _take_answered(s, p, book, a, answer)
+        p.executed = a["output_num_entries"]
+
+
 def _refused(p: Pending, a: Answer, place: Place) -> Finding:
     detail = f"{p}: {status_words(a.status)}, syndrome {a.syndrome:#x}"
     return Finding(refused(p.opcode, p.op_mod, valid=not p.faulty), place, p.book, p.asked or None, detail)
@@ -395,9 +411,14 @@ def _wrong_return(s: AuditedSession, p: Pending, book: Book, cause: Cause, pages
         yield Finding(cause, place, book, n, detail)
 
 
+def _unsettled(q: Pending, book: Book) -> bool:
+    """A GIVE of this function's whose outcome is open."""
+    return q.book is book and q.offer is not None and q.doubted is None and q.executed is None
+
+
 def _doubt_waiting(s: AuditedSession, book: Book) -> bool:
     """A GIVE without an answer may have been carried out: firmware returns pages that it named."""
-    waiting = [q for q in s.pending.values() if q.book is book and q.offer is not None and q.doubted is None]
+    waiting = [q for q in s.pending.values() if _unsettled(q, book)]
     for q in waiting:
         if q.offer is not None:
             s.ledger.doubt(q.offer)

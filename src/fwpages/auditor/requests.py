@@ -16,10 +16,11 @@ from fwpages.auditor.books import Book
 from fwpages.auditor.evidence import Shown
 from fwpages.auditor.findings import Finding, Finds, Found
 from fwpages.auditor.identities import doubtful_name
-from fwpages.auditor.session import AuditedSession, Close, Pending
+from fwpages.auditor.session import AuditedSession, Close, Link, Pending
 from fwpages.auditor.waits import BOUNDS
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.judgements import more_than_lent, not_returned, wrong_release
+from fwpages.custody.requests_asked import REQUESTS_LOST
 from fwpages.pages.words import many
 from fwpages.prm.event import EventType, PageRequestEvent
 from fwpages.prm.identity import Mode, func_id, vhca_id
@@ -57,12 +58,15 @@ def _followed(s: AuditedSession, v: PagesRequested, book: Book, *, odd: bool) ->
     """A request of this function that the host follows; ``odd``: its name is wrong, or may be."""
     r = v.request
     if r.release_all:
+        s.asked.declined(book)
         if (yield from _may_release(s, book, v.place)) or s.evidence.counts_commands:
             book.released = release(s, book)
         return
     # without the ec bit a number names no function for certain on an ECPF
     sure = v.ec_known or s.naming.mode is Mode.VHCA_ID or s.naming.ecpf is False
     if sure and not odd:
+        if v.place.seconds is not None:
+            s.asked.raised(v.place.seconds, book, r.num_pages)
         yield from _asked(s, book, r.num_pages, v.place)
 
 
@@ -171,10 +175,22 @@ def cannot_give(p: Pending, book: Book) -> Found:
         yield Finding(Cause.CANNOT_GIVE, p.place, book, detail=f"{p} for {book.identity}")
 
 
-def closing(s: AuditedSession) -> None:
+def closing(s: AuditedSession, place: Place) -> None:
     """The close takes everything back, whether or not firmware asked for it."""
+    if place.seconds is not None:
+        s.asked.closing(place.seconds)
     for book in s.books:
         book.owed = []
+
+
+def unanswered(s: AuditedSession, place: Place) -> Found:
+    """The session is over: requests that the driver had time to answer and did not, unless it could not see them."""
+    cut_off = Link.TROUBLE in s.link or not REQUESTS_LOST.isdisjoint(s.injected)
+    if cut_off or not s.evidence.judges_requests or place.seconds is None:
+        s.asked.clear()
+        return
+    for x in s.asked.end(place.seconds):
+        yield Finding(Cause.REQUEST_UNANSWERED, place, x.function, x.pages, f"{x.function.identity}: {x.words}")
 
 
 # -- release_all
@@ -193,7 +209,7 @@ def release(s: AuditedSession, book: Book) -> int:
     """Firmware has released all pages of this function: returns how many. Commands without an answer are crossed."""
     unsure = [np.zeros(0, np.int64)]
     for p in (*s.pending.values(), *s.overdue.values()):
-        if p.about(book.identity):
+        if p.about(book.identity) and p.executed is None:
             p.crossed = True
             if p.offer is not None:
                 unsure.append(p.offer.index)
@@ -233,7 +249,8 @@ def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -
 
 def _in_pending_gives(s: AuditedSession, book: Book) -> int:
     """Pages of this function that GIVEs without an answer have offered."""
-    gives = [p.offer for p in s.pending.values() if p.about(book.identity) and p.doubted is None]
+    waiting = (p for p in s.pending.values() if p.doubted is None and p.executed is None)
+    gives = [p.offer for p in waiting if p.about(book.identity)]
     return sum(int(offer.index.size) for offer in gives if offer is not None)
 
 

@@ -33,6 +33,7 @@ from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.custody.judgements import Patience
 from fwpages.custody.records import Record
+from fwpages.custody.requests_asked import RequestsAsked
 from fwpages.pages.space import Addresses, Indices
 from fwpages.prm.identity import FunctionType, Identity, Supplier
 from fwpages.prm.message import Command
@@ -69,6 +70,8 @@ class Pending:
     faulty: bool = False
     cut: bool = False
     crossed: bool = False
+    #: pages that it has moved, where the device carried it out and kept the answer back
+    executed: int | None = None
 
     def overdue_at(self, place: Place) -> bool:
         """It has been unanswered for longer than any driver waits; False where the input has no seconds."""
@@ -116,6 +119,10 @@ class Link(Flag):
     FENCED = auto()
     #: a forced or fast TEARDOWN_HCA was done: not the link's doing, and as final
     FORCED = auto()
+    #: it was lost or fatal at some time
+    TROUBLE = auto()
+    #: the machine of a served device is gone
+    GONE = auto()
 
 
 class Counted(Enum):
@@ -259,6 +266,11 @@ class AuditedSession:
     #: names (number, ec bit) that the device has used: a host that repeats one makes no mistake of its own
     device_names: set[tuple[int, bool]] = field(default_factory=set)
     waits: list[Wait] = field(default_factory=list)
+    #: page requests without an answer, and injected faults that the trace names
+    asked: RequestsAsked[Book] = field(default_factory=RequestsAsked)
+    injected: set[str] = field(default_factory=set)
+    #: the profile of the TEARDOWN_HCA that was done
+    torn: int | None = None
     close: Close = Close.NOT_BEGUN
     link: Link = field(default_factory=lambda: Link(0))
     reset: Reset | None = None

@@ -63,6 +63,7 @@ class FindingName(StrEnum):
     COUNT_OVER_ASKED = "count-over-asked"
     GIVE_CROSSED_RELEASE = "give-crossed-release"
     MEMORY_LET_GO = "memory-let-go"
+    REQUEST_UNANSWERED = "request-unanswered"
     TAKE_SHORT = "take-short"
     GIVE_REFUSED = "give-refused"
     TAKE_REFUSED = "take-refused"
@@ -177,6 +178,12 @@ class Cause(Causes):
         "pages are still out after an open that ended without a close and without a proven reset",
         FENCE,
     )
+    PAGES_LEFT_CUT_OFF = Row(
+        _N.PAGES_LEFT,
+        Blame.HOST,
+        "the device was reset, or its machine was gone, before the driver tore it down: it never asked for its pages",
+        "a driver that tears the device down, or a machine that shuts down; these pages the reset has freed",
+    )
     PAGES_LEFT_TAKE_UNANSWERED = Row(
         _N.PAGES_LEFT,
         Blame.DEVICE,
@@ -272,6 +279,12 @@ class Cause(Causes):
         Blame.HOST,
         "the driver unmapped memory while firmware held it: what has the memory next can be overwritten",
         f"a driver that keeps memory mapped until firmware returns it or a reset is proven; for this memory {FENCE}",
+    )
+    REQUEST_UNANSWERED = Row(
+        _N.REQUEST_UNANSWERED,
+        Blame.HOST,
+        "the driver closed the device, or lost it, without an answer to a page request",
+        "a driver that queues every page request, and answers each by GIVE or CANT_GIVE",
     )
     TAKE_SHORT = Row(
         _N.TAKE_SHORT,

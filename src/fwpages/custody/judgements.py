@@ -13,6 +13,7 @@ from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Cause
 from fwpages.custody.ledger import Returned
 from fwpages.pages.space import Addresses
+from fwpages.prm.opcodes import Teardown
 
 # -- requests
 
@@ -99,3 +100,17 @@ class Patience:
 def patience(left: int, now: float, bounds: Bounds) -> Patience:
     """Return the limits of a wait that begins now."""
     return Patience(left, now + bounds.wait_progress, now + bounds.wait_overall)
+
+
+# -- a session that ends without DISABLE_HCA
+
+
+def reset_is_right(torn: int | None, *, gone: bool, trouble: bool) -> bool:
+    """A driver may leave it to a reset to free its pages: after trouble of the device, or after TEARDOWN_HCA.
+
+    ``torn`` is the profile of the TEARDOWN_HCA that was done. The machine may be ``gone`` only after a forced or fast
+    one, as drivers do it at a shutdown: before, it was ended in the middle of things.
+    """
+    if gone:
+        return torn in (Teardown.FORCE, Teardown.PREPARE_FAST)
+    return trouble or torn is not None

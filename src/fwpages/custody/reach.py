@@ -10,8 +10,11 @@ turned bus mastering off has taken the memory from the device before it unmaps i
 
 Where no page was ever let go early, that proves something only if an early unmap would have been seen: every page that
 was given lay in a mapping of its own (``MOST_PIECE``), and pages that came back were unmapped before the next page
-command. A driver whose IOMMU is lazy, or that keeps its memory mapped for later, unmaps late: ``judged`` says so. An
-unmap that comes late is nevertheless true, as the driver cannot map the address anew before it.
+command. A lazy IOMMU unmaps them later in the session, a driver that keeps its memory mapped does not: ``judged`` says
+so. An unmap that comes late is nevertheless true, as the driver cannot map the address anew before it.
+
+Where there is no IOMMU, or the driver keeps its memory mapped, there was nothing to look at: a verdict may stand
+without it, and says so. Where the maps were there and do not tell (``missed``), a verdict is not known.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ FIRST_ADDRESSES = 4
 #: different lettings-go (of a function, a use, a moment) that are kept apart: a device has some hundred functions
 MOST_KINDS = 1000
 
+_MAPPED, _BACK = 1, 2
 _NONE: Addresses = np.zeros(0, np.uint64)
 
 
@@ -71,8 +75,14 @@ class Judged(StrEnum):
     NO_MAPS = "no memory was mapped for the device"
     NO_PAGES = "no page was given"
     WHOLE = "the guest's memory is mapped as a whole, no IOMMU shows the driver's maps"
-    LATE = "pages that came back stayed mapped: the IOMMU is lazy, or the driver keeps its memory mapped"
+    LATE = "pages that came back were unmapped later: the IOMMU is lazy (iommu=strict in the guest makes it tell)"
+    KEPT = "pages that came back stayed mapped: the driver keeps its memory mapped"
     SCATTERED = "the mappings are spread over more address space than is followed"
+
+    @property
+    def missed(self) -> bool:
+        """The driver's maps were there to look at, and do not tell."""
+        return self in (Judged.LATE, Judged.SCATTERED)
 
 
 @dataclass(slots=True)
@@ -147,14 +157,27 @@ class LettingsGo:
 class Reach:
     """The mappings of a device's memory. ``master``: the device may reach memory at all."""
 
-    __slots__ = ("_back", "_late", "_scattered", "_small", "_space", "_whole", "given_pages", "mapped", "master")
+    __slots__ = (
+        "_back",
+        "_kept",
+        "_late",
+        "_open",
+        "_scattered",
+        "_small",
+        "_space",
+        "_whole",
+        "given_pages",
+        "mapped",
+        "master",
+    )
 
     def __init__(self) -> None:
         self.master = False
         #: maps that came
         self.mapped = 0
         self._space = SparseSpace()
-        #: 1 for each page in a mapping of at most ``MOST_PIECE``
+        #: ``_MAPPED`` for each page in a mapping of at most ``MOST_PIECE``, ``_BACK`` for those that came back and
+        #: were still mapped at the next page command
         self._small = TagMap()
         self._scattered = False
         self.begin()
@@ -162,7 +185,8 @@ class Reach:
     def begin(self) -> None:
         """Begin a session of the driver: what is mapped stays mapped, what was judged is judged anew."""
         self.given_pages = 0
-        self._whole = self._late = False
+        self._whole = self._kept = self._late = False
+        self._open = True
         #: pages that the last TAKE returned
         self._back = _NONE
 
@@ -178,7 +202,7 @@ class Reach:
             return
         self._space.cover(pages)
         self._small.reserve(self._space.size)
-        self._small.put(self._space.index(pages), 1)
+        self._small.put(self._space.index(pages), _MAPPED)
 
     def unmap(self, iova: int, size: int) -> Addresses:
         """A range was unmapped; a ``size`` of 0 stands for all. Returns the pages that the driver let go by it."""
@@ -187,20 +211,27 @@ class Reach:
             return _NONE
         pages = _pages(iova >> PAGE_SHIFT, -(-(iova + size) >> PAGE_SHIFT))
         index = self._space.index(pages)
-        small = self._small.get(index) == 1
+        tags = self._small.get(index)
+        small = tags != 0
+        self._late = self._late or (self._open and bool((tags == _BACK).any()))
         self._small.put(index[small], 0)
         return pages[small] if self.master else _NONE
 
     def _forget(self, start: int, end: int) -> None:
         """Nothing between these addresses is mapped any more."""
-        index = self._small.where(1)
-        at = self._space.address(index)
-        self._small.put(index[(at >= np.uint64(start)) & (at <= np.uint64(end - 1))], 0)
+        for tag in (_MAPPED, _BACK):
+            index = self._small.where(tag)
+            at = self._space.address(index)
+            self._small.put(index[(at >= np.uint64(start)) & (at <= np.uint64(end - 1))], 0)
+
+    def end(self) -> None:
+        """End the session: what the driver unmaps from here on says nothing about its IOMMU."""
+        self._open = False
 
     def given(self, pages: Addresses) -> None:
         """Firmware has these pages from now on."""
         self.given_pages += pages.size
-        self._whole = self._whole or bool((self._small.get(self._space.index(pages)) != 1).any())
+        self._whole = self._whole or bool((self._small.get(self._space.index(pages)) == 0).any())
 
     def returned(self, pages: Addresses) -> None:
         """Firmware's answer to a TAKE named these pages: a driver unmaps them before its next page command."""
@@ -210,8 +241,10 @@ class Reach:
         """The driver sends a page command."""
         back, self._back = self._back, _NONE
         # one of them may lie in a larger page of the host's, of which firmware still has parts
-        if back.size and bool((self._small.get(self._space.index(back)) == 1).all()):
-            self._late = True
+        index = self._space.index(back)
+        if back.size and bool((self._small.get(index) != 0).all()):
+            self._kept = True
+            self._small.put(index, _BACK)
 
     @property
     def judged(self) -> Judged:
@@ -224,7 +257,9 @@ class Reach:
             return Judged.NO_PAGES
         if self._whole:
             return Judged.WHOLE
-        return Judged.LATE if self._late else Judged.YES
+        if self._late:
+            return Judged.LATE
+        return Judged.KEPT if self._kept else Judged.YES
 
 
 def _pages(first: int, end: int) -> Addresses:

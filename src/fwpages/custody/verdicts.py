@@ -45,6 +45,7 @@ class Lack(Enum):
     WHOLE_LINES = "lines as they were printed: the log looks folded, or cut at a column", "dmesg > dmesg.txt"
     COMPLAINT = "the meaning of a complaint that no rule here explains (see the notes)", ""
     FATE = "what became of the pages: the input does not tell", ""
+    UNMAPS = "the moment at which the driver lets memory go: the maps of its IOMMU do not tell (see the notes)", ""
     FENCE = "a reset that frees the pages left: nothing proves that the device no longer uses them", ""
 
     @property
@@ -70,7 +71,8 @@ class Facts:
     followed; ``folded``: its lines were folded or cut, and cannot be joined safely; ``log``: the input is a kernel's
     log, else a trace or a host's own books; ``recorded``: it is a trace of a running kernel's calls; ``releases``: the
     input shows the pages that firmware released by an event; ``unexplained``: the driver, or the kernel about it,
-    complained of something that no rule explains.
+    complained of something that no rule explains; ``unwatched``: the driver's maps are in the input, and do not
+    show when it let memory go.
     """
 
     end: End
@@ -86,6 +88,7 @@ class Facts:
     recorded: bool = False
     releases: bool = True
     unexplained: bool = False
+    unwatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +149,5 @@ def _unproven(f: Facts) -> Iterator[Lack]:
         yield Lack.RETURNS if f.log else Lack.EVENTS if f.recorded else Lack.RECORDS
     elif f.left and f.end is not End.OPEN:
         yield Lack.FENCE
+    if f.unwatched and f.end is not End.OPEN:
+        yield Lack.UNMAPS

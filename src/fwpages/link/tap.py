@@ -48,6 +48,9 @@ class DeviceTap(Tap, Protocol):
     def executed(self, t: float, session: int, id: int, answer: Answer) -> None:  # noqa: A002
         """The device carried a command out and keeps the answer back."""
 
+    def injected(self, t: float, session: int, fault: str, words: str) -> None:
+        """The device did this on purpose: the fault of this name took effect."""
+
     def map(self, t: float, session: int, iova: int, size: int) -> None:
         """The device can reach ``size`` bytes at ``iova`` from now on."""
 

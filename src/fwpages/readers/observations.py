@@ -28,6 +28,11 @@ class Place:
     line: int
     time: float | str | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """The time; None where the input has no seconds."""
+        return None if isinstance(self.time, str) else self.time
+
     def at(self) -> dict[str, str | int | float | None]:
         """The place as a finding shows it."""
         return {"file": self.file, "line": self.line, "time": self.time}
@@ -155,6 +160,8 @@ class LinkEvent(StrEnum):
     FENCED = "fenced"
     LOST = "lost"
     BACK = "back"
+    #: the machine of a served device is gone, and the device loses its power
+    GONE = "gone"
     #: firmware reported a fatal state
     HEALTH = "health"
     #: a command was answered as another would be
@@ -641,9 +648,10 @@ class DeviceNamed(Observation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Observation):
-    """Something that a report should mention, and no fault."""
+    """Something that a report should mention, and no fault; ``fault`` names the injected fault that it is about."""
 
     text: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

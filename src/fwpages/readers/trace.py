@@ -46,7 +46,7 @@ from fwpages.readers.observations import (
     Place,
     TraceHeader,
 )
-from fwpages.readers.trace_writer import FORMAT, RECORD_VERSION
+from fwpages.readers.trace_writer import FORMAT, INJECTED, RECORD_VERSION
 
 _READ = f"this program reads up to {RECORD_VERSION}"
 #: devices that a record may name: a machine with more functions than this is not known
@@ -310,7 +310,8 @@ class TraceReader:
             return CommandUndone(place=place, device=device, session=session, key=key, detail=detail)
         if what not in tuple(LinkEvent):
             text = f"link: {what}{': ' if detail else ''}{detail}"
-            return Note(place=place, device=device, session=session, text=text)
+            fault = str(line.get("fault") or "") if what == INJECTED else ""
+            return Note(place=place, device=device, session=session, text=text, fault=fault)
         event = LinkEvent(what)
         return LinkChange(place=place, device=device, session=session, what=event, detail=detail, key=key)
 

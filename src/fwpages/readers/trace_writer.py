@@ -18,6 +18,8 @@ from fwpages.prm.identity import FunctionType, Names, Supplier
 from fwpages.prm.message import Answer, Command, PageArray, encode_answer, encode_command
 
 FORMAT = "fwpages-trace"
+#: what a line of the link says of a fault that the device injected; ``fault`` in it names the fault
+INJECTED = "injected"
 VERSION = 1
 RECORD_VERSION = 2
 
@@ -137,6 +139,10 @@ class TraceWriter:
         """An event beside commands and page requests; ``what`` is a ``LinkEvent``, ``aborted`` or ``given-up``."""
         more = {} if id is None else {"id": id}
         self._at(t, "link", session, what=what, detail=detail, **more)
+
+    def injected(self, t: float, session: int, fault: str, words: str) -> None:
+        """The device did this on purpose: the fault of this name took effect."""
+        self._at(t, "link", session, what=INJECTED, detail=f"{fault}: {words}", fault=fault)
 
     def end(self) -> None:
         """The trace is whole: one without this line was cut."""

@@ -242,7 +242,7 @@ def _series(s: ServedSession, specs: Iterable[FunctionSpec], now: float) -> Seri
 
 def _of_session(s: ServedSession) -> Verdict:
     if s.clean:
-        return Verdict.CLEAN if s.total("given") else Verdict.NOT_KNOWN
+        return Verdict.CLEAN if s.total("given") and not s.judged.missed else Verdict.NOT_KNOWN
     return Verdict.CONSISTENT if s.end == "open" else Verdict.FINDINGS
 
 
@@ -254,6 +254,11 @@ def _missing(observer: Observer, missed: list[str]) -> Iterator[Missing]:
         yield Missing(what="a session: the driver never opened the device")
     yield from (
         Missing(what=f"pages in session {s.number}: none were given") for s in observer.sessions if not s.total("given")
+    )
+    yield from (
+        Missing(what=f"the moment at which the driver lets memory go in session {s.number}: {s.judged}")
+        for s in observer.sessions
+        if s.clean and s.judged.missed
     )
     yield from (Missing(what=f"{what}, which never happened") for what in missed)
 

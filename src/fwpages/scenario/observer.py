@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from fwpages.custody.judgements import reset_is_right
 from fwpages.custody.reach import Judged, LetGo, LettingsGo, Reach, Use
 from fwpages.custody.reach import Moment as LettingMoment
+from fwpages.custody.requests_asked import RequestsAsked
 from fwpages.custody.series import Point, Recorder
 from fwpages.device import (
     Completed,
@@ -37,11 +39,10 @@ from fwpages.pages.words import in_mib, many
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import FunctionType, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
-from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
+from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.scenario.event_lines import EventLines, OnEvent
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.interpreter import Moment, MomentKind
-from fwpages.scenario.requests_asked import RequestsAsked
 
 #: how a session ended: DISABLE_HCA, a reset by the driver, or the client gone with the device open
 End: TypeAlias = Literal["open", "closed", "reset", "gone"]
@@ -51,8 +52,6 @@ Trouble: TypeAlias = Literal["health", "lost"]
 MOST_OFFENCES = 1000
 #: commands without an answer that are remembered, the latest: a queue has 32 slots, a reset cuts off what is in them
 MOST_IN_FLIGHT = 1024
-#: the event of the link by which a trace says what the device did on purpose
-INJECTED = "injected"
 #: the commands that enable and disable a function: the moment that has come then, and the driver's act in words
 _SWITCHES: Mapping[int, tuple[MomentKind, str]] = MappingProxyType(
     {
@@ -125,8 +124,6 @@ class ServedSession:
     judged: Judged = Judged.NO_MAPS
     #: the profile of the TEARDOWN_HCA that was done
     torn: int | None = None
-    #: when the driver sent TEARDOWN_HCA, after which it answers no page request
-    queues_end: float | None = None
 
     def total(self, what: Literal["given", "returned", "released", "held", "peak"]) -> int:
         """The figure over all functions."""
@@ -139,13 +136,9 @@ class ServedSession:
 
     @property
     def dropped(self) -> bool:
-        """The pages held at the end went with a reset that is right: trouble calls for it, or TEARDOWN_HCA was done.
-
-        After a forced or fast TEARDOWN_HCA, as drivers do it at a shutdown, the machine may also be gone.
-        """
-        if self.end == "reset":
-            return self.trouble is not None or self.torn is not None
-        return self.end == "gone" and self.torn in (Teardown.FORCE, Teardown.PREPARE_FAST)
+        """The pages held at the end went with a reset that is right."""
+        over = self.end in ("reset", "gone")
+        return over and reset_is_right(self.torn, gone=self.end == "gone", trouble=self.trouble is not None)
 
 
 class Observer:
@@ -166,7 +159,7 @@ class Observer:
         self.last_command = 0.0
         #: injected faults that took effect, by name
         self.strikes: dict[str, Strike] = {}
-        self._asked = RequestsAsked()
+        self._asked = RequestsAsked[str]()
         self._in_flight: dict[int, tuple[int, Command, int]] = {}
         #: commands that were carried out and not answered so far
         self._executed: set[int] = set()
@@ -251,7 +244,7 @@ class Observer:
         known = self.strikes.setdefault(x.fault, Strike(x.fault, EVERY_FAULT[x.fault].words, t, number))
         known.times += 1
         if self.tap is not None and self.session is not None:
-            self.tap.link(t, number, INJECTED, f"{x.fault}: {known.words}")
+            self.tap.injected(t, number, x.fault, known.words)
         self.say(t, f"on purpose, {known}", x.fault)
 
     def reached(self, t: float, x: MemoryEvent, in_use: Callable[[PageArray], PageArray]) -> None:
@@ -266,6 +259,7 @@ class Observer:
                 if self.tap is not None:
                     self.tap.unmap(t, number, x.iova, x.size)
                 pages = self.reach.unmap(x.iova, x.size)
+                self._judge()
                 if pages.size and self.sessions:
                     self._unmapped(t, self.sessions[-1], pages, in_use(pages))
             case BusMaster():
@@ -303,15 +297,19 @@ class Observer:
             return
         self._unanswered(t, s)
         s.end, s.ended = end, t
+        self.reach.end()
         if self.tap is not None:
+            if end == "gone":
+                self.tap.link(t, s.number, "gone", words)
             self.tap.link(t, s.number, "fenced", Proof.FUNCTION_LEVEL_RESET)
         self.say(t, f"session {s.number} is over: {words}, {in_mib(s.total('held'))} dropped")
 
     def _unanswered(self, t: float, s: ServedSession) -> None:
         """The session ends: page requests that the driver has not answered are offences, unless the device was gone."""
-        for name, words in list(self._asked.end(s.queues_end or t)):
+        for x in self._asked.end(t):
             if s.trouble is None:
-                self._offended(t, WireOffence(WireOffenceName.REQUEST_UNANSWERED, f"{self._shown(name)}: {words}"))
+                detail = f"{self._shown(x.function)}: {x.words}"
+                self._offended(t, WireOffence(WireOffenceName.REQUEST_UNANSWERED, detail))
 
     def troubled(self, t: float, what: Trouble, reason: str) -> None:
         """Note a step of the scenario that concerns the whole device of the open session."""
@@ -364,7 +362,7 @@ class Observer:
             self._judge()
             self._answers(x.command)
         elif x.command.opcode == Opcode.TEARDOWN_HCA and self.session is not None:
-            self.session.queues_end = t
+            self._asked.closing(t)
 
     def _begins(self, c: Command) -> bool:
         """Tell whether this is ENABLE_HCA for the device itself, while it is off."""
@@ -385,16 +383,16 @@ class Observer:
             self.session.judged = self.reach.judged
 
     def _executed_only(self, t: float, x: Executed) -> None:
-        """Firmware carried a command out and keeps the answer back: its pages have moved all the same."""
+        """Firmware carried a command out and keeps the answer back: what it changed is changed all the same."""
         number, c, _ = self._in_flight[x.id]
         if len(self._executed) >= MOST_IN_FLIGHT:
             self._executed.clear()
         if self.tap is not None:
             self.tap.executed(t, number, x.id, x.answer)
         s = self.session
-        if c.opcode == Opcode.MANAGE_PAGES and x.answer.ok and s is not None:
+        if x.answer.ok and s is not None:
             self._executed.add(x.id)
-            self._pages(t, s, c, x.answer)
+            self._done(t, s, c, x.answer)
 
     def _completed(self, t: float, x: Completed) -> None:
         number, c, reply_length = self._in_flight.pop(x.id, (0, None, 0))
@@ -433,6 +431,7 @@ class Observer:
             case Opcode.DISABLE_HCA if self.inner.phase is Phase.OFF:
                 self._unanswered(t, s)
                 s.end, s.ended = "closed", t
+                self.reach.end()
                 self.moments.add(Moment(MomentKind.CLOSE))
                 self.say(t, f"session {s.number} is closed, {in_mib(s.total('held'))} left")
 

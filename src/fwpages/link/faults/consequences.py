@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from fwpages.custody.requests_asked import REQUESTS_LOST
 from fwpages.device import DEVICE_FAULTS, Offence
 from fwpages.link.faults.byte_faults import BYTE_FAULTS
 from fwpages.link.faults.link_faults import LINK_FAULTS
@@ -24,7 +25,7 @@ class Excused:
 
 #: offences of the wire that faults of the device cause: the device itself knows nothing of the wire
 _OF_THE_WIRE: Mapping[str, frozenset[StrEnum]] = MappingProxyType(
-    {"request-storm": frozenset({WireOffenceName.EQ_OVERRUN, WireOffenceName.REQUEST_UNANSWERED})}
+    {name: frozenset({WireOffenceName.EQ_OVERRUN, WireOffenceName.REQUEST_UNANSWERED}) for name in REQUESTS_LOST}
 )
 
 _OFFENCES: Mapping[str, frozenset[StrEnum]] = MappingProxyType(

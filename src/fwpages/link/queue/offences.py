@@ -91,11 +91,7 @@ class WireOffenceName(StrEnum):
         "the driver consumed events that were never raised",
         "a driver that counts the events that it consumed",
     )
-    REQUEST_UNANSWERED = (
-        "request-unanswered",
-        "the driver closed the device, or lost it, without an answer to a page request",
-        "a driver that queues every page request, and answers each by GIVE or CANT_GIVE",
-    )
+    REQUEST_UNANSWERED = "request-unanswered", Cause.REQUEST_UNANSWERED.meaning, Cause.REQUEST_UNANSWERED.remedy
     MEMORY_LET_GO = "memory-let-go", Cause.MEMORY_LET_GO.meaning, Cause.MEMORY_LET_GO.remedy
     BAD_ACCESS = (
         "bad-access",
