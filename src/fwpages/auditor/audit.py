@@ -28,6 +28,7 @@ from fwpages.auditor.session import After, AuditedSession, Link
 from fwpages.auditor.surroundings import Surroundings
 from fwpages.custody.accounts import End, Missing, Report, SessionAccount
 from fwpages.custody.findings import Cause
+from fwpages.custody.requests_asked import REQUESTS_LOST
 from fwpages.custody.verdicts import RECORD, TRACE, WHOLE_LOG, Lack
 from fwpages.pages.space import Addresses
 from fwpages.pages.words import many
@@ -306,7 +307,6 @@ class Audit:
         )
         if self.folded:
             s.lose(None, FOLDED)
-        s.evidence.served = device.memory.watched
         if device.leftovers is not None:
             s.inherit(device.leftovers)
         device.memory.begin()
@@ -317,6 +317,8 @@ class Audit:
             return Format.LOG
         if device.recorded:
             return Format.RECORD
+        if device.numbered and device.memory.watched:
+            return Format.SERVED_TRACE
         return Format.NUMBERED_TRACE if device.numbered else Format.TRACE
 
     def _finish(self, device: _Device, after: After) -> None:
@@ -392,8 +394,8 @@ class Audit:
         if isinstance(v, Note):
             s = self._session(v)
             s.note(v.text)
-            if v.fault:
-                s.injected.add(v.fault)
+            if v.fault in REQUESTS_LOST:
+                s.link |= Link.REQUESTS_LOST
         elif v.device not in self._devices:
             self._begin(self._device(v.device), v)
 

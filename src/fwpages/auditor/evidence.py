@@ -16,6 +16,8 @@ class Format(Enum):
     TRACE = "a trace"
     #: nothing is missing from it without a trace: it says when a host gives a command up
     NUMBERED_TRACE = "a trace that numbers its lines"
+    #: the same, by the device's end of the queue, with the maps of its memory
+    SERVED_TRACE = "a trace of a served device"
     #: the same, made of a running kernel's calls: it has the counts of page commands, and mostly no addresses
     RECORD = "a record of a running kernel"
 
@@ -77,6 +79,8 @@ class Loss(Enum):
     MODE = "mode"
     #: the driver's lines do not say whose pages they count
     LINES = "lines"
+    #: the maps of the driver's memory do not show when it let memory go
+    UNMAPS = "unmaps"
 
 
 @dataclass(slots=True)
@@ -84,8 +88,7 @@ class Evidence:
     """The input of one session. ``form`` never changes; the others only ever grow.
 
     ``lost`` has the first reason for each loss, ``gaps`` counts how often lines were found missing, ``lines`` says that
-    the driver's one-line messages about pages were seen, ``served`` that it is the trace of a served device, with the
-    maps of its memory, ``unwatched`` that these do not show when the driver let memory go.
+    the driver's one-line messages about pages were seen.
     """
 
     form: Format
@@ -94,8 +97,6 @@ class Evidence:
     lines: bool = False
     lost: dict[Loss, str] = field(default_factory=dict)
     gaps: int = 0
-    served: bool = False
-    unwatched: bool = False
 
     # -- the input is read
 
@@ -137,7 +138,12 @@ class Evidence:
     @property
     def numbered(self) -> bool:
         """The input numbers its lines: nothing is missing without a trace of it."""
-        return self.form in (Format.NUMBERED_TRACE, Format.RECORD)
+        return self.form in (Format.NUMBERED_TRACE, Format.SERVED_TRACE, Format.RECORD)
+
+    @property
+    def served(self) -> bool:
+        """The input is the trace of a served device, with the maps of its memory: the driver is another's."""
+        return self.form is Format.SERVED_TRACE
 
     @property
     def recorded(self) -> bool:
@@ -208,6 +214,11 @@ class Evidence:
     def incomplete(self) -> bool:
         """Some lines are missing, whether the accounts need them or not."""
         return bool(self.gaps or self.ambiguous)
+
+    @property
+    def unwatched(self) -> bool:
+        """The driver's maps are in the input, and do not show when it let memory go."""
+        return Loss.UNMAPS in self.lost
 
     @property
     def judges_requests(self) -> bool:

@@ -116,14 +116,14 @@ def _fence(s: AuditedSession, v: LinkChange, words: str) -> Found:
 
 def _cut_off(s: AuditedSession, place: Place) -> Found:
     """The device is reset, or its machine gone, before the driver has closed it: pages that it never asked for."""
-    trouble = Link.TROUBLE in s.link
-    if reset_is_right(s.torn, gone=Link.GONE in s.link, trouble=trouble) or s.evidence.blind:
+    torn, forced, gone, trouble = (flag in s.link for flag in (Link.TORN, Link.FORCED, Link.GONE, Link.TROUBLE))
+    if reset_is_right(torn=torn, forced=forced, gone=gone, trouble=trouble) or s.evidence.blind:
         return
     for who in s.ledger.records.owing():
         book = s.books.of(who)
         if not book.unsure:
             n = s.out_of(book)
-            how = "the machine was gone" if Link.GONE in s.link else "the device was reset"
+            how = "the machine was gone" if gone else "the device was reset"
             yield Finding(Cause.PAGES_LEFT_CUT_OFF, place, book, n, f"{many(n)} of {who}: {how} with the device open")
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fwpages.auditor.books import Book
+from fwpages.auditor.evidence import Loss
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.session import AuditedSession, Link
 from fwpages.custody.findings import Cause
@@ -218,7 +219,8 @@ class HeldMemory:
             book = None if row.function is None else s.books.of(row.function)
             place = self._places[row.function, row.use, row.moment]
             yield Finding(Cause.MEMORY_LET_GO, place, book, row.pages, row.detail)
-        s.evidence.unwatched = self.reach.judged.missed
+        if self.reach.judged.missed:
+            s.evidence.lose(Loss.UNMAPS, self.reach.judged)
         if self.reach.judged is not Judged.YES:
             s.note(f"memory that is let go while firmware holds it is not judged: {self.reach.judged}")
 

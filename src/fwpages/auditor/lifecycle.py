@@ -181,8 +181,8 @@ def _torn_down(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandC
     if a["state"]:
         yield Finding(Cause.TEARDOWN_STATE, v.place, detail=f"{p}: state 1, not done")
         return
-    s.torn = c["profile"]
-    if s.torn in (Teardown.FORCE, Teardown.PREPARE_FAST):
+    s.link |= Link.TORN
+    if c["profile"] in (Teardown.FORCE, Teardown.PREPARE_FAST):
         s.link |= Link.FORCED
 
 

@@ -20,7 +20,6 @@ from fwpages.auditor.session import AuditedSession, Close, Link, Pending
 from fwpages.auditor.waits import BOUNDS
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.judgements import more_than_lent, not_returned, wrong_release
-from fwpages.custody.requests_asked import REQUESTS_LOST
 from fwpages.pages.words import many
 from fwpages.prm.event import EventType, PageRequestEvent
 from fwpages.prm.identity import Mode, func_id, vhca_id
@@ -185,8 +184,7 @@ def closing(s: AuditedSession, place: Place) -> None:
 
 def unanswered(s: AuditedSession, place: Place) -> Found:
     """The session is over: requests that the driver had time to answer and did not, unless it could not see them."""
-    cut_off = Link.TROUBLE in s.link or not REQUESTS_LOST.isdisjoint(s.injected)
-    if cut_off or not s.evidence.judges_requests or place.seconds is None:
+    if s.link & (Link.TROUBLE | Link.REQUESTS_LOST) or not s.evidence.judges_requests or place.seconds is None:
         s.asked.clear()
         return
     for x in s.asked.end(place.seconds):

@@ -123,6 +123,10 @@ class Link(Flag):
     TROUBLE = auto()
     #: the machine of a served device is gone
     GONE = auto()
+    #: TEARDOWN_HCA was done
+    TORN = auto()
+    #: an injected fault kept page requests from the driver
+    REQUESTS_LOST = auto()
 
 
 class Counted(Enum):
@@ -266,11 +270,8 @@ class AuditedSession:
     #: names (number, ec bit) that the device has used: a host that repeats one makes no mistake of its own
     device_names: set[tuple[int, bool]] = field(default_factory=set)
     waits: list[Wait] = field(default_factory=list)
-    #: page requests without an answer, and injected faults that the trace names
+    #: page requests without an answer
     asked: RequestsAsked[Book] = field(default_factory=RequestsAsked)
-    injected: set[str] = field(default_factory=set)
-    #: the profile of the TEARDOWN_HCA that was done
-    torn: int | None = None
     close: Close = Close.NOT_BEGUN
     link: Link = field(default_factory=lambda: Link(0))
     reset: Reset | None = None

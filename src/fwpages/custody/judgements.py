@@ -13,7 +13,6 @@ from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Cause
 from fwpages.custody.ledger import Returned
 from fwpages.pages.space import Addresses
-from fwpages.prm.opcodes import Teardown
 
 # -- requests
 
@@ -105,12 +104,10 @@ def patience(left: int, now: float, bounds: Bounds) -> Patience:
 # -- a session that ends without DISABLE_HCA
 
 
-def reset_is_right(torn: int | None, *, gone: bool, trouble: bool) -> bool:
+def reset_is_right(*, torn: bool, forced: bool, gone: bool, trouble: bool) -> bool:
     """A driver may leave it to a reset to free its pages: after trouble of the device, or after TEARDOWN_HCA.
 
-    ``torn`` is the profile of the TEARDOWN_HCA that was done. The machine may be ``gone`` only after a forced or fast
-    one, as drivers do it at a shutdown: before, it was ended in the middle of things.
+    ``torn``: TEARDOWN_HCA was done; ``forced``: by force or fast, as drivers do it at a shutdown. The machine may be
+    ``gone`` only after such a one: before, it was ended in the middle of things.
     """
-    if gone:
-        return torn in (Teardown.FORCE, Teardown.PREPARE_FAST)
-    return trouble or torn is not None
+    return forced if gone else trouble or torn

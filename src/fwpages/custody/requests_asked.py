@@ -30,6 +30,8 @@ class Asked:
 
     since: float
     pages: int
+    #: seconds that it had waited when the driver began to close
+    waited: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,6 @@ class RequestsAsked(Generic[F]):
 
     def __init__(self) -> None:
         self._open: dict[F, Asked] = {}
-        self._closing: float | None = None
 
     def raised(self, t: float, function: F, pages: int) -> None:
         """Firmware asked for so many pages, at ``t`` seconds; none, or fewer than none, is nothing to answer."""
@@ -69,18 +70,18 @@ class RequestsAsked(Generic[F]):
 
     def closing(self, t: float) -> None:
         """The driver sends TEARDOWN_HCA: it answers no page request from here on."""
-        self._closing = t
+        for a in self._open.values():
+            a.waited = t - a.since
 
     def clear(self) -> None:
         """Forget everything: what the driver did is not judged, or a session begins."""
         self._open.clear()
-        self._closing = None
 
     def end(self, t: float) -> Iterator[Unanswered[F]]:
         """End the session at ``t`` seconds: the requests that the driver had time to answer and did not."""
-        until = t if self._closing is None else self._closing
         for function, a in list(self._open.items()):
-            if until - a.since >= ANSWER_WITHIN:
-                words = f"{many(a.pages)} asked for {until - a.since:.1f} s before, neither GIVE nor CANT_GIVE came"
+            waited = t - a.since if a.waited is None else a.waited
+            if waited >= ANSWER_WITHIN:
+                words = f"{many(a.pages)} asked for {waited:.1f} s before, neither GIVE nor CANT_GIVE came"
                 yield Unanswered(function, a.pages, words)
         self.clear()

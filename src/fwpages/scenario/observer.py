@@ -39,7 +39,7 @@ from fwpages.pages.words import in_mib, many
 from fwpages.prm.event import EventType
 from fwpages.prm.identity import FunctionType, Mode, named
 from fwpages.prm.message import Answer, Command, PageArray
-from fwpages.prm.opcodes import ManagePages, Opcode
+from fwpages.prm.opcodes import ManagePages, Opcode, Teardown
 from fwpages.scenario.event_lines import EventLines, OnEvent
 from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.interpreter import Moment, MomentKind
@@ -137,8 +137,10 @@ class ServedSession:
     @property
     def dropped(self) -> bool:
         """The pages held at the end went with a reset that is right."""
-        over = self.end in ("reset", "gone")
-        return over and reset_is_right(self.torn, gone=self.end == "gone", trouble=self.trouble is not None)
+        if self.end not in ("reset", "gone"):
+            return False
+        torn, forced = self.torn is not None, self.torn in (Teardown.FORCE, Teardown.PREPARE_FAST)
+        return reset_is_right(torn=torn, forced=forced, gone=self.end == "gone", trouble=self.trouble is not None)
 
 
 class Observer:
