@@ -260,5 +260,6 @@ def _stop_waiting(s: AuditedSession, p: Pending) -> int | None:
     s.overdue[p.key] = p
     if len(s.overdue) > MAX_PENDING:
         del s.overdue[next(iter(s.overdue))]
-    lifecycle.unanswered(s, p)
+    if p.executed is None:
+        lifecycle.unanswered(s, p)
     return doubt(s, p)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fwpages.auditor import answers, commands, requests
 from fwpages.auditor.findings import Finding, Found
-from fwpages.auditor.session import After, AuditedSession, Close, Link, Reset
+from fwpages.auditor.session import After, AuditedSession, Close, Link, Pending, Reset
 from fwpages.custody.accounts import End
 from fwpages.custody.findings import Cause
 from fwpages.custody.judgements import reset_is_right
@@ -41,9 +41,12 @@ def happened(s: AuditedSession, v: LinkChange) -> Found:
             s.link |= Link.FATAL | Link.TROUBLE
             s.note(f"the device reported a fatal state{words}")
         case LinkEvent.GARBLED:
-            p = s.pending.get(v.key)
-            detail = f"{p or 'a command'} was answered as another command would be{words}"
-            yield Finding(Cause.ANSWER_MISDELIVERED, v.place, p.book if p else None, detail=detail)
+            yield _garbled(s.pending.get(v.key), v.place, words)
+
+
+def _garbled(p: Pending | None, place: Place, words: str) -> Finding:
+    detail = f"{p or 'a command'} was answered as another command would be{words}"
+    return Finding(Cause.ANSWER_MISDELIVERED, place, p.book if p else None, detail=detail)
 
 
 def _lost(s: AuditedSession, v: LinkChange, words: str) -> Found:

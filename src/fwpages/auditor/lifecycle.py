@@ -65,7 +65,7 @@ def sent(s: AuditedSession, p: Pending) -> None:
 def unanswered(s: AuditedSession, p: Pending) -> None:
     """It is not known whether the device carried it out: a function may be there now, or may be gone."""
     c = p.command
-    if c is None or p.executed is not None:
+    if c is None:
         return
     if p.opcode == Opcode.ENABLE_HCA and not c["function_id_type"] and not s.naming.is_own_hca(c):
         s.naming.enable(s.naming.vport_name(c), None)

@@ -39,8 +39,8 @@ def outcome_unknown(s: AuditedSession, p: Pending, why: str) -> None:
     if p.opcode == Opcode.MANAGE_PAGES and p.book is not None:
         s.timeline.gap(p.place, s.last, why)
         s.lose(p.book, why)
-        if p.offer is not None and p.doubted is None and p.executed is None:
-            s.ledger.accept(p.offer)
+        if p.unsettled is not None:
+            s.ledger.accept(p.unsettled)
     elif p.opcode == Opcode.SET_HCA_CAP:
         s.evidence.lose(Loss.MODE, why)
     elif p.command is not None and p.opcode in _OWN_HCA and s.naming.is_own_hca(p.command):

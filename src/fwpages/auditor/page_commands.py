@@ -411,14 +411,9 @@ def _wrong_return(s: AuditedSession, p: Pending, book: Book, cause: Cause, pages
         yield Finding(cause, place, book, n, detail)
 
 
-def _unsettled(q: Pending, book: Book) -> bool:
-    """A GIVE of this function's whose outcome is open."""
-    return q.book is book and q.offer is not None and q.doubted is None and q.executed is None
-
-
 def _doubt_waiting(s: AuditedSession, book: Book) -> bool:
     """A GIVE without an answer may have been carried out: firmware returns pages that it named."""
-    waiting = [q for q in s.pending.values() if _unsettled(q, book)]
+    waiting = [q for q in s.pending.values() if q.book is book and q.unsettled is not None]
     for q in waiting:
         if q.offer is not None:
             s.ledger.doubt(q.offer)

@@ -247,8 +247,7 @@ def _back(s: AuditedSession, book: Book, pages: int, asker: str, place: Place) -
 
 def _in_pending_gives(s: AuditedSession, book: Book) -> int:
     """Pages of this function that GIVEs without an answer have offered."""
-    waiting = (p for p in s.pending.values() if p.doubted is None and p.executed is None)
-    gives = [p.offer for p in waiting if p.about(book.identity)]
+    gives = [p.unsettled for p in s.pending.values() if p.about(book.identity)]
     return sum(int(offer.index.size) for offer in gives if offer is not None)
 
 

@@ -73,6 +73,11 @@ class Pending:
     #: pages that it has moved, where the device carried it out and kept the answer back
     executed: int | None = None
 
+    @property
+    def unsettled(self) -> Offer | None:
+        """A GIVE's offer while its outcome is open: not answered, not carried out, not given up."""
+        return self.offer if self.doubted is None and self.executed is None else None
+
     def overdue_at(self, place: Place) -> bool:
         """It has been unanswered for longer than any driver waits; False where the input has no seconds."""
         sent, now = self.place.time, place.time

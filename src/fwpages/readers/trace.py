@@ -309,11 +309,16 @@ class TraceReader:
         if what == "undone" and key is not None:
             return CommandUndone(place=place, device=device, session=session, key=key, detail=detail)
         if what not in tuple(LinkEvent):
-            text = f"link: {what}{': ' if detail else ''}{detail}"
-            fault = str(line.get("fault") or "") if what == INJECTED else ""
-            return Note(place=place, device=device, session=session, text=text, fault=fault)
+            return self._note(place, session, what, line)
         event = LinkEvent(what)
         return LinkChange(place=place, device=device, session=session, what=event, detail=detail, key=key)
+
+    def _note(self, place: Place, session: int | None, what: str, line: Line) -> Note:
+        """An event of the link that changes no account."""
+        detail = str(line.get("detail") or "")
+        fault = str(line.get("fault") or "") if what == INJECTED else ""
+        text = f"link: {what}{': ' if detail else ''}{detail}"
+        return Note(place=place, device=self._device, session=session, text=text, fault=fault)
 
     def _bad(self, place: Place, why: str) -> Iterator[Observation]:
         self._broken += 1
