@@ -167,6 +167,18 @@ def test_a_take_that_was_done_and_not_answered_lets_go(tmp_path: Path) -> None:
     assert both(st, tmp_path) == []
 
 
+def test_memory_above_all_that_firmware_was_ever_given_is_nobodys(tmp_path: Path) -> None:
+    st = stage()
+    d = st.paged()
+    d.ok(Opcode.ENABLE_HCA)
+    d.give(0, 37)
+    above = PAGES + 40 * 4096
+    d.map(above)
+    d.unmap(above)
+    d.reset()
+    assert both(st, tmp_path) == []
+
+
 def gone(d: PagedDriver) -> None:
     d.close()
 
