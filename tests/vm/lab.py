@@ -101,7 +101,7 @@ def clean(lab: Lab, g: Guest, sessions: int = 1) -> None:
     assert lab.held() == {}
     assert lab.session.clean, lab.session
     assert len(lab.serving.observer.sessions) == sessions
-    assert not lab.offences, (lab.offences, lab.events[-40:])
+    assert not lab.offences, (lab.offences, list(lab.events)[-40:])
     assert lab.serving.unfollowed == []
     wrong = complaints(g.console())
     assert not wrong, "\n".join(wrong)

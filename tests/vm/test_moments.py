@@ -11,8 +11,10 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.custody.accounts import SessionAccount
 from fwpages.scenario.fault_syntax import fault
-from tests.vm.guest import Kernel
-from tests.vm.lab import PF, Lab, scenario
+from fwpages.trial.kernel import Kernel
+from fwpages.trial.lab import Lab
+from tests.vm.guest import STRICT
+from tests.vm.lab import PF, scenario
 
 BOOT, INIT = 37, 2000
 SHORT = "command=2,reclaim_pages=1,reclaim_vfs_pages=3"
@@ -21,7 +23,7 @@ SHORT = "command=2,reclaim_pages=1,reclaim_vfs_pages=3"
 def audited(lab: Lab, folder: Path) -> SessionAccount:
     """The first session by the audit of the trace; the server has stopped."""
     path = folder / "trace.jsonl"
-    path.write_text(lab.text_after())
+    path.write_text(lab.trace())
     return audit(path).sessions[0]
 
 
@@ -38,7 +40,7 @@ def test_a_give_of_the_load_that_is_done_and_not_answered(new: Kernel, tmp_path:
     """Linux gives up, the load fails, and the pages of this GIVE are unmapped while firmware has them."""
     held = pages if moment == "boot" else BOOT + INIT
     planned = fault(f"give-unanswered-done@{moment}")
-    with Lab(scenario(PF), tmp_path, faults=[planned], timeouts=SHORT) as lab, lab.guest(new, iommu=True) as g:
+    with Lab(scenario(PF), tmp_path, faults=[planned], timeouts=SHORT) as lab, lab.guest(new, STRICT) as g:
         g.start("load")
         lab.wait(lambda: any(words.startswith(f"memory-let-go: {pages:,} pages of ") for words in lab.offences))
         assert lab.session.total("given") == held
