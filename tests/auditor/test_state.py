@@ -11,7 +11,7 @@ from fwpages.readers.observations import MissingInput
 from tests.auditor.audited_traces import AuditedTrace
 
 #: attributes of all objects that one session alone reaches, its ledger's included
-MOST = 66
+MOST = 67
 
 
 def _attributes(o: object) -> dict[str, Any]:
