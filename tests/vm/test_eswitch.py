@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from fwpages.auditor.audit import audit
-from fwpages.device import HostVfs
-from fwpages.prm.identity import FunctionType
+from fwpages.custody.accounts import FunctionAccount
+from fwpages.device import HostVfs, PlannedFault
+from fwpages.prm.identity import FunctionType, Mode
+from fwpages.report.run import run_report
+from fwpages.scenario.format import CloseStep, Scenario
+from fwpages.scenario.runner import ScenarioRun
+from fwpages.trial.errors import MachineOffError
 from fwpages.trial.guest import Guest
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
@@ -64,6 +72,23 @@ def test_switchdev_and_back(either: Kernel, tmp_path: Path, offered: bool) -> No
         g.off()
 
 
+Counts = dict[str, tuple[str, int, int]]
+
+
+def counts(functions: Iterable[FunctionAccount]) -> Counts:
+    """Type, pages given, and pages that came back, by identity."""
+    return {f.identity: (f.type, f.given or 0, (f.returned or 0) + (f.released or 0)) for f in functions}
+
+
+def ours(plan: Scenario, mode: Mode, link: Literal["direct", "queue"]) -> Counts:
+    """The same life with our own host, which closes the device at its end."""
+    whole = msgspec.structs.replace(plan, step=(*plan.step, CloseStep()))
+    result = ScenarioRun(whole, mode=mode.value, link=link, checked=True).run()
+    (session,) = run_report(result, scenario="", device="", mode=mode, seed=None).sessions
+    assert result.clean
+    return counts(session.functions)
+
+
 STEPS = "".join(
     [
         step("enable", "host-pf"),
@@ -88,12 +113,18 @@ def test_host_of_an_ecpf(either: Kernel, tmp_path: Path, offered: bool) -> None:
         mode(g, "legacy")
         books(lab, g, {"self": START})
         lab.wait(lambda: lab.call(lambda: lab.serving.finished))
-        given = {name: f.given for name, f in lab.session.functions.items()}
-        assert given == {"self": START, "host-pf": 300, "vf0": 40, "vf1": 61}
         g.ok("unload")
         clean(lab, g)
         audited(lab, host_pf="host_pf", vf0="vf", vf1="vf")
         g.off()
+        books_of = {name: (f.given, f.returned + f.released) for name, f in lab.session.functions.items()}
+        assert books_of == {name: (n, n) for name, n in {"self": START, "host-pf": 300, "vf0": 40, "vf1": 61}.items()}
+    # four accounts of one life: by the server and by an audit of Linux, and by our host on two links
+    (session,) = audit(lab.trace_file).sessions
+    linux = counts(session.functions)
+    assert sorted(n for _, *n in linux.values()) == sorted([n, n] for n in (START, 300, 40, 61))
+    mode_now = lab.session.mode
+    assert ours(text, mode_now, "direct") == ours(text, mode_now, "queue") == linux
 
 
 @pytest.mark.parametrize("by_vhca_id", [False, True])
@@ -199,4 +230,120 @@ def test_after_a_health_recovery(new: Kernel, tmp_path: Path) -> None:
         g.ok("unload")
         lab.wait(lambda: lab.session.end != "open")
         assert (lab.session.clean, lab.held(), lab.offences) == (True, {}, [])
+        g.off()
+
+
+def test_a_late_return_is_counted_by_the_type_that_the_pages_were_given_with(new: Kernel, tmp_path: Path) -> None:
+    """Question 4 of the review: the vports go with switchdev mode, and the host has its VFs on still."""
+    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        mode(g, "switchdev")
+        quiet(lab)
+        host_vfs(lab, 2)
+        everything = {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50}
+        books(lab, g, everything)
+        mode(g, "legacy")
+        books(lab, g, {"self": START, "vf0": 40, "vf1": 50})
+        host_vfs(lab, 0)
+        books(lab, g, {"self": START})
+        g.ok("unload")
+        clean(lab, g)
+        g.off()
+
+
+#: seconds that the device tells Linux to wait for pages of VFs, instead of 120
+SHORT = "reclaim_vfs_pages=3"
+GIVEN_UP = "aborting while there are"
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_an_unload_waits_for_the_host_s_pages_that_it_counts(new: Kernel, tmp_path: Path, early: bool) -> None:
+    """Question 16 of the review: pages that were given early are in no counter of a type, and are not waited for."""
+    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path, timeouts=SHORT) as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        if early:
+            lab.want(vf0=50)
+            books(lab, g, {"self": START, "vf0": 50}, (Difference.EARLY, FunctionType.VF, 50))
+        else:
+            mode(g, "switchdev")
+            quiet(lab)
+            host_vfs(lab, 2)
+            books(lab, g, {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50})
+        g.ok("unload")
+        lab.wait(lambda: lab.session.end != "open")
+        assert (lab.held(), lab.session.clean, lab.offences) == ({}, True, []), "the teardown takes them all back"
+        assert (GIVEN_UP in g.console()) is not early, "Linux gave up waiting for pages that it counts"
+        g.off()
+
+
+FOUR = tuple((f"vf{n}", "vf", n, 0x31 + n, 8) for n in range(4))
+
+
+def test_a_host_that_changes_its_vfs_in_ways_that_linux_does_not_follow(new: Kernel, tmp_path: Path) -> None:
+    """docs/kernel-notes.md: from 2 to 4 without 0 between, and while the e-switch is being enabled."""
+    step_at_once = step("enable", "vf[01]", 'after = "enable host-pf"')
+    with Lab(ecpf(HOST_PF, *FOUR, steps=step_at_once), tmp_path) as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        mode(g, "switchdev")
+        quiet(lab)
+        assert lab.serving.observer.inner.host_vfs == (2, 0), "switched on meanwhile, and not asked about since"
+        books(lab, g, {"self": START, "host-pf": 300})
+        host_vfs(lab, 4)
+        books(lab, g, {"self": START, "host-pf": 300} | {f"vf{n}": 8 for n in range(4)})
+        host_vfs(lab, 2)
+        quiet(lab)
+        books(lab, g, {"self": START, "host-pf": 300, "vf0": 8, "vf1": 8})
+        host_vfs(lab, 4)
+        quiet(lab)
+        books(lab, g, {"self": START, "host-pf": 300, "vf0": 8, "vf1": 8})
+        host_vfs(lab, 0)
+        mode(g, "legacy")
+        g.ok("unload")
+        clean(lab, g)
+        g.off()
+
+
+def test_an_ecpf_that_is_no_eswitch_manager(either: Kernel, tmp_path: Path) -> None:
+    """docs/kernel-notes.md: 6.12 enables the host PF, 7.2 does not."""
+    text = ecpf(HOST_PF, capabilities="eswitch_manager = 0")
+    with Lab(text, tmp_path) as lab, lab.guest(either) as g:
+        load(g)
+        quiet(lab)
+        assert ("the driver enables host-pf" in lab.events) is either.name.startswith("6.12")
+        g.ok("unload")
+        clean(lab, g)
+        g.off()
+
+
+def test_a_representor_without_ethernet_is_a_bug(new: Kernel, tmp_path: Path) -> None:
+    """docs/kernel-notes.md: the driver adds to a list that nobody has initialised."""
+    text = VFS.replace("{capabilities}", "capabilities = {{ eth_net_offloads = 0 }}")
+    with Lab(scenario(text), tmp_path, sriov=True) as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        mode(g, "switchdev")
+        with pytest.raises(MachineOffError):
+            vfs(g, 1)
+        assert "kernel BUG at lib/list_debug.c" in g.console()
+        assert "mlx5e_tir_init" in g.console()
+
+
+#: the question for a vport's vhca_id that is the first VF's: those before it are about the host PF and the ECPF
+FIRST_VF = PlannedFault("vhca-id-twice", at=7)
+
+
+def test_two_functions_of_one_vhca_id(new: Kernel, tmp_path: Path) -> None:
+    """docs/kernel-notes.md: no VF is loaded, and one vport too few counts as active from then on."""
+    with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path, faults=[FIRST_VF]) as lab, lab.guest(new, PYTHON) as g:
+        g.ok("load")
+        mode(g, "switchdev")
+        quiet(lab)
+        host_vfs(lab, 2)
+        quiet(lab)
+        assert list(lab.serving.observer.strikes) == ["vhca-id-twice"]
+        books(lab, g, {"self": START, "host-pf": 300})
+        host_vfs(lab, 0)
+        quiet(lab)
+        mode(g, "legacy")
+        assert "Enable: mode(OFFLOADS), nvfs(0), necvfs(0), active vports(2)" in g.console()
+        assert "Disable: mode(OFFLOADS), nvfs(0), necvfs(0), active vports(1)" in g.console()
         g.off()

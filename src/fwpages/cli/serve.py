@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import click
 import msgspec
@@ -30,6 +31,7 @@ from fwpages.report.width import fold, width_of
 from fwpages.scenario import ScenarioError, about, load
 from fwpages.scenario.fault_scenarios import default_scenario
 from fwpages.scenario.fault_syntax import fault
+from fwpages.scenario.format import Scenario
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile, functions, names_of
 
@@ -92,18 +94,7 @@ def command(
         scenario = default_scenario(wrong) if scenario is None else scenario
         plan = load(scenario, text=read_input() if scenario == "-" else None)
         with ExitStack() as stack, about(scenario):
-            writer = None
-            if trace is not None:
-                stream = stack.enter_context(written("--trace", trace))
-                profile = device_profile(plan)
-                pairs = functions(plan, profile, activates=True)
-                writer = TraceWriter(
-                    stream,
-                    device=profile.name,
-                    supplier=profile.supplier,
-                    names=names_of(pairs),
-                    types={spec.name: spec.type for spec, _ in pairs},
-                )
+            writer = None if trace is None else _writer(stack.enter_context(written("--trace", trace)), plan)
             serving = ServedRun(
                 plan,
                 seed=seed,
@@ -130,6 +121,14 @@ def command(
         show_served(report, serving, Console())
     junit(of_served(report))
     return exit_code(report.verdict)
+
+
+def _writer(stream: TextIO, plan: Scenario) -> TraceWriter:
+    """A trace of the scenario's device, with the names and types of its functions."""
+    profile = device_profile(plan)
+    pairs = functions(plan, profile, activates=True)
+    types = {spec.name: spec.type for spec, _ in pairs}
+    return TraceWriter(stream, device=profile.name, supplier=profile.supplier, names=names_of(pairs), types=types)
 
 
 def _printer(*, err: bool) -> Callable[[float, str], None]:

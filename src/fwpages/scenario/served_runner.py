@@ -13,7 +13,7 @@ happens inside the device.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -83,10 +83,7 @@ class ServedRun:
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
-        self._eswitch = ByEswitch(
-            _by_driver(profile, specs, sriov=sriov),
-            {f.name: f.function_id for f in specs if profile.ecpf and f.type is FunctionType.VF},
-        )
+        self._eswitch = _by_eswitch(profile, specs, sriov=sriov)
         self.vfs = _vfs(profile, specs) if sriov else 0
         pages = profile.capability_pages or ethernet_pages()
         firmware = LoadableFirmware(profile, specs, pages=with_eswitch(pages, profile, specs))
@@ -192,12 +189,14 @@ def _vfs(p: Profile, specs: Iterable[FunctionSpec]) -> int:
     return last
 
 
-def _by_driver(p: Profile, specs: Iterable[FunctionSpec], *, sriov: bool) -> frozenset[str]:
-    """The functions that the driver's own e-switch enables and disables."""
+def _by_eswitch(p: Profile, specs: Sequence[FunctionSpec], *, sriov: bool) -> ByEswitch:
+    """The functions that the driver's own e-switch enables and disables, those of an external host among them."""
     kinds = {FunctionType.EC_VF if p.ecpf else FunctionType.VF} if sriov else set()
+    of_host: dict[str, int] = {}
     if p.ecpf and p.max.get("eswitch_manager"):
         kinds |= {FunctionType.HOST_PF, FunctionType.VF, FunctionType.SPF}
-    return frozenset(spec.name for spec in specs if spec.type in kinds)
+        of_host = {spec.name: spec.function_id for spec in specs if spec.type is FunctionType.VF}
+    return ByEswitch(frozenset(spec.name for spec in specs if spec.type in kinds), of_host)
 
 
 def _of_device(scenario: Scenario, faults: Iterable[PlannedFault]) -> tuple[PlannedFault, ...]:

@@ -166,22 +166,27 @@ class ServedSteps:
         """Tell whether the step waits in the row until the driver is quiet: about the whole device, or a host's VFs."""
         if step.step.triggered:
             return False
-        of_host = not self._eswitch.of_host.keys().isdisjoint(step.functions) and step.number not in self._host_vfs
-        return isinstance(step.step, HealthStep | LoseStep) or (
-            of_host and isinstance(step.step, EnableStep | DisableStep)
-        )
+        if isinstance(step.step, HealthStep | LoseStep):
+            return True
+        return bool(self._of_host(step)) and step.number not in self._host_vfs
+
+    def _of_host(self, step: PlannedStep) -> list[int]:
+        """The numbers of an external host's VFs that the step enables or disables."""
+        if not isinstance(step.step, EnableStep | DisableStep):
+            return []
+        return [self._eswitch.of_host[name] for name in step.functions if name in self._eswitch.of_host]
 
     def _host_follows(self, step: PlannedStep) -> bool:
         """Let the external host have as many VFs on as this step says; False while it has none on in between.
 
         It goes through 0, and on from there once the driver has heard of that: so do hosts, and Linux relies on it.
         """
-        numbers = [self._eswitch.of_host[name] for name in step.functions if name in self._eswitch.of_host]
-        if not numbers or not isinstance(step.step, EnableStep | DisableStep):
+        numbers = self._of_host(step)
+        if not numbers:
             return True
         now, told = self._observer.inner.host_vfs
-        least = max(now, *numbers) if isinstance(step.step, EnableStep) else min(now, min(numbers) - 1)
-        count = self._host_vfs.setdefault(step.number, least)
+        enables = isinstance(step.step, EnableStep)
+        count = self._host_vfs.setdefault(step.number, max(now, *numbers) if enables else min(now, min(numbers) - 1))
         if now == count:
             return True
         if now == 0 and told:
