@@ -52,6 +52,7 @@ _SHORT = (
     Opcode.TEARDOWN_HCA,
     Opcode.ALLOC_SF,
     Opcode.DEALLOC_SF,
+    Opcode.CREATE_ESW_VPORT,
     Opcode.DESTROY_EQ,
 )
 _LONG_COMMANDS = (Opcode.SET_HCA_CAP, Opcode.CREATE_EQ)
