@@ -23,15 +23,15 @@ SPF = ("spf0", "spf", 0, 0x61, 80)
 Function = tuple[str, str, int, int, int]
 
 
-def ecpf(*functions: Function, steps: str = "", capabilities: str = "") -> Scenario:
-    """A scenario of an ECPF with these functions; capabilities as a TOML table's entries."""
+def ecpf(*functions: Function, steps: str = "", capabilities: str = "", more: str = "") -> Scenario:
+    """A scenario of an ECPF with these functions; capabilities as a TOML table's entries, ``more`` keys of the last."""
     head = f'[device]\nprofile = "bluefield3"\ninit_pages = 2000\ncapabilities = {{ {capabilities} }}\n'
     keys = ("name", "type", "index", "vhca_id", "pages")
     rows = [
         "[[function]]\n" + "".join(f"{k} = {v!r}\n".replace("'", '"') for k, v in zip(keys, row, strict=True))
         for row in functions
     ]
-    return load_scenario("lab", text=head + "".join(rows) + '[[step]]\ndo = "open"\n' + steps)
+    return load_scenario("lab", text=head + "".join(rows) + more + '[[step]]\ndo = "open"\n' + steps)
 
 
 def step(do: str, function: str, more: str = "") -> str:
@@ -52,13 +52,18 @@ def load(g: Guest) -> None:
     g.ok("cd /sys/bus/pci/devices/$(address); [ ! -e sriov_drivers_autoprobe ] || echo 0 > sriov_drivers_autoprobe")
 
 
-def mode(g: Guest, name: str) -> None:
-    """Let devlink switch the e-switch to this mode."""
+def devlink(g: Guest, *words: str) -> str:
+    """Run this machine's devlink in the guest; what it printed."""
     tool = shutil.which("devlink", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert tool is not None, "devlink is in Debian's package iproute2"
-    address = g.ok("address").strip()
-    ran = finish(g, begin_program(g, [tool, "dev", "eswitch", "set", f"pci/{address}", "mode", name]), stop="")
-    assert ran.status == 0, ran.stderr
+    ran = finish(g, begin_program(g, [tool, *words]), stop="")
+    assert ran.status == 0, (words, ran.stderr)
+    return ran.stdout
+
+
+def mode(g: Guest, name: str) -> None:
+    """Let devlink switch the e-switch to this mode."""
+    devlink(g, "dev", "eswitch", "set", f"pci/{g.ok('address').strip()}", "mode", name)
 
 
 def quiet(lab: Lab, seconds: float = 3.0) -> None:
