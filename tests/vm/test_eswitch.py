@@ -35,8 +35,11 @@ def capabilities(*more: str, offered: bool) -> str:
     return ", ".join([*more, *([] if offered else ["icm_mng_function_id_mode = 0"])])
 
 
-def host_vfs(lab: Lab, n: int) -> None:
+def host_vfs(lab: Lab, n: int, *, heard: bool = True) -> None:
+    """The external host has so many VFs on; the driver has ``heard`` of it when this returns."""
     lab.call(lambda: lab.serving.device.stir(HostVfs(n)))
+    if heard:
+        lab.wait(lambda: lab.serving.observer.inner.host_vfs == (n, n))
 
 
 def audited(lab: Lab, **types: str) -> None:
@@ -244,7 +247,7 @@ def test_a_late_return_is_counted_by_the_type_that_the_pages_were_given_with(new
         books(lab, g, everything)
         mode(g, "legacy")
         books(lab, g, {"self": START, "vf0": 40, "vf1": 50})
-        host_vfs(lab, 0)
+        host_vfs(lab, 0, heard=False)
         books(lab, g, {"self": START})
         g.ok("unload")
         clean(lab, g)
