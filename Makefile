@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: fuzz chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -34,6 +34,11 @@ check: $(VENV)/dev.stamp
 # a million page requests with faults; SOAK="--minutes 5 --seed 77" for another
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.soak $(SOAK)
+
+# both ends of a vfio-user socket under attack, so many seconds each; FUZZ="--seed 2 --only client" for another
+SECONDS := 60
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
 
 # break a copy of the sources in 200 places, one at a time; MUTANTS="--seed 2 --room host" for others
 mutants: $(VENV)/mutants.stamp

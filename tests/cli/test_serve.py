@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from fwpages.cli import invoke
-from fwpages.cli.serve import qemu_options
+from fwpages.cli.serve import machine_command
 from fwpages.device import PlannedFault
 from fwpages.link.vfio_user.server import Server
 from fwpages.prm.message import Command
@@ -117,8 +118,27 @@ def test_path_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_places_for_vfs() -> None:
-    options = "\n".join(qemu_options(Path("/tmp/s"), 2))
+    options = machine_command(Path("/tmp/s"), 2)
     assert "-device pci-testdev,bus=rp0,addr=1 \\\n    -device pci-testdev,bus=rp0,addr=2 \\\n" in options
+
+
+def test_the_command_for_a_machine_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the names are: with what ``make vm`` built where it is there, and for a disk of the reader's own."""
+    monkeypatch.setenv("FWPAGES_QEMU", str(tmp_path / "my qemu"))
+    for build in (tmp_path / "no", tmp_path / "a build"):
+        monkeypatch.setattr("fwpages.cli.serve.BUILD", build)
+        words = shlex.split(machine_command(tmp_path / "it's").replace("\\\n", ""))
+        assert words[0] == str(tmp_path / "my qemu")
+        assert json.loads(words[words.index("pcie-root-port,id=rp0,slot=1") + 2])["socket"]["path"] == str(
+            tmp_path / "it's"
+        )
+        assert "..." not in words
+        assert ("-kernel" in words) is (build.name == "a build")
+        (tmp_path / "a build" / "new").mkdir(parents=True, exist_ok=True)
+        for name in ("vmlinuz", "initramfs"):
+            (tmp_path / "a build" / "new" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert "-kernel 'a build/new/vmlinuz' -initrd 'a build/new/initramfs'" in machine_command(Path("s"))
 
 
 def test_longer_than_a_socket_from_the_root_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,9 +146,9 @@ def test_longer_than_a_socket_from_the_root_only(tmp_path: Path, monkeypatch: py
     folder = tmp_path / ("d" * 107)
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert '"path":"s"' in qemu_options(Path("s"))[-1]
+    assert '"path":"s"' in machine_command(Path("s"))
     monkeypatch.chdir("/")
-    assert '"path":"/s"' in qemu_options(Path("s"))[-1]
+    assert '"path":"/s"' in machine_command(Path("s"))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def _descriptors(kind: int) -> list[int]:
     return [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(n)]
 
 
-def _piece(kind: int, body: bytes) -> bytes:
+def piece(kind: int, body: bytes) -> bytes:
     """A message, more or less."""
     words = body.ljust(8, b"\0")
     a, b = int.from_bytes(words[:4], "little"), int.from_bytes(words[4:8], "little")
@@ -65,7 +65,7 @@ def one_input(data: bytes) -> None:
             kind, fds, length = data[at : at + 3]
             body = data[at + 3 : at + 3 + length]
             at += 3 + length
-            _feed(session, _piece(kind, body), _descriptors(fds & 0xF) if fds & 0x80 else [])
+            _feed(session, piece(kind, body), _descriptors(fds & 0xF) if fds & 0x80 else [])
     except StreamError:
         pass
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fwpages.scenario.served_steps import QUIET
 from fwpages.trial.guest import PATIENCE, Guest
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
+from fwpages.trial.qemu import qemu
 from tests.report.junit_structure import parsed
 from tests.vm.eswitch import mode as eswitch
 from tests.vm.guest import PYTHON
@@ -36,6 +38,10 @@ class Fwpages:
     @property
     def err(self) -> str:
         return self._err.read_text()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
 
     def done(self) -> tuple[int, str]:
         """Wait until it ends; the exit code, and what it printed."""
@@ -102,6 +108,48 @@ def test_scenario_of_the_library(new: Kernel, tmp_path: Path, name: str) -> None
         session[k] for k in ("given", "returned", "released")
     ]
     assert not (tmp_path / "device").exists()
+
+
+def test_a_machine_is_started_by_the_command_that_is_printed(new: Kernel, tmp_path: Path) -> None:
+    """A shell in the same folder runs it as it is; the machine boots, and its kernel sees the device."""
+    console = tmp_path / "console"
+    with serve(tmp_path, "--once", "connectx7") as server, console.open("w") as stdout:
+        command = server.out.split("\n\n")[1]
+        shell = ["sh", "-c", f"exec {command.lstrip()}"]
+        with subprocess.Popen(shell, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.STDOUT) as machine:
+            try:
+                end = time.monotonic() + PATIENCE
+                while "pci 0000:01:00.0: [15b3:" not in console.read_text("utf-8", "replace"):
+                    assert time.monotonic() < end, console.read_text("utf-8", "replace")[-2000:]
+                    assert machine.poll() is None, console.read_text("utf-8", "replace")
+                    time.sleep(0.1)
+            finally:
+                machine.kill()
+        status, out = server.done()
+    assert new.name in console.read_text("utf-8", "replace")
+    assert "a virtual machine is here" in out
+    assert status == 4, "the driver was never loaded"
+
+
+def test_the_job_for_ci(new: Kernel, tmp_path: Path) -> None:
+    """The script of the examples, in a folder of its own: what it leaves there, and its exit code."""
+    script = Path(__file__).parents[2] / "examples" / "load-in-ci.sh"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "QEMU": qemu(),
+        "KERNEL": str(new.image),
+        "INITRD": str(new.initrd),
+    }
+    job = subprocess.run(
+        [script], check=False, cwd=tmp_path, env=environment, timeout=2 * PATIENCE, capture_output=True, text=True
+    )
+    console = (tmp_path / "ci" / "console.log").read_text("utf-8", "replace")
+    assert job.returncode == 0, job.stdout + job.stderr + console[-2000:]
+    assert job.stdout.splitlines()[-1].startswith("clean: 1 session, every page accounted for")
+    names = {file.name for file in (tmp_path / "ci").iterdir()}
+    assert names == {"trace.jsonl", "junit.xml", "report.txt", "guest.txt", "console.log"}
+    assert "END 4 0" in (tmp_path / "ci" / "guest.txt").read_text()
 
 
 def test_fault_is_seen_by_both_sides(new: Kernel, tmp_path: Path) -> None:

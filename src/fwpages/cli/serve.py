@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -34,6 +35,8 @@ from fwpages.scenario.fault_syntax import fault
 from fwpages.scenario.format import Scenario
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile, functions, names_of
+from fwpages.trial.errors import MissingError
+from fwpages.trial.qemu import BUILD, qemu
 
 #: seconds of the longest --limit: a week, as a harness that means more means none
 _MOST_LIMIT = 604_800
@@ -151,7 +154,7 @@ def _serve(path: Path, serving: ServedRun, until: _Until, ready_fd: int | None, 
         end = None if until.limit is None else time.monotonic() + until.limit
         say_ready(ready_fd)
         click.echo(f"serving {path}; start the machine with\n", err=err)
-        click.echo("\n".join(qemu_options(path, serving.vfs)) + "\n", err=err)
+        click.echo(machine_command(path, serving.vfs) + "\n", err=err)
         while not server.stopped:
             server.step(None if end is None else max(0.0, end - time.monotonic()))
             if until.once and server.clients and not server.busy:
@@ -161,23 +164,44 @@ def _serve(path: Path, serving: ServedRun, until: _Until, ready_fd: int | None, 
                 break
 
 
-def qemu_options(path: Path, vfs: int = 0) -> list[str]:
-    """The options of QEMU (10.1 or newer) that give a machine this device; its memory has to be shareable.
+def machine_command(path: Path, vfs: int = 0) -> str:
+    """The command that starts a machine with this device, to be pasted into a shell: QEMU 10.1 or newer.
 
-    At the place of each VF there has to be a device with a configuration space (``fwpages.device.pci.sriov``).
+    It starts the kernel that ``make vm`` built, where there is one; else it is for a disk of the reader's own. At the
+    place of each VF there has to be a device with a configuration space (``fwpages.device.pci.sriov``).
     """
     whole = os.path.abspath(path)
     name = whole if len(os.fsencode(whole)) <= MOST_PATH else str(path)
     device = msgspec.json.encode(
         {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": name}}
     ).decode()
-    return [
-        "  qemu-system-x86_64 -M q35,memory-backend=ram -m 1G \\",
-        "    -object memory-backend-memfd,id=ram,size=1G,share=on \\",
-        "    -device pcie-root-port,id=rp0,slot=1 \\",
-        *(f"    -device pci-testdev,bus=rp0,addr={n} \\" for n in range(1, vfs + 1)),
-        f"    -device '{device}' ...",
+    words = [
+        f"{_qemu()} -M q35,memory-backend=ram -m 1G",
+        "-object memory-backend-memfd,id=ram,size=1G,share=on",
+        "-device pcie-root-port,id=rp0,slot=1",
+        *(f"-device pci-testdev,bus=rp0,addr={n}" for n in range(1, vfs + 1)),
+        f"-device {shlex.quote(device)}",
     ]
+    kernel, initrd = (BUILD / "new" / name for name in ("vmlinuz", "initramfs"))
+    if kernel.exists() and initrd.exists():
+        words += [
+            "-nodefaults -nographic -serial stdio -serial pty",
+            f"-kernel {_shown(kernel)} -initrd {_shown(initrd)} -append 'console=ttyS0 no_timer_check'",
+        ]
+    return "  " + " \\\n    ".join(words)
+
+
+def _qemu() -> str:
+    try:
+        return _shown(Path(qemu()))
+    except MissingError:
+        return "qemu-system-x86_64"
+
+
+def _shown(file: Path) -> str:
+    """A file's name as a shell reads it, from the working folder where it lies below it."""
+    here = Path.cwd()
+    return shlex.quote(str(file.relative_to(here) if file.is_relative_to(here) else file))
 
 
 @contextmanager

@@ -454,20 +454,23 @@ class Observer:
         number, ec = c["function_id"], c["embedded_cpu_function"]
         name, called = self._name(number, ec), self._called(number, ec)
         f = s.functions.setdefault(name, FunctionPages())
+        n, words = 0, f"the driver cannot give pages for {called}"
         match c.op_mod:
             case ManagePages.GIVE:
-                f.given += c.pas.size
+                n, words = c.pas.size, f"for {called}"
+                f.given += n
                 self.reach.given(c.pas)
-                words = f"{in_mib(c.pas.size)} for {called}"
             case ManagePages.TAKE:
+                n, words = taken, f"back from {called}"
                 f.returned += taken - self._earlier(s, c, taken)
                 self.reach.returned(a.pas)
-                words = f"{in_mib(taken)} back from {called}"
-            case _:
-                words = f"the driver cannot give pages for {called}"
         self.look(t, s)
         self._judge()
-        self.say(t, f"{words}; {self._held(s)}", words)
+        if c.op_mod == ManagePages.CANT_GIVE:
+            self.say(t, f"{words}; {self._held(s)}", words)
+        else:
+            held = self._held(s)
+            self.lines.move(t, words, n, lambda pages, times: _moved(pages, times, words, held), f"{n} {words}")
 
     def _earlier(self, s: ServedSession, c: Command, taken: int) -> int:
         """The number of returned pages that are of functions that had the vhca_id before, by what they hold now."""
@@ -509,3 +512,8 @@ class Observer:
             self._asked.raised(t, name, n)
         asks = f"asks for {in_mib(n)} for" if n > 0 else f"gives back {in_mib(-n)} of"
         self.say(t, f"firmware {'lets go of all pages of' if x.event.release_all else asks} {called}")
+
+
+def _moved(pages: int, commands: int, words: str, held: str) -> str:
+    """A line about pages that moved, and what is held now."""
+    return f"{in_mib(pages)} {words}{f' in {commands:,} commands' if commands > 1 else ''}; {held}"

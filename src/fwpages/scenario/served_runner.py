@@ -126,8 +126,9 @@ class ServedRun:
         offset = self._clock() - self.device.now
         # a time that has come stays due until ``tick`` has looked
         ahead = [t + offset for t in self._with_client.times if t > self._looked]
-        own = self.device.deadline
-        return min([*ahead, *([] if own is None else [own])], default=None)
+        own, line = self.device.deadline, self.observer.lines.due
+        known = [*([] if own is None else [own]), *([] if line is None else [line + offset])]
+        return min([*ahead, *known], default=None)
 
     def connected(self) -> Connection:
         """Begin the scenario: a client has connected."""
@@ -150,6 +151,7 @@ class ServedRun:
         if own is not None and own <= self._clock():
             self.device.tick()
         self._stirred, self._looked = False, self.device.now
+        self.observer.lines.settle(self._looked)
         self._with_client.go_on()
 
     def _client(self, t: float, reason: str) -> None:

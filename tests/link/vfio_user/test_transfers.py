@@ -251,6 +251,7 @@ def reply(number: int, command: int, body: bytes = b"", error: int = 0) -> bytes
 WRONG: dict[str, Callable[[int], bytes]] = {
     "refused: Bad address": lambda n: reply(n, READ, error=errno.EFAULT),
     "refused: no reason given": lambda n: HEADER.pack(n, READ, 16, 0x21, 0),
+    "refused: error 4294967295": lambda n: reply(n, READ, error=0xFFFFFFFF),
     "with 0 bytes": lambda n: reply(n, READ),
     "with 79 bytes": lambda n: reply(n, READ, struct.pack("<QQ", QUEUE, 64) + bytes(63)),
     "with 80 bytes for others": lambda n: reply(n, READ, struct.pack("<QQ", QUEUE, 63) + bytes(64)),

@@ -25,6 +25,8 @@ from typing import Protocol
 from fwpages.link.bus import BusError
 from fwpages.link.vfio_user.messages import MAX_DATA, Header, StreamError, Type, command
 
+#: the largest errno of Linux (``MAX_ERRNO``)
+MOST_ERRNO = 4095
 #: answers that a reset made nobody wait for, and that may still come; a client that owes more of them gives none
 MOST_OWED = 256
 
@@ -170,4 +172,7 @@ class Transfers:
 
 
 def _words(number: int) -> str:
-    return os.strerror(number) if number else "no reason given"
+    """The words for an errno that a client sent, which may be any number of 32 bits."""
+    if not number:
+        return "no reason given"
+    return os.strerror(number) if number <= MOST_ERRNO else f"error {number}"

@@ -1,0 +1,9 @@
+"""The attacks of ``make fuzz``, for a moment each."""
+
+from __future__ import annotations
+
+from tests.fuzz import hostile_client
+
+
+def test_a_server_outlives_a_hostile_client() -> None:
+    assert hostile_client.attack(1.5, seed=3).startswith("hostile client, seed 3: ")
