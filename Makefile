@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: fuzz chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: test-drivers fuzz chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -65,6 +65,10 @@ peer:
 prometheus:
 	@tests/prometheus/fetch.sh
 
+# drivers that others wrote, on a served device: tinygrad's, from its package
+test-drivers: $(VENV)/drivers.stamp
+	$(BIN)/pytest tests/drivers
+
 # the newest Python of Debian, under build/python: packages are tried on it too
 python:
 	@tests/packages/fetch.sh
@@ -123,6 +127,10 @@ $(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/docs.stamp: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/drivers.stamp: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,drivers]'
 	@touch $@
 
 $(VENV)/packages.stamp: $(BIN)/python pyproject.toml constraints.txt
