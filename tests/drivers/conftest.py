@@ -10,7 +10,7 @@ from tests.sockets import short
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Drivers of others run only for whoever asks for this folder (``make test-drivers``), not by a plain ``pytest``."""
+    """Drivers of others run only for whoever asks for this folder (``make test-drivers``)."""
     return only_when_asked(Path(__file__).parent, collection_path, config)
 
 

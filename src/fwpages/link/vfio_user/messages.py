@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import TypeAlias
 HEADER_SIZE = 16
 #: most bytes of one region access or one transfer without a descriptor
 MAX_DATA = 1 << 20
+#: the largest errno of Linux (``MAX_ERRNO``)
+MOST_ERRNO = 4095
 #: most descriptors in one message
 MAX_FDS = 8
 #: a message has at most this many bytes, header included: the largest access and room for its fields
@@ -249,6 +252,13 @@ def reply(h: Header, body: bytes = b"") -> bytes:
 def error_reply(h: Header, number: int) -> bytes:
     """Make the reply that the command failed with an ``errno``."""
     return _HEADER.pack(h.id, h.command, HEADER_SIZE, Flags.REPLY | Flags.ERROR, number)
+
+
+def errno_words(number: int) -> str:
+    """Return the words for an errno from a reply: the field is optional, and may be any number of 32 bits."""
+    if not number:
+        return "no reason given"
+    return os.strerror(number) if number <= MOST_ERRNO else f"error {number}"
 
 
 def _fixed(layout: struct.Struct, body: bytes, what: str, *, exact: bool = True) -> tuple[int, ...]:

@@ -16,17 +16,14 @@ which has such bytes: its type at the beginning, its owner at the end.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Protocol
 
 from fwpages.link.bus import BusError
-from fwpages.link.vfio_user.messages import MAX_DATA, Header, StreamError, Type, command
+from fwpages.link.vfio_user.messages import MAX_DATA, Header, StreamError, Type, command, errno_words
 
-#: the largest errno of Linux (``MAX_ERRNO``)
-MOST_ERRNO = 4095
 #: answers that a reset made nobody wait for, and that may still come; a client that owes more of them gives none
 MOST_OWED = 256
 
@@ -156,7 +153,7 @@ class Transfers:
         if header.command != what:
             raise BusError(f"the client answered {what.name} with a reply to command {header.command}")
         if header.failed:
-            raise BusError(f"the client refused {what.name} of {n} bytes at {iova:#x}: {_words(header.error)}")
+            raise BusError(f"the client refused {what.name} of {n} bytes at {iova:#x}: {errno_words(header.error)}")
         return answer
 
     def _give_up(self, number: int) -> None:
@@ -169,10 +166,3 @@ class Transfers:
         """Raise StreamError where the client owes more answers than any that gives some."""
         if len(self._owed) > MOST_OWED:
             raise StreamError(f"{len(self._owed)} commands of the server are not answered")
-
-
-def _words(number: int) -> str:
-    """The words for an errno that a client sent, which may be any number of 32 bits."""
-    if not number:
-        return "no reason given"
-    return os.strerror(number) if number <= MOST_ERRNO else f"error {number}"
