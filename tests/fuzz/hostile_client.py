@@ -288,6 +288,8 @@ def attack(seconds: float, seed: int) -> str:
             n, seen = _attack(path, watched, seconds, random.Random(seed))
             process.terminate()
             code = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"the server has not ended {PATIENCE:.0f} s after SIGTERM") from None
         except OSError as e:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)

@@ -8,7 +8,7 @@ from fwpages.auditor.audit import audit
 from fwpages.device import PlannedFault, Want
 from fwpages.prm.opcodes import Opcode
 from fwpages.scenario import ScenarioError, load
-from fwpages.scenario.served_runner import ServedRun
+from fwpages.scenario.served_runner import MOST_MISSED, ServedRun
 from fwpages.scenario.served_steps import STEP_WAIT
 from tests.scenario.stage import START, Stage, request, steps
 
@@ -246,3 +246,13 @@ def test_sriov_needs_vfs_that_fit_on_a_bus(index: int | None) -> None:
 def test_link_faults_cannot_be_served() -> None:
     with pytest.raises(ScenarioError, match="link"):
         ServedRun(load("test", text=steps('do = "open"')), faults=[PlannedFault("link-lost", 1)])
+
+
+def test_what_clients_without_end_have_not_come_to_is_bounded() -> None:
+    """The first of it is kept; before that it grew with every client."""
+    serving = ServedRun(load("two steps", text='[device]\nprofile = "connectx4-lx"\n[[step]]\ndo = "open"\n'))
+    for _ in range(MOST_MISSED + 10):
+        serving.connected().close()
+        serving.disconnected("gone")
+    assert len(serving.missed) == MOST_MISSED
+    assert str(serving.missed[-1]) == f"step[0] (open) of client {MOST_MISSED}"

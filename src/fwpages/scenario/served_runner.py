@@ -39,6 +39,10 @@ from fwpages.scenario.timeout_syntax import timeouts as times
 from fwpages.scenario.topology import device_profile, functions
 
 
+#: steps that drivers of clients have not come to, the first of them: a server may have clients without end
+MOST_MISSED = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class MissedStep:
     """A step that the driver of this client, counted from 1, has not come to; 0 where no client came."""
@@ -142,7 +146,7 @@ class ServedRun:
         self.observer.over(self.device.now, "gone", reason)
         self.observer.unreachable(self.device.now)
         self._with_client.disconnected()
-        self._left, self._here = list(self.missed), False
+        self._left, self._here = list(self.missed[:MOST_MISSED]), False
         self.device.disconnected(reason)
 
     def tick(self) -> None:
