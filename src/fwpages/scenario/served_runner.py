@@ -38,7 +38,6 @@ from fwpages.scenario.served_steps import ByEswitch, ServedSteps
 from fwpages.scenario.timeout_syntax import timeouts as times
 from fwpages.scenario.topology import device_profile, functions
 
-
 #: steps that drivers of clients have not come to, the first of them: a server may have clients without end
 MOST_MISSED = 1000
 
