@@ -244,6 +244,8 @@ def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["left.toml", "--random", "5", "--workers", "2"], "--random and --workers exclude each other"),
         (["left.toml", "--workers", "2", "--cluster", "tcp://x:1"], "--cluster and --workers exclude each other"),
         (["left.toml", "--seed", "5"], "--seed goes with --random"),
+        (["left.toml", "--random", "5", "--checkpoint", "x"], "neither --random nor --replay makes one"),
+        (["left.toml", "--stats", "--workers", "2"], "--stats and --workers exclude each other"),
         (["left.toml", "--trace", "x", "--svg", "x"], "--trace and --svg both name x"),
         (["left.toml", "--replay", "x"], "a replay string is DESIGN:SWITCHES:CHECK:STEPS:MOVES"),
         (["left.toml", "--replay", "fwpages::00000000:0:"], "the string was made for a world 00000000"),
@@ -281,17 +283,47 @@ def test_a_file_that_cannot_be_written(world: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("world")
+def test_a_search_that_is_interrupted_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, whole = explore(capsys, "session.toml", "--design", "merged")
+
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fwpages.explore.show.costs.Pace.words", interrupted)
+        assert cli.invoke(["explore", "session.toml", "--design", "merged", "--checkpoint", "half"]) == 130
+    assert "half has the search up to here: the same command goes on" in capsys.readouterr().err
+    code = cli.invoke(["explore", "session.toml", "--design", "merged", "--checkpoint", "half", "--json"])
+    out, err = capsys.readouterr()
+    assert (code, json.loads(out)) == (0, whole)
+    assert "half: going on at step 1, 2 states" in err
+    says = refused(capsys, "left.toml", "--checkpoint", "half")
+    assert "--checkpoint: half has a search of another world, design or version; name another directory" in says
+
+
+@pytest.mark.usefixtures("world")
+def test_costs_come_after_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["explore", "session.toml", "--stats"]) == 0
+    verdicts, _, costs = capsys.readouterr().out.partition("holds, within")
+    assert "custody" in verdicts
+    assert re.search(r"device +\d+ +\d+ +\d+\.\d\d", costs)
+    assert re.search(r"custody +\d+ +\d+\.\d\d", costs)
+
+
+@pytest.mark.usefixtures("world")
 def test_what_is_interrupted_says_how_far_it_came(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def search(_: object, *, watch: Callable[[int, int, int, int], None]) -> None:
+    def search(_: object, *, watch: Callable[[int, int, int, int], None], **__: object) -> None:
         watch(7, 1234, 5678, 90)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fwpages.cli.explore.search", search)
     assert cli.invoke(["explore", "left.toml"]) == 130
     said = capsys.readouterr().err.split("\n")
-    assert said[0] == "so far: step 6: 1,234 states, 5,678 transitions, 90 to go on from"
+    assert said[0].startswith("so far: step 6: 1,234 states, 90 to go on from, ")
     assert "interrupted" in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from fwpages.cli.names import Name, OneOf
 from fwpages.explore.check.checkpoint import CheckpointError, checkpointed
 from fwpages.explore.check.random_walks import Walks, random_walks
 from fwpages.explore.check.replay import decode, walk
-from fwpages.explore.check.search import Crew, Outcome, search
-from fwpages.explore.check.workers import WorkerError, cluster, processes
+from fwpages.explore.check.search import Alone, Crew, Outcome, search
+from fwpages.explore.check.stats import Stats
+from fwpages.explore.check.workers import WorkerError, cluster, memory, processes
 from fwpages.explore.designs import DESIGNS
 from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.library import load
 from fwpages.explore.model.spec import Spec
+from fwpages.explore.show.costs import Pace, show_stats
 from fwpages.explore.show.junit import of_exploration
 from fwpages.explore.show.narrative import Step, narrate
 from fwpages.explore.show.page import exploration_page, replay_page
@@ -37,6 +40,7 @@ from fwpages.explore.show.report import replayed, searched, walked
 from fwpages.explore.show.svg import svg
 from fwpages.explore.show.tables import show, show_replay
 from fwpages.pages.words import many
+from fwpages.report.grids import readable
 from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.scenario import ScenarioError, about
 from fwpages.scenario.assumptions import ASSUMPTIONS
@@ -90,6 +94,7 @@ MAX_WORKERS = 256
     metavar="DIR",
     help="Write the search to this directory as it goes, and go on with the one that is there.",
 )
+@click.option("--stats", "costs", is_flag=True, help="Also show what moves and properties cost.")
 @junit_option("explore")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -106,6 +111,7 @@ def command(
     workers: int,
     address: str | None,
     directory: Path | None,
+    costs: bool,
     as_json: bool,
     junit: Junit,
 ) -> int:
@@ -121,6 +127,7 @@ def command(
     _exclusive(given)
     if directory is not None and (walks is not None or replay is not None):
         raise click.UsageError("--checkpoint is of a search: neither --random nor --replay makes one")
+    stats = _stats(costs, given, as_json=as_json)
     if seed is not None and walks is None:
         raise click.UsageError("--seed goes with --random")
     files = {"--trace": trace, "--svg": picture, "--html": page}
@@ -136,7 +143,7 @@ def command(
                 return _replay(spec, replay, design, outputs, junit, whole=whole, as_json=as_json)
             with _progress(as_json) as show_progress:
                 found: Found = (
-                    _search(spec, workers, address, directory, show_progress)
+                    _search(spec, _crew(spec, workers, address, stats), directory, show_progress)
                     if walks is None
                     else _walks(spec, walks, seed or 0, show_progress)
                 )
@@ -154,8 +161,20 @@ def command(
         click.echo(msgspec.json.encode(report))
     else:
         show(report, Console(), lambda s: _steps(*decode(spec, s)), again, whole=whole)
+        if stats is not None:
+            show_stats(stats, readable(Console()))
     junit(of_exploration(report))
     return 0 if report.fine else 1
+
+
+def _stats(asked: bool, given: Mapping[str, object], *, as_json: bool) -> Stats | None:
+    """Costs to be counted, where they are asked for."""
+    if not asked:
+        return None
+    other = [name for name, value in {**given, "--json": as_json or None}.items() if value is not None]
+    if other:
+        raise click.UsageError(f"--stats and {other[0]} exclude each other: it is of a search in this process, as text")
+    return Stats()
 
 
 def _exclusive(modes: Mapping[str, object]) -> None:
@@ -203,10 +222,15 @@ def _walks(spec: Spec, walks: int, seed: int, show_progress: Callable[[str], Non
 
 
 def _search(
-    spec: Spec, workers: int, address: str | None, directory: Path | None, show_progress: Callable[[str], None]
+    spec: Spec,
+    crew: AbstractContextManager[Crew],
+    directory: Path | None,
+    show_progress: Callable[[str], None],
 ) -> Outcome:
-    def watch(level: int, states: int, transitions: int, ahead: int) -> None:
-        show_progress(f"step {level - 1:,}: {states:,} states, {transitions:,} transitions, {ahead:,} to go on from")
+    pace = Pace()
+
+    def watch(level: int, states: int, _: int, ahead: int) -> None:
+        show_progress(pace.words(time.monotonic(), level - 1, states, ahead, memory()))
 
     with ExitStack() as stack:
         checkpoint = None if directory is None else stack.enter_context(checkpointed(directory, spec))
@@ -215,15 +239,19 @@ def _search(
             click.echo(
                 f"{directory}: going on at step {len(done.levels) - 1:,}, {many(done.states, 'state')}", err=True
             )
-        crew = stack.enter_context(_crew(spec, workers, address))
-        return search(spec, crew=crew, watch=watch, checkpoint=checkpoint)
+        try:
+            return search(spec, crew=stack.enter_context(crew), watch=watch, checkpoint=checkpoint)
+        except KeyboardInterrupt:
+            if directory is not None:
+                click.echo(f"{directory} has the search up to here: the same command goes on", err=True)
+            raise
 
 
-def _crew(spec: Spec, workers: int, address: str | None) -> AbstractContextManager[Crew | None]:
-    """Those who make the search; None where it is this process alone."""
+def _crew(spec: Spec, workers: int, address: str | None, stats: Stats | None) -> AbstractContextManager[Crew]:
+    """Those who make the search."""
     if address is not None:
         return cluster(spec, address)
-    return nullcontext(None) if workers == 1 else processes(spec, workers)
+    return nullcontext(Alone(spec, stats=stats)) if workers == 1 else processes(spec, workers)
 
 
 @contextmanager

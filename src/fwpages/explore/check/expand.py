@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import NamedTuple
 
 from fwpages.explore.check.properties import EVENTUALLY, PROPERTIES, Test
-from fwpages.explore.model.moves import Freedom, moves, take
+from fwpages.explore.model.moves import Freedom, Move, moves, take
 from fwpages.explore.model.standing import share
 from fwpages.explore.model.world import World
 from fwpages.scenario import Scenario
@@ -41,6 +42,8 @@ class Tests:
         self.bad_steps = [(n, PROPERTIES[n].test) for n in forbidden if PROPERTIES[n].of_step]
         self.points = [(n, PROPERTIES[n].test) for n in e.sometimes]
         self.goals = [PROPERTIES[EVENTUALLY[n].property].test for n in e.eventually]
+        #: called with each move that was tried: its seconds, and whether it was possible and led to an unknown state
+        self.made: Callable[[Move, float, bool, bool], None] | None = None
 
     def content(self, w: World) -> int:
         """A bit for each goal that the state meets."""
@@ -56,10 +59,13 @@ def seen(tests: list[tuple[str, Test]], w: World) -> tuple[tuple[str, str], ...]
 def expand(w: World, tests: Tests, known: Callable[[bytes], bool]) -> Iterator[Arc]:
     """Every transition from ``w``; states that are ``known`` by their key are not looked at again."""
     for n, move in enumerate(moves(w)):
+        start = perf_counter()
         after = take(w, move)
+        key = b"" if after is None else share(after).key()
+        if tests.made is not None:
+            tests.made(move, perf_counter() - start, after is not None, after is not None and not known(key))
         if after is None:
             continue
-        key = share(after).key()
         reached = tuple(name for name, _ in seen(tests.points, after))
         arc = Arc(n, move.process, move.freedom(w), key, seen(tests.bad_steps, after), reached)
         if not (arc.bad_step or known(key)):

@@ -31,6 +31,7 @@ from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.liveness import CUT, Graph
 from fwpages.explore.check.part import Arcs, First, NotTheSameError, Part, Step
 from fwpages.explore.check.properties import EVENTUALLY
+from fwpages.explore.check.stats import Stats
 from fwpages.explore.check.visited import Keys, Numbers, Visited, as_keys, first_of_each
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
@@ -97,10 +98,15 @@ class Crew(Protocol):
 
 
 class Alone:
-    """A crew of one: the search is made in this process. ``visit`` is called with every state that is expanded."""
+    """A crew of one: the search is made in this process.
 
-    def __init__(self, spec: Spec, visit: Callable[[World], None] | None = None) -> None:
+    ``visit`` is called with every state that is expanded; ``stats`` counts what moves and properties cost.
+    """
+
+    def __init__(self, spec: Spec, visit: Callable[[World], None] | None = None, stats: Stats | None = None) -> None:
         self.part = Part(spec, visit)
+        if stats is not None:
+            stats.watch(self.part.tests, spec.scenario.expect.eventually)
 
     def begin(self, paths: Paths, numbers: Numbers) -> Keys:
         """See ``Crew``."""

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ from fwpages.explore.check.visited import Keys, Numbers
 from fwpages.explore.model.spec import Spec
 
 #: a level of so many states is worth to be handed over
-SPREAD = 256
+SPREAD = 64
 #: states of a share that travels to a cluster: enough work to be worth sending, few enough to lose
 SHARD = 512
 #: a share may be larger than the mean by this part before states are moved to another one
@@ -278,6 +279,17 @@ class _Processes:
                 continue
             return answer
         raise WorkerError(f"{TRIES} workers died while they did the same work")
+
+
+def memory() -> int | None:
+    """The memory of this process and its workers now, in bytes; None where the kernel does not tell."""
+    total = 0
+    for process in ["self", *(str(child.pid) for child in multiprocessing.active_children())]:
+        try:
+            total += int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return None
+    return total
 
 
 # -- a cluster --------------------------------------------------------------------------------------------------------
