@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from fwpages.trial.accelerators import fastest
 from fwpages.trial.effects import NotJudged
 from fwpages.trial.kernel import Kernel
-from fwpages.trial.play import PlayOptions, play
+from fwpages.trial.play import play
 from fwpages.trial.qemu import Accelerator
 from fwpages.trial.record import MOST_CONSOLE, bounded
 from fwpages.trial.rows import Row
 from fwpages.trial.seen import Halt, Outcome, Seen
 
 KERNEL = Kernel(Path("vmlinuz"), Path("initramfs"), "7.2.0")
-TCG = PlayOptions(accelerator=Accelerator.TCG)
 
 
 def played(folder: Path) -> Seen:
-    seen = play(Row(None), KERNEL, folder, TCG)
+    seen = play(Row(None), KERNEL, folder)
     assert pickle.loads(pickle.dumps(seen)) == seen
     assert {s.outcome for s in seen.stages} == {Outcome.NOT_REACHED}
     assert list(folder.glob("device*")) == [] or (folder / "device.lock").exists()
@@ -37,6 +37,16 @@ def test_a_machine_that_does_not_start_says_what_qemu_said(tmp_path: Path, monke
     assert "there is no such machine" in seen.why
     assert seen.served is not None
     assert seen.served.sessions == []
+
+
+def test_where_no_machine_starts_by_kvm_the_processor_is_an_emulated_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "qemu"
+    script.write_text("#!/bin/sh\necho failed to initialize kvm >&2\nexit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("FWPAGES_QEMU", str(script))
+    assert fastest(KERNEL, tmp_path / "kvm") is Accelerator.TCG
 
 
 def test_a_qemu_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

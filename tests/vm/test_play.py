@@ -16,14 +16,11 @@ from fwpages.trial.effects import NotJudged
 from fwpages.trial.initramfs import initramfs
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.play import PlayOptions, play
-from fwpages.trial.qemu import Accelerator
 from fwpages.trial.rows import Row, Supplier
 from fwpages.trial.seen import Halt, Instruments, Outcome, Seen, Stage
 
-#: the same machine everywhere
-EMULATED = PlayOptions(accelerator=Accelerator.TCG)
 #: a stage that hangs is given up soon
-SOON = replace(EMULATED, stage_seconds=15.0)
+SOON = PlayOptions(stage_seconds=15.0)
 
 
 def outcomes(seen: Seen) -> dict[Stage, Outcome]:
@@ -35,7 +32,7 @@ def outcomes(seen: Seen) -> dict[Stage, Outcome]:
 )
 def test_a_play_without_a_fault_goes_to_its_end(new: Kernel, tmp_path: Path, supplier: Supplier, mode: Mode) -> None:
     """Both sides count the same at rest, at every stage, and nothing is left after an unload."""
-    seen = play(Row(None, mode, supplier), new, tmp_path / "row", EMULATED)
+    seen = play(Row(None, mode, supplier), new, tmp_path / "row")
     assert pickle.loads(pickle.dumps(seen)) == seen
     assert seen.stopped is None, seen.why
     assert set(outcomes(seen).values()) == {Outcome.DONE}, seen.stages

@@ -28,6 +28,7 @@ from fwpages.pages.words import many
 from fwpages.readers.inputs import InputError
 from fwpages.report.html_page import NotInstalledError, check_installed
 from fwpages.report.width import fold, width_of
+from fwpages.trial.accelerators import fastest
 from fwpages.trial.baseline import baseline, known, read_baseline
 from fwpages.trial.campaign import INTERRUPTED
 from fwpages.trial.campaign import campaign as play_campaign
@@ -258,7 +259,8 @@ def _under_trial(asked: _Asked) -> Iterator[tuple[Trial, Versions]]:
     tree = asked.kernel if asked.kernel is not None and asked.kernel.is_dir() else None
     with TemporaryDirectory(prefix="fwpages-kernel-") as folder:
         kernel = _kernel(asked, Path(folder))
-        yield Trial(kernel, PlayOptions(), tree), versions(qemu(), tree, kernel.config)
+        options = PlayOptions(accelerator=fastest(kernel, Path(folder) / "kvm"))
+        yield Trial(kernel, options, tree), versions(qemu(), tree, kernel.config)
 
 
 def _kernel(asked: _Asked, into: Path) -> Kernel:

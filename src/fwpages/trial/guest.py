@@ -54,12 +54,12 @@ def _text(data: bytes) -> str:
 
 
 class Guest:
-    """QEMU with the device at ``device``. A context manager: at its end the machine is off, whatever happened.
+    """QEMU with the device at ``device``, if any. A context manager: at its end the machine is off, whatever happened.
 
     MachineOffError where QEMU does not start. ``folder`` has the console's log and what QEMU says.
     """
 
-    def __init__(self, kernel: Kernel, device: Path, folder: Path, machine: Machine | None = None) -> None:
+    def __init__(self, kernel: Kernel, device: Path | None, folder: Path, machine: Machine | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log = folder / CONSOLE
@@ -69,9 +69,10 @@ class Guest:
         self._port: socket.socket | None = None
         #: it was ended by force
         self.killed = False
-        words = command_line(kernel, machine or Machine(), os.path.relpath(device, folder))
-        with socket.socket(socket.AF_UNIX) as listener, short(folder) as name:
-            listener.bind(str(name / PORT))
+        name = None if device is None else os.path.relpath(device, folder)
+        words = command_line(kernel, machine or Machine(), name)
+        with socket.socket(socket.AF_UNIX) as listener, short(folder) as here:
+            listener.bind(str(here / PORT))
             listener.listen(1)
             try:
                 self.process = self._started(words)

@@ -7,7 +7,6 @@ ends the machine, whatever happens. What stops it otherwise than by the driver i
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import time
 import traceback
@@ -49,8 +48,6 @@ MOST_TRACE: Final = 16 << 20
 ROOM: Final = 64 << 20
 #: seconds for a machine that is told to power off
 POWER_OFF: Final = 15.0
-#: the words of QEMU when KVM cannot go on, as where it runs in a virtual machine itself
-_KVM_FAILED: Final = ("KVM internal error", "failed to initialize kvm")
 #: the words of a panic
 _PANIC: Final = "Kernel panic - not syncing"
 
@@ -59,19 +56,14 @@ _PANIC: Final = "Kernel panic - not syncing"
 class PlayOptions:
     """The machine of a play (memory in MiB), and the seconds of each stage.
 
-    ``accelerator``: None takes KVM, and emulation where KVM does not work. ``append`` goes to the kernel's command
-    line.
+    ``append`` goes to the kernel's command line.
     """
 
     memory: int = 1024
     boot_seconds: float = 120.0
     stage_seconds: float = 45.0
     append: str = ""
-    accelerator: Accelerator | None = None
-
-
-class _NoKvmError(Exception):
-    """KVM cannot run this kernel here."""
+    accelerator: Accelerator = Accelerator.TCG
 
 
 def play(row: Row, kernel: Kernel, folder: Path, options: PlayOptions | None = None) -> Seen:
@@ -80,18 +72,10 @@ def play(row: Row, kernel: Kernel, folder: Path, options: PlayOptions | None = N
     Nothing but KeyboardInterrupt is raised. The value can be pickled; several plays may run at once, each in a process
     and a folder of its own.
     """
-    o = options or PlayOptions()
-    if o.accelerator is None and os.access("/dev/kvm", os.R_OK | os.W_OK):
-        with suppress(_NoKvmError):
-            return _play(row, kernel, folder, o, Accelerator.KVM)
-    return _play(row, kernel, folder, o, o.accelerator or Accelerator.TCG)
-
-
-def _play(row: Row, kernel: Kernel, folder: Path, options: PlayOptions, accelerator: Accelerator) -> Seen:
     record = Record(row, kernel.name)
     try:
-        _Play(record, kernel, folder, options, accelerator).run()
-    except (KeyboardInterrupt, _NoKvmError):
+        _Play(record, kernel, folder, options or PlayOptions()).run()
+    except KeyboardInterrupt:
         raise
     except StoppedError as e:
         record.stop(e.reason, e.why)
@@ -113,7 +97,6 @@ class _Play:
     kernel: Kernel
     folder: Path
     options: PlayOptions
-    accelerator: Accelerator
 
     def run(self) -> None:
         """Serve the device, and start a machine with it."""
@@ -141,12 +124,11 @@ class _Play:
 
     def _with_machine(self, lab: Lab) -> None:
         append = f"{APPEND} {self.options.append}".strip()
-        machine = Machine(self.options.memory, strict_iommu=True, append=append, accelerator=self.accelerator)
+        machine = Machine(self.options.memory, strict_iommu=True, append=append, accelerator=self.options.accelerator)
         try:
             guest = lab.start(self.kernel, machine)
         except MachineOffError as e:
             self.record.halt = Halt.DIED
-            self._refuse_kvm(str(e))
             raise StoppedError(NotJudged.MACHINE_DIED, str(e)) from None
         with guest:
             try:
@@ -160,10 +142,6 @@ class _Play:
         with suppress(GuestTimeoutError):
             lab.wait(lambda: not lab.server.busy, POWER_OFF)
 
-    def _refuse_kvm(self, said: str) -> None:
-        if self.accelerator is Accelerator.KVM and any(words in said for words in _KVM_FAILED):
-            raise _NoKvmError from None
-
     def _boot(self, guest: Guest) -> None:
         begun = time.monotonic()
         outcome = Outcome.NOT_ENDED
@@ -172,7 +150,6 @@ class _Play:
                 with suppress(GuestTimeoutError):
                     self.record.kernel = guest.ready(1.0)
                     outcome = Outcome.DONE
-                self._refuse_kvm(guest.qemu_said())
                 if outcome is not Outcome.DONE and time.monotonic() > begun + self.options.boot_seconds:
                     words = f"it took no command within {self.options.boot_seconds:.0f} s of power-on"
                     raise StoppedError(NotJudged.NOT_BOOTED, f"{words}; its last line: {_last(guest.console())}")

@@ -75,17 +75,14 @@ def qemu() -> str:
     return found
 
 
-def command_line(kernel: Kernel, machine: Machine, device: str) -> list[str]:
-    """The words that start a machine with the device at this socket.
+def command_line(kernel: Kernel, machine: Machine, device: str | None) -> list[str]:
+    """The words that start a machine with the device at this socket, or without one.
 
     The working folder is the machine's own: the socket's name is from there, as a UNIX socket's name is short.
     """
     memory = f"{machine.memory}M"
     append = f"{APPEND} {'intel_iommu=on iommu=strict ' if machine.strict_iommu else ''}{machine.append}"
     backend = f"memory-backend-{'memfd,share=on' if machine.shared else 'ram'},id=ram,size={memory}"
-    vfio: dict[str, object] = {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": device}}
-    if not machine.posted:
-        vfio["x-no-posted-writes"] = True
     return [
         qemu(), "-M", "q35,kernel-irqchip=split" if machine.strict_iommu else "q35", *_PROCESSOR[machine.accelerator],
         "-smp", "1", "-m", memory,
@@ -96,6 +93,14 @@ def command_line(kernel: Kernel, machine: Machine, device: str) -> list[str]:
         *(["-device", "intel-iommu,intremap=off,caching-mode=on"] if machine.strict_iommu else []),
         "-device", "pcie-root-port,id=rp0,slot=1",
         *(word for n in range(1, machine.vfs + 1) for word in ("-device", f"pci-testdev,bus=rp0,addr={n}")),
-        "-device", msgspec.json.encode(vfio).decode(),
+        *(["-device", _vfio_user(device, posted=machine.posted)] if device is not None else []),
         *machine.more,
     ]  # fmt: skip
+
+
+def _vfio_user(socket: str, *, posted: bool) -> str:
+    """The option of the device at this socket."""
+    words: dict[str, object] = {"driver": "vfio-user-pci", "bus": "rp0", "socket": {"type": "unix", "path": socket}}
+    if not posted:
+        words["x-no-posted-writes"] = True
+    return msgspec.json.encode(words).decode()
