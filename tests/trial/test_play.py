@@ -69,7 +69,7 @@ def test_a_full_disk_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    seen = play(Row(None), KERNEL, tmp_path / "file" / "row", TCG)
+    seen = play(Row(None), KERNEL, tmp_path / "file" / "row")
     assert seen.stopped is NotJudged.NOT_PLAYED
     assert str(tmp_path / "file") in seen.why
 
