@@ -42,8 +42,19 @@ def host_vfs(lab: Lab, n: int, *, heard: bool = True) -> None:
         lab.wait(lambda: lab.serving.observer.inner.host_vfs == (n, n))
 
 
-def audited(lab: Lab, **types: str) -> None:
-    """The trace of a life that is over is clean, and its commands alone show the types of these functions."""
+Counts = dict[str, tuple[str, int, int]]
+
+
+def counts(functions: Iterable[FunctionAccount]) -> Counts:
+    """Type, pages given, and pages that came back, by identity."""
+    return {f.identity: (f.type, f.given or 0, (f.returned or 0) + (f.released or 0)) for f in functions}
+
+
+def audited(lab: Lab, g: Guest, **types: str) -> None:
+    """The trace of a life that is over is clean, and its commands alone show the types of these functions.
+
+    The kernel's log, with the dumps of its commands, says the same.
+    """
     lab.trace()
     report = audit(lab.trace_file)
     assert [s.findings for s in report.sessions] == [[]] * len(report.sessions)
@@ -53,6 +64,11 @@ def audited(lab: Lab, **types: str) -> None:
         who = spec.identity(mine)
         if spec.name.replace("-", "_") in types:
             assert found[str(who)] == types[spec.name.replace("-", "_")], (spec.name, found)
+    log = lab.folder / "console.log"
+    log.write_text(g.console())
+    said = audit(log)
+    assert [s.findings for s in said.sessions] == [[]] * len(report.sessions)
+    assert [counts(s.functions) for s in said.sessions] == [counts(s.functions) for s in report.sessions]
 
 
 @BOTH_MODES
@@ -71,16 +87,8 @@ def test_switchdev_and_back(either: Kernel, tmp_path: Path, offered: bool) -> No
         books(lab, g, {"self": START})
         g.ok("unload")
         clean(lab, g)
-        audited(lab, vf0="vf", vf1="vf")
+        audited(lab, g, vf0="vf", vf1="vf")
         g.off()
-
-
-Counts = dict[str, tuple[str, int, int]]
-
-
-def counts(functions: Iterable[FunctionAccount]) -> Counts:
-    """Type, pages given, and pages that came back, by identity."""
-    return {f.identity: (f.type, f.given or 0, (f.returned or 0) + (f.released or 0)) for f in functions}
 
 
 def ours(plan: Scenario, mode: Mode, link: Literal["direct", "queue"]) -> Counts:
@@ -118,7 +126,7 @@ def test_host_of_an_ecpf(either: Kernel, tmp_path: Path, offered: bool) -> None:
         lab.wait(lambda: lab.call(lambda: lab.serving.finished))
         g.ok("unload")
         clean(lab, g)
-        audited(lab, host_pf="host_pf", vf0="vf", vf1="vf")
+        audited(lab, g, host_pf="host_pf", vf0="vf", vf1="vf")
         g.off()
         books_of = {name: (f.given, f.returned + f.released) for name, f in lab.session.functions.items()}
         assert books_of == {name: (n, n) for name, n in {"self": START, "host-pf": 300, "vf0": 40, "vf1": 61}.items()}
@@ -152,7 +160,7 @@ def test_every_function_of_an_ecpf(new: Kernel, tmp_path: Path, by_vhca_id: bool
             books(lab, g, {"self": START})
         g.ok("unload")
         clean(lab, g)
-        audited(lab, host_pf="host_pf", vf0="vf", vf1="vf", ec_vf0="ec_vf", ec_vf1="ec_vf", spf0="spf")
+        audited(lab, g, host_pf="host_pf", vf0="vf", vf1="vf", ec_vf0="ec_vf", ec_vf1="ec_vf", spf0="spf")
         g.off()
 
 

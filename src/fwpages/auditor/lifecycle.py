@@ -18,6 +18,7 @@ from fwpages.auditor.requests import unanswered as unanswered_requests
 from fwpages.auditor.session import AuditedSession, Close, Link, Negotiated, Pending
 from fwpages.custody.findings import Cause
 from fwpages.prm.capability import GENERAL
+from fwpages.prm.esw_functions import total_host_vfs
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, Teardown
@@ -34,6 +35,7 @@ COMMANDS = frozenset(
         Opcode.ALLOC_SF,
         Opcode.DEALLOC_SF,
         Opcode.CREATE_ESW_VPORT,
+        Opcode.QUERY_ESW_FUNCTIONS,
     }
 )
 #: those by which functions and the session come and go: what the device carried out is so, answered or not
@@ -165,6 +167,13 @@ def _vport_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: Co
     yield from ()
 
 
+def _host_told(s: AuditedSession, _p: Pending, c: Command, a: Answer, v: CommandCompleted) -> Found:
+    vfs = None if v.holes else total_host_vfs(c.op_mod, a["net_function_num"], a.data)
+    if vfs is not None and s.naming.ecpf:
+        s.naming.host_vfs = vfs
+    yield from ()
+
+
 def _queue_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: CommandCompleted) -> Found:
     s.queues[a["eq_number"]] = by_this = carries_page_requests(c)
     if by_this:
@@ -287,6 +296,7 @@ _ANSWERED: Mapping[int, _Handler] = MappingProxyType(
         Opcode.ALLOC_SF: _sf_allocated,
         Opcode.DEALLOC_SF: _sf_gone,
         Opcode.CREATE_ESW_VPORT: _vport_created,
+        Opcode.QUERY_ESW_FUNCTIONS: _host_told,
         Opcode.CREATE_EQ: _queue_created,
         Opcode.DESTROY_EQ: _queue_destroyed,
     }

@@ -64,6 +64,8 @@ class Naming:
         self.sf_base = 0
         #: vports by the names that commands enabled them by, and by the vhca_ids that their capabilities hold
         self._vports: dict[Identity, Vport] = {}
+        #: the VFs that an embedded CPU's external host can have, by QUERY_ESW_FUNCTIONS
+        self.host_vfs = 0
         #: numbers of vports that CREATE_ESW_VPORT made: those of further physical functions
         self._further: set[int] = set()
 
@@ -167,6 +169,8 @@ class Naming:
             return vport.type
         if who.ec:
             return FunctionType.EC_VF
+        if who.number <= self.host_vfs:
+            return FunctionType.VF
         if 0 < self.sf_base <= who.number:
             return FunctionType.SF
         return FunctionType.UNKNOWN

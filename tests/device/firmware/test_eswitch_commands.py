@@ -10,6 +10,7 @@ import pytest
 from fwpages.device import FunctionSpec, HostVfs, Notified, Profile, profile
 from fwpages.device.firmware.functions import Asks
 from fwpages.device.firmware.io import Input
+from fwpages.prm.esw_functions import total_host_vfs
 from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType, decode_page_request, encode_eswitch
 from fwpages.prm.identity import FunctionType, func_id, vhca_id
 from fwpages.prm.message import Answer, Command, encode_answer
@@ -204,3 +205,10 @@ def test_an_event_s_entry_has_its_type_and_its_function(event: EswitchEvent, dat
     raw = encode_eswitch(event, owner=1)
     assert (len(raw), raw[1], raw[32:36], raw[63]) == (EQE_SIZE, event.type, data, 1)
     assert decode_page_request(raw) is None
+
+
+@pytest.mark.parametrize("op_mod", list(EswFunctions))
+def test_the_answer_tells_how_many_vfs_the_host_can_have(op_mod: EswFunctions) -> None:
+    answer = Ecpf(ECPF, HOST_PF, *SPFS).ok(Opcode.QUERY_ESW_FUNCTIONS, op_mod)
+    assert total_host_vfs(op_mod, answer["net_function_num"], answer.data) == 8
+    assert total_host_vfs(op_mod, answer["net_function_num"], answer.data[:3]) is None

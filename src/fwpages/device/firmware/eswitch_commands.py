@@ -6,8 +6,7 @@ e-switch when it arms the events of the VF's vport (Linux: ``mlx5_esw_vport_enab
 the VF's pages then. It is not known when hardware does: the host's own driver may start the VF earlier. For pages that
 come earlier, let the function ``Want`` them.
 
-Source of the layouts: ``mlx5_ifc.h`` (``host_params_context``, ``network_function_params``, ``nic_vport_context``) and
-``mlx5_ifc_vhca_event.h``.
+Source of the layouts: ``mlx5_ifc.h`` (``nic_vport_context``) and ``mlx5_ifc_vhca_event.h``.
 """
 
 from __future__ import annotations
@@ -16,39 +15,14 @@ from fwpages.device.firmware.hca_commands import name_is_free, switch_off, switc
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import State
 from fwpages.prm.commands import ESW_FUNCTIONS
+from fwpages.prm.esw_functions import FURTHER_PF, HOST, HOST_PF, NETWORK_FUNCTION
 from fwpages.prm.event import EswitchEvent, EventType
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.layout import Field, Layout
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import EswFunctions, VhcaState
 
-#: bytes of a function in an answer to QUERY_ESW_FUNCTIONS
-_ENTRY = 64
-_HOST = Layout(
-    "host_params_context",
-    _ENTRY,
-    (
-        Field("host_pf_not_exist", 0xD, 1),
-        Field("host_pf_disabled", 0xF, 1),
-        Field("host_num_of_vfs", 0x10, 16),
-        Field("host_total_vfs", 0x20, 16),
-    ),
-)
-_NETWORK_FUNCTION = Layout(
-    "network_function_params",
-    _ENTRY,
-    (
-        Field("host_number", 0x0, 8),
-        Field("pci_pf_type", 0x8, 4),
-        Field("pci_num_vfs", 0x10, 16),
-        Field("pci_total_vfs", 0x20, 16),
-        Field("vhca_id", 0x40, 16),
-        Field("vhca_state", 0x50, 4),
-        Field("esw_vport_manual", 0x6A, 1),
-    ),
-)
-#: pci_pf_type of ``network_function_params``
-_PF_TYPES = {FunctionType.HOST_PF: 0, FunctionType.SPF: 1}
+_PF_TYPES = {FunctionType.HOST_PF: HOST_PF, FunctionType.SPF: FURTHER_PF}
 #: bytes of MODIFY_NIC_VPORT_CONTEXT between its first 16 and the context, and the context's events
 _CONTEXT = 0x800 // 8 - 16
 _EVENTS = Layout("nic_vport_context", 8, (Field("arm_change_event", 0x20, 1), Field("events", 0x3B, 5)))
@@ -62,7 +36,7 @@ def query_esw_functions(s: State, c: Command) -> Answer:
         exists = not s.device.profile.ecpf or _slot(s, FunctionType.HOST_PF) is not None
         context = {"host_pf_not_exist": not exists, **({"host_pf_disabled": 1} if not exists else {})}
         counts = {"host_num_of_vfs": s.eswitch.host_vfs, "host_total_vfs": s.device.profile.max_vfs if exists else 0}
-        return Answer(c.opcode, data=_HOST.pack({**context, **counts}).ljust(ESW_FUNCTIONS, b"\0"))
+        return Answer(c.opcode, data=HOST.pack({**context, **counts}).ljust(ESW_FUNCTIONS, b"\0"))
     if c.op_mod != EswFunctions.NETWORK_FUNCTIONS or not _has_network_functions(s):
         raise RefusedError(OffenceName.BAD_OP_MOD, f"QUERY_ESW_FUNCTIONS with op_mod {c.op_mod:#x}")
     s.eswitch.told = s.eswitch.host_vfs
@@ -83,7 +57,7 @@ def _entry(s: State, slot: int) -> bytes:
     """An external host's PF, or a further one, which has a host number of its own and whose vport the driver makes."""
     specs = s.device.roster.specs
     spec, further = specs[slot], specs[slot].type is FunctionType.SPF
-    return _NETWORK_FUNCTION.pack(
+    return NETWORK_FUNCTION.pack(
         {
             "host_number": 1 + sum(x.type is FunctionType.SPF for x in specs[:slot]) if further else 0,
             "pci_pf_type": _PF_TYPES[spec.type],
