@@ -16,7 +16,7 @@ from fwpages.explore.check import workers
 from fwpages.explore.check.part import Arcs
 from fwpages.explore.check.search import Crew, Outcome, Paths, search
 from fwpages.explore.check.visited import Keys, Numbers
-from fwpages.explore.check.workers import Shard, Shared, Travelling, WorkerError, processes, work
+from fwpages.explore.check.workers import Raised, Shard, Shared, Travelling, WorkerError, processes, work
 from fwpages.explore.model.spec import Spec
 from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, found, made, small, steps
 
@@ -133,6 +133,20 @@ def _dying(pipe: Connection, spec: Spec) -> None:
     """A worker that dies at the first thing that it is asked."""
     pipe.recv()
     os._exit(1)
+
+
+def test_an_error_in_a_worker_is_the_coordinators(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = small("left")
+    monkeypatch.setattr(workers, "SPREAD", 2)
+    monkeypatch.setattr(workers, "serve", _failing)
+    with processes(spec, 1) as crew, pytest.raises(RuntimeError, match="a bug"):
+        search(spec, crew=crew)
+
+
+def _failing(pipe: Connection, _: Spec) -> None:
+    """A worker whose work raises an error."""
+    pipe.recv()
+    pipe.send(Raised(RuntimeError("a bug")))
 
 
 def test_workers_end_with_a_coordinator_that_is_killed(tmp_path: Path) -> None:

@@ -155,6 +155,13 @@ def started(spec: Spec) -> _Worker:
     return _Worker(process, ours)
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a worker answers where its work raised an error."""
+
+    error: Exception
+
+
 def serve(pipe: Connection, spec: Spec) -> None:
     """Do what the coordinator asks of a part, until it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the coordinator's; it ends its workers
@@ -165,7 +172,11 @@ def serve(pipe: Connection, spec: Spec) -> None:
             name, args = pipe.recv()
         except EOFError:
             return
-        pipe.send(getattr(part, name)(*args))
+        try:
+            answer = getattr(part, name)(*args)
+        except Exception as e:  # ours or the world's: the coordinator raises it
+            answer = Raised(e)
+        pipe.send(answer)
 
 
 def _follow() -> None:
@@ -178,6 +189,14 @@ def _follow() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _answer(worker: _Worker) -> Any:
+    """What a worker answers; raises what its work raised, EOFError or OSError where it is dead."""
+    answer = worker.pipe.recv()
+    if isinstance(answer, Raised):
+        raise answer.error
+    return answer
 
 
 #: a method of Part with its arguments
@@ -244,7 +263,7 @@ class _Processes:
         for n in requests:
             if n not in dead:
                 try:
-                    answers[n] = self._workers[n].pipe.recv()
+                    answers[n] = _answer(self._workers[n])
                 except (EOFError, OSError):
                     dead.append(n)
         for n in dead:
@@ -271,10 +290,10 @@ class _Processes:
             try:
                 if old.numbers.size:
                     new.pipe.send(("remake", (self._paths(old.numbers), old.numbers)))
-                    new.pipe.recv()
+                    _answer(new)
                 if request is not None:
                     new.pipe.send(request)
-                    answer = new.pipe.recv()
+                    answer = _answer(new)
             except (EOFError, OSError):
                 continue
             return answer
