@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test-drivers fuzz chromium prometheus test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: test-drivers fuzz chromium prometheus test-drive test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -16,6 +16,10 @@ test: check
 # with programs that others wrote: pages in Chromium, and what metrics ship in Prometheus
 test-programs: $(VENV)/dev.stamp
 	$(PYTEST) tests/chromium tests/prometheus
+
+# our host drives the served device over its socket, in real time: every scenario, mode, supplier and fault of the device
+test-drive: $(VENV)/dev.stamp
+	$(PYTEST) tests/scenario/every_fault_driven.py tests/cli/drive_killed.py -n auto
 
 # what the whole review says, against docs/review.md and the pinned verdicts: every question, design and assumption
 test-review: $(VENV)/dev.stamp

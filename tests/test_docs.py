@@ -28,6 +28,8 @@ from fwpages.host import Bounds
 from fwpages.machine.doctor import Ability, Diagnosis, Probe
 from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings, Holdings
 from fwpages.machine.snapshot import FunctionCounters, NodeMemory, PageCommands, Snapshot
+from fwpages.report.drive import DrivenDevice, DriveReport
+from fwpages.report.prospect import ProspectReport
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServedOffence, ServedSessionAccount, ServeReport
 from fwpages.scenario import Scenario, ScenarioError, load
@@ -244,6 +246,7 @@ def test_every_key_of_a_scenario_is_described() -> None:
         ("cli.md", (Diagnosis, Probe, Ability)),
         ("top-json.md", (Snapshot, NodeMemory, FunctionCounters, PageCommands)),
         ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
+        ("cli.md", (DriveReport, DrivenDevice, ProspectReport)),
         ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),
         ("trial-json.md", (TrialReport, ReportedVersions, ReportedRow, ReportedEffect)),
         ("trial-json.md", (ReportedPlay, ReportedStage, ReportedReading, ReportedSession, RowResult)),

@@ -11,8 +11,9 @@ from fwpages.trial.initramfs import initramfs
 from fwpages.trial.kernels import DRIVER
 from fwpages.trial.modules import modules_in
 
-#: for dumps with a VMCOREINFO, and for a folder of this machine in the guest: those tests that need them load them
-MORE = ("qemu_fw_cfg", "virtio_pci", "9pnet_virtio", "9p")
+#: for dumps with a VMCOREINFO, for a folder of this machine in the guest, and for a program there that drives a device:
+#: those tests that need them load them
+MORE = ("qemu_fw_cfg", "virtio_pci", "9pnet_virtio", "9p", "vfio_pci", "vfio_iommu_type1")
 
 
 def main(root: Path, release: str, target: Path) -> None:

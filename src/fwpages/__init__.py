@@ -1,7 +1,8 @@
 """fwpages: the host–firmware page protocol of mlx5 devices (ConnectX, BlueField), both ends of it.
 
 ``audit(path)`` reads the logs of a real driver, and ``diff(a, b)`` compares two; ``machine`` shows the pages of the
-functions of this machine; ``Device`` and ``open`` run a device on the embedded firmware.
+functions of this machine; ``Device`` and ``open`` run a device on the embedded firmware, ``drive`` drives one that
+others provide.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from fwpages.auditor.audit import InputError as InputError
     from fwpages.auditor.audit import audit as audit
     from fwpages.comparison import diff as diff
+    from fwpages.driving import drive as drive
 
     __version__: str
 
-__all__ = ["Device", "InputError", "OperationError", "audit", "diff", "machine", "open"]
+__all__ = ["Device", "InputError", "OperationError", "audit", "diff", "drive", "machine", "open"]
 
 _HOMES = {
     "Device": "fwpages.api",
@@ -30,6 +32,7 @@ _HOMES = {
     "InputError": "fwpages.auditor.audit",
     "audit": "fwpages.auditor.audit",
     "diff": "fwpages.comparison",
+    "drive": "fwpages.driving",
 }
 
 

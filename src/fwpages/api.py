@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import get_args
+from typing import Protocol, get_args
 
 from fwpages.custody.accounts import SessionAccount as SessionReport
 from fwpages.device import Firmware, FunctionSpec, ResetFunction, Want
@@ -138,10 +138,18 @@ def _whole(what: str, value: int) -> int:
     raise TypeError(f"{what}: expected a whole number, not {value!r}")
 
 
+class Opened(Protocol):
+    """What an e-switch needs of the session that it belongs to."""
+
+    def _must_be_open(self, what: str) -> None: ...
+
+    def _do(self, x: EnableVport | DisableVport) -> None: ...
+
+
 class Eswitch:
     """The e-switch of an open device: it enables and disables vports. ValueError once the device is closed."""
 
-    def __init__(self, session: OpenDevice, infos: dict[str, VportInfo]) -> None:
+    def __init__(self, session: Opened, infos: dict[str, VportInfo]) -> None:
         self._session = session
         self._infos = infos
 
@@ -258,11 +266,16 @@ def open(device: Device, mode: WantedMode = "auto") -> AbstractContextManager[Op
     """
     if not isinstance(device, Device):
         raise TypeError(f"device: expected a Device, such as Device('connectx7'), not {device!r}")
+    check_mode(mode)
+    return _opened(device, mode)
+
+
+def check_mode(mode: str) -> None:
+    """Raise ValueError for an identity mode that there is not."""
     if mode not in get_args(WantedMode):
         near = nearest(str(mode), get_args(WantedMode))
         hint = f"; did you mean {either(map(repr, near))}?" if near else ""
         raise ValueError(f"mode: expected {', '.join(map(repr, get_args(WantedMode)))}, not {mode!r}{hint}")
-    return _opened(device, mode)
 
 
 @contextmanager

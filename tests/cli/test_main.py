@@ -12,7 +12,7 @@ def test_help_shows_the_commands_by_group(capsys: pytest.CaptureFixture[str]) ->
     assert cli.invoke(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     groups = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Options", "Running machine", "Files", "Test a driver", "Model", "List"]
+    assert groups == ["Options", "Running machine", "Files", "Test a driver", "Drive a device", "Model", "List"]
     names = {line.split()[0] for line in lines if line.startswith("  ") and line[2] not in " -"}
     assert names >= {"audit", "explain", "import-profile", "serve", "run", "explore", "review", "list"}
     assert not names & {"bench", "decode", "profile"}

@@ -31,6 +31,8 @@ WITH_PYTHON = (
 )  # fmt: skip
 PYTHON = Machine(more=WITH_PYTHON)
 STRICT = Machine(strict_iommu=True)
+#: a device of it can be driven by a program of this machine (``with_vfio``)
+VFIO = Machine(strict_iommu=True, remapping=True, more=WITH_PYTHON)
 
 
 def built(which: Debian, into: Path) -> Kernel:
@@ -119,6 +121,13 @@ def finish(g: Guest, job: Job, seconds: float = PATIENCE, stop: str = "INT") -> 
         g.run(f"kill -{stop} {job.pid}")
     status = g.run(f"wait {job.pid}", seconds).status
     return Ran(g.ok(f"cat {job.name}.out"), g.ok(f"cat {job.name}.err"), status)
+
+
+def with_vfio(g: Guest) -> str:
+    """Load what hands devices to programs; return the address of the served device."""
+    _host_root(g)
+    g.ok("[ -d /sys/bus/pci/drivers/vfio-pci ] || { echo no vfio-pci in this initramfs: make vm; false; }")
+    return g.ok("address").strip()
 
 
 def read_file(g: Guest, path: str) -> bytes:

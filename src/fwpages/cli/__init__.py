@@ -44,6 +44,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "serve": "Be a device to a virtual machine: an unmodified driver loads on the embedded firmware.",
             "trial": "Put a kernel's driver on trial: it is loaded under every fault, and both sides are judged.",
         },
+        "Drive a device": {
+            "drive": "Drive a device with our own driver: a function of this machine by VFIO, or what a socket serves.",
+        },
         "Model": {
             "run": "Run a scenario with our own driver on the embedded firmware.",
             "explore": "Try every order of events of a small world: can this happen?",

@@ -69,6 +69,7 @@ _MOST_LIMIT = 604_800
     help="Tell the driver these time-outs (command=2): it gives up sooner, and late faults come sooner.",
 )
 @click.option("--sriov", is_flag=True, help="Let the driver find the scenario's VFs, and switch them on.")
+@click.option("--eswitch", is_flag=True, help="Leave it to the driver to enable and disable the scenario's functions.")
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write every command and event here.")
 @junit_option("serve")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and what happens to standard error.")
@@ -82,6 +83,7 @@ def command(
     faults: tuple[str, ...],
     timeouts: str,
     sriov: bool,
+    eswitch: bool,
     trace: Path | None,
     as_json: bool,
     junit: Junit,
@@ -105,6 +107,7 @@ def command(
                 tap=writer,
                 on_event=_printer(err=as_json),
                 sriov=sriov,
+                eswitch=eswitch,
                 timeouts=timeouts,
             )
             _serve(path, serving, _Until(once=once, limit=limit), ready_fd, err=as_json)

@@ -47,7 +47,6 @@ from fwpages.host import (
     Done,
     Fenced,
     Finding,
-    HealthFatal,
     Host,
     LinkLost,
     Map,
@@ -63,7 +62,7 @@ from fwpages.host import Input as HostInput
 from fwpages.link.faults.consequences import Excused, cause_of
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.faults.link_faults import Fate
-from fwpages.link.tap import Tap
+from fwpages.link.tap import Tap, note_input, show_answer
 from fwpages.pages.words import many
 from fwpages.prm.message import Answer
 
@@ -139,25 +138,9 @@ class InProcess:
         """Feed the host now; ``step`` carries out what follows. Raises Misuse as the host does."""
         session, waiting = self.host.session.number, [f for f in self.host.flights.values() if not f.overdue]
         effects = self.host.feed(self.now, x)
-        match x:
-            case HealthFatal():
-                self._note(session, "health", x.reason)
-            case LinkLost():
-                self._note(session, "lost", x.reason)
-            case Fenced():
-                self._note(session, "fenced", x.proof)
-            case Aborted():
-                self._note(x.session, "aborted", x.reason, x.id)
-            case Tick():
-                for f in waiting:
-                    if f.deadline <= self.now:
-                        self._note(session, "given-up", "no answer in its time", f.id)
+        note_input(self.tap, self.now, session, x, waiting)
         self._perform(effects)
         self._check_if_asked()
-
-    def _note(self, session: int, what: str, detail: str, id: int | None = None) -> None:  # noqa: A002
-        if self.tap is not None:
-            self.tap.link(self.now, session, what, detail, id)
 
     def stir(self, x: Want | ResetFunction) -> None:
         """Let a function want pages, or reset it."""
@@ -215,7 +198,8 @@ class InProcess:
                     self.mapped -= e.pages
                     self._withdraw(e)
                 case Reset():
-                    self._note(e.session, "reset", e.reason)
+                    if self.tap is not None:
+                        self.tap.link(self.now, e.session, "reset", e.reason)
                     if self.faults.reset():
                         self._to_device.append(DeviceReset())
                 case Done() | Finding():
@@ -294,10 +278,7 @@ class InProcess:
             self.tap.event(self.now, session, e.eqn, e.event)
 
     def _show_answer(self, sent: Send, answer: Answer) -> None:
-        if answer.opcode != sent.command.opcode:
-            self._note(sent.session, "garbled", str(answer), sent.id)
-        elif self.tap is not None:
-            self.tap.complete(self.now, sent.session, sent.id, answer, sent.command.reply_length)
+        show_answer(self.tap, self.now, sent, answer)
 
     # -- invariants ---------------------------------------------------------------------------------------------------
 

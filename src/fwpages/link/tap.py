@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from fwpages.host import Aborted, Fenced, HealthFatal, Input, LinkLost, Send, Tick
+from fwpages.host.session import Flight
 from fwpages.prm.event import EswitchEvent, PageRequestEvent
 from fwpages.prm.message import Answer, Command, PageArray
 
@@ -59,3 +62,32 @@ class DeviceTap(Tap, Protocol):
 
     def bus_master(self, t: float, session: int, *, on: bool) -> None:
         """The driver turned bus mastering on or off."""
+
+
+def note_input(tap: Tap | None, t: float, session: int, x: Input, waiting: Iterable[Flight]) -> None:
+    """Show an input of the host that is an event of the link; ``waiting`` are the commands that were out before it."""
+    if tap is None:
+        return
+    match x:
+        case HealthFatal():
+            tap.link(t, session, "health", x.reason)
+        case LinkLost():
+            tap.link(t, session, "lost", x.reason)
+        case Fenced():
+            tap.link(t, session, "fenced", x.proof)
+        case Aborted():
+            tap.link(t, x.session, "aborted", x.reason, x.id)
+        case Tick():
+            for f in waiting:
+                if f.deadline <= t:
+                    tap.link(t, session, "given-up", "no answer in its time", f.id)
+
+
+def show_answer(tap: Tap | None, t: float, sent: Send, answer: Answer) -> None:
+    """Show the answer to a command that was sent; one that answers another command is garbled."""
+    if tap is None:
+        return
+    if answer.opcode != sent.command.opcode:
+        tap.link(t, sent.session, "garbled", str(answer), sent.id)
+    else:
+        tap.complete(t, sent.session, sent.id, answer, sent.command.reply_length)

@@ -21,7 +21,7 @@ from fwpages.host import Account, Books
 from fwpages.host import Finding as HostFinding
 from fwpages.link.faults.consequences import Excused
 from fwpages.prm.identity import Identity, Names, Supplier, by_identity
-from fwpages.scenario.runner import SessionTimeline
+from fwpages.scenario.run_books import SessionTimeline
 
 
 def session_of(

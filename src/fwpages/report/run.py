@@ -53,8 +53,8 @@ def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed
         seed=seed,
         verdict=verdict,
         clean=verdict.clean,
-        missing=_missing(result) if verdict is Verdict.NOT_KNOWN else [],
-        summary=_summary(result, report.sessions, verdict),
+        missing=missing_of(result) if verdict is Verdict.NOT_KNOWN else [],
+        summary=summary_of(result, report.sessions, verdict),
         commands=result.commands,
         seconds=round(result.seconds, 6),
         failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
@@ -70,17 +70,18 @@ def show_run(report: RunReport, result: RunResult, console: Console) -> None:
     if report.sessions:
         show(Report.of(report.sessions), console)
     console.print()
-    for line in _lines(result):
-        _say(console, line)
-    _say(console, report.summary, STYLES[report.verdict])
+    for line in lines_of(result):
+        say(console, line)
+    say(console, report.summary, STYLES[report.verdict])
 
 
-def _say(console: Console, words: str, style: str = "") -> None:
+def say(console: Console, words: str, style: str = "") -> None:
+    """Print a line, folded to the width of the console."""
     lines = fold(words, width_of(console.file), 2)
     console.print(lines, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def _lines(result: RunResult) -> list[str]:
+def lines_of(result: RunResult) -> list[str]:
     """The lines below the tables: failed operations, steps and faults that did not happen, and faults that did."""
     lines = [f"failed: {d.operation}: {d.detail}" for d in result.failed]
     lines += never_happened(result.missed_steps, result.missed_faults)
@@ -100,7 +101,7 @@ def missed_words(steps: Iterable[object], faults: Iterable[PlannedFault]) -> lis
     return [*map(str, steps), *(f"fault {text(f)}" for f in faults)]
 
 
-def _missing(result: RunResult) -> list[Missing]:
+def missing_of(result: RunResult) -> list[Missing]:
     """Events of the run itself without which the verdict is not known."""
     lacks = [
         Missing(what=f"{what}, which never happened")
@@ -109,7 +110,8 @@ def _missing(result: RunResult) -> list[Missing]:
     return lacks if result.sessions else [*lacks, Missing(what="a session: no step opened the device")]
 
 
-def _summary(result: RunResult, sessions: list[SessionAccount], verdict: Verdict) -> str:
+def summary_of(result: RunResult, sessions: list[SessionAccount], verdict: Verdict) -> str:
+    """The verdict of the whole run in a sentence."""
     given = sum(s.totals.given or 0 for s in sessions)
     out = sum((s.totals.held or 0) + (s.totals.doubtful or 0) for s in sessions)
     held = in_mib(out)

@@ -1,9 +1,9 @@
 """One interpreter of a scenario's steps, for everything that carries them out.
 
-Three back ends carry out a scenario: ``runner`` with our own host and firmware, ``served_runner`` with a driver in a
-virtual machine, and the explorer, which offers every step in every order. A back end knows actions, not steps: it
-implements ``Actions``, one method for each kind of step, and returns from them whatever it needs (nothing; whether the
-driver has followed; a value, for an action that may be made later).
+Four back ends carry out a scenario: ``runner`` with our own host and firmware, ``served_runner`` with a driver in a
+virtual machine, ``driven_runner`` with a device, and the explorer, which offers every step in every order. A back end
+knows actions, not steps: it implements ``Actions``, one method for each kind of step, and returns from them whatever it
+needs (nothing; whether the driver has followed; a value, for an action that may be made later).
 
 ``planned`` reads the steps of a scenario: it finds the functions that a pattern stands for and the ``Moment`` that
 ``after`` names, and refuses what cannot be. ``PlannedStep.perform`` is the one place that distinguishes the kinds

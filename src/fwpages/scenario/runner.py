@@ -15,17 +15,13 @@ from typing import Literal
 import msgspec
 
 from fwpages.custody.accounts import Verdict, verdict_of
-from fwpages.custody.records import Record
-from fwpages.custody.series import Point, Recorder
-from fwpages.device import Firmware, FunctionSpec, Offence, PlannedFault, Profile, Raised, ResetFunction, Want, faulty
+from fwpages.device import Firmware, Offence, PlannedFault, Profile, ResetFunction, Want, faulty
 from fwpages.host import (
     Books,
     Close,
     Config,
     DisableVport,
-    Done,
     EnableVport,
-    Finding,
     FunctionsChanged,
     HealthFatal,
     Host,
@@ -33,34 +29,25 @@ from fwpages.host import (
     Misuse,
     Open,
     WantedMode,
-    books,
 )
-from fwpages.host.io import OperationKind
 from fwpages.link.faults.consequences import Excused
 from fwpages.link.faults.injector import LinkInjector
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.link.tap import Tap
-from fwpages.prm.identity import Mode, Names, Supplier
+from fwpages.prm.identity import Names, Supplier
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.assumptions import under
 from fwpages.scenario.fault_syntax import split
 from fwpages.scenario.format import OpenStep, Scenario, ScenarioError, Step
-from fwpages.scenario.interpreter import OWN, Moment, MomentKind, PlannedStep, Schedule, moment_of, planned
+from fwpages.scenario.interpreter import PlannedStep, Schedule, planned
+from fwpages.scenario.run_books import FailedOperation, RunBooks, SessionTimeline
 from fwpages.scenario.topology import device_profile, functions, names_of
 
 MODE_BIT = "icm_mng_function_id_mode"
 #: steps of the link after which a device is called restless, and the row goes on without waiting for it: three times
 #: what a burst of as many page requests as the largest queue bound needs
 RESTLESS = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class FailedOperation:
-    """An operation that did not succeed, as the scenario names it (``enable vf0``), and why."""
-
-    operation: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +69,6 @@ class Restless:
 
     def __str__(self) -> str:
         return f"coming to rest: still busy after {RESTLESS} steps at {self.at:.3f} s"
-
-
-@dataclass(slots=True)
-class SessionTimeline:
-    """A session's pages over virtual time: changes by the number of the record; and when its mode changed, if it did.
-
-    ``rows`` are the records by number. ``begun`` and ``last`` are seconds of virtual time.
-    """
-
-    begun: float
-    last: float
-    recorder: Recorder = field(default_factory=Recorder)
-    rows: dict[int, Record] = field(default_factory=dict)
-    switched: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,30 +149,23 @@ class ScenarioRun:
             profile = msgspec.structs.replace(profile, order="shuffled", seed=seed)
         pairs = functions(scenario, profile)
         vports = {spec.name: info.vport for spec, info in pairs}
-        self._by_vport = {vport: name for name, vport in vports.items()}
-        self._by_identity = _by_identity(spec for spec, _ in pairs)
         self._schedule = Schedule(planned(scenario, list(vports)), begun=0.0)
         of_device, of_link = split([*(PlannedFault(f.name, f.at, f.times, f.during) for f in scenario.fault), *faults])
         firmware = Firmware(profile, [s for s, _ in pairs])
         joined = InProcessQueue if link == "queue" else InProcess
+        host = Host(Config(profile.supplier, bounds=scenario.bounds.bounds()))
+        self._books = RunBooks(host, lambda: self.link.now, pairs)
         self.link = joined(
-            Host(Config(profile.supplier, bounds=scenario.bounds.bounds())),
+            host,
             faulty(firmware, of_device) if of_device else firmware,
             faults=LinkInjector(of_link),
             tap=tap,
             checked=checked,
-            on_event=self._note_event,
+            on_event=self._books.note,
         )
         self.link.feed(FunctionsChanged(tuple(info for _, info in pairs)))
         self._actions = _Actions(self.link, mode, vports, self._wait)
         self._on_step = on_step
-        self._moments: set[Moment] = set()
-        # by session: an open that is refused for want of a fence ends in the session before it, which is listed once.
-        # A session's are final when the next one begins: until then a fence may still prove what became of its pages
-        self._books: dict[int, Books] = {}
-        self._timelines: dict[int, SessionTimeline] = {}
-        self.link.host.records.watch = self._moved
-        self._failed: list[FailedOperation] = []
         self._skipped: list[SkippedStep | Restless] = []
         self._supplier = profile.supplier
         self._names = names_of(pairs)
@@ -244,7 +210,7 @@ class ScenarioRun:
 
     def _fire(self) -> bool:
         """Take the first triggered step that is due."""
-        step = next(self._schedule.due(self._moments, self.link.now, self.link.submitted), None)
+        step = next(self._schedule.due(self._books.moments, self.link.now, self.link.submitted), None)
         if step is not None:
             self._take(step)
         return step is not None
@@ -258,7 +224,7 @@ class ScenarioRun:
         try:
             step.perform(self._actions)
         except Misuse as e:
-            if not (self.link.took or self._failed):
+            if not (self.link.took or self._books.failed):
                 raise ScenarioError(f"{step}: {e}") from None
             self._skipped.append(SkippedStep(step, str(e)))
 
@@ -267,45 +233,12 @@ class ScenarioRun:
         self._settle(then)
         self.link.now = max(self.link.now, then)
 
-    def _note_event(self, e: Done | Finding | Raised) -> None:
-        if isinstance(e, Done):
-            operation = e.operation
-            name = "" if operation.vport is None else self._by_vport[operation.vport]
-            moment = moment_of(operation.kind, name)
-            if moment is not None:
-                self._moments.add(moment)
-            if not e.ok:
-                self._failed.append(FailedOperation(f"{operation.kind} {name}".rstrip(), e.detail))
-            if operation.kind is OperationKind.OPEN:
-                self._note(self.link.host.before)
-        elif isinstance(e, Raised):
-            name = self._by_identity.get((e.event.number, e.event.ec), OWN)
-            self._moments.add(Moment(MomentKind.REQUEST, name))
-
-    def _moved(self, row: Record) -> None:
-        """Note the pages of a function in the time line of its session."""
-        now, mode = self.link.now, self.link.host.session.mode
-        line = self._timelines.setdefault(row.session, SessionTimeline(now, now))
-        line.last = now
-        line.rows[row.number] = row
-        line.recorder.note(row.number, row.outstanding, Point(now, 0))
-        if mode is Mode.VHCA_ID and line.switched is None and row.session == self.link.host.session.number:
-            line.switched = now
-
-    def _note(self, of: Books | None) -> None:
-        if of is not None:
-            self._books[of.session] = of
-
     def _result(self) -> RunResult:
-        host = self.link.host
-        self._note(host.before)
-        if host.session.number:
-            self._note(books(host))
         return RunResult(
-            tuple(self._books.values()),
+            tuple(self._books.sessions.values()),
             tuple(self.link.offences),
             tuple(self.link.excused),
-            tuple(self._failed),
+            tuple(self._books.failed),
             self._schedule.left,
             tuple(self.link.missed),
             self.link.submitted,
@@ -315,7 +248,7 @@ class ScenarioRun:
             tuple(self._skipped),
             self._supplier,
             self._names,
-            self._timelines,
+            self._books.timelines,
         )
 
 
@@ -328,11 +261,6 @@ def _check_modes(scenario: Scenario, profile: Profile, mode: WantedMode) -> None
     for n, step in enumerate(scenario.step):
         if isinstance(step, OpenStep) and step.mode == "vhca_id":
             raise ScenarioError(f"step[{n}].mode: {profile.name} does not offer VHCA_ID mode ({MODE_BIT} is 0)")
-
-
-def _by_identity(specs: Iterable[FunctionSpec]) -> dict[tuple[int, bool], str]:
-    """The functions' names by number and ec bit, in either mode."""
-    return {who: spec.name for spec in specs for who in ((spec.function_id, spec.ec), (spec.vhca_id, False))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,9 @@ class ServedRun:
     """A served device that runs a scenario. Give it to ``fwpages.link.vfio_user.server.Server``.
 
     ``on_event`` is called with each event in words, and the seconds since this was made. With ``sriov`` the driver
-    finds the scenario's VFs and may switch them on by itself. ``timeouts`` are told to the driver, before the profile's
-    own (``KEY=SECONDS,…``). ScenarioError for a scenario that cannot be served.
+    finds the scenario's VFs and may switch them on by itself; with ``eswitch`` it enables and disables every function,
+    as our own host does. ``timeouts`` are told to the driver, before the profile's own (``KEY=SECONDS,…``).
+    ScenarioError for a scenario that cannot be served.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ServedRun:
         on_event: OnEvent | None = None,
         clock: Callable[[], float] = time.monotonic,
         sriov: bool = False,
+        eswitch: bool = False,
         timeouts: str = "",
     ) -> None:
         scenario = under(scenario)
@@ -81,12 +83,12 @@ class ServedRun:
             profile = msgspec.structs.replace(profile, software_reset=False)
         if timeouts:
             profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
-        specs = [spec for spec, _ in functions(scenario, profile, activates=True)]
+        specs = [spec for spec, _ in functions(scenario, profile, activates=not eswitch)]
         of_device = _of_device(scenario, faults)
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
-        self._eswitch = _by_eswitch(profile, specs, sriov=sriov)
+        self._eswitch = ByEswitch(frozenset(self._pages)) if eswitch else _by_eswitch(profile, specs, sriov=sriov)
         self.vfs = _vfs(profile, specs) if sriov else 0
         pages = profile.capability_pages or ethernet_pages()
         firmware = LoadableFirmware(profile, specs, pages=with_eswitch(pages, profile, specs))

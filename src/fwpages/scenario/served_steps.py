@@ -90,6 +90,8 @@ class ServedSteps:
         self._unfollowed = unfollowed
         self._expected: list[Expected] = []
         self._not_before = 0.0
+        #: the next step of the row does not wait for what the driver has to do about those before it; a later one does
+        self._at_once = False
         #: when the row's ``health`` or ``lose-link`` comes at the latest, whether the driver is quiet or not
         self._break_by: float | None = None
         #: until when the link is lost; until when the driver should have reset a device in a fatal state
@@ -128,6 +130,7 @@ class ServedSteps:
         self._fire()
         while (step := self._schedule.next_in_row) is not None and self._at_rest() and self._take(step):
             self._schedule.taken(step)
+            self._at_once = not step.step.settle
             self._fire()
 
     # -- when a step is taken ---------------------------------------------------------------------------------------
@@ -157,9 +160,6 @@ class ServedSteps:
         if not self._host_follows(step) or not all(step.perform(self)):
             return False
         self._expect_switched(step)
-        if not step.step.settle:
-            self._expected.clear()
-            self._reset_until = None
         return True
 
     def _comes_when_quiet(self, step: PlannedStep) -> bool:
@@ -224,7 +224,11 @@ class ServedSteps:
 
     def _at_rest(self) -> bool:
         """Tell whether the driver has followed every step so far, or has had its time."""
-        if self._device.now < self._not_before or not self._recovered():
+        if self._device.now < self._not_before:
+            return False
+        if self._at_once:
+            return True
+        if not self._recovered():
             return False
         self._expected = [e for e in self._expected if self._pending(e)]
         return not self._expected
@@ -288,8 +292,9 @@ class ServedSteps:
         return self._stir(Want(function, pages), max(0, self._observer.inner.held(function) + pages))
 
     def reset(self, function: str) -> bool:
-        """Let the function be reset."""
-        return self._stir(ResetFunction(function), 0)
+        """Let the function be reset; one that the driver's e-switch has enabled wants its pages anew."""
+        enabled = self._observer.inner.is_enabled(function)
+        return self._stir(ResetFunction(function), self._pages[function] if enabled else 0)
 
     def health(self, reason: str) -> bool:
         """Put the device into a fatal state, in which it stays until the driver resets it."""

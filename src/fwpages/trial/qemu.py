@@ -45,7 +45,8 @@ class Machine:
 
     Unless ``shared`` is set, QEMU keeps the memory to itself, and the device asks it for each access. Unless ``posted``
     is set, a processor waits for the device's reply to each write of a register. With ``strict_iommu`` the device
-    reaches only the pages that its driver maps, one by one. ``more`` are words of QEMU's command line; files that they
+    reaches only the pages that its driver maps, one by one; with ``remapping`` the IOMMU guards interrupts too, without
+    which no kernel hands a device to a user's program. ``more`` are words of QEMU's command line; files that they
     name without a folder lie in the machine's folder.
     """
 
@@ -53,6 +54,7 @@ class Machine:
     shared: bool = True
     posted: bool = True
     strict_iommu: bool = False
+    remapping: bool = False
     vfs: int = 0
     append: str = ""
     more: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ def command_line(kernel: Kernel, machine: Machine, device: str | None) -> list[s
     memory = f"{machine.memory}M"
     append = f"{APPEND} {'intel_iommu=on iommu=strict ' if machine.strict_iommu else ''}{machine.append}"
     backend = f"memory-backend-{'memfd,share=on' if machine.shared else 'ram'},id=ram,size={memory}"
+    remapping = "on" if machine.remapping else "off"
     return [
         qemu(), "-M", "q35,kernel-irqchip=split" if machine.strict_iommu else "q35", *_PROCESSOR[machine.accelerator],
         "-smp", "1", "-m", memory,
@@ -90,7 +93,7 @@ def command_line(kernel: Kernel, machine: Machine, device: str | None) -> list[s
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", os.path.abspath(kernel.image), "-initrd", os.path.abspath(kernel.initrd), "-append", append.strip(),
         "-serial", f"file:{CONSOLE}", "-chardev", f"socket,id=port,path={PORT}", "-serial", "chardev:port",
-        *(["-device", "intel-iommu,intremap=off,caching-mode=on"] if machine.strict_iommu else []),
+        *(["-device", f"intel-iommu,intremap={remapping},caching-mode=on"] if machine.strict_iommu else []),
         "-device", "pcie-root-port,id=rp0,slot=1",
         *(word for n in range(1, machine.vfs + 1) for word in ("-device", f"pci-testdev,bus=rp0,addr={n}")),
         *(["-device", _vfio_user(device, posted=machine.posted)] if device is not None else []),

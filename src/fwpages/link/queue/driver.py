@@ -26,7 +26,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from fwpages.host import Send
-from fwpages.link.memory import Bytes, Memory
+from fwpages.link.memory import Bytes
 from fwpages.link.queue.driver_rings import HostRing, prepare
 from fwpages.prm.capability import read_general
 from fwpages.prm.delivery import Delivery, delivery_words
@@ -46,6 +46,8 @@ BASE = 1 << 48
 AREA = 1 << 25
 #: slots of a command queue that Linux and this project can drive
 MOST_SLOTS = 32
+#: I/O addresses from ``base`` on that a driver uses: the queue, and two chains for each slot
+AREAS_SIZE = (1 + 2 * MOST_SLOTS) * AREA
 _PAGE = 4096
 _UAR = 4096
 _ALL_ONES = 0xFFFF
@@ -63,6 +65,19 @@ class Mmio(Protocol):
 
     def write(self, offset: int, data: bytes) -> None:
         """Write a register."""
+
+
+class QueueMemory(Protocol):
+    """The memory that driver and device share. Ranges are whole 4 KiB pages at I/O addresses."""
+
+    def map(self, iova: int, length: int, *, solid: bool = False) -> None:
+        """Map memory; with ``solid`` in one piece, which ``view`` returns whole."""
+
+    def unmap(self, iova: int, length: int) -> None:
+        """Unmap what was mapped."""
+
+    def view(self, iova: int, length: int) -> Bytes:
+        """Return these bytes in place, shape (length,), writable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class QueueHost:
     next session (``cmdif_checksum``; Linux starts without); entries are always signed.
     """
 
-    def __init__(self, memory: Memory, mmio: Mmio, *, base: int = BASE, signatures: bool = False) -> None:
+    def __init__(self, memory: QueueMemory, mmio: Mmio, *, base: int = BASE, signatures: bool = False) -> None:
         self.memory = memory
         self.mmio = mmio
         self.base = base

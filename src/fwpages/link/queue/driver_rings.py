@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from fwpages.link.memory import Bytes, Memory
+from fwpages.link.memory import Bytes
 from fwpages.pages import PAGE_SHIFT
 from fwpages.prm.eq import FRESH_OWNER, encode_doorbell, is_new
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.message import Command
 
 
-def _pages(memory: Memory, c: Command) -> list[Bytes]:
+class Viewed(Protocol):
+    """Memory by I/O addresses, of which a driver sees bytes in place."""
+
+    def view(self, iova: int, length: int) -> Bytes:
+        """Return these bytes in place, shape (length,), writable."""
+
+
+def _pages(memory: Viewed, c: Command) -> list[Bytes]:
     """Return the pages of the queue that CREATE_EQ describes, in place; each at most as large as the queue."""
     size = 1 << PAGE_SHIFT + c["log_page_size"]
     return [memory.view(int(pa), min(size, EQE_SIZE << c["log_eq_size"])) for pa in c.pas]
 
 
-def prepare(memory: Memory, c: Command) -> None:
+def prepare(memory: Viewed, c: Command) -> None:
     """Write an empty ring into the memory of a queue that is about to be created."""
     for page in _pages(memory, c):
         page[:] = 0
@@ -27,7 +35,7 @@ def prepare(memory: Memory, c: Command) -> None:
 class HostRing:
     """An event queue as CREATE_EQ described it; ``index`` counts the entries that were read."""
 
-    def __init__(self, memory: Memory, session: int, eqn: int, c: Command) -> None:
+    def __init__(self, memory: Viewed, session: int, eqn: int, c: Command) -> None:
         self.session = session
         self.eqn = eqn
         self.uar = c["uar_page"]

@@ -31,14 +31,14 @@ MAX_VERSION = 4096
 #: DMA ranges that one client may have mapped at a time: the kernel's own default for a VFIO container
 MAX_MAPS = 65535
 
-_HEADER = struct.Struct("<HHIII")
-_VERSION = struct.Struct("<HH")
-_DMA_MAP = struct.Struct("<IIQQQ")
-_DMA_UNMAP = struct.Struct("<IIQQ")
-_INFO = struct.Struct("<IIII")
-_REGION_INFO = struct.Struct("<IIIIQQ")
-_SET_IRQS = struct.Struct("<IIIII")
-_REGION_IO = struct.Struct("<QII")
+HEADER = struct.Struct("<HHIII")
+VERSION = struct.Struct("<HH")
+DMA_MAP = struct.Struct("<IIQQQ")
+DMA_UNMAP = struct.Struct("<IIQQ")
+INFO = struct.Struct("<IIII")
+REGION_INFO = struct.Struct("<IIIIQQ")
+SET_IRQS = struct.Struct("<IIIII")
+REGION_IO = struct.Struct("<QII")
 
 
 class Type(IntEnum):
@@ -78,7 +78,7 @@ class Irqs(IntFlag):
 
 
 #: the bits of a header's flags that say the type of message
-_TYPE = 0xF
+TYPE = 0xF
 
 _DATA = Irqs.NONE | Irqs.BOOL | Irqs.EVENTFD
 _ACTION = Irqs.MASK | Irqs.UNMASK | Irqs.TRIGGER
@@ -123,7 +123,7 @@ class Header:
     @property
     def is_reply(self) -> bool:
         """It answers a command of the server."""
-        return self.flags & _TYPE == Flags.REPLY
+        return self.flags & TYPE == Flags.REPLY
 
     @property
     def failed(self) -> bool:
@@ -231,9 +231,9 @@ def parse_header(buf: bytes) -> Header:
     """Parse the header of a command or a reply. StreamError for other types, invalid sizes, or other than 16 bytes."""
     if len(buf) != HEADER_SIZE:
         raise StreamError(f"a header has {HEADER_SIZE} bytes, this has {len(buf)}")
-    h = Header(*_HEADER.unpack(buf))
-    if h.flags & _TYPE not in (0, Flags.REPLY):
-        raise StreamError(f"message {h.id} is of type {h.flags & _TYPE}, which is neither a command nor a reply")
+    h = Header(*HEADER.unpack(buf))
+    if h.flags & TYPE not in (0, Flags.REPLY):
+        raise StreamError(f"message {h.id} is of type {h.flags & TYPE}, which is neither a command nor a reply")
     if not HEADER_SIZE <= h.size <= MAX_MESSAGE:
         raise StreamError(f"message {h.id} says that it has {h.size} bytes, {HEADER_SIZE} to {MAX_MESSAGE} can be")
     return h
@@ -241,17 +241,17 @@ def parse_header(buf: bytes) -> Header:
 
 def command(number: int, what: Type, body: bytes) -> bytes:
     """Make a command of the server."""
-    return _HEADER.pack(number, what, HEADER_SIZE + len(body), 0, 0) + body
+    return HEADER.pack(number, what, HEADER_SIZE + len(body), 0, 0) + body
 
 
 def reply(h: Header, body: bytes = b"") -> bytes:
     """Make the reply to this command."""
-    return _HEADER.pack(h.id, h.command, HEADER_SIZE + len(body), Flags.REPLY, 0) + body
+    return HEADER.pack(h.id, h.command, HEADER_SIZE + len(body), Flags.REPLY, 0) + body
 
 
 def error_reply(h: Header, number: int) -> bytes:
     """Make the reply that the command failed with an ``errno``."""
-    return _HEADER.pack(h.id, h.command, HEADER_SIZE, Flags.REPLY | Flags.ERROR, number)
+    return HEADER.pack(h.id, h.command, HEADER_SIZE, Flags.REPLY | Flags.ERROR, number)
 
 
 def errno_words(number: int) -> str:
@@ -268,8 +268,8 @@ def _fixed(layout: struct.Struct, body: bytes, what: str, *, exact: bool = True)
 
 
 def _version(body: bytes) -> Version:
-    major, minor = _fixed(_VERSION, body, "VERSION", exact=False)
-    text = body[_VERSION.size :]
+    major, minor = _fixed(VERSION, body, "VERSION", exact=False)
+    text = body[VERSION.size :]
     if len(text) > MAX_VERSION:
         raise MessageError(errno.E2BIG, f"{len(text)} bytes of capabilities, {MAX_VERSION} at most")
     if not text:
@@ -317,8 +317,8 @@ def _number(name: str, value: object) -> int:
 
 
 def _dma_map(body: bytes) -> DmaMap:
-    argsz, flags, offset, iova, size = _fixed(_DMA_MAP, body, "DMA_MAP")
-    if argsz < _DMA_MAP.size:
+    argsz, flags, offset, iova, size = _fixed(DMA_MAP, body, "DMA_MAP")
+    if argsz < DMA_MAP.size:
         raise MessageError(errno.EINVAL, f"DMA_MAP with argsz {argsz}")
     if flags & ~(READABLE | WRITABLE):
         raise MessageError(errno.EINVAL, f"DMA_MAP with flags {flags:#x}")
@@ -328,10 +328,10 @@ def _dma_map(body: bytes) -> DmaMap:
 
 
 def _dma_unmap(body: bytes) -> DmaUnmap:
-    argsz, flags, iova, size = _fixed(_DMA_UNMAP, body, "DMA_UNMAP", exact=False)
-    if argsz < _DMA_UNMAP.size:
+    argsz, flags, iova, size = _fixed(DMA_UNMAP, body, "DMA_UNMAP", exact=False)
+    if argsz < DMA_UNMAP.size:
         raise MessageError(errno.EINVAL, f"DMA_UNMAP with argsz {argsz}")
-    if flags & ~_UNMAP_ALL or len(body) != _DMA_UNMAP.size:
+    if flags & ~_UNMAP_ALL or len(body) != DMA_UNMAP.size:
         raise MessageError(errno.EINVAL, f"DMA_UNMAP with flags {flags:#x} and {len(body)} bytes")
     if (not size or iova + size > _TOP) if not flags else (iova or size):
         raise MessageError(errno.EINVAL, f"DMA_UNMAP of {size:#x} bytes at {iova:#x} with flags {flags:#x}")
@@ -339,32 +339,32 @@ def _dma_unmap(body: bytes) -> DmaUnmap:
 
 
 def _get_info(body: bytes) -> GetInfo:
-    argsz, *_ = _fixed(_INFO, body, "DEVICE_GET_INFO")
-    if argsz < _INFO.size:
+    argsz, *_ = _fixed(INFO, body, "DEVICE_GET_INFO")
+    if argsz < INFO.size:
         raise MessageError(errno.EINVAL, f"DEVICE_GET_INFO with argsz {argsz}")
     return GetInfo()
 
 
 def _get_region_info(body: bytes) -> GetRegionInfo:
-    argsz, _, index, *_ = _fixed(_REGION_INFO, body, "DEVICE_GET_REGION_INFO")
-    if argsz < _REGION_INFO.size:
+    argsz, _, index, *_ = _fixed(REGION_INFO, body, "DEVICE_GET_REGION_INFO")
+    if argsz < REGION_INFO.size:
         raise MessageError(errno.EINVAL, f"DEVICE_GET_REGION_INFO with argsz {argsz}")
     return GetRegionInfo(index, argsz)
 
 
 def _get_irq_info(body: bytes) -> GetIrqInfo:
-    argsz, _, index, _ = _fixed(_INFO, body, "DEVICE_GET_IRQ_INFO")
-    if argsz < _INFO.size:
+    argsz, _, index, _ = _fixed(INFO, body, "DEVICE_GET_IRQ_INFO")
+    if argsz < INFO.size:
         raise MessageError(errno.EINVAL, f"DEVICE_GET_IRQ_INFO with argsz {argsz}")
     return GetIrqInfo(index)
 
 
 def _set_irqs(body: bytes) -> SetIrqs:
-    argsz, flags, index, start, count = _fixed(_SET_IRQS, body, "DEVICE_SET_IRQS", exact=False)
-    states = body[_SET_IRQS.size :]
+    argsz, flags, index, start, count = _fixed(SET_IRQS, body, "DEVICE_SET_IRQS", exact=False)
+    states = body[SET_IRQS.size :]
     if flags & ~(_DATA | _ACTION) or (flags & _DATA).bit_count() != 1 or (flags & _ACTION).bit_count() != 1:
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with flags {flags:#x}")
-    if argsz < _SET_IRQS.size or start + count > 1 << 32:
+    if argsz < SET_IRQS.size or start + count > 1 << 32:
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with argsz {argsz}, {count} from {start}")
     if len(states) != (count if flags & Irqs.BOOL else 0):
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of {count} with {len(states)} bytes of data")
@@ -372,7 +372,7 @@ def _set_irqs(body: bytes) -> SetIrqs:
 
 
 def _region_io(body: bytes, what: str, *, exact: bool) -> tuple[int, int, int]:
-    offset, region, count = _fixed(_REGION_IO, body, what, exact=exact)
+    offset, region, count = _fixed(REGION_IO, body, what, exact=exact)
     if not count or count > MAX_DATA or offset + count > _TOP:
         raise MessageError(errno.EINVAL, f"{what} of {count} bytes at {offset:#x}")
     return region, offset, count
@@ -384,9 +384,9 @@ def _region_read(body: bytes) -> RegionRead:
 
 def _region_write(body: bytes) -> RegionWrite:
     region, offset, count = _region_io(body, "REGION_WRITE", exact=False)
-    if len(body) != _REGION_IO.size + count:
-        raise MessageError(errno.EINVAL, f"REGION_WRITE of {count} bytes with {len(body) - _REGION_IO.size}")
-    return RegionWrite(region, offset, body[_REGION_IO.size :])
+    if len(body) != REGION_IO.size + count:
+        raise MessageError(errno.EINVAL, f"REGION_WRITE of {count} bytes with {len(body) - REGION_IO.size}")
+    return RegionWrite(region, offset, body[REGION_IO.size :])
 
 
 def _reset(body: bytes) -> Reset:
@@ -433,36 +433,36 @@ def version_reply(v: Version) -> bytes:
     """
     limits = {"max_msg_fds": MAX_FDS, "max_data_xfer_size": MAX_DATA, "max_dma_maps": MAX_MAPS}
     caps = {"capabilities": {name: limit for name, limit in limits.items() if name in v.names}}
-    return _VERSION.pack(0, 0) + json.dumps(caps).encode() + b"\0"
+    return VERSION.pack(0, 0) + json.dumps(caps).encode() + b"\0"
 
 
 def info_reply(regions: int, irqs: int) -> bytes:
     """Describe a PCI device that can be reset, with so many regions and kinds of interrupts."""
-    return _INFO.pack(_INFO.size, 0b11, regions, irqs)
+    return INFO.pack(INFO.size, 0b11, regions, irqs)
 
 
 def region_info_reply(index: int, size: int, *, writable: bool) -> bytes:
     """Describe a region of ``size`` bytes that only messages can access; 0 where there is none."""
     flags = READABLE | (WRITABLE if writable else 0) if size else 0
-    return _REGION_INFO.pack(_REGION_INFO.size, flags, index, 0, size, 0)
+    return REGION_INFO.pack(REGION_INFO.size, flags, index, 0, size, 0)
 
 
 def irq_info_reply(index: int, count: int) -> bytes:
     """Describe ``count`` interrupts, signalled by eventfds; their number does not change."""
-    return _INFO.pack(_INFO.size, 0b1001 if count else 0, index, count)
+    return INFO.pack(INFO.size, 0b1001 if count else 0, index, count)
 
 
 def unmap_reply(request: DmaUnmap) -> bytes:
     """Confirm that these bytes are unmapped: the request once more."""
     flags = 0 if request.size else _UNMAP_ALL
-    return _DMA_UNMAP.pack(_DMA_UNMAP.size, flags, request.iova, request.size)
+    return DMA_UNMAP.pack(DMA_UNMAP.size, flags, request.iova, request.size)
 
 
 def read_reply(request: RegionRead, data: bytes) -> bytes:
     """Make the reply with the bytes that were read."""
-    return _REGION_IO.pack(request.offset, request.region, len(data)) + data
+    return REGION_IO.pack(request.offset, request.region, len(data)) + data
 
 
 def write_reply(request: RegionWrite) -> bytes:
     """Confirm a write."""
-    return _REGION_IO.pack(request.offset, request.region, len(request.data))
+    return REGION_IO.pack(request.offset, request.region, len(request.data))
