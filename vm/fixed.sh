@@ -6,6 +6,8 @@
 #   fixed.sh NAME...    build/vm/fixed/modules: the modules of the newest kernel, with a corrected mlx5_core among them
 #
 # then: fwpages trial --kernel build/vm/new/vmlinuz --modules build/vm/fixed/modules
+#
+#   fixed.sh --sf [NAME...]    the same with SFs, which Debian's kernel has not (MLX5_SF)
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 out="$(cd "$here/.." && pwd)/build/vm"
@@ -15,7 +17,13 @@ root="$out/fixed/root"
 say() { printf '%s\n' "$*" >&2; }
 die() { say "fixed.sh: $*"; exit 1; }
 
-[ $# -gt 0 ] || die "name the corrections: $(python3 "$here/fixes/edits.py" 2>&1 | sed -n 's/.*names of: //p')"
+sfs=()
+if [ "${1:-}" = --sf ]; then
+	# the headers' configuration says no: the sources are told otherwise
+	sfs=(CONFIG_MLX5_SF=y CONFIG_MLX5_SF_MANAGER=y "KCFLAGS=-DCONFIG_MLX5_SF=1 -DCONFIG_MLX5_SF_MANAGER=1")
+	shift
+fi
+[ $# -gt 0 ] || [ ${#sfs[@]} -gt 0 ] || die "name the corrections: $(python3 "$here/fixes/edits.py" 2>&1 | sed -n 's/.*names of: //p')"
 command -v unshare >/dev/null || die "there is no unshare here (package util-linux)"
 [ -s "$out/new/version" ] || die "there is no kernel: make vm"
 release="$(cat "$out/new/version")"
@@ -54,18 +62,18 @@ prepare() {
 core="$root/build/mellanox/mlx5/core"
 tree="$out/fixed/edited"
 rm -rf "$tree" && cp -a "$out/fixed/pristine" "$tree"
-python3 "$here/fixes/edits.py" "$tree" "$@"
+[ $# -eq 0 ] || python3 "$here/fixes/edits.py" "$tree" "$@"
 for file in "$tree"/*.c; do
 	cmp -s "$file" "$core/${file##*/}" || cp "$file" "$core/${file##*/}"
 done
-say "fixed.sh: building mlx5_core with: $*"
+say "fixed.sh: building mlx5_core with: ${sfs[*]} $*"
 inside() {
 	# objtool reads /proc, and the compiler writes to /dev/null
 	unshare --map-root-user --mount --pid --fork --mount-proc="$root/proc" sh -c \
 		'mount --bind /dev/null "$0/dev/null" && root="$0" && exec chroot "$root" /usr/bin/env PATH=/usr/bin "$@"' \
 		"$root" "$@"
 }
-inside make -s -C "/usr/src/linux-headers-$release" M=/build/mellanox/mlx5/core CONFIG_MLX5_CORE=m modules "-j$(nproc)" >&2
+inside make -s -C "/usr/src/linux-headers-$release" M=/build/mellanox/mlx5/core CONFIG_MLX5_CORE=m "${sfs[@]}" modules "-j$(nproc)" >&2
 find "$out/fixed/modules" -name 'mlx5_core.ko*' -delete
 mkdir -p "$out/fixed/modules/lib/modules/$release/updates"
 inside strip --strip-debug -o /build/mlx5_core.ko /build/mellanox/mlx5/core/mlx5_core.ko
