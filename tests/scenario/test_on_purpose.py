@@ -293,6 +293,16 @@ def test_pages_of_a_take_that_was_not_answered_are_back_by_both_books(tmp_path: 
     assert mine == theirs == [57, 5, 52]
 
 
+def test_a_count_beyond_the_pages_of_an_answer_brings_no_pages_back(tmp_path: Path) -> None:
+    st = stage(PlannedFault("take-count-huge"))
+    d = st.driver()
+    own = d.up()
+    d.ok(Opcode.TEARDOWN_HCA)
+    assert d.take(own, 5) > 5
+    mine, theirs = counts(st, tmp_path)
+    assert mine == theirs == [57, 5, 52]
+
+
 def test_an_answer_that_comes_late_moves_no_page_twice(tmp_path: Path) -> None:
     st = stage(PlannedFault("take-late"))
     d = st.driver()

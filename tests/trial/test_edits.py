@@ -46,6 +46,7 @@ def test_a_correction_stands_before_the_statement_of_its_function_and_nowhere_el
         "\tif (npages < 0 || npages > 1 << 20) {\n",
         '\t\tmlx5_core_warn(dev, "%d pages are asked for: refused\\n", npages);\n',
     ]
+    assert "\t\t\tpage_notify_fail(dev, func_vhca_id, ec_function);\n" in own  # firmware is told
     assert text.index("npages < 0") < text.index("func_type") < text.index("-ETIMEDOUT") < text.index("other")
     assert text.index("goto out_dropped") < text.index("-ETIMEDOUT") < text.rindex("goto out_dropped")
 

@@ -30,7 +30,8 @@ class Edit:
 
 FIXES: Mapping[str, tuple[Edit, ...]] = MappingProxyType(
     {
-        # a count that no device means is refused before memory is allocated by it: 4 GiB in one command
+        # a count that no device means is refused before memory is allocated by it: 4 GiB in one command;
+        # firmware that asked in an event is answered CANT_GIVE
         "give-bounds": (
             Edit(
                 PAGES,
@@ -39,6 +40,8 @@ FIXES: Mapping[str, tuple[Edit, ...]] = MappingProxyType(
                 """\
 	if (npages < 0 || npages > 1 << 20) {
 		mlx5_core_warn(dev, "%d pages are asked for: refused\\n", npages);
+		if (event)
+			page_notify_fail(dev, func_vhca_id, ec_function);
 		return -EINVAL;
 	}
 """,

@@ -450,7 +450,8 @@ class Observer:
         return f"{in_mib(s.total('held'))} held: {', '.join(parts)}" if parts else "no pages held"
 
     def _pages(self, t: float, s: ServedSession, c: Command, a: Answer) -> None:
-        taken = a["output_num_entries"]
+        # an answer may claim more pages than it names
+        taken = min(a["output_num_entries"], int(a.pas.size))
         number, ec = c["function_id"], c["embedded_cpu_function"]
         name, called = self._name(number, ec), self._called(number, ec)
         f = s.functions.setdefault(name, FunctionPages())

@@ -89,14 +89,16 @@ class Driving:
 
     def _requests(self) -> None:
         """Let the functions ask for pages and give them back, part by part."""
-        begun, lines = time.monotonic(), []
+        begun, lines = self.guest.clock.now(), []
         rested = True
         for part in REQUESTS[self.record.row.supplier]:
             if rested:
                 self._stir(part)
                 rested = self._rest()
                 lines.append(f"{part}; held then: {_counts(self.lab.held())}")
-        self.record.note(Stage.REQUESTS, Outcome.DONE if rested else Outcome.NOT_ENDED, begun, "\n".join(lines))
+        self.record.note(
+            Stage.REQUESTS, Outcome.DONE if rested else Outcome.NOT_ENDED, self._since(begun), "\n".join(lines)
+        )
         if not rested:
             self._show_blocked()
         self._read(Stage.REQUESTS)
@@ -130,15 +132,15 @@ class Driving:
 
     def _pause(self, seconds: float) -> None:
         """Let the driver act by itself for so long."""
-        end = time.monotonic() + seconds * self.record.pace
-        while time.monotonic() < end:
+        end = self.guest.clock.now() + seconds * self.record.pace
+        while self.guest.clock.now() < end:
             self.guest.alive()
             time.sleep(POLL)
 
     def _vfs(self) -> None:
         """Switch VFs on, off, and one of them on and off again."""
         switch = "echo {} >/sys/bus/pci/devices/$(address)/sriov_numvfs"
-        begun = time.monotonic()
+        begun = self.guest.clock.now()
         self._look("echo 0 >/sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
         texts: list[str] = []
         outcome = Outcome.DONE
@@ -146,41 +148,49 @@ class Driving:
             said = self._aside(switch.format(n))
             if said is None:
                 texts.append(f"{n} VFs: the command does not end")
-                self.record.note(Stage.VFS, Outcome.NOT_ENDED, begun, "\n".join(texts))
+                self.record.note(Stage.VFS, Outcome.NOT_ENDED, self._since(begun), "\n".join(texts))
                 # the driver's lock of the device is taken: an unload would wait for it
                 raise HungError
             texts.append(f"{n} VFs: {said.text.strip() or ('refused' if said.status else 'done')}")
             outcome = Outcome.REFUSED if said.status else outcome
             self._rest()
             self._read(Stage.VFS)
-        self.record.note(Stage.VFS, outcome, begun, "\n".join(texts))
+        self.record.note(Stage.VFS, outcome, self._since(begun), "\n".join(texts))
 
     @contextmanager
     def _cut_short(self, stage: Stage) -> Iterator[None]:
         """Note that a stage did not end where its machine did, or takes no more commands."""
-        begun = time.monotonic()
+        begun = self.guest.clock.now()
         try:
             yield
         except (MachineOffError, HungError):
             if stage not in self.record.stages:
-                self.record.note(stage, Outcome.NOT_ENDED, begun, "the machine went off meanwhile, or stands still")
+                self.record.note(
+                    stage, Outcome.NOT_ENDED, self._since(begun), "the machine went off meanwhile, or stands still"
+                )
             raise
+
+    def _since(self, begun: float) -> float:
+        """The seconds that the machine has had since then."""
+        return self.guest.clock.now() - begun
 
     # -- one command --------------------------------------------------------------------------------------------------
 
     def _command(self, stage: Stage, command: str) -> Outcome:
         """Run the stage's command in the guest, and read both sides at rest. HungError where it does not end."""
-        begun = time.monotonic()
+        begun = self.guest.clock.now()
         try:
             said = self._aside(command)
         except MachineOffError:
-            self.record.note(stage, Outcome.NOT_ENDED, begun, "the machine went off meanwhile")
+            self.record.note(stage, Outcome.NOT_ENDED, self._since(begun), "the machine went off meanwhile")
             raise
         if said is None:
-            self.record.note(stage, Outcome.NOT_ENDED, begun, self.guest.said_last().decode("utf-8", "replace"))
+            self.record.note(
+                stage, Outcome.NOT_ENDED, self._since(begun), self.guest.said_last().decode("utf-8", "replace")
+            )
             raise HungError
         outcome = Outcome.REFUSED if said.status else Outcome.DONE
-        self.record.note(stage, outcome, begun, said.text)
+        self.record.note(stage, outcome, self._since(begun), said.text)
         self._rest()
         self._read(stage)
         return outcome
@@ -220,10 +230,10 @@ class Driving:
 
         At rest it sends no command, and owes no pages; or it has sent none for longer than it waits for an answer.
         """
-        begun = since = time.monotonic()
+        begun = since = self.guest.clock.now()
         commands, owed = self._busy()
         patience = (IMPATIENT if self.owing else GIVEN_UP) * self.record.pace
-        while (now := time.monotonic()) < begun + self.seconds * self.record.pace:
+        while (now := self.guest.clock.now()) < begun + self.seconds * self.record.pace:
             if now - since > (patience if owed else QUIET * self.record.pace):
                 self.owing = self.owing or owed
                 return True
@@ -231,7 +241,7 @@ class Driving:
             time.sleep(POLL)
             before, (commands, owed) = commands, self._busy()
             if commands != before:
-                since = time.monotonic()
+                since = self.guest.clock.now()
         return False
 
     def _busy(self) -> tuple[int, bool]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from fwpages.trial.clock import MachineClock
 from fwpages.trial.errors import CommandFailedError, GuestTimeoutError, MachineOffError
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.qemu import CONSOLE, PORT, Machine, command_line
@@ -76,6 +77,8 @@ class Guest:
             listener.listen(1)
             try:
                 self.process = self._started(words)
+                #: the time that the machine has had: what it may take is counted by it
+                self.clock = MachineClock(self.process.pid)
                 self._port = self._connected(listener)
             finally:
                 (folder / PORT).unlink()
@@ -171,7 +174,7 @@ class Guest:
 
     def _line(self, mark: bytes, seconds: float) -> tuple[bytes, bytes]:
         """The output before the line that starts with ``mark``, and the rest of that line."""
-        end = time.monotonic() + seconds
+        end = self.clock.now() + seconds
         while True:
             at = self._unread.find(mark)
             stop = self._unread.find(b"\n", at) if at >= 0 else -1
@@ -179,7 +182,7 @@ class Guest:
                 before, rest = bytes(self._unread[:at]), bytes(self._unread[at + len(mark) : stop])
                 del self._unread[: stop + 1]
                 return before, rest
-            left = end - time.monotonic()
+            left = end - self.clock.now()
             if left <= 0:
                 raise GuestTimeoutError(f"nothing after {seconds} s: {self.said_last()!r}\n{self.console()[-SHOWN:]}")
             self._receive(min(left, 1.0))

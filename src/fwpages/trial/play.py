@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,8 +37,8 @@ APPEND: Final = (
 )
 #: time-outs that the device tells, so that a driver gives up in seconds; Linux adds 5 s of its own to a command's
 TIMEOUTS: Final = "command=2,reclaim_pages=2,reclaim_vfs_pages=3"
-#: seconds of a boot under emulation on a machine that has nothing else to do: a slower one gets more for every stage,
-#: up to so many times as much
+#: seconds of the machine's time (``clock``) for a boot under emulation: a slower one gets more for every stage, up to
+#: so many times as much
 USUAL_BOOT: Final = 6.0
 MOST_PACE: Final = 3.0
 #: bytes of a row's trace: a play without endless commands has 2 MB
@@ -143,14 +142,14 @@ class _Play:
             lab.wait(lambda: not lab.server.busy, POWER_OFF)
 
     def _boot(self, guest: Guest) -> None:
-        begun = time.monotonic()
+        begun = guest.clock.now()
         outcome = Outcome.NOT_ENDED
         try:
             while outcome is not Outcome.DONE:
                 with suppress(GuestTimeoutError):
                     self.record.kernel = guest.ready(1.0)
                     outcome = Outcome.DONE
-                if outcome is not Outcome.DONE and time.monotonic() > begun + self.options.boot_seconds:
+                if outcome is not Outcome.DONE and guest.clock.now() > begun + self.options.boot_seconds:
                     words = f"it took no command within {self.options.boot_seconds:.0f} s of power-on"
                     raise StoppedError(NotJudged.NOT_BOOTED, f"{words}; its last line: {_last(guest.console())}")
         except MachineOffError:
@@ -158,8 +157,8 @@ class _Play:
                 raise StoppedError(NotJudged.NOT_BOOTED, _last(guest.console())) from None
             raise
         finally:
-            self.record.note(Stage.BOOT, outcome, begun)
-        self.record.pace = min(MOST_PACE, max(1.0, (time.monotonic() - begun) / USUAL_BOOT))
+            self.record.note(Stage.BOOT, outcome, guest.clock.now() - begun)
+        self.record.pace = min(MOST_PACE, max(1.0, self.record.stages[Stage.BOOT].seconds / USUAL_BOOT))
 
     def _end(self, guest: Guest) -> None:
         """End the machine, and note how it went and what its kernel said."""

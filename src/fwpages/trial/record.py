@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,9 +45,9 @@ class Record:
     why: str = ""
     pace: float = 1.0
 
-    def note(self, stage: Stage, outcome: Outcome, begun: float, text: str = "") -> None:
-        """Note the end of a stage that began at this time of the monotonic clock."""
-        self.stages[stage] = StageSeen(stage, outcome, round(time.monotonic() - begun, 3), text.strip()[-MOST_TEXT:])
+    def note(self, stage: Stage, outcome: Outcome, seconds: float, text: str = "") -> None:
+        """Note the end of a stage that took so many seconds of its machine's time."""
+        self.stages[stage] = StageSeen(stage, outcome, round(seconds, 3), text.strip()[-MOST_TEXT:])
 
     def stop(self, reason: NotJudged, why: str) -> None:
         """Note why the play ended, unless that is known already."""

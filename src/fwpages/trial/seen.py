@@ -52,7 +52,7 @@ class Halt(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StageSeen:
-    """A stage, its end, its duration (seconds) and what the guest printed meanwhile."""
+    """A stage, its end, its duration (seconds of the machine's time) and what the guest printed meanwhile."""
 
     stage: Stage
     outcome: Outcome
