@@ -127,6 +127,14 @@ def test_a_driver_that_is_built_in_needs_no_module(tmp_path: Path) -> None:
     assert content(kernel.initrd)["modules/order"] == b""
 
 
+def test_of_a_module_that_is_installed_twice_the_update_is_on_trial(tmp_path: Path) -> None:
+    files = {f"{place}/mlx5_core.ko": module(place) for place in ("kernel/drivers/net", "extra", "updates/dkms")}
+    folder = put(tmp_path / "m", files)
+    assert modules_in(folder).files["mlx5_core"] == folder / "updates/dkms/mlx5_core.ko"
+    (folder / "updates/dkms/mlx5_core.ko").unlink()
+    assert modules_in(folder).files["mlx5_core"] == folder / "extra/mlx5_core.ko"
+
+
 def test_a_module_that_depends_on_a_built_in_one_is_loaded_alone(tmp_path: Path) -> None:
     files = {"mlx5_core.ko": module("mlxfw"), "modules.builtin": b"kernel/drivers/net/mlxfw/mlxfw.ko\n"}
     assert [m.name for m in modules_in(put(tmp_path / "m", files)).in_order("mlx5_core")] == ["mlx5_core"]

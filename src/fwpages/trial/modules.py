@@ -13,6 +13,8 @@ from fwpages.trial.errors import MissingError
 
 #: files and folders that are looked at for modules: a distribution's kernel has 5,000 modules, its tree 100,000 files
 MOST_FILES: Final = 500_000
+#: folders whose modules come before the kernel's own of the same name, the last first: modprobe takes them, too
+_BEFORE: Final = ("extra", "updates")
 _MODULE = re.compile(r"(.+)\.ko(?:\.(?:gz|xz|zst))?")
 _DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 _VERMAGIC = re.compile(rb"(?:^|\0)vermagic=([^ \0]*)[^\0]*\0")
@@ -81,10 +83,16 @@ class Modules:
 def modules_in(folder: Path) -> Modules:
     """The modules below this folder: ``/lib/modules/RELEASE``, or a tree of a kernel that was built.
 
-    Folders ``build`` and ``source`` of an installed kernel lead to other trees, and are not followed, as no link is.
+    Folders ``build`` and ``source`` of an installed kernel lead to other trees, and are not followed, as no link is. Of
+    a module that was installed twice, the one in ``updates`` counts, then that in ``extra``, as for modprobe.
     """
-    files = {name: path for path in _files(folder) if (name := _name(path.name)) is not None}
+    every = sorted(_files(folder), key=lambda path: _rank(path.relative_to(folder).parts[0]))
+    files = {name: path for path in every if (name := _name(path.name)) is not None}
     return Modules(folder, files, frozenset(_builtin(folder)))
+
+
+def _rank(place: str) -> int:
+    return _BEFORE.index(place) if place in _BEFORE else -1
 
 
 def _files(folder: Path) -> Iterator[Path]:
