@@ -37,6 +37,7 @@ from fwpages.scenario.fault_syntax import EVERY_FAULT
 from fwpages.scenario.format import BoundsTable, DeviceTable, ExpectTable, FunctionTable, Step
 from fwpages.trial.effects import Causer, Effect, NotJudged
 from fwpages.trial.folders import RowResult
+from fwpages.trial.replay import ReplayedPath
 from fwpages.trial.report import (
     ReportedEffect,
     ReportedPlay,
@@ -248,6 +249,7 @@ def test_every_key_of_a_scenario_is_described() -> None:
         ("cli.md", (RunReport, ServeReport, ServedSessionAccount, ServedOffence)),
         ("cli.md", (DriveReport, DrivenDevice, ProspectReport)),
         ("python-api.md", (Report, Missing, SessionAccount, FindingAccount)),
+        ("trial-json.md", (ReplayedPath,)),
         ("trial-json.md", (TrialReport, ReportedVersions, ReportedRow, ReportedEffect)),
         ("trial-json.md", (ReportedPlay, ReportedStage, ReportedReading, ReportedSession, RowResult)),
     ],

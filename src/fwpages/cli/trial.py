@@ -24,6 +24,7 @@ from fwpages.cli.junit import Junit, junit_option
 from fwpages.cli.names import Name, OneOf
 from fwpages.cli.progress import playing
 from fwpages.cli.streams import complain
+from fwpages.cli.trial_replay import replayed
 from fwpages.pages.words import many
 from fwpages.readers.inputs import InputError
 from fwpages.report.html_page import NotInstalledError, check_installed
@@ -32,6 +33,7 @@ from fwpages.trial.accelerators import fastest
 from fwpages.trial.baseline import baseline, known, read_baseline
 from fwpages.trial.campaign import INTERRUPTED
 from fwpages.trial.campaign import campaign as play_campaign
+from fwpages.trial.device_path import DevicePath
 from fwpages.trial.errors import TrialError
 from fwpages.trial.folders import repro, write_row
 from fwpages.trial.junit import of_trial
@@ -43,6 +45,7 @@ from fwpages.trial.plan import PLAN, PlanError, Untried, about, rows
 from fwpages.trial.play import PlayOptions
 from fwpages.trial.played import Campaign, Played, Versions
 from fwpages.trial.qemu import qemu
+from fwpages.trial.replay import Replay, ReplayedPath
 from fwpages.trial.report import ReportedRow, TrialReport, trial_report
 from fwpages.trial.rows import Row
 from fwpages.trial.standing import Known, Summary, Verdict, summary
@@ -84,6 +87,7 @@ _INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Only rows of this fault; may have * and a moment (take-*@teardown), and be given more than once.",
 )
 @click.option("--smoke", is_flag=True, help="Only the few rows that show most: some minutes.")
+@click.option("--replay", metavar="S", help="Play the device's side of a path of `fwpages explore`, once.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="So many machines at once.  [default: all cores]")
 @click.option("--list", "listing", is_flag=True, help="Show the rows, and play none.")
 @click.option("--baseline", "before", type=_INPUT, metavar="FILE", help="Compare with the rows of an earlier trial.")
@@ -106,6 +110,7 @@ def command(
     debian: str | None,
     patterns: tuple[str, ...],
     smoke: bool,
+    replay: str | None,
     jobs: int | None,
     listing: bool,
     before: Path | None,
@@ -122,6 +127,9 @@ def command(
     is played three times. It needs QEMU 10.1 or newer, and uses KVM where there is one. Ctrl-C ends the machines and
     reports what there is.
 
+    With --replay the exit code is 1 too where the driver goes a path to its violation; 4 also where no device can play
+    the path.
+
     Exit code: 0 no effect was seen, or with --baseline nothing worse than in it; 1 an effect, or a worse one; 2 misuse;
     4 something was not judged. With --bisect 0, 1 or 125, and 128 or more for what ends a bisection.
     """
@@ -130,6 +138,13 @@ def command(
     _exclusive({"--kernel": kernel, "--debian": debian})
     if modules is not None and (kernel is None or kernel.is_dir()):
         raise click.UsageError("--modules goes with --kernel IMAGE")
+    if replay is not None:
+        rest = {"--smoke": smoke, "--fault": patterns, "--list": listing, "--baseline": before, "--tap": as_tap}
+        rest |= {"--write-baseline": new_baseline, "--bisect": bisect, "--html": html, "--jobs": jobs}
+        rest["--junit"] = click.get_current_context().params["junit_path"]
+        for option in rest:
+            _exclusive({"--replay": replay, option: rest[option]})
+        return _replayed(asked, replay, as_json=as_json)
     if listing:
         _show_rows(asked.rows(), whole=not patterns and not smoke, as_json=as_json)
         return 0
@@ -140,6 +155,19 @@ def command(
     try:
         return _EXIT_CODES[run().verdict]
     except TrialError as e:
+        raise click.ClickException(str(e)) from None
+
+
+def _replayed(asked: _Asked, text: str, *, as_json: bool) -> int:
+    """Play the path of a replay string on the kernel."""
+
+    def run(path: DevicePath) -> ReplayedPath:
+        with _folder(asked.output) as folder, _under_trial(asked) as (trial, _):
+            return Replay(path, trial.kernel, trial.options, trial.tree).run(folder)
+
+    try:
+        return replayed(text, run, as_json=as_json)
+    except (TrialError, OSError) as e:
         raise click.ClickException(str(e)) from None
 
 

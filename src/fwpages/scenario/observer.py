@@ -6,6 +6,7 @@ what the driver did: an offence that an injected fault caused is kept apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -157,6 +158,8 @@ class Observer:
         self.excused: list[Excused] = []
         self.moments: set[Moment] = set()
         self.commands = 0
+        #: the commands by their opcode
+        self.opcodes = Counter[int]()
         #: the time of the latest
         self.last_command = 0.0
         #: injected faults that took effect, by name
@@ -346,6 +349,7 @@ class Observer:
 
     def _submitted(self, t: float, x: Submitted, slot: int, memory: PageArray | None) -> None:
         self.commands += 1
+        self.opcodes[x.command.opcode] += 1
         self.last_command = t
         if self._begins(x.command):
             self.sessions.append(ServedSession(len(self.sessions) + 1, t))

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from fwpages.device import ResetFunction, Want
+from fwpages.trial.device_path import Deed, DevicePath, FailDevice, Load, PathStep, SwitchVfs, Unload
 from fwpages.trial.devices import REQUESTS, Part
 from fwpages.trial.effects import NotJudged
 from fwpages.trial.errors import GuestTimeoutError, MachineOffError
@@ -43,6 +45,15 @@ VFS: Final = 2
 POLL: Final = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A command that runs in the guest since ``begun`` (monotonic seconds), by its number."""
+
+    stage: Stage
+    number: int
+    begun: float
+
+
 @dataclass(slots=True)
 class Driving:
     """The driver's stages on this machine, noted in ``record``. ``seconds``: how long a stage may take."""
@@ -68,6 +79,76 @@ class Driving:
         self._unload(Stage.UNLOAD)
         self._load(Stage.LOAD_AGAIN)
         self._unload(Stage.UNLOAD_AGAIN)
+
+    def follow(self, path: DevicePath) -> None:
+        """Play a path as its user and its device do, then unload and load once more; errors as ``stages`` has them.
+
+        A step is left out, with all after it, where the driver has not sent the commands that come before it.
+        """
+        self._prepare()
+        running: list[_Running] = []
+        for step in path.steps:
+            if not self._reached(step):
+                break
+            self._do(step.deed, running)
+        self._finish(running)
+        self._rest()
+        if Stage.UNLOAD not in self.record.stages or Stage.LOAD_AGAIN in self.record.stages:
+            self._unload(_next(self.record, Stage.UNLOAD, Stage.UNLOAD_AGAIN))
+        if Stage.LOAD_AGAIN not in self.record.stages:
+            self._load(Stage.LOAD_AGAIN)
+            self._unload(Stage.UNLOAD_AGAIN)
+
+    def _reached(self, step: PathStep) -> bool:
+        """Wait until the driver has sent the commands before this step, and is at rest where the path is."""
+        end = time.monotonic() + self.seconds * self.record.pace
+        while self.lab.call(lambda: self.lab.compared) < step.after:
+            if time.monotonic() > end:
+                return False
+            self.guest.alive()
+            time.sleep(POLL / 5)
+        return step.at_once or self._rest()
+
+    def _do(self, deed: Deed, running: list[_Running]) -> None:
+        """Do it; a command in the guest goes on meanwhile, as a later step may have to come before its end."""
+        match deed:
+            case Want() | ResetFunction():
+                self.lab.call(lambda: self.lab.serving.device.stir(deed))
+            case FailDevice():
+                self._trouble(Trouble.STUCK)
+            case Load():
+                self._begin(_next(self.record, Stage.LOAD, Stage.LOAD_AGAIN), "load && bound", running)
+            case Unload():
+                self._begin(_next(self.record, Stage.UNLOAD, Stage.UNLOAD_AGAIN), "unload", running)
+            case SwitchVfs():
+                self._finish(running)
+                self._look("echo 0 >/sys/bus/pci/devices/$(address)/sriov_drivers_autoprobe")
+                switch = f"echo {deed.number} >/sys/bus/pci/devices/$(address)/sriov_numvfs"
+                self._begin(Stage.VFS, switch, running)
+
+    def _begin(self, stage: Stage, command: str, running: list[_Running]) -> None:
+        """Start a command in the guest, after the one before has ended."""
+        self._finish(running)
+        try:
+            number = self.guest.aside(command, LOOK * self.record.pace)
+        except GuestTimeoutError:
+            raise HungError from None
+        running.append(_Running(stage, number, time.monotonic()))
+
+    def _finish(self, running: list[_Running]) -> None:
+        """Wait for the end of the command that runs, and read both sides. HungError where it does not end."""
+        if not running:
+            return
+        run = running.pop()
+        with self._cut_short(run.stage):
+            try:
+                said = self.guest.ended(run.number, self.seconds * self.record.pace)
+            except GuestTimeoutError:
+                self._show_blocked()
+                raise HungError from None
+            self.record.note(run.stage, Outcome.REFUSED if said.status else Outcome.DONE, run.begun, said.text)
+        self._rest()
+        self._read(run.stage)
 
     def _prepare(self) -> None:
         """Read what the running kernel says of itself."""
@@ -261,6 +342,11 @@ class Driving:
         self.record.readings.append(
             Reading(stage, self.lab.held(), {k: int(v) for k, v in counters.items()}, int(free) if free else 0)
         )
+
+
+def _next(record: Record, first: Stage, second: Stage) -> Stage:
+    """The first of two stages, or the second where that was played."""
+    return second if first in record.stages else first
 
 
 def _counts(held: Mapping[str, int]) -> str:

@@ -24,6 +24,7 @@ from fwpages.scenario.format import Scenario
 from fwpages.scenario.observer import ServedSession
 from fwpages.scenario.served_runner import ServedRun
 from fwpages.scenario.topology import device_profile
+from fwpages.trial.device_path import COMPARED
 from fwpages.trial.errors import GuestTimeoutError, ServerError
 from fwpages.trial.guest import BOOT, PATIENCE, Guest
 from fwpages.trial.kernel import Kernel
@@ -162,6 +163,11 @@ class Lab:
             return {s.name: inner.held(s.name) for s in inner.specs}
 
         return {name: n for name, n in self.call(read).items() if n}
+
+    @property
+    def compared(self) -> int:
+        """The commands so far by which a path of the explorer is compared with a driver."""
+        return sum(self.serving.observer.opcodes[opcode] for opcode in COMPARED)
 
     @property
     def session(self) -> ServedSession:

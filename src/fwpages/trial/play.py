@@ -17,6 +17,7 @@ from typing import Final
 from fwpages.link.vfio_user.listener import SocketError
 from fwpages.report.serve import serve_report
 from fwpages.scenario.format import ScenarioError
+from fwpages.trial.device_path import DevicePath
 from fwpages.trial.devices import scenario
 from fwpages.trial.driving import Driving
 from fwpages.trial.effects import NotJudged
@@ -65,15 +66,17 @@ class PlayOptions:
     accelerator: Accelerator = Accelerator.TCG
 
 
-def play(row: Row, kernel: Kernel, folder: Path, options: PlayOptions | None = None) -> Seen:
-    """Play the row on this kernel in this folder, and return what it showed.
+def play(
+    row: Row, kernel: Kernel, folder: Path, options: PlayOptions | None = None, path: DevicePath | None = None
+) -> Seen:
+    """Play the row on this kernel in this folder, and return what it showed; with ``path`` on its device, along it.
 
     Nothing but KeyboardInterrupt is raised. The value can be pickled; several plays may run at once, each in a process
     and a folder of its own.
     """
     record = Record(row, kernel.name)
     try:
-        _Play(record, kernel, folder, options or PlayOptions()).run()
+        _Play(record, kernel, folder, options or PlayOptions(), path).run()
     except KeyboardInterrupt:
         raise
     except StoppedError as e:
@@ -96,6 +99,7 @@ class _Play:
     kernel: Kernel
     folder: Path
     options: PlayOptions
+    path: DevicePath | None = None
 
     def run(self) -> None:
         """Serve the device, and start a machine with it."""
@@ -106,10 +110,10 @@ class _Play:
             words = f"{free >> 20} MiB are free at {self.folder}, and a row needs {ROOM >> 20} MiB"
             raise StoppedError(NotJudged.DISK_FULL, words)
         lab = Lab(
-            scenario(row),
+            scenario(row) if self.path is None else self.path.scenario,
             self.folder,
             faults=() if row.fault is None else (row.fault,),
-            sriov=row.supplier is Supplier.PF,
+            sriov=row.supplier is Supplier.PF if self.path is None else bool(self.path.scenario.function),
             timeouts=TIMEOUTS,
             most_trace=MOST_TRACE,
         )
@@ -132,7 +136,8 @@ class _Play:
         with guest:
             try:
                 self._boot(guest)
-                Driving(self.record, lab, guest, self.options.stage_seconds).stages()
+                driving = Driving(self.record, lab, guest, self.options.stage_seconds)
+                driving.stages() if self.path is None else driving.follow(self.path)
             except (MachineOffError, HungError):
                 pass  # the stage in which it came, and the end of the machine, say so
             finally:

@@ -54,6 +54,24 @@ def encode(spec: Spec, path: Path) -> str:
 
 def decode(spec: Spec, text: str) -> tuple[Spec, Path]:
     """The spec that the string was made for, and its path. Raises ScenarioError where it does not fit this world."""
+    m, its = _head(spec, text)
+    check = its.rules().fingerprint
+    if check != m[3]:
+        raise ScenarioError(
+            f"replay: the string was made for a world {m[3]}, {spec.name} with {m[1]} is {check}: "
+            "another world or version, or other --bound options"
+        )
+    return its, tuple(_moves(its, int(m[4]), _long(m[5])))
+
+
+def fits(spec: Spec, text: str) -> bool:
+    """The string was made for this world. Raises ScenarioError for a text that is no replay string."""
+    m, its = _head(spec, text)
+    return its.rules().fingerprint == m[3]
+
+
+def _head(spec: Spec, text: str) -> tuple[re.Match[str], Spec]:
+    """The parts of the string, and the spec under its design and switches."""
     m = _GRAMMAR.fullmatch(text.strip())
     if m is None:
         raise ScenarioError(
@@ -64,14 +82,7 @@ def decode(spec: Spec, text: str) -> tuple[Spec, Path]:
         if letter.lower() not in _LETTERS:
             raise ScenarioError(f"replay {text!r}: there is no switch {letter!r}")
         overrides[_LETTERS[letter.lower()]] = letter.isupper()
-    its = replace(spec, design=m[1], overrides=overrides)
-    check = its.rules().fingerprint
-    if check != m[3]:
-        raise ScenarioError(
-            f"replay: the string was made for a world {m[3]}, {spec.name} with {m[1]} is {check}: "
-            "another world or version, or other --bound options"
-        )
-    return its, tuple(_moves(its, int(m[4]), _long(m[5])))
+    return m, replace(spec, design=m[1], overrides=overrides)
 
 
 def _moves(spec: Spec, steps: int, text: str) -> Iterator[int]:
