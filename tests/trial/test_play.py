@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 
 from fwpages.trial.accelerators import fastest
 from fwpages.trial.effects import NotJudged
+from fwpages.trial.guest import FLOODED
+from fwpages.trial.judge import judge
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.play import play
 from fwpages.trial.qemu import Accelerator
@@ -34,9 +37,42 @@ def test_a_machine_that_does_not_start_says_what_qemu_said(tmp_path: Path, monke
     monkeypatch.setenv("FWPAGES_QEMU", str(script))
     seen = played(tmp_path / "row")
     assert (seen.stopped, seen.halt) == (NotJudged.MACHINE_DIED, Halt.DIED)
-    assert "there is no such machine" in seen.why
+    assert seen.why == "QEMU does not start, it ended with status 1: there is no such machine"
     assert seen.served is not None
     assert seen.served.sessions == []
+
+
+#: takes the serial port as QEMU does, and boots
+BOOTED = """
+import os, signal, socket, sys, time
+port = socket.socket(socket.AF_UNIX)
+port.connect("port")
+with open("console.log", "w") as console:
+    console.write("a line of the kernel\\n" * 100)
+port.sendall(b"READY 7.2.0\\n")
+"""
+
+
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    script = tmp_path / "qemu"
+    script.write_text(f"#!{sys.executable}{text}")
+    script.chmod(0o755)
+    monkeypatch.setenv("FWPAGES_QEMU", str(script))
+
+
+def test_a_machine_that_somebody_kills_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(tmp_path, monkeypatch, BOOTED + "os.kill(os.getpid(), signal.SIGKILL)\n")
+    j = judge(play(Row(None), KERNEL, tmp_path / "row"))
+    assert (j.effect, j.effects, j.not_judged) == (None, (), NotJudged.MACHINE_DIED)
+    assert j.why == "QEMU ended with signal 9: it said nothing"
+
+
+def test_a_kernel_that_prints_without_end_is_ended_and_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fwpages.trial.guest.MOST_LOG", 1000)
+    machine(tmp_path, monkeypatch, BOOTED + "time.sleep(60)\n")
+    j = judge(play(Row(None), KERNEL, tmp_path / "row"))
+    assert (j.effect, j.effects, j.not_judged) == (None, (), NotJudged.MACHINE_DIED)
+    assert j.why == FLOODED
 
 
 def test_where_no_machine_starts_by_kvm_the_processor_is_an_emulated_one(

@@ -30,6 +30,8 @@ START: Final = 30.0
 MOST_OUTPUT: Final = 4 << 20
 #: bytes of the console's log: a kernel that prints without end would fill the disk
 MOST_LOG: Final = 64 << 20
+#: the words of a machine that was ended for it
+FLOODED: Final = f"the kernel printed more than {MOST_LOG >> 20} MiB, and its machine was ended for that"
 #: bytes at the end of the console that an error shows
 SHOWN: Final = 3000
 
@@ -54,6 +56,11 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
+def ended(status: int) -> str:
+    """The end of a process in words."""
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
 class Guest:
     """QEMU with the device at ``device``, if any. A context manager: at its end the machine is off, whatever happened.
 
@@ -70,6 +77,8 @@ class Guest:
         self._port: socket.socket | None = None
         #: it was ended by force
         self.killed = False
+        #: its kernel printed without end, and it was ended for that
+        self.flooded = False
         name = None if device is None else os.path.relpath(device, folder)
         words = command_line(kernel, machine or Machine(), name)
         with socket.socket(socket.AF_UNIX) as listener, short(folder) as here:
@@ -109,8 +118,10 @@ class Guest:
             except BaseException:
                 self.kill()
                 raise
+        status = self.process.poll()
+        why = f"it opened no serial port within {START:.0f} s" if status is None else f"it ended with {ended(status)}"
         self.kill()
-        raise MachineOffError(f"QEMU does not start: {self.qemu_said().strip()}")
+        raise MachineOffError(f"QEMU does not start, {why}: {self.qemu_said().strip() or 'it said nothing'}")
 
     @property
     def port(self) -> socket.socket:
@@ -205,8 +216,9 @@ class Guest:
     def alive(self) -> None:
         """MachineOffError where the machine is off; one whose kernel prints without end is ended."""
         if self.log.exists() and self.log.stat().st_size > MOST_LOG:
+            self.flooded = True
             self.kill()
-            raise MachineOffError(f"the kernel printed more than {MOST_LOG >> 20} MiB")
+            raise MachineOffError(FLOODED)
         if self.process.poll() is not None:
             raise self._off()
 

@@ -22,7 +22,7 @@ from fwpages.trial.devices import scenario
 from fwpages.trial.driving import Driving
 from fwpages.trial.effects import NotJudged
 from fwpages.trial.errors import GuestTimeoutError, MachineOffError, MissingError
-from fwpages.trial.guest import Guest
+from fwpages.trial.guest import FLOODED, Guest, ended
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
 from fwpages.trial.qemu import Accelerator, Machine
@@ -171,7 +171,7 @@ class _Play:
         if status is None:
             record.halt = Halt.OFF if guest.off(POWER_OFF) else Halt.KILLED
         elif guest.killed:
-            record.halt = Halt.KILLED
+            record.halt = Halt.DIED if guest.flooded else Halt.KILLED
         else:
             record.halt = Halt.PANIC if status == 0 else Halt.DIED
         guest.kill()
@@ -179,8 +179,9 @@ class _Play:
         if record.halt is Halt.KILLED and _PANIC in record.console:
             record.halt = Halt.PANIC
         if record.halt is Halt.DIED:
-            said = guest.qemu_said()[-MOST_TEXT:]
-            record.stop(NotJudged.MACHINE_DIED, f"QEMU ended with status {status}: {said}")
+            said = guest.qemu_said()[-MOST_TEXT:].strip() or "it said nothing"
+            why = FLOODED if guest.flooded else f"QEMU ended with {ended(guest.process.returncode)}: {said}"
+            record.stop(NotJudged.MACHINE_DIED, why)
 
 
 def _last(console: str) -> str:
