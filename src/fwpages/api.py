@@ -139,7 +139,7 @@ def _whole(what: str, value: int) -> int:
 
 
 class Opened(Protocol):
-    """What an e-switch needs of the session that it belongs to."""
+    """The part of its session that an e-switch needs."""
 
     def _must_be_open(self, what: str) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What a run that drives a device says while it goes on: a line for each page command, page request and event."""
+"""The lines of a run that drives a device, while it goes on: one for each page command, page request and event."""
 
 from __future__ import annotations
 

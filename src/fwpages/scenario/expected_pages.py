@@ -20,7 +20,7 @@ MOST_SEEN = 1000
 
 
 class ExpectedPages:
-    """What the functions of ``host`` should hold (pages of 4 KiB). ``pages``: what each wants once it is enabled."""
+    """The pages (4 KiB each) that the functions of ``host`` should hold; ``pages``: those that each wants when on."""
 
     def __init__(self, host: Host, names: Names, pages: Mapping[str, int]) -> None:
         self._host, self._names, self._pages = host, names, pages
@@ -104,6 +104,6 @@ class ExpectedPages:
         return 0 if who is None else self._host.records.outstanding(who)
 
     def _wanted(self, name: str) -> int:
-        """What is expected under the function's identity, which another function may have had before it."""
+        """The pages expected under the function's identity, which another function may have had before it."""
         who = self._identity(name)
         return sum(n for other, n in self._held.items() if self._identity(other) == who)

@@ -35,14 +35,14 @@ _TROUBLES = {
 
 
 def device_did(seen: Seen) -> tuple[str, ...]:
-    """What the device did on purpose, with how often, and when it did first (seconds since the server's start)."""
+    """The acts of the device on purpose, with how often, and when it did first (seconds since the server's start)."""
     trouble = [f"{seen.row.trouble}: {_TROUBLES[seen.row.trouble]}"] if seen.row.trouble is not None else []
     strikes = seen.served.on_purpose if seen.served is not None else []
     return (*trouble, *(f"{x.fault}: {x.words} ({times(x.times)}, first at {x.first:.3f} s)" for x in strikes))
 
 
 def driver_did(seen: Seen) -> tuple[str, ...]:
-    """What the driver did with it: its stages with both sides' books after them, its sessions, its own complaints."""
+    """The acts of the driver: its stages with both sides' books after them, its sessions, its own complaints."""
     served = seen.served
     parts = (_stages(seen), () if served is None else _of_device(served), _messages(seen.console))
     return tuple(islice(chain.from_iterable(parts), MOST_LINES))

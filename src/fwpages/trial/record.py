@@ -31,7 +31,7 @@ class HungError(Exception):
 
 @dataclass(slots=True)
 class Record:
-    """What a play has shown so far. ``pace`` is how many times slower than usual its machine is."""
+    """The course of a play so far. ``pace`` is how many times slower than usual its machine is."""
 
     row: Row
     kernel: str

@@ -1,4 +1,4 @@
-"""What the kernel reports of itself in its log, with the lines of its source where its tree can tell them."""
+"""The reports of the kernel about itself in its log, with the lines of its source where its tree can tell them."""
 
 from __future__ import annotations
 

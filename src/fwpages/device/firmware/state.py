@@ -78,7 +78,7 @@ class EqContext:
 
 @dataclass(slots=True)
 class Eswitch:
-    """What the e-switch of a supplier knows beside its functions.
+    """The knowledge of a supplier's e-switch beside its functions.
 
     ``host_vfs``: the VFs that the external host has switched on; ``told`` of it by the last QUERY_ESW_FUNCTIONS, None
     before one. ``vports``: slots whose vport CREATE_ESW_VPORT made. ``sw_ids`` and ``armed``: by MODIFY_VHCA_STATE, the

@@ -184,7 +184,7 @@ def _folder(directory: File) -> Iterator[int]:
 
 
 def _world(spec: Spec) -> str:
-    """What a search is of: all that decides its states and verdicts but the bound at which it stops."""
+    """The subject of a search: all that decides its states and verdicts but the bound at which it stops."""
     bounds = msgspec.structs.replace(spec.scenario.bounds, states=1)
     unbounded = replace(spec, scenario=msgspec.structs.replace(spec.scenario, bounds=bounds))
     expected = hashlib.blake2b(repr(spec.scenario.expect).encode(), digest_size=8).hexdigest()

@@ -370,5 +370,5 @@ def _renamed(arcs: Arcs, processes: dict[str, int]) -> npt.NDArray[np.uint8]:
 
 
 def _content(arcs: Arcs) -> npt.NDArray[np.uint8]:
-    """What the state after each transition meets, 0 where it is no candidate."""
+    """The candidate that the state after each transition is, 0 where it is none."""
     return np.append(arcs.content, np.uint8(0))[arcs.candidate]

@@ -157,7 +157,7 @@ def started(spec: Spec) -> _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What a worker answers where its work raised an error."""
+    """The answer of a worker whose work raised an error."""
 
     error: Exception
 
@@ -192,7 +192,7 @@ def _follow() -> None:
 
 
 def _answer(worker: _Worker) -> Any:
-    """What a worker answers; raises what its work raised, EOFError or OSError where it is dead."""
+    """The answer of a worker; raises what its work raised, EOFError or OSError where it is dead."""
     answer = worker.pipe.recv()
     if isinstance(answer, Raised):
         raise answer.error

@@ -1,4 +1,4 @@
-"""What a search costs, for a terminal: by moves and by properties, and its pace while it runs."""
+"""The cost of a search, for a terminal: by moves and by properties, and its pace while it runs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ RECORDS = "run/fwpages"
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a function was before: its driver and its ``driver_override``, each empty for none."""
+    """A function's state before: its driver and its ``driver_override``, each empty for none."""
 
     address: str
     driver: str

@@ -1,4 +1,4 @@
-"""Whether a function of this machine can be driven, and whether it should: reasons against both, with what to do.
+"""Reasons against driving a function of this machine: it cannot be done, or should not; each with what to do.
 
 An *obstacle* makes it impossible. A *refusal* protects a function that is in use, or others that depend on it; whoever
 names the function on purpose (``--i-know``) overrides it.

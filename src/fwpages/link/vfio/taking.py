@@ -18,7 +18,7 @@ ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What driving a function would meet; nothing was opened that resets it.
+    """The conditions that driving a function would meet; nothing was opened that resets it.
 
     ``ranges`` are the I/O addresses that can be mapped, None where they are not known before it is on vfio-pci;
     ``locked`` the bytes that may be locked, None for any number; ``bridges`` those above it, each with whether it
