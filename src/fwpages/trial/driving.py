@@ -47,7 +47,7 @@ POLL: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A command that runs in the guest since ``begun`` (monotonic seconds), by its number."""
+    """A command that runs in the guest since ``begun`` (seconds of the machine's clock), by its number."""
 
     stage: Stage
     number: int
@@ -101,9 +101,9 @@ class Driving:
 
     def _reached(self, step: PathStep) -> bool:
         """Wait until the driver has sent the commands before this step, and is at rest where the path is."""
-        end = time.monotonic() + self.seconds * self.record.pace
+        end = self.guest.clock.now() + self.seconds * self.record.pace
         while self.lab.call(lambda: self.lab.compared) < step.after:
-            if time.monotonic() > end:
+            if self.guest.clock.now() > end:
                 return False
             self.guest.alive()
             time.sleep(POLL / 5)
@@ -133,7 +133,7 @@ class Driving:
             number = self.guest.aside(command, LOOK * self.record.pace)
         except GuestTimeoutError:
             raise HungError from None
-        running.append(_Running(stage, number, time.monotonic()))
+        running.append(_Running(stage, number, self.guest.clock.now()))
 
     def _finish(self, running: list[_Running]) -> None:
         """Wait for the end of the command that runs, and read both sides. HungError where it does not end."""
@@ -146,7 +146,8 @@ class Driving:
             except GuestTimeoutError:
                 self._show_blocked()
                 raise HungError from None
-            self.record.note(run.stage, Outcome.REFUSED if said.status else Outcome.DONE, run.begun, said.text)
+            outcome = Outcome.REFUSED if said.status else Outcome.DONE
+            self.record.note(run.stage, outcome, self._since(run.begun), said.text)
         self._rest()
         self._read(run.stage)
 
