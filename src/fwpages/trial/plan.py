@@ -119,7 +119,7 @@ PLAN: Mapping[str, Entry | Untried] = MappingProxyType(
         "take-count-huge": Entry(
             _HOSTILE, ("@teardownx*", _T, _R), (15, 14, 12), func_id=("@teardownx*",), ecpf=("@teardownx*",), smoke=True
         ),
-        "take-twice": Entry(_FIRMWARE, (_T, _R), _RETURNS, smoke=True, path="merged::b288fbfc:65:AB"),
+        "take-twice": Entry(_FIRMWARE, (_T, _R), _RETURNS, smoke=True, path="merged::7ee1553f:65:AB"),
         "take-twice-kept": Entry(_FIRMWARE, (_T, _R), _RETURNS),
         "take-again": Entry(_FIRMWARE, (_T, _R), _RETURNS),
         "take-foreign": Entry(_FIRMWARE, (_R, _T), _RETURNS, func_id=(_R,), ecpf=(_R,), smoke=True),
@@ -176,9 +176,9 @@ PLAN: Mapping[str, Entry | Untried] = MappingProxyType(
         "release-all-unasked": Entry(_FIRMWARE, ("@1",), (17,), func_id=("@1",)),
         "release-all-own": Entry(_HOSTILE, ("@1",), (17,), func_id=("@1",), ecpf=("@1",)),
         "release-all-crossing": Entry(
-            _NORMAL, (_R,), (17,), func_id=(_R,), smoke=True, path="merged::7a6b2fe2:58:ACCCBABBCACC"
+            _NORMAL, (_R,), (17,), func_id=(_R,), smoke=True, path="merged::9c254d36:58:ACCCBABBCACC"
         ),
-        "request-lost": Entry(_FIRMWARE, (_R,), _LOST, smoke=True, path="merged::4f6ef081:48:AC"),
+        "request-lost": Entry(_FIRMWARE, (_R,), _LOST, smoke=True, path="merged::c9a80ace:48:AC"),
         "request-twice": Entry(_FIRMWARE, (_R,)),
         "give-aborted-lost": Untried(Unplayed.SAME, "give-unanswered-lost"),
         "give-aborted-done": Untried(Unplayed.SAME, "give-unanswered-done"),
