@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.fuzz import hostile_client
+from tests.fuzz import hostile_client, hostile_server
 from tests.fuzz.watched import Broken
 
 #: what attacks, by its name
-ATTACKS = {"client": hostile_client.attack}
+ATTACKS = {"client": hostile_client.attack, "server": hostile_server.attack}
 
 
 def main() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from tests.fuzz import hostile_client
+from tests.fuzz import hostile_client, hostile_server
 
 
 def test_a_server_outlives_a_hostile_client() -> None:
     assert hostile_client.attack(1.5, seed=3).startswith("hostile client, seed 3: ")
+
+
+def test_a_client_outlives_a_hostile_server() -> None:
+    assert hostile_server.attack(1.0, seed=3).startswith("hostile server, seed 3: ")

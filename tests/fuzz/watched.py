@@ -26,6 +26,11 @@ class Watched:
         """Return the number of open descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def links(self) -> str:
+        """Return the targets of the open descriptors."""
+        folder = Path(f"/proc/{self.pid}/fd")
+        return ", ".join(sorted(os.readlink(fd) for fd in folder.iterdir()))
+
     def memory_now(self) -> int:
         """Return the bytes of memory of its own (``RssAnon``), without files that others share with it."""
         rows = Path(f"/proc/{self.pid}/status").read_text().splitlines()
@@ -42,7 +47,8 @@ class Watched:
         while (now := self.open_now()) > self.descriptors:
             if time.monotonic() > end:
                 raise Broken(
-                    f"{now} descriptors are open between conversations, {self.descriptors} were at the beginning"
+                    f"{now} descriptors are open between conversations, {self.descriptors} were at the beginning: "
+                    f"{self.links()}"
                 )
             time.sleep(0.01)
         self.samples.append(self.memory_now())
