@@ -189,12 +189,11 @@ def attack(seconds: float, seed: int) -> str:
         victim = _victim(path, err)
         try:
             ends, watched = _attack(listener, victim, err, seconds, random.Random(seed))
-            assert victim.stdin is not None
-            victim.stdin.close()
-            code = victim.wait(PATIENCE)
+            victim.communicate(timeout=PATIENCE)
+            code = victim.returncode
         finally:
             victim.kill()
-            victim.wait()
+            victim.communicate()
         said = err.read_text()
     if code or said:
         raise Broken(f"the client ended with {code} and said: {said[-3000:]}")

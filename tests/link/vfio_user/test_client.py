@@ -191,7 +191,7 @@ def instead(command: int, out: Callable[[int], bytes]) -> Answers:
         (instead(1, lambda n: reply(n + 1, 1)), "a reply to message 2, command 1, came to VERSION"),
         (instead(4, lambda n: reply(n, 5)), "command 5, came to DEVICE_GET_INFO"),
         (instead(4, lambda n: reply(n, 4, flags=0x21, error=errno.EPERM)), "refuses DEVICE_GET_INFO: Operation not"),
-        (instead(4, lambda n: reply(n, 4, flags=0x21)), "refuses DEVICE_GET_INFO: without an errno"),
+        (instead(4, lambda n: reply(n, 4, flags=0x21)), "refuses DEVICE_GET_INFO: no reason given"),
         (instead(4, lambda n: reply(n, 4, struct.pack("<IIII", 16, 0, 9, 5))), "no PCI device with a BAR 0 and MSI-X"),
         (instead(5, lambda n: reply(n, 5, struct.pack("<IIIIQQ", 32, 0, 0, 0, 0, 0))), "no PCI device with a BAR 0"),
         (instead(7, lambda n: reply(n, 7, struct.pack("<IIII", 16, 0, 2, 0))), "no PCI device with a BAR 0 and MSI-X"),

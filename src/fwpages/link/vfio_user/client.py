@@ -31,7 +31,16 @@ from fwpages.link.vfio_user import client_messages as c
 from fwpages.link.vfio_user.connection import BAR0, CONFIG
 from fwpages.link.vfio_user.interrupts import MSIX
 from fwpages.link.vfio_user.listener import receive
-from fwpages.link.vfio_user.messages import HEADER_SIZE, MAX_FDS, StreamError, Type, command, error_reply, parse_header
+from fwpages.link.vfio_user.messages import (
+    HEADER_SIZE,
+    MAX_FDS,
+    StreamError,
+    Type,
+    command,
+    errno_words,
+    error_reply,
+    parse_header,
+)
 
 #: seconds for a reply: a server may carry out a command of 50,000 pages inside a write of the doorbell
 REPLY = 30.0
@@ -108,7 +117,7 @@ class VfioUserDevice:
         except StreamError as e:
             raise self._gone(str(e)) from None
         if reply.error:
-            words = os.strerror(reply.error) if reply.error > 0 else "without an errno"
+            words = errno_words(max(reply.error, 0))
             raise DeviceError(f"{self._path}: the server refuses {kind.name}: {words}")
         return reply.body
 
