@@ -11,7 +11,7 @@ from fwpages.readers.observations import MissingInput
 from tests.auditor.audited_traces import AuditedTrace
 
 #: attributes of all objects that one session alone reaches, its ledger's included
-MOST = 67
+MOST = 68
 
 
 def _attributes(o: object) -> dict[str, Any]:
