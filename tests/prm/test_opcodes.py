@@ -47,7 +47,7 @@ def test_numbers() -> None:
     assert (QueryPages.BOOT, QueryPages.INIT, QueryPages.REGULAR) == (1, 2, 3)
     assert (ManagePages.CANT_GIVE, ManagePages.GIVE, ManagePages.TAKE) == (0, 1, 2)
     assert (Teardown.GRACEFUL, Teardown.FORCE, Teardown.PREPARE_FAST) == (0, 1, 2)
-    assert [int(t) for t in CapType] == [0, 1, 2, 3, 4, 5, 7, 8, 9, 0xC, 0xD, 0xF]
+    assert [int(t) for t in CapType] == [0, 1, 2, 3, 4, 5, 7, 8, 9, 0xC, 0xD, 0xF, 0x20]
     assert (CapType.GENERAL, CapType.FLOW_TABLE, CapType.ESWITCH_FLOW_TABLE, CapType.ESWITCH) == (0, 7, 8, 9)
     assert CAP_CURRENT == 1
 
