@@ -286,8 +286,13 @@ class QueueHost:
 
     def _acknowledge(self, rings: Sequence[HostRing]) -> None:
         for ring in {id(r): r for r in rings}.values():
-            if ring.eqn in self._rings and ring.unacknowledged:
+            if ring.eqn in self._rings and ring.unacknowledged and not self._being_destroyed(ring.eqn):
                 self._consume(ring)
+
+    def _being_destroyed(self, eqn: int) -> bool:
+        """Return whether a DESTROY_EQ of this queue is out: the device may have done it and not answered yet."""
+        out = (slot.sent.command for slot in self.slots.values())
+        return any(c.opcode == Opcode.DESTROY_EQ and c["eq_number"] == eqn for c in out)
 
     def _consume(self, ring: HostRing) -> None:
         """Write to the device how far a queue was read, and arm its interrupt."""
