@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import decode_command
-from fwpages.readers.inputs import open_source
+from fwpages.readers.inputs import Source, open_source
 from fwpages.readers.observations import CommandSubmitted
 from fwpages.readers.trace import TraceReader
 from fwpages.report.width import fold
@@ -124,7 +125,12 @@ def _commands(trace: Path) -> Iterator[Sent]:
     """The commands of a trace by which a driver is compared."""
     if not trace.is_file():
         return
-    for x in TraceReader(open_source(trace)).read():
+    with closing(open_source(trace)) as source:
+        yield from _sent(source)
+
+
+def _sent(source: Source) -> Iterator[Sent]:
+    for x in TraceReader(source).read():
         if isinstance(x, CommandSubmitted):
             try:
                 known = sent(decode_command(x.message))
