@@ -79,7 +79,7 @@ def _anchor(number: int) -> str:
 
 
 def sentence(row: ReportedRow, kernel: str) -> str:
-    """What was seen, and that no hardware was seen to do it; why there is no verdict where there is none."""
+    """The effect in a sentence, with the note that no hardware was seen to do this; or why there is no verdict."""
     if not row.effect:
         return _sentence_of(f"Not judged: {row.not_judged}{f' ({row.why})' if row.why else ''}")
     device = f"On an emulated device where {'; '.join(row.on_purpose)}" if row.on_purpose else "On an emulated device"

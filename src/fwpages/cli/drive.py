@@ -25,8 +25,9 @@ from fwpages.link.vfio.binding import recorded, restore
 from fwpages.link.vfio.taking import ROOT, prospect, taken
 from fwpages.link.vfio_user.client import VfioUserDevice
 from fwpages.readers.trace_writer import TraceWriter
-from fwpages.report.drive import DriveReport, drive_report, show_driven
+from fwpages.report.drive import DriveReport, drive_report
 from fwpages.report.prospect import prospect_report, show_prospect
+from fwpages.report.run import show_run
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import RunResult, Scenario, ScenarioError, about, load
 from fwpages.scenario.driven_runner import DrivenRun, roles_of
@@ -132,7 +133,7 @@ def _run(where: _Where, scenario: str | None, mode: WantedMode, trace: Path | No
         click.echo(msgspec.json.encode(report))
     else:
         click.echo()
-        show_driven(report, result, Console())
+        show_run(report.sessions, result, report.verdict, report.summary, Console())
     return exit_code(report.verdict)
 
 

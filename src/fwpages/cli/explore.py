@@ -124,12 +124,8 @@ def command(
     that nothing broken was met.
     """
     given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
-    _exclusive(given)
-    if directory is not None and (walks is not None or replay is not None):
-        raise click.UsageError("--checkpoint is of a search: neither --random nor --replay makes one")
+    _consistent(given, directory, seed)
     stats = _stats(costs, given, as_json=as_json)
-    if seed is not None and walks is None:
-        raise click.UsageError("--seed goes with --random")
     files = {"--trace": trace, "--svg": picture, "--html": page}
     try:
         if page is not None:
@@ -177,11 +173,15 @@ def _stats(asked: bool, given: Mapping[str, object], *, as_json: bool) -> Stats 
     return Stats()
 
 
-def _exclusive(modes: Mapping[str, object]) -> None:
-    """Refuse options that exclude each other."""
+def _consistent(modes: Mapping[str, object], directory: Path | None, seed: int | None) -> None:
+    """Refuse options that exclude each other, and those that go with others which are not there."""
     given = [name for name, value in modes.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
+    if directory is not None and ("--random" in given or "--replay" in given):
+        raise click.UsageError("--checkpoint is of a search: neither --random nor --replay makes one")
+    if seed is not None and "--random" not in given:
+        raise click.UsageError("--seed goes with --random")
 
 
 @dataclass(frozen=True, slots=True)

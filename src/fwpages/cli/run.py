@@ -89,7 +89,7 @@ def command(
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
-        show_run(report, result, Console())
+        show_run(report.sessions, result, report.verdict, report.summary, Console())
     junit(of_run(report))
     return exit_code(report.verdict)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from rich.console import Console
 
-from fwpages.custody.accounts import Missing, Report, SessionAccount, Verdict
+from fwpages.custody.accounts import Missing, SessionAccount, Verdict
 from fwpages.link.driving.opening import Described
 from fwpages.link.driving.pci_device import Facts
 from fwpages.report.host_accounts import report_of
-from fwpages.report.run import lines_of, missed_words, missing_of, say, summary_of
-from fwpages.report.tables import STYLES, show
+from fwpages.report.run import missed_words, missing_of, summary_of
 from fwpages.scenario import RunResult
 
 
@@ -78,13 +76,3 @@ def drive_report(
         skipped=[str(s) for s in result.skipped],
         sessions=report.sessions,
     )
-
-
-def show_driven(report: DriveReport, result: RunResult, console: Console) -> None:
-    """Print the tables of the sessions, what did not go as asked, and the verdict."""
-    if report.sessions:
-        show(Report.of(report.sessions), console)
-    console.print()
-    for line in lines_of(result):
-        say(console, line)
-    say(console, report.summary, STYLES[report.verdict])

@@ -65,14 +65,16 @@ def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed
     )
 
 
-def show_run(report: RunReport, result: RunResult, console: Console) -> None:
-    """Print the tables of the sessions, what did not go as asked, the faults, and the verdict."""
-    if report.sessions:
-        show(Report.of(report.sessions), console)
+def show_run(
+    sessions: list[SessionAccount], result: RunResult, verdict: Verdict, summary: str, console: Console
+) -> None:
+    """Print the tables of the sessions, what did not go as asked, the faults, and the verdict with its sentence."""
+    if sessions:
+        show(Report.of(sessions), console)
     console.print()
     for line in lines_of(result):
         say(console, line)
-    say(console, report.summary, STYLES[report.verdict])
+    say(console, summary, STYLES[verdict])
 
 
 def say(console: Console, words: str, style: str = "") -> None:

@@ -110,11 +110,13 @@ class Guest:
         """The serial port's connection, which QEMU makes."""
         listener.settimeout(0.1)
         end = time.monotonic() + START
-        while self.process.poll() is None and time.monotonic() < end:
+        while time.monotonic() < end:
             try:
                 return listener.accept()[0]
             except TimeoutError:
-                continue
+                # one that ended at once may have connected before
+                if self.process.poll() is not None:
+                    break
             except BaseException:
                 self.kill()
                 raise

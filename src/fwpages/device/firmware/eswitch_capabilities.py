@@ -60,7 +60,7 @@ _GENERAL = Layout(
     "cmd_hca_cap",
     CAP_PAGE,
     (
-        # mlx5_query_hca_caps: without it nobody asks for GENERAL_2
+        # mlx5_query_hca_caps: Linux asks for GENERAL_2 only where this is set
         Field("hca_cap_2", 0x20, 1),
         # mlx5_vhca_event_supported, mlx5_vhca_state_cap_handle: events about SFs
         Field("event_on_vhca_state_teardown_request", 0x23, 1),

@@ -57,7 +57,7 @@ class WorkerError(RuntimeError):
 
 
 class Hands(Protocol):
-    """Those to whom a level is handed over."""
+    """The receivers of a level that is handed over."""
 
     def pieces(self, states: int) -> int:
         """Into how many shares a level of so many states is cut."""
