@@ -8,6 +8,8 @@ import pytest
 
 from fwpages.custody.findings import Cause
 from fwpages.prm.capability import general
+from fwpages.prm.commands import ESW_FUNCTIONS
+from fwpages.prm.esw_functions import HOST
 from fwpages.prm.identity import Supplier
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode
@@ -152,4 +154,41 @@ def test_two_functions_that_are_enabled_with_one_vhca_id_are_still_found(vhca: b
     for number in (1, 2):
         trace.plain(Opcode.ENABLE_HCA, function_id=number)
         trace.caps({"vhca_id": 0x31}, current=False, other_function=1, function_id=number)
+    assert [(n, b) for n, b, *_ in trace.found] == [("vhca-id-twice", "device")]
+
+
+def _host_has(trace: AuditedTrace, vfs: int) -> None:
+    """The driver asks how many VFs the external host has on."""
+    data = HOST.pack({"host_num_of_vfs": vfs, "host_total_vfs": 4}).ljust(ESW_FUNCTIONS, b"\0")
+    trace.cmd(Command(Opcode.QUERY_ESW_FUNCTIONS), Answer(Opcode.QUERY_ESW_FUNCTIONS, data=data))
+
+
+@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("log", [True, False])
+def test_a_vhca_id_is_free_once_its_function_is_off_in_the_external_host(left: int, log: bool) -> None:
+    """No command disables a VF of the host: the driver asks how many are left."""
+    trace = _opened(ECPF, log=log)
+    _host_has(trace, 2)
+    for number in (1, 2):
+        _learn(trace, number, 0x30 + number)
+        trace.give(0x30 + number, pages(0x1000 * number, 3))
+    _host_has(trace, left)
+    for number in range(left + 1, 3):
+        trace.take(0x30 + number, pages(0x1000 * number, 3))
+        trace.plain(Opcode.ENABLE_HCA, function_id=number, embedded_cpu_function=1)
+        _learn(trace, number, 0x30 + number, ec_vf_function=1)
+        trace.give(0x30 + number, pages(0x4000 * number, 2))
+    assert trace.found == []
+    given = sorted((f.identity, f.type, f.given) for f in trace.over().functions if "0x3" in f.identity)
+    vfs = [(f"vhca:{0x30 + n:#x}", "vf", 3) for n in (1, 2)]
+    assert given == sorted([*vfs, *((f"vhca:{0x30 + n:#x}", "ec_vf", 2) for n in range(left + 1, 3))])
+
+
+def test_a_vhca_id_of_a_vf_that_its_host_has_on_is_taken() -> None:
+    trace = _opened(ECPF)
+    _host_has(trace, 2)
+    _learn(trace, 1, 0x31)
+    _host_has(trace, 1)
+    trace.plain(Opcode.ENABLE_HCA, function_id=1, embedded_cpu_function=1)
+    _learn(trace, 1, 0x31, ec_vf_function=1)
     assert [(n, b) for n, b, *_ in trace.found] == [("vhca-id-twice", "device")]

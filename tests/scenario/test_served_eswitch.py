@@ -239,8 +239,33 @@ SF = '[[function]]\nname = "{name}"\ntype = "{kind}"\nvhca_id = 0x90\nasks = "ac
 def test_an_sf_of_a_served_device_may_ask_when_it_is_activated(kind: str, served: bool, words: str | None) -> None:
     plan = load("test", text=steps().replace("[[step]]", SF.format(name="more", kind=kind) + "[[step]]", 1))
     if words is None:
-        specs = [spec for spec, _ in functions(plan, device_profile(plan), activates=served)]
+        specs = [spec for spec, _ in functions(plan, device_profile(plan), served=served)]
         assert specs[-1].asks is Asks.ACTIVATE
         return
     with pytest.raises(ScenarioError, match=words):
-        functions(plan, device_profile(plan), activates=served)
+        functions(plan, device_profile(plan), served=served)
+
+
+NEXT = '[[function]]\nname = "more"\ntype = "ec_vf"\nvhca_id = 0x90\nnext_vhca_id = {}\n{}'
+
+
+@pytest.mark.parametrize(
+    ("number", "more", "served", "words"),
+    [
+        (0x91, "", True, None),
+        (0x91, "", False, "next_vhca_id: a served device alone"),
+        (0x90, "", True, "next_vhca_id: 0x90 is taken by more"),
+        (0x2A, "", True, "next_vhca_id: 0x2a is taken by the supplier itself"),
+        (0x91, 'reuses = "vf0"\n', True, "shares its vhca_id by reuses"),
+    ],
+)
+def test_a_function_of_a_served_device_may_get_another_vhca_id(
+    number: int, more: str, served: bool, words: str | None
+) -> None:
+    plan = load("test", text=steps().replace("[[step]]", NEXT.format(number, more) + "[[step]]", 1))
+    if words is None:
+        pairs = functions(plan, device_profile(plan), served=served)
+        assert [str(who) for who in names_of(pairs)["more"]] == ["func:0x1/ec", "vhca:0x90", "vhca:0x91"]
+        return
+    with pytest.raises(ScenarioError, match=words):
+        functions(plan, device_profile(plan), served=served)

@@ -287,6 +287,66 @@ def test_an_unload_waits_for_the_host_s_pages_that_it_counts(new: Kernel, tmp_pa
         g.off()
 
 
+#: an EC VF that has the vhca_id of a function that was disabled before
+AGAIN = ("ec-vf0", "ec_vf", 0, 0x31, 60)
+OF_VF0 = 'reuses = "vf0"\n'
+
+
+def test_a_vhca_id_used_again_while_a_take_is_out(new: Kernel, tmp_path: Path) -> None:
+    """Question 5 of the review: the e-switch has the vhca_id as an EC VF's when the pages of the VF come back."""
+    text = ecpf(HOST_PF, HOST_VFS[0], AGAIN, more=OF_VF0)
+    late = [PlannedFault("take-late")]
+    with Lab(text, tmp_path, sriov=True, faults=late, timeouts="command=30") as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        mode(g, "switchdev")
+        quiet(lab)
+        host_vfs(lab, 1)
+        books(lab, g, {"self": START, "host-pf": 300, "vf0": 40})
+        host_vfs(lab, 0)
+        lab.wait(lambda: "take-late" in lab.serving.observer.strikes)
+        vfs(g, 1)
+        assert "the driver enables ec-vf0" in lab.events
+        counters = g.pages()
+        assert (counters["fw_pages_vfs"], counters["fw_pages_ec_vfs"]) == (40, 0), (
+            "the answer is out, the GIVE behind it"
+        )
+        books(lab, g, {"self": START, "host-pf": 300, "ec-vf0": 60})
+        vfs(g, 0)
+        mode(g, "legacy")
+        g.ok("unload")
+        clean(lab, g)
+        audited(lab, g)
+        g.off()
+
+
+def test_a_vhca_id_used_again_while_firmware_keeps_pages(new: Kernel, tmp_path: Path) -> None:
+    """Question 5 of the review: under one vhca_id each page is counted as of the type that it was given for."""
+    text = ecpf(HOST_PF, HOST_VFS[0], AGAIN, more=OF_VF0)
+    keeps = [PlannedFault("take-nothing")]
+    with Lab(text, tmp_path, sriov=True, faults=keeps) as lab, lab.guest(new, PYTHON) as g:
+        load(g)
+        mode(g, "switchdev")
+        quiet(lab)
+        host_vfs(lab, 1)
+        books(lab, g, {"self": START, "host-pf": 300, "vf0": 40})
+        host_vfs(lab, 0)
+        lab.wait(lambda: "take-nothing" in lab.serving.observer.strikes)
+        vfs(g, 1)
+        both = {"self": START, "host-pf": 300, "vf0": 40, "ec-vf0": 60}
+        books(lab, g, both)
+        # pages of the earlier function come back first
+        lab.want(ec_vf0=-15)
+        books(lab, g, both | {"vf0": 25})
+        lab.reset("ec-vf0")
+        books(lab, g, {"self": START, "host-pf": 300, "ec-vf0": 60})
+        vfs(g, 0)
+        books(lab, g, {"self": START, "host-pf": 300})
+        mode(g, "legacy")
+        g.ok("unload")
+        clean(lab, g)
+        g.off()
+
+
 FOUR = tuple((f"vf{n}", "vf", n, 0x31 + n, 8) for n in range(4))
 
 

@@ -252,6 +252,11 @@ class Naming:
         vport.type, vport.function = FunctionType.UNKNOWN, None
         return who if self.mode is Mode.FUNC_ID else vhca_id(number)
 
+    def of_host_above(self, number: int) -> tuple[Identity, ...]:
+        """The FUNC_ID names of an external host's VFs with higher numbers than this whose vhca_ids are known."""
+        functions = (v.function for v in self._vports.values())
+        return tuple(f for f in functions if f is not None and not f.ec and number < f.number <= self.host_vfs)
+
     def gone_vhca(self, vhca: int) -> Identity:
         """Forget a vport that was disabled under its vhca_id; returns its name in the mode that holds."""
         vport = self._vports.get(vhca_id(vhca))

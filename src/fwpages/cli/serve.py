@@ -132,7 +132,7 @@ def command(
 def _writer(stream: TextIO, plan: Scenario) -> TraceWriter:
     """A trace of the scenario's device, with the names and types of its functions."""
     profile = device_profile(plan)
-    pairs = functions(plan, profile, activates=True)
+    pairs = functions(plan, profile, served=True)
     types = {spec.name: spec.type for spec, _ in pairs}
     return TraceWriter(stream, device=profile.name, supplier=profile.supplier, names=names_of(pairs), types=types)
 

@@ -41,12 +41,16 @@ NETWORK_FUNCTION = Layout(
 )
 
 
-def total_host_vfs(op_mod: int, entries: int, data: bytes) -> int | None:
-    """The VFs that the external host can have, by the answer to this op_mod; None where the answer is too short."""
+def host_vfs(op_mod: int, entries: int, data: bytes) -> tuple[int, int] | None:
+    """The VFs that the external host has on, and that it can have, by the answer to this op_mod.
+
+    None where the answer is too short.
+    """
     if op_mod == EswFunctions.HOST:
-        return HOST.unpack(data)["host_total_vfs"] if len(data) >= HOST.least else None
+        host = HOST.unpack(data) if len(data) >= HOST.least else None
+        return None if host is None else (host["host_num_of_vfs"], host["host_total_vfs"])
     whole = [e for e in _entries(entries, data) if e["pci_pf_type"] == HOST_PF]
-    return whole[0]["pci_total_vfs"] if whole else None
+    return (whole[0]["pci_num_vfs"], whole[0]["pci_total_vfs"]) if whole else None
 
 
 def _entries(count: int, data: bytes) -> Iterator[dict[str, int]]:

@@ -73,6 +73,7 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``reuses``: another function, disabled before this one is enabled, whose vhca_id this one has.
     ``adjacent_vf`` is a VF of another PF that this e-switch manages (VHCA_ID mode). No driver enables an ``uplink`` or
     an ``ecpf`` by its vport, and firmware has no reason to ask for them: they are there to see what happens if it does.
+    ``next_vhca_id``: the one that a function of a served device has once it was disabled and its pages are back.
     ``asks``: whether an SF of a served device wants its pages when it is allocated, or when it is activated.
     ``when`` names an assumption (or ``not`` and one) under which the function is there.
     """
@@ -83,6 +84,7 @@ class FunctionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: Number16 = 0
     pages: Pages = 0
     reuses: str = ""
+    next_vhca_id: Number16 | None = None
     asks: Asks = Asks.ALLOC
     when: When | None = None
 

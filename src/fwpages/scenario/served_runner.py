@@ -83,7 +83,7 @@ class ServedRun:
             profile = msgspec.structs.replace(profile, software_reset=False)
         if timeouts:
             profile = msgspec.structs.replace(profile, timeouts=times(timeouts, profile.timeouts))
-        specs = [spec for spec, _ in functions(scenario, profile, activates=not eswitch)]
+        specs = [spec for spec, _ in functions(scenario, profile, served=not eswitch)]
         of_device = _of_device(scenario, faults)
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}

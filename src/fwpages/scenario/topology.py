@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -10,7 +10,7 @@ from fwpages.device import DERIVED, Asks, FunctionSpec, Profile, ProfileError, p
 from fwpages.host import VportInfo
 from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
-from fwpages.prm.identity import Identity, Mode, Vport
+from fwpages.prm.identity import Identity, Mode, Vport, vhca_id
 from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 
 #: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
@@ -74,13 +74,19 @@ def _numbers(f: FunctionTable, p: Profile) -> tuple[int, int, bool, int]:
 
 def names_of(pairs: Iterable[tuple[FunctionSpec, VportInfo]]) -> dict[str, tuple[Identity, ...]]:
     """The scenario's names of functions, each with its identities in either mode."""
-    return {spec.name: tuple(who for mode in Mode if (who := spec.identity(mode)) is not None) for spec, _ in pairs}
+    return {spec.name: tuple(_identities(spec)) for spec, _ in pairs}
 
 
-def functions(scenario: Scenario, p: Profile, *, activates: bool = False) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
+def _identities(spec: FunctionSpec) -> Iterator[Identity]:
+    yield from (who for mode in Mode if (who := spec.identity(mode)) is not None)
+    if spec.next_vhca_id is not None:
+        yield vhca_id(spec.next_vhca_id)
+
+
+def functions(scenario: Scenario, p: Profile, *, served: bool = False) -> tuple[tuple[FunctionSpec, VportInfo], ...]:
     """Every function of the scenario for both sides; ScenarioError for two of a name, a vhca_id or an index.
 
-    ``activates``: the driver, not ours, sends ENABLE_HCA for SFs, so that one may wait for that.
+    ``served``: the driver is not ours: it sends ENABLE_HCA for SFs, and vhca_ids may change under it.
     """
     out: list[tuple[FunctionSpec, VportInfo]] = []
     seen: dict[tuple[str, object], str] = {
@@ -93,31 +99,46 @@ def functions(scenario: Scenario, p: Profile, *, activates: bool = False) -> tup
         if f.index >= room:
             have = f"{room} of them" if room else "none of them"
             raise ScenarioError(f"{where}: {f.type} {f.index} on {p.name}, which has {have}")
-        _check_asks(where, f, activates=activates)
-        for key, words in (
-            (("name", f.name), f.name),
-            (("vhca_id", f.vhca_id), f"{f.vhca_id:#x}"),
-            (("index", (f.type, f.index)), f"{f.type} {f.index}"),
-        ):
-            if key in seen and not (key[0] == "vhca_id" and seen[key] == f.reuses):
-                raise ScenarioError(f"{where}.{key[0]}: {words} is taken by {seen[key]}")
+        _check_asks(where, f, served=served)
+        _check_next(where, f, scenario, served=served)
+        for path, key, words in _claims(f):
+            if key in seen and not (path == "vhca_id" and seen[key] == f.reuses):
+                raise ScenarioError(f"{where}.{path}: {words} is taken by {seen[key]}")
             seen[key] = f.name
         known = f.vhca_id if f.type in ("spf", "adjacent_vf", "uplink", "ecpf") else None
         out.append(
             (
-                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages, f.reuses, f.asks),
+                FunctionSpec(f.name, f.kind, vport, number, ec, f.vhca_id, f.pages, f.reuses, f.asks, f.next_vhca_id),
                 VportInfo(vport, f.kind, number, ec, known),
             )
         )
     return tuple(out)
 
 
-def _check_asks(where: str, f: FunctionTable, *, activates: bool) -> None:
+def _claims(f: FunctionTable) -> Iterator[tuple[str, tuple[str, object], str]]:
+    """The values that one function alone may have: key in the file, kind and value, the value in words."""
+    yield "name", ("name", f.name), f.name
+    yield "vhca_id", ("vhca_id", f.vhca_id), f"{f.vhca_id:#x}"
+    if f.next_vhca_id is not None:
+        yield "next_vhca_id", ("vhca_id", f.next_vhca_id), f"{f.next_vhca_id:#x}"
+    yield "index", ("index", (f.type, f.index)), f"{f.type} {f.index}"
+
+
+def _check_asks(where: str, f: FunctionTable, *, served: bool) -> None:
     if f.asks is Asks.ALLOC:
         return
     if f.type != "sf":
         raise ScenarioError(f"{where}.asks: {f.asks} is of an sf alone, {f.name} is {f.type}")
-    if not activates:
+    if not served:
         raise ScenarioError(
             f"{where}.asks: {f.asks} is of a served device alone: the host of a run does not activate SFs"
         )
+
+
+def _check_next(where: str, f: FunctionTable, scenario: Scenario, *, served: bool) -> None:
+    if f.next_vhca_id is None:
+        return
+    if not served:
+        raise ScenarioError(f"{where}.next_vhca_id: a served device alone has such a function, for a driver not ours")
+    if f.reuses or any(other.reuses == f.name for other in scenario.function):
+        raise ScenarioError(f"{where}.next_vhca_id: {f.name} shares its vhca_id by reuses, and keeps it")

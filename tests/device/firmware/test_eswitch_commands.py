@@ -10,7 +10,7 @@ import pytest
 from fwpages.device import FunctionSpec, HostVfs, Notified, Profile, profile
 from fwpages.device.firmware.functions import Asks
 from fwpages.device.firmware.io import Input
-from fwpages.prm.esw_functions import total_host_vfs
+from fwpages.prm.esw_functions import host_vfs
 from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType, decode_page_request, encode_eswitch
 from fwpages.prm.identity import FunctionType, func_id, vhca_id
 from fwpages.prm.message import Answer, Command, encode_answer
@@ -208,7 +208,10 @@ def test_an_event_s_entry_has_its_type_and_its_function(event: EswitchEvent, dat
 
 
 @pytest.mark.parametrize("op_mod", list(EswFunctions))
-def test_the_answer_tells_how_many_vfs_the_host_can_have(op_mod: EswFunctions) -> None:
-    answer = Ecpf(ECPF, HOST_PF, *SPFS).ok(Opcode.QUERY_ESW_FUNCTIONS, op_mod)
-    assert total_host_vfs(op_mod, answer["net_function_num"], answer.data) == 8
-    assert total_host_vfs(op_mod, answer["net_function_num"], answer.data[:3]) is None
+def test_the_answer_tells_how_many_vfs_the_host_has_on_and_can_have(op_mod: EswFunctions) -> None:
+    ecpf = Ecpf(ECPF, HOST_PF, *SPFS)
+    for on in (0, 3):
+        ecpf.host(on)
+        answer = ecpf.ok(Opcode.QUERY_ESW_FUNCTIONS, op_mod)
+        assert host_vfs(op_mod, answer["net_function_num"], answer.data) == (on, 8)
+        assert host_vfs(op_mod, answer["net_function_num"], answer.data[:3]) is None

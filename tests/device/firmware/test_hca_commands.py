@@ -289,3 +289,59 @@ def test_pages_left_behind_under_one_name_are_one_count(heirs: Driver) -> None:
 def test_two_that_share_a_vhca_id_without_saying_so_are_no_device(small: Profile) -> None:
     with pytest.raises(ValueError, match="vf1 and heir have the same vhca_id"):
         Firmware(small, [VF, replace(HEIR, reuses="vf2")])
+
+
+# -- a vhca_id that changes -------------------------------------------------------------------------------------------
+
+CHANGING = replace(VF, next_vhca_id=0x71)
+
+
+@pytest.fixture
+def changing(small: Profile) -> Driver:
+    """At work in VHCA_ID mode; vf1, which gets another vhca_id, is enabled and has its five pages."""
+    d = Driver(small, [CHANGING, VF2]).open()
+    assert d.send(switch(True, CHANGING)).ok
+    d.give(vhca_id(0x31), 5)
+    return d
+
+
+def test_a_function_that_was_disabled_has_another_vhca_id_once_its_pages_are_back(changing: Driver) -> None:
+    who = {"other_function": 1, "function_id": CHANGING.function_id}
+    assert changing.send(switch(False, CHANGING)).ok
+    changing.take(vhca_id(0x31), 4)
+    assert changing.caps(current=False, **who)["vhca_id"] == 0x31
+    changing.refused("unknown-function", Status.BAD_PARAM, changing.give_command(vhca_id(0x71), 1))
+    changing.take(vhca_id(0x31), 1)
+    assert changing.caps(current=False, **who)["vhca_id"] == 0x71
+    changing.refused("unknown-function", Status.BAD_PARAM, changing.give_command(vhca_id(0x31), 1))
+    old, new = ({"function_id": n, "function_id_type": 1} for n in (0x31, 0x71))
+    changing.refused("unknown-function", Status.BAD_PARAM, Command(Opcode.ENABLE_HCA, fields=old))
+    for _ in range(2):
+        assert changing.send(Command(Opcode.ENABLE_HCA, fields=new)).ok
+        assert (changing.last().number, changing.last().num_pages) == (0x71, 5)
+        changing.give(vhca_id(0x71), 5)
+        changing.agree()
+        assert changing.send(switch(False, CHANGING)).ok
+        changing.take(vhca_id(0x71), 5)
+
+
+def test_a_request_that_stands_keeps_the_vhca_id(changing: Driver) -> None:
+    changing.feed(Want("vf1", 3))
+    assert changing.send(switch(False, CHANGING)).ok
+    changing.take(vhca_id(0x31), 5)
+    changing.give(vhca_id(0x31), 3)
+    changing.take(vhca_id(0x31), 3)
+    changing.refused("unknown-function", Status.BAD_PARAM, changing.give_command(vhca_id(0x31), 1))
+
+
+def test_a_function_that_is_enabled_again_before_its_pages_are_back_keeps_its_vhca_id(changing: Driver) -> None:
+    assert changing.send(switch(False, CHANGING)).ok
+    assert changing.send(switch(True, CHANGING)).ok
+    changing.take(vhca_id(0x31), 5)
+    changing.give(vhca_id(0x31), 5)
+    changing.agree()
+
+
+def test_a_vhca_id_that_a_function_gets_later_is_its_own(small: Profile) -> None:
+    with pytest.raises(ValueError, match="vf1 and vf2 have the same vhca_id"):
+        Firmware(small, [CHANGING, replace(VF2, vhca_id=0x71)])

@@ -165,9 +165,9 @@ def test_page_requests_go_to_the_queue_that_has_them_in_its_mask() -> None:
 
 def test_another_function_s_capabilities_are_its_vhca_id_and_nothing_that_the_supplier_is_offered() -> None:
     s = state()
-    page = read_general(s.device.max_page(0))
+    page = read_general(s.max_page(0))
     assert {k: v for k, v in page.items() if v} == {"vhca_id": 0x2A, "sf": 1}
-    assert {k: v for k, v in read_general(s.device.max_page(2)).items() if v} == {"vhca_id": VF2.vhca_id}
+    assert {k: v for k, v in read_general(s.max_page(2)).items() if v} == {"vhca_id": VF2.vhca_id}
 
 
 def test_a_command_at_the_wrong_point_is_named_with_the_point() -> None:

@@ -24,7 +24,7 @@ def query_hca_cap(s: State, c: Command) -> Answer:
     elif slot == 0 and c.op_mod & CAP_CURRENT:
         page = general(s.current)
     else:
-        page = s.device.max_page(slot)
+        page = s.max_page(slot)
     return Answer(c.opcode, data=page)
 
 
@@ -37,7 +37,7 @@ def set_hca_cap(s: State, c: Command) -> Answer:
     s.require(c, Phase.STARTING if slot == 0 else Phase.WORKING)
     if len(c.data) != CAP_PAGE:
         raise RefusedError(OffenceName.BAD_LENGTH, f"{len(c.data)} bytes of capabilities, a page has {CAP_PAGE}")
-    most = read_general(s.device.max_page(slot)) if c.op_mod >> 1 == CapType.GENERAL else {}
+    most = read_general(s.max_page(slot)) if c.op_mod >> 1 == CapType.GENERAL else {}
     values = read_general(c.data)
     beyond = exceeding(values, most)
     if beyond is not None:

@@ -63,7 +63,7 @@ def _entry(s: State, slot: int) -> bytes:
             "pci_pf_type": _PF_TYPES[spec.type],
             "pci_num_vfs": 0 if further else s.eswitch.host_vfs,
             "pci_total_vfs": 0 if further else s.device.profile.max_vfs,
-            "vhca_id": spec.vhca_id,
+            "vhca_id": s.vhca_id(slot),
             "vhca_state": VhcaState.IN_USE,
             "esw_vport_manual": further,
         }
@@ -89,7 +89,7 @@ def host_vfs(s: State, count: int) -> None:
 
 def create_esw_vport(s: State, c: Command) -> Answer:
     """Make the vport of a further physical function, which QUERY_ESW_FUNCTIONS names by its vhca_id."""
-    slot = s.device.roster.by_vhca_id.get(c["managed_vhca_id"])
+    slot = s.home_of(c["managed_vhca_id"])
     if slot is None or s.device.roster.specs[slot].type is not FunctionType.SPF:
         raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no further PF with vhca_id {c['managed_vhca_id']:#x}")
     if slot in s.eswitch.vports:

@@ -33,6 +33,7 @@ from fwpages.device.firmware import demand
 from fwpages.device.firmware.commands import execute
 from fwpages.device.firmware.eswitch_commands import host_vfs
 from fwpages.device.firmware.functions import Function, FunctionSpec, roster
+from fwpages.device.firmware.hca_commands import rename
 from fwpages.device.firmware.io import (
     Completed,
     Effect,
@@ -258,6 +259,7 @@ class Firmware:
             case Reset():
                 self._state = _power_on(self._state.device)
                 return [ResetDone()]
+        rename(self._state)
         effects += self._notified()
         eqn = self._state.pages_eqn
         if eqn is not None:

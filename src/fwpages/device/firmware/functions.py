@@ -39,7 +39,8 @@ class FunctionSpec:
     ``vport`` in e-switch commands. ``pages``: the 4 KiB pages that it wants once it is enabled. A spec of type SELF
     describes the supplier itself, which wants them after INIT_HCA. A spec of type UNKNOWN is a vport that no command
     enables (the uplink, an ECPF by its vport). ``reuses``: the function whose vhca_id this one gets when that one is
-    disabled; firmware may still have pages of that one then. ``asks`` matters for an SF alone.
+    disabled; firmware may still have pages of that one then. ``next_vhca_id``: the vhca_id that it has once it was
+    disabled and its pages are back. ``asks`` matters for an SF alone.
     """
 
     name: str
@@ -51,6 +52,7 @@ class FunctionSpec:
     pages: int = 0
     reuses: str = ""
     asks: Asks = Asks.ALLOC
+    next_vhca_id: int | None = None
 
     def __post_init__(self) -> None:
         for what in ("vport", "function_id", "vhca_id"):
@@ -60,7 +62,10 @@ class FunctionSpec:
             raise ValueError(f"function {self.name} wants 0 to {many(MOST_PAGES)}, not {self.pages}")
 
     def identity(self, mode: Mode) -> Identity | None:
-        """Return the name in page commands; None in FUNC_ID mode for an SPF and for a vport that is never enabled."""
+        """Return the name in page commands, the first one where its vhca_id changes.
+
+        None in FUNC_ID mode for an SPF and for a vport that is never enabled.
+        """
         if mode is Mode.VHCA_ID:
             return vhca_id(self.vhca_id)
         return None if self.type in NAMELESS else func_id(self.function_id, ec=self.ec)
@@ -112,7 +117,8 @@ class Function:
 class Roster:
     """The functions of a device by each of their names; slot 0 is the supplier itself.
 
-    ``by_function`` is keyed by (function_id, embedded_cpu_function); an SPF has no entry there.
+    ``by_function`` is keyed by (function_id, embedded_cpu_function); an SPF has no entry there. ``by_vhca_id`` has both
+    vhca_ids of a function that gets another one: ``State.home_of`` knows which one it has now.
     """
 
     specs: tuple[FunctionSpec, ...]
@@ -131,6 +137,8 @@ class Roster:
                 _enter(self.by_vhca_id, spec.vhca_id, slot, self.specs, "vhca_id")
             else:
                 self.sharing[home] = (*self.sharing.get(home, (home,)), slot)
+            if spec.next_vhca_id is not None:
+                _enter(self.by_vhca_id, spec.next_vhca_id, slot, self.specs, "vhca_id")
             if spec.type is not FunctionType.UNKNOWN:
                 _enter(self.by_vport, spec.vport, slot, self.specs, "vport")
             if spec.type not in NAMELESS:

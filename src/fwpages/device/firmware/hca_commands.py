@@ -56,6 +56,7 @@ def switch_on(s: State, slot: int) -> None:
     _require_name(s, slot)
     home = s.home(slot)
     s.functions[slot].enabled = True
+    s.eswitch.leaving.discard(slot)
     demand.begin(s, slot)
     demand.want(s.functions[home], s.device.roster.specs[slot].pages, 0)
 
@@ -105,9 +106,18 @@ def _end(s: State) -> None:
 
 
 def switch_off(s: State, slot: int) -> None:
-    """Disable a function: all its pages are asked back."""
+    """Disable a function: all its pages are asked back. One that gets another vhca_id has it when they are."""
     s.functions[slot].enabled = False
     demand.end(s, slot)
+    if s.device.roster.specs[slot].next_vhca_id is not None:
+        s.eswitch.leaving.add(slot)
+
+
+def rename(s: State) -> None:
+    """Give their other vhca_ids to disabled functions of which no page is out, and none is still to be given."""
+    left = {n for n in s.eswitch.leaving if not s.held(n) and not s.functions[n].announced}
+    s.eswitch.leaving -= left
+    s.eswitch.renamed |= left
 
 
 def init_hca(s: State, c: Command) -> Answer:

@@ -101,7 +101,7 @@ def _register(s: State, c: Command) -> bytes:
 def _pages_of_function(s: State, asked: bytes) -> bytes:
     layout = registers.VHCA_ICM_CTRL_LAYOUT
     named = layout.unpack(asked.ljust(layout.size, b"\0"))
-    slot = s.device.roster.by_vhca_id.get(named["vhca_id"]) if named["vhca_id_valid"] else 0
+    slot = s.home_of(named["vhca_id"]) if named["vhca_id_valid"] else 0
     if slot is None:
         raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with vhca_id {named['vhca_id']:#x}")
     return layout.pack(named | {"cur_alloc_icm": s.held(s.home(slot))})

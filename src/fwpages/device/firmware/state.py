@@ -16,7 +16,7 @@ from fwpages.pages import PAGE_SIZE
 from fwpages.pages.space import REGION_SHIFT
 from fwpages.prm.capability import general
 from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType
-from fwpages.prm.identity import FunctionType, Identity, Mode, named
+from fwpages.prm.identity import FunctionType, Identity, Mode, named, vhca_id
 from fwpages.prm.message import Command, PageArray
 from fwpages.prm.opcodes import opcode_name
 
@@ -46,10 +46,6 @@ class Device:
     switch_at_init: bool = False
     boot_function: int = 0
     region_shift: int = REGION_SHIFT
-
-    def max_page(self, slot: int) -> bytes:
-        """Return the maximum general capabilities of a function: for another than the supplier only its vhca_id."""
-        return general({**(self.max if slot == 0 else {}), "vhca_id": self.roster.specs[slot].vhca_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +78,9 @@ class Eswitch:
 
     ``host_vfs``: the VFs that the external host has switched on; ``told`` of it by the last QUERY_ESW_FUNCTIONS, None
     before one. ``vports``: slots whose vport CREATE_ESW_VPORT made. ``sw_ids`` and ``armed``: by MODIFY_VHCA_STATE, the
-    number that the driver gave to a slot, and the slots of whose next change of state it wants an event. ``news``:
-    events of the input that is being executed.
+    number that the driver gave to a slot, and the slots of whose next change of state it wants an event. ``leaving``:
+    slots of functions that were disabled and get their other vhca_id when their pages are back; ``renamed`` have it.
+    ``news``: events of the input that is being executed.
     """
 
     host_vfs: int = 0
@@ -91,14 +88,24 @@ class Eswitch:
     vports: set[int] = field(default_factory=set)
     sw_ids: dict[int, int] = field(default_factory=dict)
     armed: set[int] = field(default_factory=set)
+    leaving: set[int] = field(default_factory=set)
+    renamed: set[int] = field(default_factory=set)
     news: list[EswitchEvent] = field(default_factory=list)
 
     def copy(self) -> Eswitch:
         """Return an independent copy; ``news`` are of one input."""
-        return Eswitch(self.host_vfs, self.told, set(self.vports), dict(self.sw_ids), set(self.armed))
+        return Eswitch(
+            self.host_vfs,
+            self.told,
+            set(self.vports),
+            dict(self.sw_ids),
+            set(self.armed),
+            set(self.leaving),
+            set(self.renamed),
+        )
 
     def forget(self) -> None:
-        """Drop what the driver has set: a session closes or begins. The external host's VFs stay as they are."""
+        """Drop what the driver has set: a session closes or begins. The host's VFs and vhca_ids stay as they are."""
         self.told = None
         self.vports.clear()
         self.sw_ids.clear()
@@ -107,7 +114,8 @@ class Eswitch:
     @property
     def row(self) -> tuple[object, ...]:
         """The whole state as a tuple."""
-        return self.host_vfs, self.told, sorted(self.vports), sorted(self.sw_ids.items()), sorted(self.armed)
+        slots = (sorted(s) for s in (self.vports, self.armed, self.leaving, self.renamed))
+        return self.host_vfs, self.told, sorted(self.sw_ids.items()), *slots
 
 
 @dataclass(slots=True)
@@ -146,7 +154,23 @@ class State:
 
     def identity(self, slot: int) -> Identity | None:
         """Return the function's name in page commands now; None where the mode has none for it."""
-        return self.device.roster.specs[slot].identity(self.mode)
+        spec = self.device.roster.specs[slot]
+        return vhca_id(self.vhca_id(slot)) if self.mode is Mode.VHCA_ID else spec.identity(self.mode)
+
+    def vhca_id(self, slot: int) -> int:
+        """Return the vhca_id that the function has now."""
+        spec = self.device.roster.specs[slot]
+        later = spec.next_vhca_id if slot in self.eswitch.renamed else None
+        return spec.vhca_id if later is None else later
+
+    def home_of(self, number: int) -> int | None:
+        """Return the slot that keeps the demand under this vhca_id; None where no function has it now."""
+        slot = self.device.roster.by_vhca_id.get(number)
+        return slot if slot is not None and self.vhca_id(slot) == number else None
+
+    def max_page(self, slot: int) -> bytes:
+        """Return the maximum general capabilities of a function: for another than the supplier only its vhca_id."""
+        return general({**(self.device.max if slot == 0 else {}), "vhca_id": self.vhca_id(slot)})
 
     def home(self, slot: int) -> int:
         """Return the slot that keeps a function's demand: in VHCA_ID mode the first function with its vhca_id."""
@@ -215,7 +239,7 @@ class State:
             own = (number, ec) == (self.device.boot_function, roster.specs[0].ec)
             slot = 0 if own else roster.by_function.get((number, ec))
         else:
-            slot = roster.by_vhca_id.get(number)
+            slot = self.home_of(number)
             if ec or (slot is None and number == 0):
                 raise RefusedError(OffenceName.IDENTITY_MODE, f"function_id {number:#x}, ec {int(ec)} in VHCA_ID mode")
         if slot is None:
@@ -232,7 +256,7 @@ class State:
         elif ec:
             raise RefusedError(OffenceName.IDENTITY_MODE, f"vhca_id {number:#x} with an ec bit")
         else:
-            slot = roster.by_vhca_id.get(number)
+            slot = self.home_of(number)
         if slot is None or roster.specs[slot].type is FunctionType.UNKNOWN:
             kind = "vhca_id" if by_vhca_id else "function_id"
             raise RefusedError(OffenceName.UNKNOWN_FUNCTION, f"no function with {kind} {number:#x}, ec {int(ec)}")
