@@ -11,7 +11,7 @@ from fwpages.cli import invoke
 from fwpages.machine.calls.probes import MACHINES
 
 TRACEFS = "sys/kernel/tracing"
-SYMBOLS = ("cmd_exec", "mlx5_cmd_check", "mlx5_cmd_comp_handler", "req_pages_handler", "free_4k")
+SYMBOLS = ("cmd_exec", "mlx5_cmd_check", "mlx5_cmd_comp_handler", "req_pages_handler", "free_4k", "pages_work_handler")
 
 pytestmark = pytest.mark.skipif(os.uname().machine not in MACHINES, reason="a record is made on these machines alone")
 
@@ -83,6 +83,7 @@ def test_events_are_in_a_group_of_this_process_and_at_the_driver(
     assert {words[1] for words in rows} == {
         "mlx5_core:cmd_exec",
         "mlx5_core:req_pages_handler",
+        "mlx5_core:pages_work_handler",
         "mlx5_core:mlx5_cmd_comp_handler",
     }
 

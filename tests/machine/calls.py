@@ -14,6 +14,7 @@ from fwpages.machine.calls.journal import Journal
 from fwpages.machine.calls.lines import parse
 from fwpages.machine.calls.order import Order
 from fwpages.machine.calls.probes import BODY, HEAD, RECORDED, Event, name
+from fwpages.prm.event import PageRequestEvent, decode_page_request
 from fwpages.prm.opcodes import Opcode
 from fwpages.readers.trace_writer import RecordWriter
 
@@ -65,6 +66,12 @@ def requested(time: float, entry: bytes, *, address: int = ADDRESS) -> str:
     return printed(Event.REQUEST, 1, time, f"notified={address + NOTIFIER:#x} entry={words(entry, 16)}")
 
 
+def worked_off(time: float, request: PageRequestEvent, *, address: int = ADDRESS, label: str = DEVICE) -> str:
+    """The driver works a page request off, in a task."""
+    fields = f"number={request.number} ec={request.ec:d} pages={request.num_pages} release={request.release_all:d}"
+    return printed(Event.WORKED_OFF, 2, time, f'dev={address:#x} name="{label}" {fields}')
+
+
 def completed(time: float, *, address: int = ADDRESS) -> str:
     """The device completed a command in the slot of page commands, in the interrupt of some task."""
     return printed(Event.COMPLETED, 1, time, f"dev={address:#x} slots=0x80000000")
@@ -93,7 +100,11 @@ def of_trace(path: Path) -> Iterator[str]:
                 if opcode in RECORDED:
                     yield returned(task, t, opcode, bytes.fromhex(line["out"]))
             case "event":
-                yield requested(t, bytes.fromhex(line["eqe"]))
+                entry = bytes.fromhex(line["eqe"])
+                request = decode_page_request(entry)
+                assert request is not None
+                yield requested(t, entry)
+                yield worked_off(t, request)
             case "link" if line["what"] == "given-up":
                 task, opcode = tasks.pop(line["id"])
                 if opcode in RECORDED:

@@ -17,7 +17,19 @@ from fwpages.machine.calls.probes import MACHINES, Event, Offsets, Point, probes
 from fwpages.prm.event import EventType, PageRequestEvent, encode_page_request
 from fwpages.prm.message import Answer, Command, encode_answer, encode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages
-from tests.machine.calls import ADDRESS, DEVICE, GROUP, completed, freed, of_trace, record, requested, returned, sent
+from tests.machine.calls import (
+    ADDRESS,
+    DEVICE,
+    GROUP,
+    completed,
+    freed,
+    of_trace,
+    record,
+    requested,
+    returned,
+    sent,
+    worked_off,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "linux-7.2.13-pf-vhca_id.record.jsonl"
 _COUNTS = ("given", "returned", "released", "held", "doubtful")
@@ -197,6 +209,83 @@ def test_a_give_that_the_device_completed_before_a_release_did_not_cross_it(tmp_
         lines = [*begun(), before, *completion, requested(5.0005, release), after]
         (s,) = audited(record(lines)[0], tmp_path).sessions
         assert counts(s)["func:0x31"] == row
+
+
+def come(time: float, request: PageRequestEvent, *, seen: bool = True) -> list[str]:
+    """A page request that an interrupt brings, if that is seen, and that the driver works off."""
+    brings = [requested(time, encode_page_request(request))] if seen else []
+    return [*brings, worked_off(time + 0.01, request)]
+
+
+RELEASE = PageRequestEvent(0x31, 0, release_all=True)
+
+
+def test_a_request_that_no_interrupt_was_seen_to_bring_is_the_one_that_the_driver_works_off(tmp_path: Path) -> None:
+    """The kernel skips a probe in an interrupt that comes in another probe."""
+    lines = [*begun(), *come(3.9, PageRequestEvent(0x31, 600)), *call(9, 4.0, give(600, 0x31))]
+    lines += [*come(4.5, PageRequestEvent(0x31, -60)), *call(9, 5.0, take(60, 0x31), brought(60))]
+    for seen in (True, False):
+        text, journal = record([*lines, *come(6.0, RELEASE, seen=seen)])
+        (s,) = audited(text, tmp_path).sessions
+        assert counts(s)["func:0x31"] == (600, 60, 540, 0, 0)
+        assert not s.findings
+        assert (journal.counts.gaps, journal.counts.requests) == ({}, 3)
+        assert journal.counts.missed_requests == (0 if seen else 1)
+
+
+def test_the_driver_works_off_what_newer_ones_cut_and_drops_what_it_has_no_memory_for() -> None:
+    lines = [*begun(), *come(4.0, PageRequestEvent(0, 5)), requested(4.5, encode_page_request(PageRequestEvent(0, 7)))]
+    lines += [
+        requested(5.0, encode_page_request(PageRequestEvent(0, -70_000))),
+        worked_off(5.1, PageRequestEvent(0, -50_000)),
+    ]
+    _, journal = record(lines)
+    assert (journal.counts.requests, journal.counts.missed_requests, journal.counts.gaps) == (3, 0, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([*come(4.0, PageRequestEvent(0, 5), seen=False)], "nothing shows yet that the driver's work is read rightly"),
+        (
+            [
+                *come(3.9, PageRequestEvent(0x31, 5)),
+                *call(9, 4.0, give(5, 0x31)),
+                *come(4.1, RELEASE, seen=False),
+            ],
+            "it may have come before the GIVE was answered",
+        ),
+    ],
+)
+def test_a_missed_request_whose_place_is_open_is_never_a_verdict(lines: list[str], why: str, tmp_path: Path) -> None:
+    text, journal = record([*begun(), *lines])
+    assert len(journal.counts.gaps) == 1, why
+    (s,) = audited(text, tmp_path).sessions
+    assert [f.name for f in s.findings] == ["log-lines-lost"]
+    assert all(f.given is None for f in s.functions)
+
+
+def test_a_missed_release_long_after_the_last_give_did_not_cross_it(tmp_path: Path) -> None:
+    lines = [
+        *begun(),
+        *come(3.9, PageRequestEvent(0x31, 5)),
+        *call(9, 4.0, give(5, 0x31)),
+        *come(60.0, RELEASE, seen=False),
+    ]
+    text, journal = record(lines)
+    (s,) = audited(text, tmp_path).sessions
+    assert counts(s)["func:0x31"] == (5, 0, 5, 0, 0)
+    assert not journal.counts.gaps
+
+
+def test_a_give_whose_completion_was_missed_may_not_have_been_crossed(tmp_path: Path) -> None:
+    """Completions of other commands were seen: this one's would have been, but for the kernel."""
+    (first, answered), (before, after) = call(9, 4.0, give(5, 0x31)), call(9, 5.0, give(5, 0x31))
+    release = requested(5.0005, encode_page_request(RELEASE))
+    text, journal = record([*begun(), first, completed(4.0003), answered, before, release, after])
+    assert len(journal.counts.gaps) == 1
+    (s,) = audited(text, tmp_path).sessions
+    assert [f.name for f in s.findings] == ["log-lines-lost"]
 
 
 def test_with_addresses_a_take_has_the_pages_that_came_back() -> None:

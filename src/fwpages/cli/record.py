@@ -87,6 +87,8 @@ def _said(done: Recorded) -> int:
     c = done.counts
     words = f"{many(c.commands, 'command')} and {many(c.requests, 'page request')} of {many(len(c.devices), 'device')}"
     complain(f"fwpages record: {words} in {done.seconds:.1f} s")
+    if c.missed_requests:
+        complain(f"fwpages record: {many(c.missed_requests, 'page request')} seen only as the driver worked them off")
     for why, times in c.gaps.items():
         complain(f"fwpages record: missing: {why}" + (f" ({times} times)" if times > 1 else ""))
     if c.unnamed:

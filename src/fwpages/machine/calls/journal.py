@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import errno
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from fwpages.machine.calls.lines import Call, Garbled, Lost
 from fwpages.machine.calls.probes import HEAD, Event
+from fwpages.machine.calls.requests import Requests, Seen
+from fwpages.prm.event import PageRequestEvent, decode_page_request, encode_page_request
+from fwpages.prm.message import decode_command
 from fwpages.prm.opcodes import ManagePages, Opcode, opcode_name
 from fwpages.readers.trace_writer import Part, RecordWriter
 
@@ -27,17 +31,25 @@ _NAME = re.compile(r"[\w.:-]{1,64}")
 #: the driver's call returns this where the device answered, with a status other than OK
 _REFUSED = -errno.EREMOTEIO
 _STATUS, _COUNT = 0, slice(8, 12)
+#: how a gap begins where the kernel skipped a probe in an interrupt
+_NOT_SEEN = "it was not seen when an interrupt"
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A command whose call has not returned."""
+    """A command whose call has not returned.
+
+    ``gives`` is the function, its number and its bit, to which it gives pages, if it does. ``crossed``: all pages of
+    that function were released meanwhile.
+    """
 
     id: int
     device: str
     opcode: int
     op_mod: int
     reply: int
+    gives: tuple[int, bool] | None
+    crossed: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +69,8 @@ class Counts:
 
     commands: int = 0
     requests: int = 0
+    #: requests that no event brought, of those that the driver was seen to work off
+    missed_requests: int = 0
     devices: set[str] = field(default_factory=set)
     #: devices that are told by an address alone
     unnamed: set[str] = field(default_factory=set)
@@ -90,6 +104,7 @@ class Journal:
         self._pending: dict[int, _Pending] = {}
         self._returning: dict[int, _Returning] = {}
         self._devices: dict[int, str] = {}
+        self._requests: defaultdict[str, Requests] = defaultdict(Requests)
         self._next = 1
         self._time = 0.0
         self.counts = Counts()
@@ -101,14 +116,19 @@ class Journal:
                 self._time = max(self._time, event.time)
                 self._called(event)
             case Lost(count):
+                for requests in self._requests.values():
+                    requests.forget()
                 self.gap(f"{'some' if count is None else count} events were overwritten before they were read")
             case Garbled(text):
                 self.gap(f"a line of the kernel cannot be read: {text[:120]!r}")
 
-    def gap(self, why: str) -> None:
-        """Events are missing here: what the record has of commands under way is not to be trusted."""
+    def gap(self, why: str, times: int = 1) -> None:
+        """Events are missing here: what the record has of commands under way is not to be trusted.
+
+        ``times`` is 0 where the same reason was counted before.
+        """
         self._writer.lost(self._time, why)
-        self.counts.gaps[why] = self.counts.gaps.get(why, 0) + 1
+        self.counts.gaps[why] = self.counts.gaps.get(why, 0) + times
         self._pending.clear()
         self._returning.clear()
 
@@ -127,6 +147,8 @@ class Journal:
                 self._answered(call)
             case Event.REQUEST:
                 self._requested(call)
+            case Event.WORKED_OFF:
+                self._worked_off(call)
             case Event.FREED:
                 self._freed(call)
 
@@ -147,6 +169,7 @@ class Journal:
             int.from_bytes(data[:2], "big"),
             int.from_bytes(data[6:8], "big"),
             call.number("reply") or 0,
+            _gives(data),
         )
         self._next += 1
         if len(self._pending) >= MAX_CALLS:
@@ -165,6 +188,8 @@ class Journal:
             self._failed(pending, ret)
         elif data is None:
             self._undone(pending, "the answer could not be read")
+        elif pending.crossed and not call.completed:
+            self.gap(f"{_NOT_SEEN} completed a GIVE, and all pages of its function were released meanwhile")
         elif self._addresses and _returns_pages(pending, data):
             count = int.from_bytes(data[_COUNT], "big")
             self._returning[call.task] = _Returning(pending, call.time, data[:_HEAD_BYTES], count)
@@ -186,6 +211,8 @@ class Journal:
     def _complete(self, time: float, pending: _Pending, data: bytes, length: int | None = None) -> None:
         """Write the answer: without addresses a TAKE's is as long as the room for it, and is there in part."""
         whole = pending.reply if length is None else length
+        if pending.gives is not None:
+            self._requests[pending.device].given(*pending.gives, time)
         self._writer.complete(time, pending.device, pending.id, Part(data[:whole], whole))
 
     # -- pages that came back, one by one
@@ -216,8 +243,37 @@ class Journal:
         if entry is None or device is None:
             self.gap("a page request could not be read, or nothing tells its device")
             return
+        self._came(call.time, device, entry)
+        request = decode_page_request(entry)
+        if request is not None:
+            self._requests[device].came(request, call.time)
+            self._released(device, request)
+
+    def _came(self, time: float, device: str, entry: bytes) -> None:
         self.counts.requests += 1
-        self._writer.event(call.time, device, entry)
+        self._writer.event(time, device, entry)
+
+    def _released(self, device: str, request: PageRequestEvent) -> None:
+        """All pages of a function may be: the GIVEs to it that are under way are crossed."""
+        for pending in self._pending.values() if request.release_all else ():
+            if (pending.device, pending.gives) == (device, (request.number, request.ec)):
+                pending.crossed = True
+
+    def _worked_off(self, call: Call) -> None:
+        """The driver works a request off: where no event brought it, this one does."""
+        address, request = call.number("dev"), _request(call)
+        if address is None or request is None:
+            self.gap("a page request that the driver works off could not be read")
+            return
+        device = self._named(address, call.text("name"))
+        seen = self._requests[device].worked_off(request, call.time)
+        if seen is Seen.YES:
+            return
+        self.counts.missed_requests += 1
+        if seen is Seen.MISSED:
+            self._came(call.time, device, encode_page_request(request))
+        else:
+            self.gap(f"{_NOT_SEEN} brought a page request that the driver works off")
 
     def _owner(self, address: int | None, label: str | None) -> str | None:
         """The device of this notifier; None where nothing tells it."""
@@ -243,6 +299,24 @@ class Journal:
         self._devices[address] = known
         self.counts.devices.add(known)
         return known
+
+
+def _request(call: Call) -> PageRequestEvent | None:
+    """The request that the driver works off; None where it could not be read."""
+    number, ec, pages, release = (call.number(key) for key in ("number", "ec", "pages", "release"))
+    if number is None or ec is None or pages is None or release is None:
+        return None
+    return PageRequestEvent(number, pages, bool(ec), bool(release))
+
+
+def _gives(data: bytes) -> tuple[int, bool] | None:
+    """The function that a command gives pages to, by its number and its bit, if it does."""
+    head = data[:_HEAD_BYTES]
+    kind = (int.from_bytes(head[:2], "big"), int.from_bytes(head[6:8], "big"))
+    if kind != (Opcode.MANAGE_PAGES, ManagePages.GIVE) or len(head) < _HEAD_BYTES:
+        return None
+    command = decode_command(head)
+    return command["function_id"], bool(command["embedded_cpu_function"])
 
 
 def _returns_pages(pending: _Pending, data: bytes) -> bool:

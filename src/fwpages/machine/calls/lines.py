@@ -26,12 +26,16 @@ _LOST = re.compile(r"^CPU:\d+ \[LOST (?:(?P<count>\d+) )?EVENTS\]$")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An event: the task in which it happened (by its number), the time in seconds, and its fields."""
+    """An event: the task in which it happened (by its number), the time in seconds, and its fields.
+
+    ``completed`` is False for the answer to a page command whose completion was not seen, as it is of all others.
+    """
 
     event: Event
     task: int
     time: float
     fields: dict[str, Value]
+    completed: bool = True
 
     @property
     def of_pages(self) -> bool:

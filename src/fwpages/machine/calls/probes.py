@@ -4,8 +4,8 @@
 on a probe at a return can read by the arguments of the entry. Before that it has the return value alone, and the answer
 is read at ``mlx5_cmd_check``, which the driver calls with it next, unless firmware refuses what it has asked for by a
 page request. ``mlx5_cmd_comp_handler`` runs when the device has completed a command, before the task that sent it.
-``req_pages_handler`` gets the entry of the event queue that a page request came in. ``free_4k`` takes one page that
-came back.
+``req_pages_handler`` gets the entry of the event queue that a page request came in, in an interrupt, where a probe may
+be skipped; ``pages_work_handler`` works the request off, in a task. ``free_4k`` takes one page that came back.
 
 Probes read registers, by the calling convention, as a probe at a module that is not loaded yet cannot name arguments.
 Memory is read in words of the processor's byte order. Nothing is read but messages: of a command its first 16 bytes,
@@ -32,6 +32,8 @@ HEAD = 4
 BODY = 64
 #: words of an entry of an event queue
 ENTRY = 16
+#: bytes of a ``work_struct`` of a kernel without lock debugging
+WORK_SIZE = 32
 #: calls of one function that may be under way at once: a thread each. More miss their return, which is said
 _MOST_CALLS = 512
 
@@ -68,6 +70,7 @@ class Point(Enum):
     COMMAND = "cmd_exec"
     CHECK = "mlx5_cmd_check"
     REQUEST = "req_pages_handler"
+    WORK = "pages_work_handler"
     FREE = "free_4k"
     COMPLETION = "mlx5_cmd_comp_handler"
 
@@ -81,8 +84,13 @@ class Event(Enum):
     ANSWER = "answer"
     LONG_ANSWER = "long_answer"
     REQUEST = "request"
+    WORKED_OFF = "worked_off"
     FREED = "freed"
     COMPLETED = "completed"
+
+
+#: events of interrupts, of which the kernel skips some: one that is missing is told by what follows in a task
+IN_INTERRUPTS = frozenset({Event.REQUEST, Event.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +120,13 @@ class Offsets:
 
     ``device`` is the distance from a ``mlx5_core_dev`` back to its devlink's pointer to the device, ``label`` the place
     of the name in a device; ``notifier`` is the place of the notifier of page requests in a ``mlx5_core_dev``, None
-    where the driver's types are not known.
+    where the driver's types are not known; ``work`` is the size of a ``work_struct``.
     """
 
     device: int
     label: int
     notifier: int | None = None
+    work: int = WORK_SIZE
 
 
 def offsets(kernel: Btf, driver: Btf | None) -> Offsets:
@@ -131,6 +140,7 @@ def offsets(kernel: Btf, driver: Btf | None) -> Offsets:
         devlink.member("priv").offset - devlink.member("dev").offset,
         device.member("kobj.name").offset,
         None if driver is None else notifier(driver),
+        kernel.structure("work_struct").size,
     )
 
 
@@ -163,6 +173,7 @@ def probes(machine: str, places: Offsets | None, *, arguments: bool, addresses: 
     else:
         found += _answers(Point.CHECK, in_, in_size, out, at_return=False)
     found.append(Probe(Event.REQUEST, Point.REQUEST, _request(places, dev, in_size)))
+    found.append(Probe(Event.WORKED_OFF, Point.WORK, _work(places, dev)))
     # of a queue of 32 slots, as devices are known to have, the last one is that of page commands
     completed = (f"dev={dev}:x64", f"slots={in_}:x64")
     found.append(Probe(Event.COMPLETED, Point.COMPLETION, completed, f"slots & {1 << PAGE_SLOT:#x}"))
@@ -185,6 +196,18 @@ def _request(places: Offsets | None, notified: str, data: str) -> tuple[str, ...
     """The third argument is the entry of the event queue, the first the notifier in the ``mlx5_core_dev``."""
     label = () if places is None or places.notifier is None else _label(places, notified, places.notifier)
     return (f"notified={notified}:x64", *label, f"entry=+0({data}):x32[{ENTRY}]")
+
+
+def _work(places: Offsets | None, work: str) -> tuple[str, ...]:
+    """The argument is the ``work_struct`` in a ``mlx5_pages_req``: the device and the request lie around it.
+
+    Before it the pointer to the device, the function's number, its bit and the count; behind it ``release_all``. The
+    requests that came by events show that it is so (``Requests``).
+    """
+    label = _label(places, f"-16({work})", 0)
+    size = WORK_SIZE if places is None else places.work
+    request = (f"number=-8({work}):u16", f"ec=-6({work}):u8", f"pages=-4({work}):s32", f"release=+{size}({work}):u8")
+    return (f"dev=-16({work}):x64", *label, *request)
 
 
 def _label(places: Offsets | None, register: str, inside: int) -> tuple[str, ...]:

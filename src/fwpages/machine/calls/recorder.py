@@ -17,7 +17,7 @@ from typing import TextIO
 from fwpages.machine.calls.journal import Counts, Journal
 from fwpages.machine.calls.lines import parse
 from fwpages.machine.calls.order import SETTLE, Order
-from fwpages.machine.calls.probes import MACHINES, MODULE, Offsets, Point, Probe, offsets, probes
+from fwpages.machine.calls.probes import IN_INTERRUPTS, MACHINES, MODULE, Event, Offsets, Point, Probe, offsets, probes
 from fwpages.machine.calls.tracefs import Tracing
 from fwpages.machine.functions import find
 from fwpages.machine.structures.btf import Btf, NoTypeError
@@ -27,7 +27,7 @@ from fwpages.readers.trace_writer import RecordWriter
 
 #: seconds between two readings of the buffers
 _PERIOD = 0.1
-#: seconds between two looks at the counts of missed calls, and at the driver being there
+#: seconds between two looks at the counts of missed calls, and at the driver being there: events wait for the next one
 _LOOK = 1.0
 #: KiB of a processor's buffer: some 2,000 page commands, of which a device carries out one at a time
 _BUFFER = 256
@@ -80,7 +80,8 @@ class _Recorder:
         self._symbols = _symbols(root) if self._loaded else {}
         self._points: set[Point] = set()
         self._order = Order()
-        self._missed = self._dropped = 0
+        self._missed: dict[Event, int] = {}
+        self._dropped = self._missed_requests = 0
 
     def run(self, stream: TextIO, seconds: float | None, stop: Flag) -> Recorded:
         began = time.monotonic()
@@ -109,33 +110,54 @@ class _Recorder:
         while not stop.is_set() and (end is None or time.monotonic() < end):
             left = _PERIOD if end is None else min(_PERIOD, end - time.monotonic())
             stop.wait(max(0.0, left))
-            self._read(tracing, journal, time.monotonic() - SETTLE)
+            now = time.monotonic()
+            if now < look:
+                self._read(tracing)
+                continue
+            look = now + _LOOK
+            lacking = self._lacking(tracing)
+            self._read(tracing)
+            self._release(journal, None if lacking else now - SETTLE, lacking)
+            self._look(journal)
             stream.flush()
-            if time.monotonic() >= look:
-                look = time.monotonic() + _LOOK
-                self._check(tracing, journal)
         tracing.stop()
-        self._read(tracing, journal, None)
-        self._check(tracing, journal)
+        lacking = self._lacking(tracing)
+        self._read(tracing)
+        self._release(journal, None, lacking)
+        self._look(journal)
+        if self._missed_requests > journal.counts.missed_requests:
+            lost = self._missed_requests - journal.counts.missed_requests
+            journal.gap(f"{lost} page requests came without an event, and the driver was not seen to work them off")
 
-    def _read(self, tracing: Tracing, journal: Journal, until: float | None) -> None:
-        """Take the events that are there, up to this time of the kernel's clock (None: all of them)."""
+    def _read(self, tracing: Tracing) -> None:
+        """Take the events that are there."""
         for line in tracing.lines():
             event = parse(line, tracing.group)
             if event is not None:
                 self._order.add(event)
+
+    def _release(self, journal: Journal, until: float | None, lacking: list[str]) -> None:
+        """Write the events up to this time of the kernel's clock (None: all of them).
+
+        Others are ``lacking`` somewhere among them: before the first of them or behind the last, a session is open.
+        """
+        for why in lacking:
+            journal.gap(why)
         for event in self._order.ready(until):
             journal.see(event)
+        for why in lacking:
+            journal.gap(why, times=0)
 
-    def _check(self, tracing: Tracing, journal: Journal) -> None:
-        """Look whether events were missed, and whether the driver came or went."""
-        missed, dropped = tracing.missed(), tracing.dropped()
-        if missed > self._missed:
-            journal.gap(f"{missed - self._missed} calls passed the probes without an event")
-        if dropped > self._dropped:
-            journal.gap(f"{dropped - self._dropped} events found no room in the kernel's buffer")
-        self._missed, self._dropped = missed, dropped
-        self._look(journal)
+    def _lacking(self, tracing: Tracing) -> list[str]:
+        """Reasons why events are missing since the last look."""
+        counts, dropped = tracing.missed(), tracing.dropped()
+        # where a count is lower than before, the driver was loaded anew
+        new = {e: n - self._missed.get(e, 0) if n >= self._missed.get(e, 0) else n for e, n in counts.items()}
+        self._missed_requests += new[Event.REQUEST]
+        calls, full = sum(n for e, n in new.items() if e not in IN_INTERRUPTS), dropped - self._dropped
+        self._missed, self._dropped = counts, dropped
+        found = [f"{calls} calls passed the probes without an event"] if calls else []
+        return found + ([f"{full} events found no room in the kernel's buffer"] if full > 0 else [])
 
     def _look(self, journal: Journal) -> None:
         """Once a driver is loaded: does it have the functions that are probed?"""

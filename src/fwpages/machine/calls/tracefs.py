@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwpages.machine.calls.probes import Probe, name
+from fwpages.machine.calls.probes import Event, Probe, name
 from fwpages.machine.structures.errors import NotPossibleError
 
 #: the places where tracefs is mounted
@@ -154,13 +154,14 @@ class Tracing:
             *rows, self._rest = (self._rest + data).split(b"\n")
             yield from (row.decode("utf-8", "replace") for row in rows)
 
-    def missed(self) -> int:
-        """Calls that passed a probe without an event, of all commands: the kernel does not say of which.
+    def missed(self) -> dict[Event, int]:
+        """Calls that passed a probe without an event, by the event: the kernel does not say of which command.
 
-        The counts of one's own events are told by their names.
+        It counts from the last load of the driver on.
         """
         rows = (row.split() for row in _text(self._folder / "kprobe_profile").splitlines())
-        return sum(int(r[2]) for r in rows if len(r) == 3 and r[0].startswith(f"{self.group}_") and r[2].isdecimal())
+        counts = {r[0]: int(r[2]) for r in rows if len(r) == 3 and r[2].isdecimal()}
+        return {event: counts.get(name(event, self.group), 0) for event in Event}
 
     def dropped(self) -> int:
         """Events that found no room in a buffer, on all processors, other than those that were overwritten."""
