@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fwpages.explore.check import part
+from fwpages.explore.check import pile
 from fwpages.explore.check.part import NotTheSameError, Part
 from fwpages.explore.check.search import Alone, search
 from tests.explore.small_worlds import found, path_to, small
@@ -11,8 +11,8 @@ from tests.explore.small_worlds import found, path_to, small
 
 @pytest.mark.parametrize("design", ["merged", "fwpages"])
 def test_states_that_were_written_to_a_file_change_nothing(monkeypatch: pytest.MonkeyPatch, design: str) -> None:
-    monkeypatch.setattr(part, "LIVE", 1)
-    monkeypatch.setattr(part, "PACK", 3)
+    monkeypatch.setattr(pile, "LIVE", 1)
+    monkeypatch.setattr(pile, "PACK", 3)
     crew = Alone(small("session", design))
     assert search(small("session", design), crew=crew) == found("session", design)
 

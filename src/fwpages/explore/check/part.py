@@ -5,32 +5,26 @@ the state after it as a *candidate* if its key is new to this part; nothing else
 The coordinator (``search``) gets the transitions as arrays, decides which candidates are new states of the whole, and
 ``keep`` makes these the part's share of the next level. So states do not travel; keys do.
 
-Many worlds of one level have machines and messages in common, and take some hundreds of bytes each. A part keeps the
-worlds of ``LIVE`` candidates as they are; more are packed in chunks and written to a temporary file (``Pile``).
+Worlds that are too many for memory are in a temporary file (``pile``).
 """
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fwpages.explore.check.expand import Arc, Tests, expand
+from fwpages.explore.check.pile import Pack, Pile, Run, numbers_of
 from fwpages.explore.check.visited import Keys, Numbers, as_keys
-from fwpages.explore.model.moves import moves, take
+from fwpages.explore.model.moves import Move, moves, take
 from fwpages.explore.model.spec import Packer, Spec
 from fwpages.explore.model.standing import share
 from fwpages.explore.model.world import World
-
-#: candidates of a part that stay in memory as worlds: some 50 MB
-LIVE = 65_536
-#: candidates in a pack: enough that what they have in common is written once
-PACK = 8_192
 
 #: a step that broke a property, a point that was reached
 Kind: TypeAlias = Literal["broken", "reached"]
@@ -68,61 +62,8 @@ class Arcs:
     first: tuple[First, ...]
 
 
-@dataclass(slots=True)
-class Pile:
-    """Worlds in the order in which they came; what is too much for memory is packed, into a temporary file."""
-
-    packer: Packer
-    live: list[World] = field(default_factory=list)
-    #: where each pack begins in the file; all have ``PACK`` worlds
-    packs: list[tuple[int, int]] = field(default_factory=list)
-    file: BinaryIO | None = None
-
-    def __len__(self) -> int:
-        return len(self.packs) * PACK + len(self.live)
-
-    def add(self, w: World) -> None:
-        """Add a world."""
-        self.live.append(w)
-        if len(self.live) >= LIVE + PACK:
-            self._spill()
-
-    def _spill(self) -> None:
-        """Write the oldest worlds in memory to the file."""
-        if self.file is None:
-            self.file = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the pile
-        data = self.packer.pack(self.live[:PACK])
-        self.packs.append((self.file.seek(0, 2), len(data)))
-        self.file.write(data)
-        del self.live[:PACK]
-
-    def pick(self, places: Sequence[int]) -> Iterator[World]:
-        """The worlds at these places, which are in ascending order."""
-        loaded, worlds = -1, list[World]()
-        first = len(self.packs) * PACK
-        for place in places:
-            if place >= first:
-                yield self.live[place - first]
-                continue
-            n = place // PACK
-            if n != loaded:
-                loaded, worlds = n, self._load(n)
-            yield worlds[place % PACK]
-
-    def _load(self, n: int) -> list[World]:
-        assert self.file is not None
-        at, size = self.packs[n]
-        self.file.seek(at)
-        return [share(w) for w in self.packer.unpack(self.file.read(size))]
-
-    def close(self) -> None:
-        """Drop the file."""
-        if self.file is not None:
-            self.file.close()
-
-
 class Part:
-    """The states of a level that this process has."""
+    """The states of a level that this process has, in runs in the order of their numbers."""
 
     def __init__(self, spec: Spec, visit: Callable[[World], None] | None = None) -> None:
         root = spec.build()
@@ -130,79 +71,86 @@ class Part:
         self.packer = Packer(root)
         self.tests = Tests(root.rules.scenario)
         self.visit = visit
-        self.level = Pile(self.packer)
-        self.places: list[int] = []
-        self.numbers = np.zeros(0, np.int64)
+        self.level: list[Run] = []
         self.candidates = Pile(self.packer)
 
-    def begin(self, worlds: Sequence[World], numbers: Numbers) -> None:
-        """Take these states for the part's share of a level."""
-        self.level = Pile(self.packer, list(worlds))
-        self.places, self.numbers = list(range(len(worlds))), numbers
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers of the part's states."""
+        return np.concatenate([np.zeros(0, np.int64), *(run.numbers for run in self.level)])
 
     def expand(self) -> Arcs:
         """Every transition from the part's states."""
         self.candidates = Pile(self.packer)
-        found = _Collected()
-        for w in self.level.pick(self.places):
-            if self.visit is not None:
-                self.visit(w)
-            found.add(expand(w, self.tests, found.known.__contains__), self.candidates)
-        self.level.close()
-        return found.arcs(self.numbers)
+        found, numbers = _Collected(), self.numbers
+        for run in self.level:
+            for w in run.worlds():
+                if self.visit is not None:
+                    self.visit(w)
+                found.add(expand(w, self.tests, found.known.__contains__), self.candidates)
+            run.pile.close()
+        self.level = []
+        return found.arcs(numbers)
 
     def keep(self, candidates: Numbers, numbers: Numbers) -> None:
         """The part's share of the next level: these candidates, in ascending order, with these numbers."""
-        self.level, self.candidates = self.candidates, Pile(self.packer)
-        self.places, self.numbers = candidates.tolist(), numbers
+        self.level, self.candidates = [Run(self.candidates, candidates, numbers)], Pile(self.packer)
 
-    def give(self, first: int, end: int) -> tuple[bytes, Numbers]:
+    def give(self, first: int, end: int) -> list[Pack]:
         """Give up some states of the part, by their places among all; returns them packed, with their numbers."""
-        data, numbers = self.packer.pack(list(self.level.pick(self.places[first:end]))), self.numbers[first:end]
-        del self.places[first:end]
-        self.numbers = np.delete(self.numbers, np.s_[first:end])
-        return data, numbers
+        packs: list[Pack] = []
+        for run in self.level:
+            size = run.numbers.size
+            packs += run.give(max(first, 0), min(end, size))
+            first, end = first - size, end - size
+        return packs
 
-    def receive(self, data: bytes, numbers: Numbers) -> None:
-        """Take states that another part gave up; all stay in the order of their numbers."""
-        worlds = [*self.level.pick(self.places), *map(share, self.packer.unpack(data))]
-        self.level.close()
-        numbers = np.concatenate([self.numbers, numbers])
-        order = np.argsort(numbers)
-        self.begin([worlds[n] for n in order.tolist()], numbers[order])
+    def receive(self, packs: Sequence[Pack]) -> None:
+        """Take states that another part gave up: runs that are before, between or after those that are here."""
+        pile = Pile(self.packer)
+        for data, numbers in packs:
+            pile.add_pack(data, numbers.size)
+        self.level.append(Run.whole(pile, numbers_of(packs)))
+        self.level = sorted([run for run in self.level if run.numbers.size], key=lambda run: int(run.numbers[0]))
 
     def load(self, packs: Sequence[tuple[bytes, Sequence[int]]], numbers: Numbers) -> None:
-        """Take states of some packs, of each those at some places."""
+        """Take states of some packs, of each those at some places, for all of the part's."""
         worlds: list[World] = []
         for data, places in packs:
             unpacked = self.packer.unpack(data)
             worlds += [share(unpacked[n]) for n in places]
-        self.begin(worlds, numbers)
+        self.level = [Run.whole(Pile(self.packer, worlds), numbers)]
 
     def packed(self) -> bytes:
         """All candidates, packed."""
-        return self.packer.pack(list(self.candidates.pick(range(len(self.candidates)))))
+        return self.packer.pack(list(self.candidates.pick(np.arange(len(self.candidates)))))
 
     def remake(self, steps: Sequence[Step], numbers: Numbers) -> Keys:
         """Take the states at the end of these steps from the first state; returns their keys."""
-        worlds = [self.root]
+        pile = Pile(self.packer, [self.root])
         for parents, chosen in steps:
-            worlds = list(_next_worlds(worlds, parents.tolist(), chosen.tolist()))
-        self.begin(worlds, numbers)
-        return as_keys(b"".join(w.key() for w in worlds))
+            after = Pile(self.packer)
+            for w in _next_worlds(pile.pick(parents), chosen):
+                after.add(w)
+            pile.close()
+            pile = after
+        run = Run.whole(pile, numbers)
+        self.level = [run]
+        return as_keys(b"".join(w.key() for w in run.worlds()))
 
 
 #: a step of many paths at once: of which state of the last step each state comes, by its place, and by which move
 Step: TypeAlias = tuple[Numbers, npt.NDArray[np.uint16]]
 
 
-def _next_worlds(worlds: list[World], parents: list[int], chosen: list[int]) -> Iterator[World]:
-    """The world after each move; RuntimeError where one is not possible any more."""
-    last, offered = -1, moves(worlds[0])
-    for parent, n in zip(parents, chosen, strict=True):
-        if parent != last:
-            last, offered = parent, moves(worlds[parent])
-        after = take(worlds[parent], offered[n]) if n < len(offered) else None
+def _next_worlds(parents: Iterator[World], chosen: npt.NDArray[np.uint16]) -> Iterator[World]:
+    """The world after each move; NotTheSameError where one is not possible any more."""
+    last: World | None = None
+    offered: list[Move] = []
+    for w, n in zip(parents, memoryview(chosen), strict=True):
+        if w is not last:
+            last, offered = w, moves(w)
+        after = take(w, offered[n]) if n < len(offered) else None
         if after is None:
             raise NotTheSameError
         yield share(after)

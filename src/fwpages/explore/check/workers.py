@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fwpages.explore.check.part import Arcs, Part
+from fwpages.explore.check.pile import Pack, numbers_of
 from fwpages.explore.check.search import Crew, Paths
 from fwpages.explore.check.visited import Keys, Numbers
 from fwpages.explore.model.spec import Spec
@@ -48,8 +50,8 @@ SLACK = 8
 #: how often a worker is replaced at the same work: the third time the work is taken to be the cause
 TRIES = 3
 
-#: states, packed, with their numbers
-Share = tuple[bytes, Numbers]
+#: the states of a share, a run of numbers
+Share = Sequence[Pack]
 
 
 class WorkerError(RuntimeError):
@@ -64,6 +66,9 @@ class Hands(Protocol):
 
     def take(self, shares: Sequence[Share], paths: Paths) -> None:
         """The level, cut into shares; ``paths`` says how states were reached."""
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``."""
 
     def expand(self) -> Sequence[Arcs]:
         """See ``Crew``."""
@@ -84,9 +89,10 @@ class Shared:
         """See ``Crew``."""
         assert self._part is not None
         self._paths = paths
-        keys = self._part.remake(paths(numbers), numbers)
-        self._hand_over()
-        return keys
+        if numbers.size < SPREAD:
+            return self._part.remake(paths(numbers), numbers)
+        self._part = None
+        return self._hands.begin(paths, numbers)
 
     def expand(self) -> Sequence[Arcs]:
         """See ``Crew``."""
@@ -107,15 +113,19 @@ class Shared:
         states = len(part.numbers)
         if states < SPREAD:
             return
-        ends = _ends(states, self._hands.pieces(states))
-        shares = [part.give(0, end - first) for first, end in zip([0, *ends], ends, strict=False)]
         self._part = None
-        self._hands.take(shares, self._paths)
+        self._hands.take(_shares(part, self._hands.pieces(states)), self._paths)
 
 
 def _ends(states: int, pieces: int) -> list[int]:
     """The ends of so many equal pieces."""
     return [states * (n + 1) // pieces for n in range(pieces)]
+
+
+def _shares(part: Part, pieces: int) -> list[Share]:
+    """All states of a part, cut into equal shares."""
+    ends = _ends(part.numbers.size, pieces)
+    return [part.give(0, end - first) for first, end in pairwise([0, *ends])]
 
 
 # -- processes of this machine ----------------------------------------------------------------------------------------
@@ -218,9 +228,18 @@ class _Processes:
     def take(self, shares: Sequence[Share], paths: Paths) -> None:
         """See ``Hands``."""
         self._paths = paths
-        self._ask({n: ("receive", share) for n, share in enumerate(shares)})
-        for worker, (_, numbers) in zip(self._workers, shares, strict=True):
-            worker.numbers = numbers
+        self._ask({n: ("receive", (share,)) for n, share in enumerate(shares)})
+        for worker, share in zip(self._workers, shares, strict=True):
+            worker.numbers = numbers_of(share)
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``: each worker makes its share by itself."""
+        self._paths = paths
+        shares = np.split(numbers, _ends(numbers.size, len(self._workers))[:-1])
+        keys = self._ask({n: ("remake", (paths(share), share)) for n, share in enumerate(shares)})
+        for worker, share in zip(self._workers, shares, strict=True):
+            worker.numbers = share
+        return np.concatenate(keys)
 
     def expand(self) -> Sequence[Arcs]:
         """See ``Hands``."""
@@ -243,8 +262,8 @@ class _Processes:
         cuts = [least, *(least + end for end in _ends(states, len(sizes)))]
         moved = [run for n in range(len(sizes)) for run in self._given(n, cuts)]
         for to, share in moved:
-            self._ask({to: ("receive", share)})
-            self._workers[to].numbers = np.sort(np.concatenate([self._workers[to].numbers, share[1]]))
+            self._ask({to: ("receive", (share,))})
+            self._workers[to].numbers = np.sort(np.concatenate([self._workers[to].numbers, numbers_of(share)]))
 
     def _given(self, n: int, cuts: list[int]) -> list[tuple[int, Share]]:
         """The states that a worker gives up, each run with the worker to which it belongs by these cuts."""
@@ -358,7 +377,17 @@ class Travelling:
     def take(self, shares: Sequence[Share], paths: Paths) -> None:
         """See ``Hands``."""
         del paths  # a shard that is lost is done again by the pool
-        self._shards = [Shard(self._spec, ((data, tuple(range(n.size))),), n) for data, n in shares]
+        self._shards = [
+            Shard(self._spec, tuple((data, tuple(range(n.size))) for data, n in share), numbers_of(share))
+            for share in shares
+        ]
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``: the states are made here, and packed."""
+        part = Part(self._spec)
+        keys = part.remake(paths(numbers), numbers)
+        self.take(_shares(part, self.pieces(numbers.size)), paths)
+        return keys
 
     def expand(self) -> Sequence[Arcs]:
         """See ``Hands``."""
@@ -374,7 +403,7 @@ class Travelling:
         ends = _ends(numbers.size, self.pieces(numbers.size)) if numbers.size else []
         self._shards = [
             Shard(self._spec, tuple(self._picked(pack[first:end], places[first:end])), numbers[first:end])
-            for first, end in zip([0, *ends], ends, strict=False)
+            for first, end in pairwise([0, *ends])
         ]
 
     def _picked(self, pack: Numbers, places: Numbers) -> Iterator[tuple[bytes, tuple[int, ...]]]:
