@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test-drivers fuzz chromium prometheus test-drive test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -24,6 +24,10 @@ test-drive: $(VENV)/dev.stamp
 # what the whole review says, against docs/review.md and the pinned verdicts: every question, design and assumption
 test-review: $(VENV)/dev.stamp
 	$(PYTEST) -n auto -m whole_review
+
+# searches that are interrupted, killed and lose a worker, as processes of their own
+test-search: $(VENV)/dev.stamp
+	$(PYTEST) tests/explore/search_killed.py
 
 # which lines and branches no test runs: the plain suite, at twice its time
 coverage: $(VENV)/dev.stamp

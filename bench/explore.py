@@ -2,27 +2,37 @@
 
 ``python bench/explore.py`` prints the tables for ``bench/README.md``. Every row is the median of three runs, each in a
 process of its own, so that memory is the run's own; states are counted once, for they are always the same.
-Speeds are by processor time; that of workers, their start included, is in columns of its own.
+Speeds are by processor time. A search in one process and the same one on two workers run at the same time, so that the
+rest of the machine costs both the same. The longest path of workers is the coordinator's processor time and, of each
+step, that of the worker that had most to do: by it two cores that do nothing else would be so much faster.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from fwpages.explore.check.part import Arcs
 from fwpages.explore.check.random_walks import random_walks
-from fwpages.explore.check.search import Outcome, search
+from fwpages.explore.check.search import Crew, Outcome, Paths, search
+from fwpages.explore.check.visited import Keys, Numbers
 from fwpages.explore.check.workers import processes
 from fwpages.explore.model.spec import Spec
 from fwpages.scenario import Scenario, load
+
+T = TypeVar("T")
 
 DESIGNS = ("posted", "merged", "fwpages")
 #: functions come and go, firmware asks by itself, answers to GIVEs get lost
@@ -58,6 +68,46 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+class Paced:
+    """A crew of worker processes; ``longest``: of each step the seconds of the worker that had most to do, together."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew, self.longest = crew, 0.0
+
+    def begin(self, paths: Paths, numbers: Numbers) -> Keys:
+        """See ``Crew``."""
+        return self._step(lambda: self.crew.begin(paths, numbers))
+
+    def expand(self) -> Sequence[Arcs]:
+        """See ``Crew``."""
+        return self._step(self.crew.expand)
+
+    def keep(self, kept: Sequence[tuple[Numbers, Numbers]]) -> None:
+        """See ``Crew``."""
+        self._step(lambda: self.crew.keep(kept))
+
+    def _step(self, work: Callable[[], T]) -> T:
+        before = workers_used()
+        found = work()
+        self.longest += max(used - before[pid] for pid, used in workers_used().items())
+        return found
+
+
+def workers_used() -> dict[int | None, float]:
+    """Seconds of processor time that each child of this process has used so far, by its number."""
+    stats = {child.pid: Path(f"/proc/{child.pid}/schedstat") for child in multiprocessing.active_children()}
+    return {pid: int(stat.read_text("ascii").split()[0]) / 1e9 for pid, stat in stats.items()}
+
+
+def started() -> dict[int | None, float]:
+    """The same once the workers wait for work: their start is not of the search."""
+    before, now = dict[int | None, float](), workers_used()
+    while before != now:
+        time.sleep(2)
+        before, now = now, workers_used()
+    return now
+
+
 def measure(design: str, shape: tuple[int, int, int, int], workers: int, states: int) -> dict[str, float]:
     """One search of up to so many states: what it found, in what time, with how much memory beyond the start."""
     spec = Spec("bench", world(*shape), design)
@@ -66,17 +116,14 @@ def measure(design: str, shape: tuple[int, int, int, int], workers: int, states:
     search(small)  # imports, tables and whatever else is there once
     before = peak()
     if workers == 1:
-        start, cpu = time.perf_counter(), time.process_time()
+        cpu = time.process_time()
         outcome = search(spec)
-        took, used = time.perf_counter() - start, time.process_time() - cpu
-    else:
-        with processes(spec, workers) as crew:
-            start, cpu = time.perf_counter(), time.process_time()
-            outcome = search(spec, crew=crew)
-            took, used = time.perf_counter() - start, time.process_time() - cpu
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)  # of workers that have ended, their start included
-    theirs = children.ru_utime + children.ru_stime
-    return {**_counts(outcome), "seconds": took, "cpu": used, "workers": theirs, "memory": peak() - before}
+        return {**_counts(outcome), "cpu": time.process_time() - cpu, "memory": peak() - before}
+    with processes(spec, workers) as crew:
+        paced, cpu, start = Paced(crew), time.process_time(), started()
+        outcome = search(spec, crew=paced)
+        used, theirs = time.process_time() - cpu, [used - start[pid] for pid, used in workers_used().items()]
+    return {**_counts(outcome), "cpu": used, "workers": sum(theirs), "most": max(theirs), "path": used + paced.longest}
 
 
 def _bound(scenario: Scenario, states: int) -> object:
@@ -95,11 +142,16 @@ def walks(design: str) -> float:
     return done.steps / (time.process_time() - start)
 
 
-def apart(*args: object, times: int = 3) -> dict[str, float]:
-    """Measure in processes of their own; the median of each figure."""
-    line = [sys.executable, __file__, "--one", json.dumps(args)]
-    runs = [json.loads(subprocess.run(line, check=True, capture_output=True).stdout) for _ in range(times)]
-    return {k: statistics.median(run[k] for run in runs) for k in runs[0]}
+def apart(*cases: tuple[object, ...], times: int = 3) -> list[dict[str, float]]:
+    """Measure in processes of their own, several cases at the same time; of each the median of every figure."""
+    runs = [_at_once(cases) for _ in range(times)]
+    return [{k: statistics.median(run[n][k] for run in runs) for k in runs[0][n]} for n in range(len(cases))]
+
+
+def _at_once(cases: Sequence[tuple[object, ...]]) -> list[dict[str, float]]:
+    lines = [[sys.executable, __file__, "--one", json.dumps(case)] for case in cases]
+    processes = [subprocess.Popen(line, stdout=subprocess.PIPE) for line in lines]
+    return [json.loads(process.communicate()[0]) for process in processes]
 
 
 def row(*cells: object) -> None:
@@ -125,33 +177,38 @@ def main() -> None:
     row("functions", "requests", "faults", "time-outs", *DESIGNS)
     row(*["---:"] * 7)
     for shape in _shapes():
-        found = [apart(design, shape, 1, STATES, times=1) for design in DESIGNS]
+        found = [apart((design, shape, 1, STATES), times=1)[0] for design in DESIGNS]
         row(*shape, *(f"{f['states']:,.0f}" if f["complete"] else f"> {STATES:,}" for f in found))
     print()
     row("design", "states", "states/s", "transitions/s", "bytes per state", "random steps/s")
     row("---", *["---:"] * 5)
     for design in DESIGNS:
-        f = apart(design, LARGE, 1, STATES)
-        less = apart(design, LARGE, 1, STATES // 4, times=1)
+        f = apart((design, LARGE, 1, STATES))[0]
+        less = apart((design, LARGE, 1, STATES // 4), times=1)[0]
         per = (f["memory"] - less["memory"]) / (f["states"] - less["states"])
         speeds = f"{f['states'] / f['cpu']:,.0f}", f"{f['transitions'] / f['cpu']:,.0f}"
         row(design, f"{f['states']:,.0f}", *speeds, f"{per:,.0f}", f"{walks(design):,.0f}")
     print()
-    row("design", "workers", "states", "s by the clock", "processor s, coordinator", "processor s, workers")
-    row("---", *["---:"] * 5)
+    show_workers()
+
+
+def show_workers() -> None:
+    """Print the table of two workers beside one process."""
+    row("design", "states", "processor s, one process", "coordinator", "both workers", "longest path", "ratio")
+    row("---", *["---:"] * 6)
     for design in DESIGNS:
-        for workers in (1, 2):
-            f = apart(design, LARGE, workers, STATES // 2)
-            times = (f"{f[name]:.1f}" for name in ("seconds", "cpu", "workers"))
-            row(design, workers, f"{f['states']:,.0f}", *times)
+        one, two = apart(*((design, LARGE, workers, STATES) for workers in (1, 2)))
+        times = (f"{n:.2f}" for n in (one["cpu"], two["cpu"], two["workers"], two["path"], one["cpu"] / two["path"]))
+        row(design, f"{two['states']:,.0f}", *times)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", help="measure one row: JSON of design, shape, workers")
-    chosen = parser.parse_args().one
-    if chosen is None:
-        main()
+    parser.add_argument("--workers", action="store_true", help="only the table of workers")
+    chosen = parser.parse_args()
+    if chosen.one is None:
+        (show_workers if chosen.workers else main)()
     else:
-        asked = json.loads(chosen)
+        asked = json.loads(chosen.one)
         print(json.dumps(measure(asked[0], tuple(asked[1]), *asked[2:])))

@@ -62,6 +62,14 @@ WORLDS = {
     "large": HEAD + steps(*SESSION) + "[assume]\nhost_pages_4k = false\n" + POINTS,
 }
 
+#: a session in which much is open at a time, so that levels have many states
+WIDE = (
+    HEAD
+    + '[[function]]\nname = "vf1"\ntype = "vf"\nindex = 1\nvhca_id = 0x32\npages = 1\n'
+    + steps(*SESSION, "request vf0 1, after open", "enable vf1, after open")
+    + '[bounds]\nstates = 400\n[expect]\nnever = ["uncounted"]\neventually = ["agree-again"]\nsometimes = ["given"]\n'
+)
+
 
 def made(text: str, design: str = "fwpages", *, eager: bool = True, name: str = "small", **assume: bool) -> Spec:
     """A spec of a world's text."""

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from fwpages.explore.check import checkpoint as checkpoints
+from fwpages.explore.check import workers
 from fwpages.explore.check.checkpoint import CheckpointError, checkpointed
 from fwpages.explore.check.search import Outcome, search
-from fwpages.explore.check.workers import Shared, Travelling
+from fwpages.explore.check.workers import Shared, Travelling, processes
 from fwpages.explore.model.bounds import bounded
 from fwpages.explore.model.spec import Spec
-from tests.explore.check.test_workers import WIDE, serial
-from tests.explore.small_worlds import HEAD, SESSION, found, made, small, steps
+from tests.explore.check.test_workers import serial
+from tests.explore.small_worlds import HEAD, SESSION, WIDE, found, made, small, steps
 
 NAMES = [("session", "merged"), ("asks", "fwpages"), ("unanswered", "posted")]
 
@@ -66,6 +67,17 @@ def test_it_goes_on_with_other_workers_and_a_larger_bound(tmp_path: Path) -> Non
     with checkpointed(tmp_path, larger) as checkpoint:
         outcome = search(larger, crew=Shared(larger, Travelling(larger, serial)), checkpoint=checkpoint)
     assert outcome == search(larger)
+
+
+def test_workers_make_the_states_of_the_last_level_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SPREAD", 8)
+    spec = made(WIDE, "merged")
+    whole = search(spec)
+    interrupted(spec, tmp_path, len(whole.levels) - 2)
+    with checkpointed(tmp_path, spec) as checkpoint, processes(spec, 2) as crew:
+        assert checkpoint.progress is not None
+        assert checkpoint.progress.ahead > 8
+        assert search(spec, crew=crew, checkpoint=checkpoint) == whole
 
 
 def test_a_checkpoint_that_was_not_completed_is_that_of_the_level_before(

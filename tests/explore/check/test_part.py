@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from fwpages.explore.check import pile
-from fwpages.explore.check.part import NotTheSameError, Part
+from fwpages.explore.check.part import NotTheSameError, Part, Step
 from fwpages.explore.check.search import Alone, search
-from tests.explore.small_worlds import found, path_to, small
+from fwpages.explore.check.visited import Numbers
+from fwpages.explore.model.spec import Spec
+from tests.explore.small_worlds import WIDE, found, made, path_to, small
 
 
 @pytest.mark.parametrize("design", ["merged", "fwpages"])
@@ -26,3 +28,39 @@ def test_a_path_that_is_not_possible_is_noticed() -> None:
     steps[-1] = np.zeros(1, np.int64), np.array([99], np.uint16)
     with pytest.raises(NotTheSameError):
         whole.remake(steps, np.zeros(1, np.int64))
+
+
+def test_states_that_are_given_up_are_expanded_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parts between which states were moved find together what one finds, also where states are in files."""
+    monkeypatch.setattr(pile, "LIVE", 2)
+    monkeypatch.setattr(pile, "PACK", 3)
+    spec = made(WIDE, "merged")
+    steps, numbers = grown(spec, 12)
+    whole, one, other = Part(spec), Part(spec), Part(spec)
+    keys = whole.remake(steps, numbers)
+    assert (one.remake(steps, numbers) == keys).all()
+    other.receive(one.give(numbers.size - 5, numbers.size))
+    other.receive(one.give(0, 4))
+    one.receive(other.give(2, 4))
+    assert one.numbers.tolist() == numbers[2:-5].tolist()
+    assert other.numbers.tolist() == [*numbers[:2].tolist(), *numbers[-5:].tolist()]
+    assert transitions(one) | transitions(other) == transitions(whole)
+
+
+def grown(spec: Spec, states: int) -> tuple[list[Step], Numbers]:
+    """The steps to the first level of so many states, and their numbers within it."""
+    part = Part(spec)
+    part.remake([], np.zeros(1, np.int64))
+    steps: list[Step] = []
+    while part.numbers.size < states:
+        arcs = part.expand()
+        new = arcs.candidate >= 0
+        steps.append((arcs.state[new], arcs.move[new]))
+        part.keep(arcs.candidate[new], np.arange(new.sum()))
+    return steps, part.numbers
+
+
+def transitions(part: Part) -> dict[tuple[int, int], bytes]:
+    """The key of the state after each move, by the number of the state before it and by the move."""
+    arcs = part.expand()
+    return {(s, m): k.tobytes() for s, m, k in zip(arcs.state.tolist(), arcs.move.tolist(), arcs.keys, strict=True)}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fwpages.explore.check import visited
 from fwpages.explore.check.visited import Visited, as_keys, first_of_each
 
 #: keys of which many begin at one place of the table, and some have one half in common
@@ -13,25 +15,26 @@ batches = st.lists(st.lists(st.tuples(words, words), max_size=12), max_size=8)
 
 @given(batches)
 def test_keys_are_found_by_the_numbers_in_which_they_came(found: list[list[tuple[int, int]]]) -> None:
-    visited, numbers = Visited(), dict[tuple[int, int], int]()
+    met, numbers = Visited(), dict[tuple[int, int], int]()
     for batch in found:
         keys = np.array(batch, np.uint64).reshape(-1, 2)
-        assert visited.find(keys).tolist() == [numbers.get(key, -1) for key in batch]
-        fresh = keys[visited.find(keys) < 0]
+        assert met.find(keys).tolist() == [numbers.get(key, -1) for key in batch]
+        fresh = keys[met.find(keys) < 0]
         firsts, which = first_of_each(fresh)
         new = [key for key in dict.fromkeys(batch) if key not in numbers]
         assert [tuple(key) for key in fresh[firsts].tolist()] == new
         assert (fresh[firsts][which] == fresh).all()
         numbers |= {key: len(numbers) + n for n, key in enumerate(new)}
-        visited.add(fresh[firsts])
-    assert len(visited) == len(numbers)
-    assert [tuple(key) for key in visited.keys.tolist()] == list(numbers)
+        met.add(fresh[firsts])
+    assert len(met) == len(numbers)
+    assert [tuple(key) for key in met.keys.tolist()] == list(numbers)
 
 
-def test_a_table_that_grew_has_all_of_its_keys() -> None:
+def test_a_table_that_grew_has_all_of_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visited, "_AT_ONCE", 512)
     keys = as_keys(np.random.default_rng(1).bytes(16 * 5_000))
-    visited = Visited()
+    met = Visited()
     for n in range(0, 5_000, 700):
-        visited.add(keys[n : n + 700])
-    assert visited.find(keys).tolist() == list(range(5_000))
-    assert (visited.find(keys + np.uint64(1)) == -1).all()
+        met.add(keys[n : n + 700])
+    assert met.find(keys).tolist() == list(range(5_000))
+    assert (met.find(keys + np.uint64(1)) == -1).all()

@@ -18,15 +18,7 @@ from fwpages.explore.check.search import Crew, Outcome, Paths, search
 from fwpages.explore.check.visited import Keys, Numbers
 from fwpages.explore.check.workers import Raised, Shard, Shared, Travelling, WorkerError, processes, work
 from fwpages.explore.model.spec import Spec
-from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, found, made, small, steps
-
-#: a session in which much is open at a time, so that levels have many states
-WIDE = (
-    HEAD
-    + '[[function]]\nname = "vf1"\ntype = "vf"\nindex = 1\nvhca_id = 0x32\npages = 1\n'
-    + steps(*SESSION, "request vf0 1, after open", "enable vf1, after open")
-    + '[bounds]\nstates = 400\n[expect]\nnever = ["uncounted"]\neventually = ["agree-again"]\nsometimes = ["given"]\n'
-)
+from tests.explore.small_worlds import DESIGNS, WIDE, found, made, small
 
 
 def serial(shards: Sequence[Shard]) -> list[tuple[Arcs, bytes]]:

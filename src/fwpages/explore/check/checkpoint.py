@@ -97,10 +97,21 @@ class Checkpoint:
         """The last checkpoint is so old that another one pays."""
         return time.monotonic() - self._written >= EVERY
 
-    def columns(self) -> Columns:
-        """The columns of the search that is there. Raises CheckpointError where one is not as it was written."""
+    def column(self, name: str) -> bytes:
+        """One column of the search that is there. Raises CheckpointError where it is not as it was written."""
         assert self._saved is not None
-        return {name: self._column(name, column) for name, column in self._saved.columns.items()}
+        file = self._directory / f"{name}.bin"
+        column = self._saved.columns.get(name, SavedColumn(0, ""))
+        try:
+            with file.open("rb") as stream:
+                data = stream.read(column.size)
+        except OSError as e:
+            raise CheckpointError(f"{file}: {e.strerror}; name another directory, to begin anew") from None
+        digest = hashlib.blake2b(data, digest_size=16)
+        if len(data) != column.size or digest.hexdigest() != column.digest:
+            raise CheckpointError(f"{file} is not as it was written; name another directory, to begin anew")
+        self._digests[name] = column.size, digest
+        return data
 
     def write(self, progress: Progress, columns: Columns) -> None:
         """Write a search that has grown since the last time."""
@@ -128,19 +139,6 @@ class Checkpoint:
                 f"{self._directory} has a search of another world, design or version; name another directory"
             )
         return saved
-
-    def _column(self, name: str, column: SavedColumn) -> bytes:
-        file = self._directory / f"{name}.bin"
-        try:
-            with file.open("rb") as stream:
-                data = stream.read(column.size)
-        except OSError as e:
-            raise CheckpointError(f"{file}: {e.strerror}; name another directory, to begin anew") from None
-        digest = hashlib.blake2b(data, digest_size=16)
-        if len(data) != column.size or digest.hexdigest() != column.digest:
-            raise CheckpointError(f"{file} is not as it was written; name another directory, to begin anew")
-        self._digests[name] = column.size, digest
-        return data
 
     def _add(self, name: str, data: bytes | memoryview) -> SavedColumn:
         """Write what is new of a column."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -68,12 +68,12 @@ class Graph:
         found = {name: _bytes(getattr(self, name), arcs) for name in _OF_ARCS}
         return {"content": _bytes(self.content, states), **found}
 
-    def restore(self, columns: Mapping[str, bytes | memoryview]) -> None:
-        """The graph that was written."""
+    def restore(self, written: Callable[[str], bytes]) -> None:
+        """The graph that was written, from its columns."""
         for name in ("content", *_OF_ARCS):
             column = getattr(self, name)
             del column[:]
-            column.frombytes(columns[name])
+            column.frombytes(written(name))
 
     def stuck(self, goal: int, *, users_act: bool) -> Stuck | None:
         """The first state from which the goal may never come; None where it always comes."""

@@ -147,7 +147,7 @@ def _next_worlds(parents: Iterator[World], chosen: npt.NDArray[np.uint16]) -> It
     """The world after each move; NotTheSameError where one is not possible any more."""
     last: World | None = None
     offered: list[Move] = []
-    for w, n in zip(parents, memoryview(chosen), strict=True):
+    for w, n in zip(parents, chosen.data, strict=True):
         if w is not last:
             last, offered = w, moves(w)
         after = take(w, offered[n]) if n < len(offered) else None

@@ -72,7 +72,7 @@ class Pile:
         """The worlds at these places, which are in ascending order; one may be there several times."""
         first, begin, end = self._packed, 0, 0
         worlds: list[World] = []
-        for place in memoryview(places):  # numbers one by one: a list of all would take 40 bytes each
+        for place in places.data:  # numbers one by one: a list of all would take 40 bytes each
             if place >= first:
                 yield self.live[place - first]
                 continue

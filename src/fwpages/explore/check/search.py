@@ -132,9 +132,9 @@ class _Tree:
         self.parents.frombytes(parents.astype(np.uint32).tobytes())
         self.moves.frombytes(moves.tobytes())
 
-    def restore(self, columns: Columns) -> None:
-        """The tree that was written."""
-        self.parents, self.moves = array("I", columns["parents"]), array("H", columns["moves"])
+    def restore(self, column: Callable[[str], bytes]) -> None:
+        """The tree that was written, from its columns."""
+        self.parents, self.moves = array("I", column("parents")), array("H", column("moves"))
 
     def path(self, state: int, *more: int) -> Path:
         """The moves from the first state to this one, and ``more`` after them."""
@@ -224,16 +224,15 @@ class _Search:
         progress = checkpoint.progress
         if progress is None:
             return
-        columns = checkpoint.columns()
         self.progress, self.transitions, self.levels = progress, progress.transitions, [*progress.levels]
         self.processes = {name: n for n, name in enumerate(progress.processes)}
         self.broken = {b.property: Broken(b.property, b.path, b.seen) for b in progress.broken}
         self.reached = dict(progress.reached)
-        self.visited.add(as_keys(columns["keys"])[1:])
-        self.bad.add(as_keys(columns["bad"]))
-        self.tree.restore(columns)
+        self.visited.add(as_keys(checkpoint.column("keys"))[1:])  # one column at a time: each is as large as memory
+        self.bad.add(as_keys(checkpoint.column("bad")))
+        self.tree.restore(checkpoint.column)
         if self.graph is not None:
-            self.graph.restore(columns)
+            self.graph.restore(checkpoint.column)
 
     def run(self, watch: Watch | None, ended: Callable[[], None]) -> Outcome:
         """Expand level after level, until none is left or there are too many states; ``ended`` is called after each."""

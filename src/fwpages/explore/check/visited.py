@@ -23,6 +23,8 @@ _FREE = np.uint32(0xFFFF_FFFF)
 MOST_KEYS = 0xFFFF_FFFE
 #: places of the smallest table
 _SMALLEST = 1 << 10
+#: keys that are given places at once: what that takes beside the table stays below 10 MB
+_AT_ONCE = 1 << 17
 
 
 def as_keys(data: bytes | memoryview) -> Keys:
@@ -75,7 +77,8 @@ class Visited:
                 size *= 2
             self._table = np.full(size, _FREE)
             first = 0
-        self._place(first)
+        for at in range(first, self._count, _AT_ONCE):
+            self._place(at, min(at + _AT_ONCE, self._count))
 
     def _room(self, count: int) -> None:
         size = len(self._keys)
@@ -84,11 +87,11 @@ class Visited:
         if size > len(self._keys):
             self._keys.resize((size, 2), refcheck=False)
 
-    def _place(self, first: int) -> None:
-        """Find a place in the table for each key from this number on."""
-        numbers = np.arange(first, self._count, dtype=np.uint32)
+    def _place(self, first: int, end: int) -> None:
+        """Find a place in the table for each key from one number to another."""
+        numbers = np.arange(first, end, dtype=np.uint32)
         mask = np.uint64(self._table.size - 1)
-        places = self._keys[first : self._count, 0] & mask
+        places = self._keys[first:end, 0] & mask
         while numbers.size:
             free = self._table[places] == _FREE
             # of several that want one place the last one written has it
