@@ -9,6 +9,7 @@ does not grow with the level.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ def numbers_of(packs: Sequence[Pack]) -> Numbers:
     return np.concatenate([np.zeros(0, np.int64), *(numbers for _, numbers in packs)])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Pile:
     """Worlds by their places, 0 and on. ``ends``: the place after the last one of each pack; the rest is ``live``."""
 
@@ -64,6 +65,7 @@ class Pile:
         """Add so many packed worlds, after those of the packs that are there and before the live ones."""
         if self.file is None:
             self.file = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the pile
+            weakref.finalize(self, self.file.close)
         self._where.append((self.file.seek(0, 2), len(data)))
         self.file.write(data)
         self.ends.append(self._packed + worlds)
