@@ -8,7 +8,7 @@ from fwpages.auditor.session import Close, Link
 from fwpages.prm.capability import GENERAL, general
 from fwpages.prm.identity import Mode
 from fwpages.prm.message import Answer, Command
-from fwpages.prm.opcodes import CapType, Opcode, QueryPages, Teardown
+from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, QueryPages, Teardown
 from fwpages.prm.status import Status
 from tests.auditor.audited_traces import AuditedTrace
 from tests.auditor.written_traces import OWN_VHCA, pages
@@ -168,3 +168,18 @@ def test_a_teardown_is_done_or_not(profile: int, forced: bool, state: int) -> No
     )
     assert trace.found == [("teardown-state", "device", None, None)] * state
     assert (Link.FORCED in trace.s.link) is (forced and not state)
+
+
+@pytest.mark.parametrize("offered", [0, 1])
+@pytest.mark.parametrize(
+    ("profile", "name"), [(Teardown.FORCE, "force_teardown"), (Teardown.PREPARE_FAST, "fast_teardown")]
+)
+def test_a_teardown_that_is_not_offered_is_the_drivers_fault(profile: int, name: str, offered: int) -> None:
+    trace = AuditedTrace().booted()
+    query = Command(Opcode.QUERY_HCA_CAP, CapType.GENERAL << 1 | CAP_CURRENT)
+    trace.cmd(query, Answer(Opcode.QUERY_HCA_CAP, data=general({"vhca_id": 0x2A, name: offered})))
+    answer = Answer(Opcode.TEARDOWN_HCA, fields={"state": 1})
+    trace.cmd(Command(Opcode.TEARDOWN_HCA, fields={"profile": profile}), answer)
+    assert trace.found == [
+        ("teardown-state", "device", None, None) if offered else ("teardown-not-offered", "host", None, None)
+    ]

@@ -40,6 +40,14 @@ def test_no_reset_is_said_where_none_helps(name: FindingName) -> None:
     assert [c.name for c in Cause if c.finding is name and "reset" in c.remedy] == []
 
 
+@pytest.mark.parametrize("cause", [c for c in ALL if "action driver_reinit" in c.remedy], ids=lambda c: c.name)
+def test_a_reload_of_the_kernels_driver_has_a_counterpart_where_there_is_none(cause: Causes) -> None:
+    """A program in user space, or no driver at all, has the device: devlink does not reach it."""
+    others = ("no kernel driver is bound to, a function-level reset", "of a program in user space, its end")
+    assert any(other in cause.remedy for other in others)
+    assert not any(other in addressed(cause.remedy, "mlx5_core0") for other in others), "FreeBSD's driver is a kernel's"
+
+
 def test_the_commands_of_a_remedy_name_the_device() -> None:
     words = addressed(Cause.DEVICE_ERROR.remedy, "0000:3b:00.1")
     assert "pci/0000:3b:00.1 action driver_reinit" in words
@@ -85,6 +93,6 @@ def test_a_device_that_recovered_is_not_taken_off_the_bus() -> None:
 
 
 @pytest.mark.parametrize("cause", [c for c in Cause if c.finding is FindingName.GIVE_UNANSWERED], ids=lambda c: c.name)
-def test_no_late_answer_makes_pages_safe_that_linux_freed(cause: Cause) -> None:
-    assert "Linux freed them" in cause.remedy
+def test_no_late_answer_makes_pages_safe_that_the_driver_freed(cause: Cause) -> None:
+    assert "where it freed them at its timeout, as mlx5_core does, no answer undoes that" in cause.remedy
     assert "settles its pages" not in Cause.LATE_ANSWER.remedy

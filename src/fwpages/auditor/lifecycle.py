@@ -17,7 +17,7 @@ from fwpages.auditor.requests import carries_page_requests, closing
 from fwpages.auditor.requests import unanswered as unanswered_requests
 from fwpages.auditor.session import AuditedSession, Close, Link, Negotiated, Pending
 from fwpages.custody.findings import Cause
-from fwpages.prm.capability import GENERAL
+from fwpages.prm.capability import GENERAL, TEARDOWN_NEEDS
 from fwpages.prm.esw_functions import host_vfs
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
 from fwpages.prm.message import Answer, Command
@@ -191,7 +191,10 @@ def _queue_destroyed(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v:
 
 def _torn_down(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandCompleted) -> Found:
     if a["state"]:
-        yield Finding(Cause.TEARDOWN_STATE, v.place, detail=f"{p}: state 1, not done")
+        asked, offered = c["profile"], s.teardowns
+        alien = offered is not None and asked in TEARDOWN_NEEDS and asked not in offered
+        cause = Cause.TEARDOWN_NOT_OFFERED if alien else Cause.TEARDOWN_STATE
+        yield Finding(cause, v.place, detail=f"{p}, profile {asked}: state 1, not done")
         return
     s.link |= Link.TORN
     if c["profile"] in (Teardown.FORCE, Teardown.PREPARE_FAST):
@@ -205,11 +208,16 @@ def _caps_set(s: AuditedSession, _p: Pending, c: Command, _a: Answer, _v: Comman
     if c.op_mod >> 1 == CapType.GENERAL and not c["other_function"]:
         caps = GENERAL.unpack(c.data) if len(c.data) >= GENERAL.least else {}
         vhca_mode = bool(caps.get("icm_mng_function_id_mode"))
+        s.teardowns = _teardowns(caps)
         s.negotiated = Negotiated(vhca_mode, bool(caps.get("release_all_pages")))
         s.naming.show_mode()
         if vhca_mode:
             switch_to_vhca_ids(s)
     yield from ()
+
+
+def _teardowns(caps: Mapping[str, int]) -> frozenset[int]:
+    return frozenset(profile for profile, name in TEARDOWN_NEEDS.items() if caps.get(name))
 
 
 def _caps_read(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandCompleted) -> Found:
@@ -228,6 +236,7 @@ def _caps_read(s: AuditedSession, p: Pending, c: Command, a: Answer, v: CommandC
     if not c.op_mod & CAP_CURRENT:
         return
     naming.sf_base = caps["sf_base_id"] if caps["sf"] else 0
+    s.teardowns = _teardowns(caps)
     naming.show_mode()
     yield from _compare_release_all(s, p, v.place, now=bool(caps["release_all_pages"]))
     yield from _compare_mode(s, p, v.place, now=bool(caps["icm_mng_function_id_mode"]))

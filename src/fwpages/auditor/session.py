@@ -270,6 +270,8 @@ class AuditedSession:
     #: the last answer was a refusal
     refusing: bool = False
     negotiated: Negotiated | None = None
+    #: forced and fast profiles of TEARDOWN_HCA that the current capabilities offer; None where those were not seen
+    teardowns: frozenset[int] | None = None
     #: event queues by number, and whether page requests come by them
     queues: dict[int, bool] = field(default_factory=dict)
     #: names (number, ec bit) that the device has used: a host that repeats one makes no mistake of its own

@@ -70,6 +70,7 @@ class FindingName(StrEnum):
     COMMAND_REFUSED = "command-refused"
     TEARDOWN_REFUSED = "teardown-refused"
     TEARDOWN_STATE = "teardown-state"
+    TEARDOWN_NOT_OFFERED = "teardown-not-offered"
     GIVE_UNANSWERED = "give-unanswered"
     TAKE_UNANSWERED = "take-unanswered"
     CANT_GIVE_UNANSWERED = "cant-give-unanswered"
@@ -339,6 +340,12 @@ class Cause(Causes):
         "firmware did not carry out a forced or fast TEARDOWN_HCA",
         f"nothing where the driver then unloads in the ordinary manner; else {FLR}",
     )
+    TEARDOWN_NOT_OFFERED = Row(
+        _N.TEARDOWN_NOT_OFFERED,
+        Blame.HOST,
+        "the driver asked for a forced or fast TEARDOWN_HCA that the current capabilities do not offer: it is not done",
+        "a driver that goes by force_teardown (bit 0x110) and fast_teardown (bit 0xfb); bit 0x111 is neither",
+    )
     GIVE_UNANSWERED = Row(
         _N.GIVE_UNANSWERED, Blame.DEVICE, "the device did not answer a GIVE: its pages are doubtful", LATE_GIVE
     )
@@ -404,7 +411,7 @@ class Cause(Causes):
         _N.LATE_ANSWER,
         Blame.DEVICE,
         "an answer came after the driver had given up on it",
-        "nothing: its slot is free again; pages of a GIVE that Linux freed by then need what give-unanswered says",
+        "nothing: its slot is free again; pages of a GIVE that the driver freed by then need what give-unanswered says",
     )
     STALE_ANSWER = Row(
         _N.LATE_ANSWER,

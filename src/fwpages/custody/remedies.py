@@ -23,7 +23,8 @@ _FREEBSD: Final = re.compile(r"mlx5_core\d+$")
 _OF_FUNCTION: Final = re.compile(r"pci/ADDRESS(?! action fw_activate)")
 
 TICKET: Final = (
-    "for the vendor's ticket: `devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
+    "for the vendor's ticket, where mlx5_core has the function: "
+    "`devlink health dump show pci/ADDRESS reporter fw_fatal`, `devlink dev info pci/ADDRESS`"
 )
 #: firmware that does what it must not: nothing that is done here helps for long
 OTHER_FIRMWARE: Final = f"another firmware if it comes again; {TICKET}"
@@ -42,14 +43,16 @@ FLR: Final = (
 )
 FENCE: Final = f"{FLR}: only that proves that firmware no longer writes there"
 
-OPEN_AGAIN: Final = f"a new open ({REINIT})"
+#: what stands in for a kernel driver's commands where a program drives the device by itself, or nothing does
+_UNBOUND: Final = "; for a device that no kernel driver is bound to, a function-level reset"
+_PROGRAM: Final = "; of a program in user space, its end and a new start"
+OPEN_AGAIN: Final = f"a new open ({REINIT}{_PROGRAM})"
 LATE: Final = f"a late answer settles it; else {FENCE}, and until then the memory must not be used"
 #: a driver that frees the pages of a GIVE at its timeout does so before a late answer can say where they are
 LATE_GIVE: Final = (
-    "a late answer settles it where the driver kept the pages; Linux freed them at the timeout, which no answer "
-    f"undoes: {FENCE}, and until then the memory must not be used"
+    "a late answer settles it where the driver kept the pages; where it freed them at its timeout, as mlx5_core does, no "
+    f"answer undoes that: {FENCE}, and until then the memory must not be used"
 )
-_UNBOUND: Final = "; for a device that no kernel driver is bound to, a function-level reset"
 _REINIT_SLOT: Final = (
     "`devlink dev reload pci/ADDRESS action driver_reinit`, which gives the slot back and takes down the function's "
     "interfaces and VFs"
@@ -62,7 +65,7 @@ LOAD_AGAIN: Final = "load it again, `echo ADDRESS > /sys/bus/pci/drivers/mlx5_co
 WHOLE_INPUT: Final = (
     "the whole input; of a log, a larger kernel buffer (log_buf_len=), no rate limits (printk.devkmsg, journald)"
 )
-RELOAD: Final = f"if the driver has not recovered by itself, {REINIT}, or for the card {FW_ACTIVATE}"
+RELOAD: Final = f"if the driver has not recovered by itself, {REINIT}, or for the card {FW_ACTIVATE}{_UNBOUND}"
 COOL: Final = (
     "cool the card: airflow, fans, dust, the temperature of the room; where it has shut down, then "
     f"{POWER_CYCLE}: no reset helps before it is cool"
@@ -82,6 +85,7 @@ _SF_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "its interfaces; if that fails, a function-level reset of its PF with no driver bound (unbind, reset, bind), "
         "which takes down the interfaces of the PF and of all its functions",
         _UNBOUND: "",
+        _PROGRAM: "",
     }
 )
 _KLD: Final = "`kldunload mlx5en`, `kldunload mlx5` and `kldload mlx5en`"
@@ -93,6 +97,7 @@ _FREEBSD_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         REINIT: f"{_KLD}, {_KLD_DOWN}",
         _REINIT_SLOT: f"{_KLD}, which gives the slot back and takes down the interfaces of all mlx5 cards",
         _UNBOUND: "",
+        _PROGRAM: "",
         f", or for the card {FW_ACTIVATE}": f"; if that fails, {POWER_CYCLE}",
         FW_ACTIVATE: POWER_CYCLE,
         FLR: "`devctl reset -d ADDRESS`, which detaches the driver for the reset and takes down the interfaces",

@@ -15,6 +15,7 @@ from fwpages.host.state import HostState
 from fwpages.host.steps import Refused, Step
 from fwpages.host.vports import disable, disabled, start_wait
 from fwpages.pages.words import many
+from fwpages.prm.capability import TEARDOWN_NEEDS
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import Opcode, Teardown
@@ -67,10 +68,6 @@ def _drained(h: HostState, _: int) -> bool:
     return h.path.idle
 
 
-#: which capability a profile of TEARDOWN_HCA needs
-_NEEDS = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
-
-
 def _teardown(h: HostState, profile: int) -> Command | None:
     """The profile asked for, or where the device does not have it the other one that fences; else none at all."""
     s = h.session
@@ -78,8 +75,8 @@ def _teardown(h: HostState, profile: int) -> Command | None:
         return None
     if profile == Teardown.GRACEFUL:
         return Command(Opcode.TEARDOWN_HCA, fields={"profile": profile})
-    wanted = [Teardown(profile), *(t for t in _NEEDS if t != profile)]
-    offered = [t for t in wanted if s.caps.get(_NEEDS[t])]
+    wanted = [Teardown(profile), *(t for t in TEARDOWN_NEEDS if t != profile)]
+    offered = [t for t in wanted if s.caps.get(TEARDOWN_NEEDS[t])]
     if offered:
         return Command(Opcode.TEARDOWN_HCA, fields={"profile": offered[0]})
     h.note("the device has neither a fast nor a forced teardown: it is fenced without one")

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from fwpages.prm.commands import CAP_PAGE
 from fwpages.prm.layout import Field, Layout
+from fwpages.prm.opcodes import Teardown
+
+#: the capability that a profile of TEARDOWN_HCA needs; the graceful one needs none
+TEARDOWN_NEEDS: Mapping[int, str] = MappingProxyType(
+    {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
+)
 
 GENERAL = Layout(
     "cmd_hca_cap",

@@ -88,7 +88,7 @@ def test_firmware_that_switches_the_mode_at_init_hca(small: Profile) -> None:
 def test_a_teardown_in_haste_needs_the_current_capability(
     small: Profile, profile: Teardown, needs: str, chosen: bool
 ) -> None:
-    """Offered is not enough: without it the answer is OK with state 1, and the device works on."""
+    """Offered is not enough: without it the answer is OK with state 1, the device works on, and notes the offence."""
     d = Driver(msgspec.structs.replace(small, max={**small.max, needs: 1}, current={needs: int(not chosen)}))
     d.boot()
     d.ok(Opcode.SET_HCA_CAP, 0, general({**d.caps(current=True), needs: int(chosen)}))
@@ -98,6 +98,9 @@ def test_a_teardown_in_haste_needs_the_current_capability(
     assert d.ok(Opcode.TEARDOWN_HCA, profile=profile)["state"] == int(not chosen)
     assert (d.fw.phase is Phase.WORKING, d.fw.key() == before) == (not chosen, not chosen)
     assert bool(d.fw.eqs) is not chosen
+    assert [(o.name, o.detail) for o in d.fw.offences] == (
+        [] if chosen else [("teardown-not-offered", f"profile {profile}, {needs} is 0")]
+    )
 
 
 def test_after_the_teardown_nothing_is_wanted_and_all_pages_can_be_taken(opened: Driver) -> None:

@@ -8,6 +8,7 @@ from fwpages.device.firmware.io import Offence
 from fwpages.device.firmware.offences import OffenceName, RefusedError
 from fwpages.device.firmware.state import Phase, State
 from fwpages.pages.words import many
+from fwpages.prm.capability import TEARDOWN_NEEDS
 from fwpages.prm.event import EswitchEvent, EventType
 from fwpages.prm.identity import FunctionType, Mode
 from fwpages.prm.message import Answer, Command
@@ -136,14 +137,17 @@ def init_hca(s: State, c: Command) -> Answer:
 def teardown_hca(s: State, c: Command) -> Answer:
     """Stop the HCA: queues and UARs are destroyed, functions are off, every page can be taken back.
 
-    A profile that the current capabilities do not offer fails as Linux expects it: answered OK with state 1.
+    A profile that the current capabilities do not offer fails as Linux expects it, answered OK with state 1; that the
+    driver asked for it is noted.
     """
     profile = c["profile"]
     if profile not in (Teardown.GRACEFUL, Teardown.FORCE, Teardown.PREPARE_FAST):
         raise RefusedError(OffenceName.BAD_PARAMETER, f"TEARDOWN_HCA with profile {profile:#x}")
-    needs = {Teardown.FORCE: "force_teardown", Teardown.PREPARE_FAST: "fast_teardown"}
-    capability = needs.get(Teardown(profile))
+    capability = TEARDOWN_NEEDS.get(profile)
     if capability and not s.current.get(capability):
+        s.noted.append(
+            Offence(OffenceName.TEARDOWN_NOT_OFFERED, s.identity(0), f"profile {profile}, {capability} is 0")
+        )
         return Answer(c.opcode, fields={"state": 1})
     s.phase = Phase.CLOSING
     for eq in s.eqs.values():

@@ -1,6 +1,6 @@
 """The rules that a driver can break: the name of each, what the driver did, the answer's status, the remedy.
 
-To add an offence is to add a row here. Three names are findings of the audit too: they share that row's words.
+To add an offence is to add a row here. Four names are findings of the audit too: they share that row's words.
 """
 
 from __future__ import annotations
@@ -169,6 +169,12 @@ class OffenceName(StrEnum):
         Status.BAD_RES_STATE,
         "the driver created a second EQ for page requests",
         "one EQ for page requests",
+    )
+    TEARDOWN_NOT_OFFERED = (
+        "teardown-not-offered",
+        Status.OK,
+        Cause.TEARDOWN_NOT_OFFERED.meaning,
+        Cause.TEARDOWN_NOT_OFFERED.remedy,
     )
     DISABLED_WITH_PAGES = (
         "disabled-with-pages",
