@@ -35,6 +35,9 @@ _GENERAL = {
     Field("log_max_current_mc_list", 0x3F3, 5): 7,
     Field("log_max_current_uc_list", 0x3FB, 5): 7,
     Field("log_max_l2_table", 0x483, 5): 7,
+    # mlx5_vfio_setup_function of rdma-core, which opens no device without it: memory that CREATE_UMEM names may
+    # belong to no user context (uid 0); the command is answered OK with a fresh id
+    Field("umem_uid_0", 0x252, 1): 1,
     # read by no driver of Ethernet in Linux
     Field("log_max_qp_sz", 0x88, 8): 15,
     Field("log_max_cq_sz", 0xC8, 8): 22,
