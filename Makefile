@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: rdma test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -76,6 +76,11 @@ prometheus:
 # drivers that others wrote, on a served device: tinygrad's, from its package
 test-drivers: $(VENV)/drivers.stamp
 	$(BIN)/pytest tests/drivers
+
+# rdma-core's driver with its headers, loader and C library, from Debian's packages, under build/rdma: with it, make
+# test-vm drives a served device by it
+rdma:
+	@tests/vm/rdma/fetch.sh
 
 # the newest Python of Debian, under build/python: packages are tried on it too
 python:
