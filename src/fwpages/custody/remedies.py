@@ -50,8 +50,8 @@ OPEN_AGAIN: Final = f"a new open ({REINIT}{_PROGRAM})"
 LATE: Final = f"a late answer settles it; else {FENCE}, and until then the memory must not be used"
 #: a driver that frees the pages of a GIVE at its timeout does so before a late answer can say where they are
 LATE_GIVE: Final = (
-    "a late answer settles it where the driver kept the pages; where it freed them at its timeout, as mlx5_core does, no "
-    f"answer undoes that: {FENCE}, and until then the memory must not be used"
+    "a late answer settles it where the driver kept the pages; where it freed them at its timeout, as mlx5_core does, "
+    f"no answer undoes that: {FENCE}, and until then the memory must not be used"
 )
 _REINIT_SLOT: Final = (
     "`devlink dev reload pci/ADDRESS action driver_reinit`, which gives the slot back and takes down the function's "
