@@ -65,6 +65,20 @@ def test_its_clock_goes_on_and_never_back_however_long_it_waits(computer: Comput
     assert mine.now() == pytest.approx(2)
 
 
+def test_it_tells_of_the_time_that_it_had_in_the_last_seconds(computer: Computer) -> None:
+    mine = MachineClock(MACHINE, computer.proc)
+    for _ in range(30):
+        computer.time += 1
+        mine.now()
+    for n in range(1, 21):
+        computer.time += 1
+        computer.waited(MACHINE, 1, n * 0.75)
+        mine.now()
+    assert mine.had_in_last(20) == pytest.approx(5)
+    assert mine.had_in_last(30) == pytest.approx(15)
+    assert mine.had_in_last(1000) == pytest.approx(35)
+
+
 def test_a_kernel_that_does_not_tell_leaves_the_computer_s_clock(computer: Computer) -> None:
     assert waited(MACHINE, computer.proc) == 0
     computer.waited(MACHINE, 1, 1)

@@ -10,13 +10,23 @@ from fwpages.cli import invoke
 from fwpages.device import PlannedFault, ResetFunction, Want
 from fwpages.prm.identity import Mode
 from fwpages.scenario import ScenarioError
-from fwpages.trial.device_path import Load, Parting, PathStep, Sent, SwitchVfs, UndecidedError, Unload, parting
+from fwpages.trial.device_path import (
+    FailDevice,
+    Load,
+    Parting,
+    PathStep,
+    Sent,
+    SwitchVfs,
+    UndecidedError,
+    Unload,
+    parting,
+)
 from fwpages.trial.effects import Effect
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.plan import PLAN, Entry
 from fwpages.trial.projection import project
 from fwpages.trial.replay import Way, compared, plain
-from fwpages.trial.rows import Row
+from fwpages.trial.rows import Row, Trouble
 
 
 def path_of(fault: str) -> str:
@@ -53,6 +63,13 @@ def test_a_fault_of_the_device_strikes_at_the_opportunity_that_it_has_in_the_pat
     path = project(path_of("take-twice"))
     assert path.fault == PlannedFault("take-twice", 1)
     assert [s.deed for s in path.steps] == [Load(), Unload()]
+
+
+def test_a_reset_that_is_never_done_is_the_devices() -> None:
+    path = project("merged::e975401a:46:AAB~PABCB")
+    assert [s.deed for s in path.steps] == [Load(), FailDevice(resets=False)]
+    assert (path.fault, path.trouble) == (None, Trouble.STUCK)
+    assert path.broken[0].startswith("custody: ")
 
 
 def test_a_path_that_the_drivers_own_memory_decides_is_not_played(capsys: pytest.CaptureFixture[str]) -> None:

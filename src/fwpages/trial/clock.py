@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 #: times slower than the computer's own clock that a machine's may be: a play has an end on any computer
 MOST_SLOWER: Final = 6.0
+
+#: seconds between two marks by which the past is told, and how many are kept: those of some 17 minutes
+_APART: Final = 0.5
+_MOST_MARKS: Final = 2048
 
 _PROC: Final = Path("/proc")
 _NANOSECONDS: Final = 1e9
@@ -42,6 +47,8 @@ class MachineClock:
         self._proc = proc
         self._had = 0.0
         self._wall, self._waited = time.monotonic(), self._all_waited()
+        #: the computer's clock, and the machine's time then
+        self._marks = deque([(self._wall, 0.0)], maxlen=_MOST_MARKS)
 
     def now(self) -> float:
         """The seconds so far: it never goes back, and goes on with a ``MOST_SLOWER``-th of the computer's time."""
@@ -49,7 +56,15 @@ class MachineClock:
         passed = wall - self._wall
         self._had += max(passed / MOST_SLOWER, passed - max(0.0, all_waited - self._waited))
         self._wall, self._waited = wall, all_waited
+        if wall - self._marks[-1][0] >= _APART:
+            self._marks.append((wall, self._had))
         return self._had
+
+    def had_in_last(self, seconds: float) -> float:
+        """The time that it has had in so many last seconds of the computer's clock, to the nearest mark before them."""
+        had, since = self.now(), self._wall - seconds
+        before = next((then for wall, then in reversed(self._marks) if wall <= since), self._marks[0][1])
+        return had - before
 
     def _all_waited(self) -> float:
         return sum(waited(process, self._proc) for process in self._processes)

@@ -14,6 +14,7 @@ from fwpages.device import PlannedFault, ResetFunction, Want
 from fwpages.prm.message import Command
 from fwpages.prm.opcodes import ManagePages, Opcode, QueryPages, opcode_name
 from fwpages.scenario.format import Scenario
+from fwpages.trial.rows import Trouble
 
 #: the commands by which a path and a driver are compared: those about pages, and those that begin and end a function
 COMPARED = frozenset(
@@ -97,7 +98,9 @@ class SwitchVfs:
 
 @dataclass(frozen=True, slots=True)
 class FailDevice:
-    """Firmware reports a fatal state."""
+    """Firmware reports a fatal state; ``resets``: the reset by software that the driver asks for then is done."""
+
+    resets: bool = True
 
 
 Deed: TypeAlias = Load | Unload | SwitchVfs | FailDevice | Want | ResetFunction
@@ -132,6 +135,15 @@ class DevicePath:
     expected: tuple[Sent, ...]
     chance: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The trouble of the whole device in it."""
+        failing = next((s.deed for s in self.steps if isinstance(s.deed, FailDevice)), None)
+        if failing is None:
+            return None
+        resets = failing.resets and self.scenario.assume.get("software_reset") is not False
+        return Trouble.FATAL if resets else Trouble.STUCK
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,8 @@ class Driving:
         match deed:
             case Want() | ResetFunction():
                 self.lab.call(lambda: self.lab.serving.device.stir(deed))
-            case FailDevice():
-                self._trouble(Trouble.STUCK)
+            case FailDevice(resets=resets):
+                self._trouble(Trouble.FATAL if resets else Trouble.STUCK, resets=resets)
             case Load():
                 self._begin(_next(self.record, Stage.LOAD, Stage.LOAD_AGAIN), "load && bound", running)
             case Unload():
@@ -185,7 +185,7 @@ class Driving:
             self._show_blocked()
         self._read(Stage.REQUESTS)
 
-    def _trouble(self, trouble: Trouble) -> None:
+    def _trouble(self, trouble: Trouble, *, resets: bool = True) -> None:
         """Take the device away, or let it fail, and give the driver its time to notice and to recover.
 
         The VFs are left out then: a driver that recovers has switched them off.
@@ -198,7 +198,7 @@ class Driving:
             if lost:
                 serving.device.lose()
             else:
-                serving.device.fail(_SYNDROME)
+                serving.device.fail(_SYNDROME, resets=resets)
 
         def restore() -> None:
             serving.device.restore()

@@ -16,6 +16,7 @@ from typing import Final
 
 from fwpages.trial.clock import MachineClock
 from fwpages.trial.errors import CommandFailedError, GuestTimeoutError, MachineOffError
+from fwpages.trial.hangs import HangWatch
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.qemu import CONSOLE, PORT, Machine, command_line
 from fwpages.trial.short_names import short
@@ -88,6 +89,8 @@ class Guest:
                 self.process = self._started(words)
                 #: the time that the machine has had: what it may take is counted by it
                 self.clock = MachineClock(self.process.pid)
+                #: the hangs that its kernel has reported
+                self.hangs = HangWatch(self.log, self.clock.had_in_last)
                 self._port = self._connected(listener)
             finally:
                 (folder / PORT).unlink()
@@ -217,6 +220,7 @@ class Guest:
 
     def alive(self) -> None:
         """MachineOffError where the machine is off; one whose kernel prints without end is ended."""
+        self.hangs.look()
         if self.log.exists() and self.log.stat().st_size > MOST_LOG:
             self.flooded = True
             self.kill()

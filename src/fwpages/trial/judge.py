@@ -6,7 +6,8 @@ told as such. An effect that the fault forces on any driver is not blamed on thi
 be looked at is told (``unseen``): where nothing was found, it says how much that is worth.
 
 The kernel's reports count from the driver's first line on: what a kernel complains of before is not the driver's.
-A task that does not end after a crash is no hang of its own.
+A task that does not end after a crash is no hang of its own. A hang that the kernel reports counts only where its
+machine ran meanwhile (``hangs``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fwpages.trial.books import found_in_books, surplus
 from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.excuses import lasts
 from fwpages.trial.found import Found
+from fwpages.trial.hangs import starvation
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.kernel_signs import Sign, read_signs
 from fwpages.trial.plan import about
@@ -44,7 +46,7 @@ def judge(seen: Seen) -> Judged:
         why=why,
         on_purpose=device_did(seen),
         driver_did=driver_did(seen) if tells else (),
-        unseen=tuple(_unseen(seen, before)),
+        unseen=tuple(_unseen(seen, before, signs)),
         causer=known.causer,
         questions=known.questions,
         path=known.path,
@@ -106,9 +108,11 @@ def _worst_first(seen: Seen, signs: tuple[Sign, ...]) -> list[Found]:
 
 def _of_kernel(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
     """The kernel's own reports; then a panic that left none, and stages that did not end in a kernel that still ran."""
+    starved = starvation(seen)
     for s in signs:
         detail = s.headline if s.title in s.headline else f"{s.title}: {s.headline}"
-        yield Found(s.effect, s.title, detail, tuple(f.text for f in s.frames))
+        if starved(s) is None:
+            yield Found(s.effect, s.title, detail, tuple(f.text for f in s.frames))
     reported = {s.effect for s in signs}
     if seen.halt is Halt.PANIC and not reported & {Effect.CRASHED, Effect.EXHAUSTED}:
         yield Found(Effect.CRASHED, "kernel panic", "the machine ended with a panic, and its log does not tell more")
@@ -153,11 +157,12 @@ def _in_later_session(seen: Seen) -> bool:
     return seen.served is not None and any(s.session > 1 for s in seen.served.on_purpose)
 
 
-def _unseen(seen: Seen, before: tuple[Sign, ...]) -> Iterator[str]:
+def _unseen(seen: Seen, before: tuple[Sign, ...], signs: tuple[Sign, ...]) -> Iterator[str]:
     """All that this play could not show."""
     yield from _unreached(seen)
     yield from _memory(seen)
     yield from _uninstrumented(seen.instruments)
+    yield from _starved(seen, signs)
     # the driver is unloaded by then: it is not what holds the machine up
     if seen.halt is Halt.KILLED and not _left(seen):
         yield "the end of the machine, which did not power off in its time"
@@ -165,6 +170,14 @@ def _unseen(seen: Seen, before: tuple[Sign, ...]) -> Iterator[str]:
         yield f"{seen.lost:,} bytes in the middle of the kernel's log"
     for sign in before[:1]:
         yield f"the kernel complained before the driver printed a line: {sign.title}"
+
+
+def _starved(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[str]:
+    """Hangs that the kernel reported because others kept its machine from running, each title once."""
+    starved = starvation(seen)
+    told = {s.title: t for s in signs if (t := starved(s)) is not None}
+    for title, t in told.items():
+        yield f"whether it hung ({title}): of these {t.seconds:g} s its machine had {t.had:g} s, the rest others took"
 
 
 def _memory(seen: Seen) -> Iterator[str]:

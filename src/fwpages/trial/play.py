@@ -175,6 +175,8 @@ class _Play:
         else:
             record.halt = Halt.PANIC if status == 0 else Halt.DIED
         guest.kill()
+        guest.hangs.look()
+        record.hangs = guest.hangs.told
         record.console = guest.console().replace("\r\n", "\n")
         if record.halt is Halt.KILLED and _PANIC in record.console:
             record.halt = Halt.PANIC

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import msgspec
@@ -162,8 +162,10 @@ class _Projection:
                 self._plan(n, s, name, lambda b: _request_fault(b, name))
             case AnswerArrives(fault=fault) | LinkGivesUp(fault=fault) if fault is not None:
                 self._link(n, s, fault.name, fault.row.words)
-            case MemoryIsMapped(fault=fault) | DeviceIsReset(fault=fault) if fault is not None:
+            case MemoryIsMapped(fault=fault) if fault is not None:
                 raise self._undecided(n, s, "that is the driver's own machine")
+            case DeviceIsReset(fault=fault) if fault is not None:
+                self._not_reset(n, s)
             case LossArrives():
                 raise self._undecided(n, s, "the device of a replay is not lost")
             case _:  # the driver's, or the link's as it should be
@@ -205,6 +207,14 @@ class _Projection:
                 return FailDevice()
             case _:
                 raise self._undecided(n, s, "nobody can make a driver do that from outside")
+
+    def _not_reset(self, n: int, s: Walked) -> None:
+        """The device does not do the reset by software with which a driver begins, once firmware has failed."""
+        first = not any(isinstance(w.move, DeviceIsReset) for w in self.walked[:n])
+        failed = bool(self.steps) and isinstance(self.steps[-1].deed, FailDevice)
+        if not (first and failed and s.before.rules.config.software_reset):
+            raise self._undecided(n, s, "that is the PCI slot's, and no act of a device")
+        self.steps[-1] = replace(self.steps[-1], deed=FailDevice(resets=False))
 
     def _switched(self, n: int, s: Walked, on: set[str]) -> SwitchVfs:
         """Linux switches VFs on in a row, from the first one, all at once, and off all at once."""

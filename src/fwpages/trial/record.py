@@ -8,7 +8,7 @@ from typing import Final
 from fwpages.report.serve import ServeReport
 from fwpages.trial.effects import NotJudged
 from fwpages.trial.rows import Row, Supplier
-from fwpages.trial.seen import Halt, Instruments, Outcome, Reading, Seen, Stage, StageSeen
+from fwpages.trial.seen import Halt, HangTold, Instruments, Outcome, Reading, Seen, Stage, StageSeen
 
 #: bytes of the kernel's log that are kept, half from its beginning and half from its end: a boot has some 60 KB, an
 #: Oops 10 KB
@@ -38,6 +38,7 @@ class Record:
     stages: dict[Stage, StageSeen] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     console: str = ""
+    hangs: tuple[HangTold, ...] = ()
     served: ServeReport | None = None
     halt: Halt = Halt.KILLED
     instruments: Instruments = field(default_factory=Instruments)
@@ -69,6 +70,7 @@ class Record:
             instruments=self.instruments,
             stopped=self.stopped,
             why=self.why,
+            hangs=self.hangs,
         )
 
 

@@ -84,7 +84,7 @@ class Replay:
 
     def run(self, folder: Path) -> ReplayedPath:
         """Play the path once, in this folder. Raises OSError where its files cannot be written."""
-        seen = play(Row(self.path.fault), self.kernel, folder, self.options, self.path)
+        seen = play(Row(self.path.fault, trouble=self.path.trouble), self.kernel, folder, self.options, self.path)
         judged = judge(seen)
         write_play(folder, seen, self.tree)
         did = tuple(_commands(folder / "trace.jsonl"))

@@ -76,6 +76,18 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class HangTold:
+    """A line of the console by which the kernel reports a hang of ``seconds``.
+
+    ``had``: the seconds of the machine's own time in these.
+    """
+
+    line: str
+    seconds: float
+    had: float
+
+
+@dataclass(frozen=True, slots=True)
 class Instruments:
     """The instruments that the kernel has against errors of its own memory and locks, and the state of its IOMMU.
 
@@ -124,3 +136,4 @@ class Seen:
     instruments: Instruments
     stopped: NotJudged | None = None
     why: str = ""
+    hangs: tuple[HangTold, ...] = ()

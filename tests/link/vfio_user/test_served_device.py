@@ -155,6 +155,19 @@ def test_fatal_state_until_the_driver_resets_firmware(bench: Bench, driver: Driv
     assert bench.wrong == []
 
 
+def test_a_reset_by_software_that_is_offered_and_never_done(bench: Bench, driver: Driver) -> None:
+    driver.up()
+    bench.device.fail("syndrome 0x10", resets=False)
+    queue_again(driver, 7)
+    assert nic_interface(driver) == 7
+    assert driver.read(BAR, 0x23D, 1) == b"\x10", "it is in the fatal state"
+    driver.reset()
+    assert driver.read(BAR, 0x23D, 1) == b"\0"
+    bench.device.fail("syndrome 0x10")
+    queue_again(driver, 7)
+    assert nic_interface(driver) == 1
+
+
 @pytest.mark.parametrize("by_message", [True, False])
 def test_fatal_state_ends_with_a_function_level_reset(bench: Bench, driver: Driver, by_message: bool) -> None:
     driver.up()

@@ -130,6 +130,8 @@ class QueueDevice:
         self._next = 1
         #: a fast TEARDOWN_HCA was done
         self._fast = False
+        #: it does the reset by software that its driver asks for; a reset of another kind sets this again
+        self.obeys_reset = True
 
     # -- the driver's side --------------------------------------------------------------------------------------------
 
@@ -190,8 +192,8 @@ class QueueDevice:
 
         Linux writes DISABLED after TEARDOWN_HCA(PREPARE_FAST), and the device then lets go of everything.
         """
-        interface = self.segment.interface
-        return interface == NicInterface.SOFTWARE_RESET or (self._fast and interface == NicInterface.DISABLED)
+        asked = self.segment.interface == NicInterface.SOFTWARE_RESET and self.obeys_reset
+        return asked or (self._fast and self.segment.interface == NicInterface.DISABLED)
 
     @property
     def deadline(self) -> float | None:
@@ -245,6 +247,7 @@ class QueueDevice:
         """Reset the device: commands in execution are not answered, and no memory is accessed any more."""
         self._rung.clear()
         self._fast = False
+        self.obeys_reset = True
         self._stale.update(self._entries)
         self._stale = dict(list(self._stale.items())[-MOST_STALE:])
         self._entries.clear()

@@ -103,8 +103,12 @@ class ServedDevice:
         if not self.stopped:
             self.endpoint.act(lambda: self.queue.stir(self.now, x))
 
-    def fail(self, reason: str) -> None:
-        """Report a fatal state, until the driver resets the device. ``reason`` may name a syndrome."""
+    def fail(self, reason: str, *, resets: bool = True) -> None:
+        """Report a fatal state, until the driver resets the device. ``reason`` may name a syndrome.
+
+        Unless ``resets`` is set, the reset by software that the driver asks for in this state is never done.
+        """
+        self.queue.obeys_reset = resets
         self.endpoint.trouble.report(reason)
 
     def lose(self) -> None:
