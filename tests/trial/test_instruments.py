@@ -30,10 +30,13 @@ def test_a_kernel_of_debian_with_slub_debugging() -> None:
 
 def test_a_kernel_that_has_them_all() -> None:
     said = instruments(
-        "slub_debug 1\nslab 8\nlockdep  lock-classes: 1800 [max: 8192]\nkmemleak \ndma_debug N\nhung_task 20\n"
-        "iommu DMA-FQ\nkasan yes\n"
+        "slub_debug 1\nslab 8\nlockdep 1\nkmemleak \ndma_debug N\nhung_task 20\niommu DMA-FQ\nkasan yes\n"
     )
     assert (said.kasan, said.lockdep, said.kmemleak, said.dma_debug, said.strict_iommu) == (True,) * 4 + (False,)
+
+
+def test_lockdep_that_has_turned_itself_off_is_none() -> None:
+    assert instruments("lockdep 0\n").lockdep is False
 
 
 def test_what_no_line_tells_is_not_known() -> None:

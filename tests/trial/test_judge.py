@@ -42,7 +42,14 @@ def test_a_sound_play_shows_no_effect_and_says_what_was_not_looked_at() -> None:
     assert (j.effect, j.title, j.effects, j.not_judged) == (Effect.NONE, "no effect seen", (), None)
     assert j.unseen == ("not instrumented: KASAN, lockdep, kmemleak",)
     whole = Instruments(*[True] * 7)
-    assert judge(replace(play("none"), instruments=whole)).unseen == ()
+    assert judge(replace(play("none"), instruments=whole, leaks="")).unseen == (
+        "free memory from one cycle to the next: KASAN and kmemleak keep memory of their own",
+    )
+    hasty = replace(play("none", console=f"{DRIVER_LINE}INFO: lockdep is turned off.\n"), instruments=whole)
+    assert judge(hasty).unseen[1:] == (
+        "objects that are lost: kmemleak was not asked, as the play did not come to its end",
+        "locks, from where lockdep was turned off",
+    )
     unknown = judge(replace(play("none"), instruments=Instruments())).unseen
     assert unknown[0].startswith("not known whether the kernel has slab_debug, KASAN")
 
@@ -140,7 +147,7 @@ def test_the_worst_effect_comes_first_and_each_title_once() -> None:
     assert effects(again) == [Effect.WARNED]
 
 
-def test_what_kmemleak_listed_after_a_stage_is_leaked() -> None:
+def test_what_kmemleak_listed_is_leaked() -> None:
     listed = (
         "unreferenced object 0xff472821443ee5c0 (size 96):\n"
         '  comm "insmod", pid 105, jiffies 4294899264\n'
@@ -148,9 +155,19 @@ def test_what_kmemleak_listed_after_a_stage_is_leaked() -> None:
         "    __kmalloc_cache_noprof+0x26a/0x3c0\n"
         "    alloc_system_page+0x5a/0x1b0 [mlx5_core]\n"
     )
-    j = judge(with_stage(play("none"), Stage.UNLOAD, Outcome.DONE, listed))
+    j = judge(replace(play("none"), leaks=listed))
     assert (effects(j), j.title) == ([Effect.LEAKED], "memory leak in alloc_system_page")
-    assert judge(with_stage(play("none"), Stage.UNLOAD, Outcome.DONE, log("warning"))).effects == ()
+    assert judge(replace(play("none"), leaks=log("warning"))).effects == ()
+
+
+def test_memory_that_the_device_keeps_and_the_driver_must_leave_mapped_is_not_blamed_on_it() -> None:
+    console = (
+        f"{DRIVER_LINE}[   99.1] DMA-API: mlx5_core 0000:01:00.0: device driver has pending DMA allocations while "
+        "released from device [count=37]\n"
+    )
+    assert effects(judge(play("teardown-refused@1", console=console))) == [Effect.LEAKED]
+    assert effects(judge(play("take-short@teardown", console=console))) == []
+    assert effects(judge(play("take-refused@teardownx*", console=console))) == []
 
 
 def test_a_stage_without_an_end_is_a_hang_also_where_the_kernel_reports_none() -> None:

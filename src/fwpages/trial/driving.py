@@ -79,6 +79,7 @@ class Driving:
         self._unload(Stage.UNLOAD)
         self._load(Stage.LOAD_AGAIN)
         self._unload(Stage.UNLOAD_AGAIN)
+        self._leaks()
 
     def follow(self, path: DevicePath) -> None:
         """Play a path as its user and its device do, then unload and load once more; errors as ``stages`` has them.
@@ -98,6 +99,7 @@ class Driving:
         if Stage.LOAD_AGAIN not in self.record.stages:
             self._load(Stage.LOAD_AGAIN)
             self._unload(Stage.UNLOAD_AGAIN)
+        self._leaks()
 
     def _reached(self, step: PathStep) -> bool:
         """Wait until the driver has sent the commands before this step, and is at rest where the path is."""
@@ -157,6 +159,14 @@ class Driving:
         self.record.kernel = self._look("cat /proc/version").text.strip() or self.record.kernel
         if not self._look("address").text.strip():
             raise StoppedError(NotJudged.NO_DEVICE, "no function of vendor 0x15b3 is on the guest's PCI bus")
+
+        if self.record.instruments.kmemleak:
+            self._aside("forget_leaks")
+
+    def _leaks(self) -> None:
+        """Let kmemleak look for objects that the driver has left, where the kernel has it."""
+        if self.record.instruments.kmemleak and (said := self._aside("leaks")) is not None:
+            self.record.leaks = said.text
 
     def _load(self, stage: Stage) -> bool:
         """Load the driver; True where it has the device then."""

@@ -43,6 +43,11 @@ def lets_go_unnamed(row: Row) -> bool:
     return _named(row.fault, _UNNAMED)
 
 
+def leaves_mapped(row: Row) -> bool:
+    """A driver must leave pages mapped that the device does not give back, or of which it does not say so."""
+    return keeps_for_ever(row) or lets_go_unnamed(row)
+
+
 def lasts(row: Row) -> bool:
     """The fault may come again in a later session, or the device stays as it is until somebody else resets it."""
     return row.trouble in _LASTING or (row.fault is not None and row.fault.times == 0)

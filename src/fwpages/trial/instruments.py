@@ -17,7 +17,7 @@ def instruments(text: str) -> Instruments:
         # the files of a slab cache are there with CONFIG_SYSFS, the one for red zones with CONFIG_SLUB_DEBUG
         slub_debug=_slub(found),
         kasan=_told(found, "kasan", lambda value: value == "yes"),
-        lockdep=_told(found, "lockdep", lambda _: True),
+        lockdep=_told(found, "lockdep", lambda value: value == "1"),
         kmemleak=_told(found, "kmemleak", lambda _: True),
         dma_debug=_told(found, "dma_debug", lambda value: value == "N"),
         hung_task=_told(found, "hung_task", lambda value: value != "0"),

@@ -14,21 +14,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from fwpages.readers.driver_lines import named_line
 from fwpages.trial.account import device_did, driver_did
-from fwpages.trial.books import found_in_books, surplus
+from fwpages.trial.books import found_in_books, own_memory, surplus
 from fwpages.trial.effects import Effect, NotJudged
-from fwpages.trial.excuses import lasts
+from fwpages.trial.excuses import lasts, leaves_mapped
 from fwpages.trial.found import Found
 from fwpages.trial.hangs import starvation
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.kernel_signs import Sign, read_signs
 from fwpages.trial.plan import about
 from fwpages.trial.seen import INSTRUMENT_NAMES, Halt, Instruments, Outcome, Seen, Stage, StageSeen
+from fwpages.trial.sign_table import PENDING
 
 #: reasons after which a play still tells of the driver what it showed
 _STILL_TELLS = frozenset({NotJudged.NOT_STRUCK, NotJudged.MACHINE_DIED})
+#: the words by which an instrument turns itself off, and what is not seen from there on
+_TURNED_OFF: Mapping[str, str] = MappingProxyType(
+    {
+        "turning off the locking correctness validator": "locks, from where lockdep had no more room",
+        "INFO: lockdep is turned off": "locks, from where lockdep was turned off",
+        "DMA-API: debugging out of memory": "DMA mappings, from where their debugging ran out of memory",
+        "kmemleak: Kernel memory leak detector disabled": "objects that are lost: kmemleak turned itself off",
+    }
+)
 
 
 def judge(seen: Seen) -> Judged:
@@ -80,7 +91,7 @@ def _struck(seen: Seen) -> bool:
 
 
 def _signs(seen: Seen) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
-    """The kernel's reports before the driver's first line, and those from it on; then the leaks that stages listed."""
+    """The kernel's reports before the driver's first line, and those from it on; then the leaks that it lists."""
     signs = read_signs(seen.console)
     first = _first_line(seen.console)
     begun = next((n for n, s in enumerate(signs) if s.line >= first), len(signs))
@@ -93,9 +104,8 @@ def _first_line(console: str) -> float:
 
 
 def _listed_leaks(seen: Seen) -> Iterator[Sign]:
-    """Leaks that kmemleak found: its file has them, which a stage shows, and the log their number alone."""
-    for stage in seen.stages:
-        yield from (s for s in read_signs(stage.text) if s.effect is Effect.LEAKED)
+    """Leaks that kmemleak found: its file has them, and the log their number alone."""
+    yield from (s for s in read_signs(seen.leaks or "") if s.effect is Effect.LEAKED)
 
 
 def _worst_first(seen: Seen, signs: tuple[Sign, ...]) -> list[Found]:
@@ -111,7 +121,8 @@ def _of_kernel(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
     starved = starvation(seen)
     for s in signs:
         detail = s.headline if s.title in s.headline else f"{s.title}: {s.headline}"
-        if starved(s) is None:
+        forced = s.title == PENDING and leaves_mapped(seen.row)
+        if starved(s) is None and not forced:
             yield Found(s.effect, s.title, detail, tuple(f.text for f in s.frames))
     reported = {s.effect for s in signs}
     if seen.halt is Halt.PANIC and not reported & {Effect.CRASHED, Effect.EXHAUSTED}:
@@ -162,6 +173,7 @@ def _unseen(seen: Seen, before: tuple[Sign, ...], signs: tuple[Sign, ...]) -> It
     yield from _unreached(seen)
     yield from _memory(seen)
     yield from _uninstrumented(seen.instruments)
+    yield from _blinded(seen)
     yield from _starved(seen, signs)
     # the driver is unloaded by then: it is not what holds the machine up
     if seen.halt is Halt.KILLED and not _left(seen):
@@ -170,6 +182,16 @@ def _unseen(seen: Seen, before: tuple[Sign, ...], signs: tuple[Sign, ...]) -> It
         yield f"{seen.lost:,} bytes in the middle of the kernel's log"
     for sign in before[:1]:
         yield f"the kernel complained before the driver printed a line: {sign.title}"
+
+
+def _blinded(seen: Seen) -> Iterator[str]:
+    """All that the kernel's instruments themselves kept from being seen."""
+    have = seen.instruments
+    if own_memory(have):
+        yield "free memory from one cycle to the next: KASAN and kmemleak keep memory of their own"
+    if have.kmemleak and seen.leaks is None:
+        yield "objects that are lost: kmemleak was not asked, as the play did not come to its end"
+    yield from (what for words, what in _TURNED_OFF.items() if words in seen.console)
 
 
 def _starved(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[str]:

@@ -33,10 +33,15 @@ _FRONT = re.compile(r"(?:<\d+>)?(?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?)?")
 _FRAME = re.compile(rf"\s*(?:\[<[0-9a-f]+>\]\s*)?(?P<unsure>\? )?{FUNCTION}\s*$")
 _INSTRUCTION = re.compile(rf"(?:RIP|pc|PC is at|EIP)\s*: ?(?:[0-9a-f]{{4}}:)?{FUNCTION}")
 _ALLOCATED = re.compile(rf"Allocated in {FUNCTION} age=")
+#: the lock that a task wants in a report of lockdep's; those that it holds have a number in front
+_WANTED = re.compile(rf"[0-9a-f]{{8,16}} \(.{{1,200}}\}}, at: {FUNCTION}")
 _ACCESS = re.compile(r"(Read|Write) (?:of size|at addr)")
 _IN = re.compile(rf" (?:in|at) {FUNCTION}")
 #: the words of a checker of slabs, in front of its headline
 _BROKEN = re.compile(r"\[([\w ]{1,60} overwritten)\] 0x")
+#: a frame without a name, of code that is there no more: the backtrace of an object that a module has left
+_UNNAMED = re.compile(r"\s*0x[0-9a-f]{16}\s*")
+UNLOADED: Final = "a module that was unloaded"
 #: lines within a stack that are no frames
 _IN_STACK = frozenset({"<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "<#DF>", "</#DF>", "<NMI>", "</NMI>", ""})
 _STACK = re.compile(r"Call [Tt]race:|backtrace(?: \(crc \w+\))?:")
@@ -48,7 +53,7 @@ _MAY_BEGIN = re.compile(
 #: the kernel's own functions that report the error of another: their WARN is part of that report
 _REPORTERS = re.compile(r"object_err|slab_|print_trailer|__list_|refcount_warn|err_printk|check_unmap")
 #: reports that the kernel prints within a WARN, whose own headline follows
-_WARNS = ("refcount bug", "list_", "DMA-API", "possible deadlock", "page allocation failure", "BUG {cache}")
+_WARNS = ("refcount bug", "list_", "DMA-API", "ODEBUG", "possible deadlock", "page allocation failure", "BUG {cache}")
 #: words of a panic that only ends what was reported before
 _ENDS = ("Fatal exception", "panic_on_warn", "hung_task", "softlockup", "RCU Stall", "Attempted to kill")
 
@@ -160,6 +165,8 @@ def _read(r: _Report, line: str) -> None:
     """Read one more line of a report."""
     if (m := _ACCESS.match(line)) is not None:
         r.access = r.access or f" {m[1]}"
+    elif (m := _WANTED.match(line)) is not None:
+        r.named = r.named or _frame(m, line)
     elif (m := _ALLOCATED.match(line)) is not None:
         r.allocated = r.allocated or _frame(m, line)
     elif (m := _INSTRUCTION.search(line)) is not None:
@@ -176,6 +183,8 @@ def _read_stack(r: _Report, line: str) -> None:
     elif r.in_stack and (m := _FRAME.fullmatch(line)) is not None:
         if m["unsure"] is None and len(r.frames) < REPORT_LINES:
             r.frames.append(_frame(m, line))
+    elif r.in_stack and _UNNAMED.fullmatch(line) is not None:
+        r.frames.append(Frame(UNLOADED, "", line.strip()))
     else:
         r.in_stack = r.in_stack and line.strip() in _IN_STACK
 

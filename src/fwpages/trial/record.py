@@ -39,6 +39,7 @@ class Record:
     readings: list[Reading] = field(default_factory=list)
     console: str = ""
     hangs: tuple[HangTold, ...] = ()
+    leaks: str | None = None
     served: ServeReport | None = None
     halt: Halt = Halt.KILLED
     instruments: Instruments = field(default_factory=Instruments)
@@ -71,6 +72,7 @@ class Record:
             stopped=self.stopped,
             why=self.why,
             hangs=self.hangs,
+            leaks=self.leaks,
         )
 
 

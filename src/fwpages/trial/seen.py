@@ -137,3 +137,5 @@ class Seen:
     stopped: NotJudged | None = None
     why: str = ""
     hangs: tuple[HangTold, ...] = ()
+    #: kmemleak's list after the last unload; None where it was not asked
+    leaks: str | None = None

@@ -34,6 +34,9 @@ def _row(effect: Effect, example: str, pattern: str, title: str, *, place: bool 
     return SignWording(effect, example, re.compile(pattern), title, place)
 
 
+#: the title of dma-debug's report of memory that a driver has left mapped
+PENDING: Final = "DMA-API: pending DMA allocations at the release of the device"
+
 _E = Effect
 
 #: the first that matches counts: the special ones come before the general ones
@@ -173,27 +176,29 @@ SIGN_WORDINGS: Final[tuple[SignWording, ...]] = (
     _row(
         _E.LEAKED,
         "unreferenced object 0xff472821443ee5c0 (size 96):",
-        r"unreferenced object 0x[0-9a-f]+ \(size \d+\)",
+        r"unreferenced object(?: \((?:phys|percpu)\))? 0x[0-9a-f]+ \(size \d+\)",
         "memory leak",
     ),
     _row(
         _E.LEAKED,
         "DMA-API: mlx5_core 0000:01:00.0: device driver has pending DMA allocations while released [count=37]",
         r"DMA-API: .{0,80}device driver has pending DMA allocations",
-        "DMA-API: pending DMA allocations at the release of the device",
+        PENDING,
         place=False,
     ),
     # -- the kernel's own checks
     _row(
         _E.WARNED,
         "DMA-API: mlx5_core 0000:01:00.0: device driver tries to free DMA memory it has not allocated [size=1]",
-        r"DMA-API: (?:\S+ \S+: )?(?:device driver )?(?P<what>[a-zA-Z ]{4,60}?)\s*(?:\[|$)",
+        # all of its errors name a driver and a device; its other lines are no errors
+        r"DMA-API: \S+ \S+: (?:device driver )?(?P<what>[a-zA-Z ,']{4,80}?)\s*(?:\[|$)",
         "DMA-API: {what}",
     ),
     _row(
         _E.WARNED,
         "WARNING: possible circular locking dependency detected",
-        r"possible (?:circular locking|recursive locking|irq lock inversion|interrupt unsafe locking)",
+        r"possible (?:circular locking|recursive locking|irq lock inversion|interrupt unsafe locking)"
+        r"|-unsafe lock order detected",
         "possible deadlock",
     ),
     _row(
@@ -201,8 +206,15 @@ SIGN_WORDINGS: Final[tuple[SignWording, ...]] = (
         "WARNING: inconsistent lock state",
         r"(?P<what>inconsistent lock state|bad unlock balance detected|suspicious RCU usage|Invalid wait context"
         r"|lock held when returning to user space|held lock freed|trying to register non-static key"
+        r"|still has locks held|Nested lock was not taken|bad contention detected|assuming non migratable context"
         r"|sleeping function called from invalid context|scheduling while atomic|workqueue leaked (?:atomic|lock))",
         "{what}",
+    ),
+    _row(
+        _E.WARNED,
+        "ODEBUG: free active (active state 0) object: ff1acc17c39d1c10 object type: work_struct hint: 0x0",
+        r"ODEBUG: (?P<what>[a-z ]{4,60}?) \(active state \d+\)",
+        "ODEBUG: {what}",
     ),
     _row(
         _E.WARNED,
@@ -245,6 +257,6 @@ PLUMBING: Final = re.compile(
     r"|refcount|kref_|exc_|asm_|entry_|do_(?:trap|error|syscall|page_fault)|handle_|die|oops|page_fault|bad_area|no_context"
     r"|kernelmode_fixup|panic|oom_|out_of_memory|schedule|context_switch|wait_for|wait_on|io_schedule|down|up_|mutex_|rwsem_"
     r"|rt_mutex|flush_|cancel_(?:delayed_)?work|usleep|msleep|lockdep|lock_|validate_chain|mark_lock|debug_|dma_debug"
-    r"|dma_(?:map|unmap|alloc|free)|rcu_|trace_|srso|native_|delay_|vmalloc|vmap|kvasprintf|scsi_|sysvec|irq)[\w.]*"
+    r"|dma_(?:map|unmap|alloc|free)|pcpu_alloc|kmemleak_|rcu_|trace_|srso|native_|delay_|vmalloc|vmap|kvasprintf|scsi_|sysvec|irq)[\w.]*"
     r"|__x64_sys_\w+|ret_from_fork\w*|_*kthread\w*|worker_thread|process_one_work"
 )
