@@ -91,6 +91,9 @@ class Driving:
         for step in path.steps:
             if not self._reached(step):
                 break
+            if isinstance(step.deed, FailDevice) and not step.at_once:
+                # the path is at rest: its load has ended, and a slow machine's may only seem to
+                self._finish(running)
             self._do(step.deed, running)
         self._finish(running)
         self._rest()
@@ -348,10 +351,16 @@ class Driving:
 
     def _read(self, stage: Stage) -> None:
         """Read both sides' figures."""
-        counters = dict(row.split() for row in self._look("pages").text.splitlines())
+        # a file that goes while it is read leaves a row without its number
+        rows = [row.split() for row in self._look("pages").text.splitlines()]
         free = self._look("free_memory").text.strip()
         self.record.readings.append(
-            Reading(stage, self.lab.held(), {k: int(v) for k, v in counters.items()}, int(free) if free else 0)
+            Reading(
+                stage,
+                self.lab.held(),
+                {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()},
+                int(free) if free else 0,
+            )
         )
 
 

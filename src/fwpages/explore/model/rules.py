@@ -194,8 +194,10 @@ class Rules:
     def fingerprint(self) -> str:
         """Eight hex digits over all that decides what can happen: worlds of equal fingerprints have the same moves."""
         quiet = msgspec.structs.replace(self.scenario, expect=ExpectTable(), assume={})
-        # a world has but one value of ``asks``: without it, strings that were made before there was one stay good
-        text = repr((self.design, quiet, self.config_items, self.eager)).replace(f", asks={Asks.ALLOC!r}", "")
+        # a world has but one value of each of these: without them, strings that were made before them stay good
+        text = repr((self.design, quiet, self.config_items, self.eager))
+        for only in (f", asks={Asks.ALLOC!r}", ", next_vhca_id=None"):
+            text = text.replace(only, "")
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @property
