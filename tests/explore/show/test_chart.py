@@ -16,7 +16,7 @@ from fwpages.explore.check.search import search
 from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.chart import MIN_WIDTH, chart, plain
 from fwpages.explore.show.narrative import PARTS, Message, Step, StepKind, narrate
-from fwpages.explore.show.rows import Share, StateLine, clean, rows, state_lines, wrap
+from fwpages.explore.show.rows import PagesChange, Share, StateLine, clean, rows, state_lines, wrap
 from fwpages.scenario import load
 
 WORLD = """
@@ -102,15 +102,41 @@ class TestRows:
         one = step(1, pages={"vf0": (1, 0)}, counters={"vf": 1}, waiting={"a": "b"})
         same = step(2, pages={"vf0": (1, 0)}, counters={"vf": 1}, waiting={"a": "b"})
         first, second, third = rows([one, same, step(3)])
-        assert first.pages == (Share("vf0", 1, 0),)
+        assert first.pages == PagesChange((Share("vf0", 1, 0),))
         assert first.counters == (("vf", 1),)
         assert first.waiting == (("a", "b"),)
-        assert (second.pages, second.counters, second.waiting) == (None, None, None)
-        assert (third.pages, third.counters, third.waiting) == ((), (), ())
+        assert (second.pages, second.counters, second.waiting) == (PagesChange(()), (), ())
+        assert not list(state_lines(second))
         assert list(state_lines(third)) == [
-            StateLine("pages", "none"),
-            StateLine("counters", "all 0"),
-            StateLine("waiting", "none"),
+            StateLine("pages", "vf0 0"),
+            StateLine("counters", "vf 0"),
+            StateLine("waiting", "a: no longer"),
+        ]
+
+    def test_of_several_functions_counters_and_threads_only_those_that_changed(self) -> None:
+        one = step(1, pages={"vf0": (1, 1), "vf1": (2, 2)}, counters={"vf": 3, "self": 1}, waiting={"a": "b", "c": "d"})
+        two = step(2, pages={"vf0": (1, 1), "vf1": (3, 3)}, counters={"vf": 4, "self": 1}, waiting={"a": "b", "c": "e"})
+        assert list(state_lines(rows([one, two])[1])) == [
+            StateLine("pages", "vf1 3"),
+            StateLine("counters", "vf 4"),
+            StateLine("waiting", "c: e"),
+        ]
+
+    def test_books_that_become_unknown_and_known_again_are_said_once(self) -> None:
+        steps = [
+            step(1, pages={"vf0": (1, 1), "vf1": (2, 2)}),
+            step(2, pages={"vf0": (1, None), "vf1": (2, None)}),
+            step(3, pages={"vf0": (1, None), "vf1": (3, None)}),
+            step(4, pages={"vf0": (1, 1), "vf1": (3, 3)}),
+            step(5, pages={"vf0": (1, None), "vf1": (3, None)}),
+            step(6, pages={"vf0": (1, 0), "vf1": (3, 3)}),
+        ]
+        assert [list(state_lines(row)) for row in rows(steps)[1:]] == [
+            [StateLine("pages", "books unknown", "open")],
+            [StateLine("pages", "firmware has vf1 3", "open")],
+            [StateLine("pages", "books agree")],
+            [StateLine("pages", "books unknown", "open")],
+            [StateLine("pages", "vf0: firmware has 1, books say 0", "bad")],
         ]
 
     def test_a_difference_and_a_count_below_zero_stand_out(self) -> None:
@@ -165,15 +191,15 @@ class TestFold:
         steps = startup(14)
         steps[10] = routine(11, pages={"self": (1, 2)}, waiting={"a": "b"})
         fold, after = rows(steps)[:2]
-        assert fold.pages == (Share("self", 1, 2),)
+        assert fold.pages == PagesChange((Share("self", 1, 2),))
         assert fold.waiting == (("a", "b"),)
-        assert (after.pages, after.waiting) == ((), ())
+        assert (after.pages, after.waiting) == (PagesChange((Share("self", 0, 0),)), (("a", ""),))
 
     def test_of_a_real_walk(self) -> None:
         steps = list(walked("taken"))
         fold, *others = rows(steps)
         assert fold.words == f"{fold.folded} steps of the start-up: ENABLE_HCA … CREATE_EQ"
-        assert fold.pages == (Share("self", 2, 2),)
+        assert fold.pages == PagesChange((Share("self", 2, 2),))
         assert fold.folded + len(others) == len(steps)
         assert others[0].messages[-1].text == "open: done"
 

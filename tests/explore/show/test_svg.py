@@ -84,13 +84,13 @@ def test_marks_and_differences_have_their_classes() -> None:
         Message("firmware", "host", "no", "bad"),
         Message("host", "host", "x", "note"),
     ]
-    root = parsed([step(1, *said, pages={"a": (1, 1), "b": (2, 1)}), step(2, pages={"a": (1, None)})])
+    root = parsed([step(1, *said, pages={"a": (1, 1), "b": (2, 1)}), step(2, pages={"a": (2, None), "b": (2, None)})])
     for mark in ("ok", "bad", "note"):
         assert len([g for g in classed(root, mark) if g.tag == f"{SVG}g"]) == 1
     assert [c.findtext(f"{SVG}text") for c in classed(root, "same")] == ["a 1"]
     assert [c.findtext(f"{SVG}text") for c in classed(root, "differs")] == ["b: firmware has 2, books say 1"]
     assert [c.findtext(f"{SVG}title") for c in classed(root, "open")] == [
-        "a: firmware has 1 page, the driver's books unknown"
+        "a: firmware has 2 pages, the driver's books unknown"
     ]
     assert len(classed(root, "alarm")) == 1
 
@@ -130,7 +130,7 @@ def test_what_is_long_is_wrapped_and_all_is_within_the_picture() -> None:
 
 def test_nothing_to_show() -> None:
     assert "firmware" in words(parsed([]))
-    assert "no pages" in words(parsed([step(1, pages={"a": (1, 1)}), step(2)]))
+    assert "a 0" in words(parsed([step(1, pages={"a": (1, 1)}), step(2)]))
 
 
 def test_the_step_at_which_a_property_breaks_has_a_frame_and_says_it() -> None:

@@ -1,7 +1,7 @@
 """The rows of a walk's chart: one layout for every picture of it, which text and SVG only place.
 
-A row for each step, and one for a folded start-up. A row has only what changed: pages, counters and waiting threads
-that are as they were before it are left out.
+A row for each step, and one for a folded start-up. A row has only what the step changed: each function, counter and
+waiting thread that is as it was before is left out.
 """
 
 from __future__ import annotations
@@ -49,13 +49,30 @@ class Share:
         return f"{self.name} {self.firmware:,}"
 
 
+#: the driver's books from this step on: being changed, known again and as firmware has it, or as they were before
+Books: TypeAlias = Literal["unknown", "agree", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class PagesChange:
+    """The functions whose pages a step changed, with those that they have now, and what became of the books."""
+
+    shares: tuple[Share, ...]
+    books: Books = ""
+
+    @property
+    def words(self) -> str:
+        """The news of the books; empty where there are none."""
+        return f"books {self.books}" if self.books else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A step of a chart, or ``folded`` steps as one.
 
     ``words`` is empty where a message says the same; ``full`` has the words of each step in any case. ``pages``,
-    ``counters`` and ``waiting`` are those after it, None where it did not change them. ``broken``: each property that
-    breaks here, with what was seen.
+    ``counters`` and ``waiting`` have what it changed, as it is after it; a thread that waits for nothing any more with
+    no words. ``broken``: each property that breaks here, with what was seen.
     """
 
     number: str
@@ -63,9 +80,9 @@ class Row:
     words: str
     full: tuple[str, ...]
     messages: tuple[Message, ...]
-    pages: tuple[Share, ...] | None
-    counters: tuple[tuple[str, int], ...] | None
-    waiting: tuple[tuple[str, str], ...] | None
+    pages: PagesChange
+    counters: tuple[tuple[str, int], ...]
+    waiting: tuple[tuple[str, str], ...]
     folded: int = 0
     broken: tuple[str, ...] = ()
 
@@ -100,22 +117,46 @@ def row_of(step: Step, before: Step | None) -> Row:
     return Row(str(step.number), clean(step.actor), shown, (words,), messages, *_changed(step, before))
 
 
-_Changed: TypeAlias = tuple[
-    tuple[Share, ...] | None, tuple[tuple[str, int], ...] | None, tuple[tuple[str, str], ...] | None
-]
+_Changed: TypeAlias = tuple[PagesChange, tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]
 
 
 def _changed(step: Step, before: Step | None) -> _Changed:
-    """Pages, counters and waiting threads after the step, None where it did not change them; none before the first."""
+    """Pages, counters and waiting threads that the step changed; all that are there, where it is the first."""
     old = before or Step(0, "", "", (), {}, {}, {})
-    pages = tuple(Share(clean(name), *counts) for name, counts in step.pages.items())
-    counters = tuple((clean(name), n) for name, n in step.counters.items())
-    waiting = tuple((clean(who), clean(what)) for who, what in step.waiting.items())
+    counters = {name: step.counters.get(name, 0) for name in (*step.counters, *old.counters)}
+    waiting = {who: step.waiting.get(who, "") for who in (*step.waiting, *old.waiting)}
     return (
-        pages if step.pages != old.pages else None,
-        counters if step.counters != old.counters else None,
-        waiting if step.waiting != old.waiting else None,
+        _pages_change(step.pages, old.pages),
+        tuple((clean(name), n) for name, n in counters.items() if n != old.counters.get(name, 0)),
+        tuple((clean(who), clean(what)) for who, what in waiting.items() if what != old.waiting.get(who, "")),
     )
+
+
+_Pages: TypeAlias = Mapping[str, tuple[int, int | None]]
+
+
+def _pages_change(pages: _Pages, old: _Pages) -> PagesChange:
+    """The books are unknown for all functions at once, so that this is said once and not of each."""
+    unknown, was = _unknown(pages), _unknown(old)
+    none: tuple[int, int | None] = 0, None if unknown else 0
+    shares = []
+    for name in dict.fromkeys((*pages, *old)):
+        share, before = Share(clean(name), *pages.get(name, none)), old.get(name)
+        if before is None or share.firmware != before[0] or (share.differs if was else _moved(share.books, before[1])):
+            shares.append(share)
+    differ = any(share.differs for share in shares)
+    books: Books = "unknown" if unknown and not was else "agree" if was and not (unknown or differ) else ""
+    return PagesChange(tuple(shares), books)
+
+
+def _moved(books: int | None, before: int | None) -> bool:
+    """The books have another number than before; where they are unknown, no one can say that."""
+    return books is not None and books != before
+
+
+def _unknown(pages: _Pages) -> bool:
+    """The books are being changed."""
+    return any(books is None for _, books in pages.values())
 
 
 def _quiet(step: Step) -> bool:
@@ -151,8 +192,6 @@ def clean(text: str) -> str:
 
 #: ``bad`` where firmware and books differ or a counter is below zero, ``open`` where the books are unknown
 Tone: TypeAlias = Literal["", "bad", "open"]
-#: the words for books that are being changed
-UNKNOWN = "books unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +205,12 @@ class StateLine:
 
 def state_lines(row: Row, *, pages: bool = True) -> Iterator[StateLine]:
     """The parts of the state that the row changed, in lines; without ``pages`` where a picture draws them."""
-    if pages and row.pages is not None:
+    if pages:
         yield from _labelled("pages", _pages(row.pages))
-    if row.counters is not None:
+    if row.counters:
         below = any(n < 0 for _, n in row.counters)
-        text = ", ".join(f"{name} {n:,}" for name, n in row.counters) or "all 0"
-        yield StateLine("counters", text, "bad" if below else "")
-    if row.waiting is not None:
-        yield from _labelled("waiting", [(f"{who}: {what}", "") for who, what in row.waiting] or [("none", "")])
+        yield StateLine("counters", ", ".join(f"{name} {n:,}" for name, n in row.counters), "bad" if below else "")
+    yield from _labelled("waiting", [(f"{who}: {what or 'no longer'}", "") for who, what in row.waiting])
 
 
 def _labelled(label: str, lines: Iterable[tuple[str, Tone]]) -> Iterator[StateLine]:
@@ -181,15 +218,16 @@ def _labelled(label: str, lines: Iterable[tuple[str, Tone]]) -> Iterator[StateLi
         yield StateLine("" if n else label, text, tone)
 
 
-def _pages(shares: Sequence[Share]) -> Iterator[tuple[str, Tone]]:
-    """Functions of which both sides say the same on one line, those of unknown books on one, each other on its own."""
-    same = [s.words for s in shares if s.books == s.firmware]
-    unknown = [s.words for s in shares if s.books is None]
-    if same or not shares:
-        yield ", ".join(same) or "none", ""
+def _pages(change: PagesChange) -> Iterator[tuple[str, Tone]]:
+    """Functions of which both sides say the same, or of unknown books, on one line with the books; others on lines."""
+    same = [s.words for s in change.shares if s.books == s.firmware]
+    unknown = [s.words for s in change.shares if s.books is None]
     if unknown:
-        yield f"firmware has {', '.join(unknown)}; {UNKNOWN}", "open"
-    for share in shares:
+        same = [f"firmware has {', '.join(unknown)}"]
+    words = "; ".join(filter(None, (", ".join(same), change.words)))
+    if words:
+        yield words, "open" if unknown or change.books == "unknown" else ""
+    for share in change.shares:
         if share.differs:
             yield share.words, "bad"
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from rich.cells import cell_len
 
 from fwpages.explore.show.narrative import PARTS, Message, Part, Step
-from fwpages.explore.show.rows import NAMES, UNKNOWN, Row, Share, clean, rows, state_lines, wrap
+from fwpages.explore.show.rows import NAMES, PagesChange, Row, Share, clean, rows, state_lines, wrap
 from fwpages.pages.words import many
 
 #: where things are from left to right; most messages go to firmware, so the free room is before it
@@ -275,8 +275,7 @@ class _Picture:
 
     def _state(self, group: ET.Element, row: Row, y: float) -> float:
         """The state after the step, beside it; returns the y at which it ends."""
-        if row.pages is not None:
-            y = _chips(group, row.pages, y)
+        y = _chips(group, row.pages, y)
         for line in state_lines(row, pages=False):
             _add(group, "text", line.label, x=_PANEL, y=y + 12, cls="q")
             for words in wrap(line.text, _room(_RIGHT - _PANEL - 70)):
@@ -287,18 +286,17 @@ class _Picture:
 
 _LEGEND = (
     "Green: a message; blue, broken: a note; red: a fault or a refusal. Pages of 4 KiB: blue where firmware has what "
-    f"the driver's books say, red where they differ, yellow: firmware has that many, {UNKNOWN}. What a step does not "
-    "show is as before it."
+    "the driver's books say, red where they differ, yellow: firmware has that many, books unknown. What a step does "
+    "not show is as before it."
 )
 
 
-def _chips(group: ET.Element, shares: Sequence[Share], y: float) -> float:
+def _chips(group: ET.Element, change: PagesChange, y: float) -> float:
     """A coloured count for each function, as many on a line as there is room for; returns the y at which they end."""
-    if not shares:
-        _add(group, "text", "no pages", x=_PANEL, y=y + 12)
-        return y + _LINE
+    if not (change.shares or change.books):
+        return y
     flow = _Flow(y)
-    for share in shares:
+    for share in change.shares:
         words = wrap(share.words, _room(_RIGHT - _PANEL - 16))
         wide = max(cell_len(w) for w in words) * _CHAR + 12
         x, y = flow.place(wide, len(words) * _LINE + 1.0)
@@ -307,9 +305,9 @@ def _chips(group: ET.Element, shares: Sequence[Share], y: float) -> float:
         _add(chip, "rect", x=x, y=y, width=wide, height=len(words) * _LINE + 1, rx=4)
         for n, text in enumerate(words):
             _add(chip, "text", text, x=x + 6, y=y + 12.5 + n * _LINE)
-    if all(s.books is None for s in shares):
-        x, y = flow.place(len(UNKNOWN) * _CHAR, _LINE)
-        _add(group, "text", UNKNOWN, x=x, y=y + 12.5, cls="q")
+    if change.books:
+        x, y = flow.place(len(change.words) * _CHAR, _LINE)
+        _add(group, "text", change.words, x=x, y=y + 12.5, cls="q")
     return flow.y + flow.line + 4
 
 
@@ -332,5 +330,5 @@ class _Flow:
 
 
 def _in_full(share: Share) -> str:
-    books = UNKNOWN if share.books is None else f"books say {share.books:,}"
+    books = "books unknown" if share.books is None else f"books say {share.books:,}"
     return f"{share.name}: firmware has {many(share.firmware)}, the driver's {books}"
