@@ -17,7 +17,7 @@ test: check
 test-programs: $(VENV)/dev.stamp
 	$(PYTEST) tests/chromium tests/prometheus
 
-# our host drives the served device over its socket, in real time: every scenario, mode, supplier and fault of the device
+# our host drives the served device over its socket: every scenario, mode, supplier and fault of the device
 test-drive: $(VENV)/dev.stamp
 	$(PYTEST) tests/scenario/every_fault_driven.py tests/cli/drive_killed.py -n auto
 

@@ -53,7 +53,7 @@ class DrivenDevice:
             raise OperationError(f"{device.facts.name}: the device is {kind}, the profile {profile} is not for that")
         self._name = device.facts.name
         self._roles = Roles(described.supplier) if like is None else Roles(like.profile.supplier, like._pairs)
-        host, memory = host_for(device, self._roles, bounds_for(described))
+        host, memory = host_for(device, described, self._roles, bounds_for(described))
         self._link = Driven(host, device, memory)
         self._loop = _Loop(self._link)
         self.eswitch = Eswitch(self, {spec.name: info for spec, info in self._roles.pairs})

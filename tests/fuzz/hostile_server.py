@@ -12,6 +12,7 @@ import os
 import random
 import select
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -126,11 +127,21 @@ class Hostility:
         """Commands of the server's own, with any body, before the reply."""
         c = self.chance
         for _ in range(c.choice((1, 3))):
-            body = c.randbytes(c.choice((0, 16, 64)))
+            what = c.choice((11, 12, 1, 99))
+            body = c.choice((self.access(what), c.randbytes(c.choice((0, 16, 64)))))
             self.client.sendall(
-                HEADER.pack(c.randrange(1 << 16), c.choice((11, 12, 1, 99)), 16 + len(body), 0, 0) + body
+                HEADER.pack(c.randrange(1 << 16), what, 16 + len(body), c.choice((0, 0, 0x10)), 0) + body
             )
         self.client.sendall(reply)
+
+    def access(self, what: int) -> bytes:
+        """The body of an access to the client's memory, or to the addresses around it, of any length."""
+        c = self.chance
+        place = c.choice(self.mapped) if self.mapped else Mapped(1 << 32, 1 << 20)
+        iova = (place.iova + c.choice((0, -1, place.size - 1, place.size, c.randrange(place.size)))) % (1 << 64)
+        count = c.choice((0, 1, 64, 4096, 1 << 20, (1 << 20) + 1, (1 << 64) - 1))
+        data = c.randbytes(min(count, 1 << 20)) if what == 12 else b""
+        return struct.pack("<QQ", iova, count) + data
 
     def silence(self, reply: bytes) -> None:
         """Nothing."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,15 @@ from fwpages.custody.accounts import Verdict
 from fwpages.host import Open
 from fwpages.link.driving.opening import begun
 from fwpages.link.driving.pci_device import DeviceError
+from fwpages.link.vfio_user import served_device
 from fwpages.link.vfio_user.client import VfioUserDevice
+from fwpages.link.vfio_user.messages import Type
+from fwpages.prm.opcodes import Opcode
 from fwpages.report.serve import serve_report
 from fwpages.scenario import ScenarioError, load
 from fwpages.scenario.driven_runner import DrivenRun
 from fwpages.scenario.fault_syntax import fault
-from tests.scenario.driving import ECPF, PF, STEPS, agrees, drive, findings, served
+from tests.scenario.driving import ECPF, FUNCTIONS, PF, STEPS, agrees, drive, findings, served, step
 from tests.sockets import short
 
 HEALTH = """
@@ -60,6 +65,44 @@ def test_a_life_is_as_in_one_process(tmp_path: Path) -> None:
     agrees(d, plan, "auto")
     report = serve_report(d.serving, scenario="test")
     assert (report.verdict, report.offences) == (Verdict.CLEAN, []), report
+
+
+def test_a_server_without_a_mapping_of_the_memory_asks_for_every_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of another make may: here no descriptor comes with the memory."""
+    send = VfioUserDevice._send
+    asked: list[bytes] = []
+
+    def without_memory(d: VfioUserDevice, data: bytes, fds: Sequence[int]) -> None:
+        if data[2] in (Type.DMA_READ, Type.DMA_WRITE):
+            asked.append(data)
+        send(d, data, () if data[2] == Type.DMA_MAP else fds)
+
+    monkeypatch.setattr(VfioUserDevice, "_send", without_memory)
+    plan = load("test", text=FUNCTIONS + STEPS)
+    d = drive(plan, tmp_path)
+    assert (d.result.verdict, d.result.missed, d.result.mapped) == (Verdict.CLEAN, (), 0), d.said
+    agrees(d, plan, "auto")
+    assert len(asked) > 100
+
+
+@pytest.mark.parametrize("log_size", [1, 3])
+@pytest.mark.parametrize("faults", ["", "enable-unanswered-done", "give-unanswered-lost@runtime"])
+def test_a_short_command_queue_has_page_commands_on_its_last_slot(
+    log_size: int, faults: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = served_device._identity
+    monkeypatch.setattr(served_device, "_identity", lambda p: replace(said(p), log_cmdq_size=log_size))
+    plan, planned = load("test", text=FUNCTIONS + STEPS), [fault(f) for f in faults.split()]
+    d = step(plan, tmp_path, faults=planned)
+    sent = [row for row in map(json.loads, d.trace.splitlines()) if row["kind"] == "submit"]
+    slots = {(row["in"].startswith(f"{Opcode.MANAGE_PAGES:04x}"), row["slot"]) for row in sent}
+    last = (1 << log_size) - 1
+    assert slots <= {(True, last), *((False, n) for n in range(last))}
+    assert (True, last) in slots
+    assert d.result.verdict is (Verdict.FINDINGS if faults else Verdict.CLEAN), d.said
+    d.serving.observer.inner.check()
 
 
 def test_a_fault_of_the_device_is_found_as_in_one_process(tmp_path: Path) -> None:

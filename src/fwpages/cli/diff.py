@@ -33,8 +33,8 @@ EXIT_CODES: Mapping[Outcome, int] = MappingProxyType({Outcome.EQUAL: 0, Outcome.
     help="Write a page too, with the pages over time of both.",
 )
 def command(a: str, b: str, as_json: bool, html: Path | None) -> int:
-    """A, B: traces, kernel logs, recordings of `top`, or what `run`, `serve`, `audit` or `inspect` printed with --json;
-    the two may be of different kinds. Files may be packed with gzip; - is standard input.
+    """A, B: traces, kernel logs, recordings of `top`, or what `run`, `drive`, `serve`, `audit` or `inspect` printed
+    with --json; the two may be of different kinds. Files may be packed with gzip; - is standard input.
 
     Functions are aligned by identity and generation, not by time; between FUNC_ID and VHCA_ID mode by the scenario's
     names, else by type and order. The report says by which.

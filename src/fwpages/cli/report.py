@@ -48,8 +48,9 @@ MAX_SNAPSHOTS = 200_000
     "--redact", is_flag=True, help="Put tokens for the names of hosts and files, MACs, GUIDs, serials and IP addresses."
 )
 def command(inputs: tuple[str, ...], output: Path | None, form: str, fail_on: str, redact: bool) -> int:
-    """INPUT: a trace of fwpages, a kernel log with mlx5_core's messages, or what run, serve, audit, top and inspect
-    print with --json, and top --record writes; - is standard input. The content tells what it is, never the name.
+    """INPUT: a trace of fwpages, a kernel log with mlx5_core's messages, or what run, drive, serve, audit, top and
+    inspect print with --json, and top --record writes; - is standard input. The content tells what it is, never the
+    name.
 
     The HTML file stands by itself: it loads nothing, and can be read without scripts.
 
@@ -117,7 +118,9 @@ def _document(inputs: Sequence[str], *, redact: bool) -> Document:
                 sections.append(_section(path, n, hosts, watch))
             except InputError as e:
                 errors.append(str(e))
-    redactor = Redactor(inputs, hosts) if redact else None
+    # a device behind a socket has the path for its name
+    sockets = [part.title for s in sections for part in s.parts if "/" in part.title]
+    redactor = Redactor([*inputs, *sockets], hosts) if redact else None
     if redactor is not None:
         from fwpages.report.page.redacted import redacted
 
@@ -172,6 +175,13 @@ def _of_run(source: Source, number: int) -> Section:
     return run_section(decoded(source.name, whole(source), RunReport, "run/2"), source.name, number)
 
 
+def _of_drive(source: Source, number: int) -> Section:
+    from fwpages.report.drive import DriveReport
+    from fwpages.report.page.sessions import drive_section
+
+    return drive_section(decoded(source.name, whole(source), DriveReport, "drive/1"), source.name, number)
+
+
 def _of_serve(source: Source, number: int) -> Section:
     from fwpages.report.page.sessions import serve_section
     from fwpages.report.serve import ServeReport
@@ -211,6 +221,7 @@ _READERS: Mapping[str, Callable[[Source, int], Section]] = MappingProxyType(
     {
         "audit/2": _of_audit,
         "run/2": _of_run,
+        "drive/1": _of_drive,
         "serve/2": _of_serve,
         "top/1": _of_top,
         "inspect/1": _of_inspect,

@@ -1,4 +1,4 @@
-"""Reports of any kind as sides of a comparison: an audit's, a run's, a served device's, an inspection's, a snapshot."""
+"""Reports of any kind as sides of a comparison: of audit, run, drive, serve and inspect, and snapshots of top."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fwpages.custody.verdicts import Lack
 from fwpages.machine.holdings import DeviceHoldings, FunctionHoldings, Holdings
 from fwpages.machine.snapshot import FunctionCounters, Snapshot
 from fwpages.prm.identity import FunctionType
+from fwpages.report.drive import DriveReport
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServedSessionAccount, ServeReport
 from fwpages.scenario.interpreter import OWN
@@ -41,13 +42,23 @@ def of_audit(report: Report, name: str, form: Form = Form.AUDIT, steps: StepKeep
 
 def of_run(report: RunReport, name: str) -> Side:
     """The side of ``run --json``."""
+    return _of_host(report, name, Form.RUN, report.faults)
+
+
+def of_driven(report: DriveReport, name: str) -> Side:
+    """The side of ``drive --json``; of faults of the device a driver knows nothing."""
+    return _of_host(report, name, Form.DRIVE, ())
+
+
+def _of_host(report: RunReport | DriveReport, name: str, form: Form, faults: Iterable[str]) -> Side:
+    """The side of a run with our own host."""
     events = {
-        Kind.FAILED: Counter(f.get("operation", "") for f in report.failed),
-        Kind.FAULT: Counter(report.faults),
+        Kind.FAILED: Counter(f.operation for f in report.failed),
+        Kind.FAULT: Counter(faults),
         Kind.MISSED: Counter([*report.missed, *report.skipped]),
     }
     sessions = tuple(_session(s, n, None) for n, s in enumerate(report.sessions))
-    return Side(name=name, form=Form.RUN, sessions=sessions, events=events)
+    return Side(name=name, form=form, sessions=sessions, events=events)
 
 
 def of_served(report: ServeReport, name: str) -> Side:

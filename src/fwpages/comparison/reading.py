@@ -22,6 +22,7 @@ from fwpages.pages.words import either
 from fwpages.prm.identity import Identity
 from fwpages.readers.inputs import Input, InputError, Source, Watch, is_trace, open_source
 from fwpages.readers.reports import decoded, schema_of, whole
+from fwpages.report.drive import DriveReport
 from fwpages.report.run import RunReport
 from fwpages.report.serve import ServeReport
 
@@ -34,13 +35,14 @@ _REPORTS: Mapping[str, tuple[type[msgspec.Struct], _Convert]] = MappingProxyType
     {
         "audit/2": (Report, conversion.of_audit),
         "run/2": (RunReport, conversion.of_run),
+        "drive/1": (DriveReport, conversion.of_driven),
         "serve/2": (ServeReport, conversion.of_served),
         "inspect/1": (Holdings, conversion.of_holdings),
     }
 )
 _RECORDING = "top/1"
 _EXPECTED = (
-    "expected a trace, a kernel log, or what audit, run, serve or inspect prints with --json, or top records "
+    "expected a trace, a kernel log, or what audit, run, drive, serve or inspect prints with --json, or top records "
     f"(schema {either([*_REPORTS, _RECORDING])})"
 )
 

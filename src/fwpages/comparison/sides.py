@@ -19,6 +19,7 @@ COUNTS: Mapping[Form, tuple[str, ...]] = MappingProxyType(
         Form.LOG: COLUMNS,
         Form.AUDIT: COLUMNS,
         Form.RUN: COLUMNS,
+        Form.DRIVE: COLUMNS,
         Form.SERVE: ("given", "returned", "released", "held", "peak"),
         Form.INSPECT: ("held",),
         Form.TOP: ("held",),

@@ -30,6 +30,7 @@ class Form(StrEnum):
     LOG = "log"
     AUDIT = "audit"
     RUN = "run"
+    DRIVE = "drive"
     SERVE = "serve"
     INSPECT = "inspect"
     TOP = "top"

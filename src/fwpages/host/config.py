@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 
 from fwpages.custody.bounds import Bounds
 from fwpages.prm.identity import Supplier
+from fwpages.prm.opcodes import PAGE_SLOT
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The supplier that is driven, and the I/O address where its DMA memory starts (a positive multiple of 4 KiB)."""
+    """The supplier that is driven, and the I/O address where its DMA memory starts (a positive multiple of 4 KiB).
+
+    ``slots`` is the size of the command queue, 2 at least: the last slot is for page commands.
+    """
 
     supplier: Supplier = field(default_factory=Supplier)
     base: int = 1 << 32
     bounds: Bounds = field(default_factory=Bounds)
+    slots: int = PAGE_SLOT + 1
     driver_version: str = "fwpages,host,0.1.0"

@@ -41,7 +41,7 @@ from fwpages.pages.space import Addresses
 from fwpages.pages.tags import Mask
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
-from fwpages.prm.opcodes import PAGE_SLOT, Teardown, opcode_name
+from fwpages.prm.opcodes import Teardown, opcode_name
 
 
 class Host(HostState):
@@ -133,10 +133,10 @@ class Host(HostState):
             return
         del self.flights[x.id]
         if flight.overdue and self.session.phase is not Phase.FENCING:
-            who = self.path.op.identity if flight.slot == PAGE_SLOT and self.path.op is not None else None
+            who = self.path.op.identity if flight.slot == self.page_slot and self.path.op is not None else None
             detail = f"{x.answer} came after its time; what it says is believed"
             self.find(Cause.LATE_ANSWER, who, detail=detail)
-        if flight.slot == PAGE_SLOT:
+        if flight.slot == self.page_slot:
             page_answers.answered(self, flight, x.answer)
         elif not flight.overdue:
             control.answered(self, x.answer)
@@ -202,7 +202,7 @@ class Host(HostState):
             fencing.not_fenced(self)
 
     def _overdue(self, flight: Flight, why: str, *, by_link: bool) -> None:
-        if flight.slot == PAGE_SLOT:
+        if flight.slot == self.page_slot:
             page_answers.overdue(self, why, by_link=by_link)
             self.flights[flight.id] = replace(flight, overdue=True)
             if self.session.phase is not Phase.OPEN:

@@ -22,7 +22,7 @@ from fwpages.host.state import HostState
 from fwpages.pages.words import many
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer
-from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
+from fwpages.prm.opcodes import ManagePages, Opcode
 from fwpages.prm.status import status_words
 
 
@@ -186,5 +186,5 @@ def overdue(h: HostState, why: str, *, by_link: bool) -> None:
         unanswered(Opcode.MANAGE_PAGES, op.kind, by_link=by_link),
         op.identity,
         pages,
-        f"{op.kind.name}{asked}: {why};{doubtful} slot {PAGE_SLOT} stays taken{waiting}",
+        f"{op.kind.name}{asked}: {why};{doubtful} slot {h.page_slot} stays taken{waiting}",
     )

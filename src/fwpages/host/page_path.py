@@ -28,7 +28,7 @@ from fwpages.pages.words import many
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import PAGE_SLOT, ManagePages, Opcode
+from fwpages.prm.opcodes import ManagePages, Opcode
 
 
 def page_request(h: HostState, event: PageRequestEvent) -> None:
@@ -180,7 +180,7 @@ def _send(h: HostState, op: PageOp) -> None:
     if op.kind is not ManagePages.CANT_GIVE:
         fields["input_num_entries"] = op.asked
     pas = h.pool.space.address(op.index) if op.index.size else Command(Opcode.MANAGE_PAGES).pas
-    h.send(Command(Opcode.MANAGE_PAGES, op.kind, fields, pas), PAGE_SLOT)
+    h.send(Command(Opcode.MANAGE_PAGES, op.kind, fields, pas), h.page_slot)
 
 
 def cannot_give(h: HostState, why: str) -> None:

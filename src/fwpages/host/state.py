@@ -19,7 +19,6 @@ from fwpages.host.page_queue import PagePath
 from fwpages.host.session import Flight, Phase, Program, Progress, Session
 from fwpages.prm.identity import Identity
 from fwpages.prm.message import Command
-from fwpages.prm.opcodes import PAGE_SLOT
 
 
 class HostState:
@@ -82,14 +81,19 @@ class HostState:
         self.flights[n] = Flight(n, slot, command, self.now + self.config.bounds.command)
         self.emit(Send(self.session.number, n, slot, command))
 
+    @property
+    def page_slot(self) -> int:
+        """The command slot of page commands: the last."""
+        return self.config.slots - 1
+
     def free_slot(self) -> int:
         """A command slot that no command has."""
         taken = {f.slot for f in self.flights.values()}
-        return next(n for n in range(PAGE_SLOT) if n not in taken)
+        return next(n for n in range(self.page_slot) if n not in taken)
 
     def slots_left(self) -> bool:
         """Some slot beside that of page commands is free."""
-        return len({f.slot for f in self.flights.values()} - {PAGE_SLOT}) < PAGE_SLOT
+        return len({f.slot for f in self.flights.values()} - {self.page_slot}) < self.page_slot
 
     def done(self, operation: Operation, *, ok: bool, detail: str = "") -> None:
         """Report the end of an operation to the caller."""

@@ -10,6 +10,7 @@ from fwpages.link.driving.pci_device import Facts
 from fwpages.report.host_accounts import report_of
 from fwpages.report.run import missed_words, missing_of, summary_of
 from fwpages.scenario import RunResult
+from fwpages.scenario.run_books import FailedOperation
 
 
 class DrivenDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class DriveReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
     summary: str
     commands: int
     seconds: float
-    failed: list[dict[str, str]]
+    failed: list[FailedOperation]
     missed: list[str]
     skipped: list[str]
     sessions: list[SessionAccount]
@@ -71,7 +72,7 @@ def drive_report(
         summary=summary_of(result, report.sessions, verdict),
         commands=result.commands,
         seconds=round(result.seconds, 6),
-        failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
+        failed=list(result.failed),
         missed=missed_words(result.missed_steps, ()),
         skipped=[str(s) for s in result.skipped],
         sessions=report.sessions,

@@ -118,7 +118,7 @@ def of_audit(report: Report) -> Iterator[Suite]:
 
 def of_run(report: RunReport) -> Iterator[Suite]:
     """A suite for the run, with its operations and steps, and one for each session."""
-    failed = [f"{f['operation']}: {f['detail']}" for f in report.failed]
+    failed = [f"{f.operation}: {f.detail}" for f in report.failed]
     yield Suite(
         report.scenario,
         [

@@ -16,6 +16,7 @@ from fwpages.report.tables import STYLES, show
 from fwpages.report.width import fold, width_of
 from fwpages.scenario import RunResult
 from fwpages.scenario.fault_syntax import EVERY_FAULT, text
+from fwpages.scenario.run_books import FailedOperation
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
@@ -34,7 +35,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "s
     summary: str
     commands: int
     seconds: float
-    failed: list[dict[str, str]]
+    failed: list[FailedOperation]
     faults: list[str]
     missed: list[str]
     skipped: list[str]
@@ -57,7 +58,7 @@ def run_report(result: RunResult, *, scenario: str, device: str, mode: str, seed
         summary=summary_of(result, report.sessions, verdict),
         commands=result.commands,
         seconds=round(result.seconds, 6),
-        failed=[{"operation": d.operation, "detail": d.detail} for d in result.failed],
+        failed=list(result.failed),
         faults=list(result.faults),
         missed=missed_words(result.missed_steps, result.missed_faults),
         skipped=[str(s) for s in result.skipped],

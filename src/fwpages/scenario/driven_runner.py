@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ from fwpages.scenario.run_books import RunBooks
 from fwpages.scenario.runner import RunResult, SkippedStep
 from fwpages.scenario.topology import device_profile, functions, names_of
 
-#: seconds without any event that the row waits for a step that only the device can take
-STEP_WAIT = 30.0
+#: seconds without any event that the row waits for a step that only the device can take: a served device goes on with
+#: the next one when its driver has not followed the last for 60 s
+STEP_WAIT = 75.0
 #: seconds without anything to do after which the device counts as done with what followed from a step
 QUIET = 0.02
 #: sessions that the device may end, one after the other, before the run gives up: a device that never recovers ends
@@ -86,21 +88,21 @@ def roles_of(described: Described, scenario: Scenario | None) -> Roles:
     return Roles(profile.supplier, functions(scenario, profile))
 
 
-def host_for(device: PciDevice, roles: Roles, bounds: Bounds) -> tuple[Host, DmaMemory]:
+def host_for(device: PciDevice, described: Described, roles: Roles, bounds: Bounds) -> tuple[Host, DmaMemory]:
     """Make the host that drives the device, and its memory: as much of it as the device's I/O addresses have room for.
 
     DeviceError where they have too little.
     """
     window = window_in(device.ranges, bounds.memory)
     bounds = dataclasses.replace(bounds, memory=window.pages)
-    return Host(Config(roles.supplier, base=window.lent, bounds=bounds)), DmaMemory(device, window)
+    return Host(Config(roles.supplier, window.lent, bounds, described.slots)), DmaMemory(device, window)
 
 
 class DrivenRun:
     """One run on ``device``, which was begun (``begun``) and is closed at the end. A context manager.
 
     ``mode`` other than auto is asked for at every open. ``on_event`` is called with each event in words and the seconds
-    since this was made. ``checked`` checks the host's invariants after every step of the loop.
+    since this was made, by ``clock``. ``checked`` checks the host's invariants after every step of the loop.
     """
 
     def __init__(
@@ -113,16 +115,17 @@ class DrivenRun:
         tap: Tap | None = None,
         on_event: OnEvent | None = None,
         checked: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         scenario = None if scenario is None else under(scenario)
         self._roles = roles_of(described, scenario)
         steps = () if scenario is None else planned(scenario, [spec.name for spec, _ in self._roles.pairs])
-        host, memory = host_for(device, self._roles, bounds_for(described, scenario))
+        host, memory = host_for(device, described, self._roles, bounds_for(described, scenario))
         names = self._roles.names
         self._lines = DrivenLines(host, names, on_event, tap)
         self._held = ExpectedPages(host, names, {spec.name: spec.pages for spec, _ in self._roles.pairs})
         self._books = RunBooks(host, lambda: self.link.now, self._roles.pairs, self._held.look)
-        self.link = Driven(host, device, memory, tap=self._lines, on_event=self._note)
+        self.link = Driven(host, device, memory, tap=self._lines, on_event=self._note, clock=clock)
         self.link.feed(FunctionsChanged(tuple(info for _, info in self._roles.pairs)))
         self._mode, self._checked = mode, checked
         self._schedule = Schedule(steps, begun=0.0)
@@ -218,6 +221,8 @@ class DrivenRun:
         """Wait until nothing is pending and the functions hold what they should; the device has its time for that."""
         begun = self.link.now
         self._until(lambda: self._at_rest() or (self.link.idle and self._waited(begun)))
+        if not self._held.met and self._asked():
+            self._held.go_by_requests()
         if not self._held.met:
             if step is not None and not self._books.failed:
                 self._missed.append(step)
@@ -233,7 +238,12 @@ class DrivenRun:
 
     def _at_rest(self) -> bool:
         """Nothing is pending, and nothing came for a moment."""
-        return self.link.idle and self._held.met and self.link.now - self.link.stirred >= QUIET
+        done = self._held.met or self._asked()
+        return done and self.link.idle and self.link.now - self.link.stirred >= QUIET
+
+    def _asked(self) -> bool:
+        """Firmware has asked for what the functions should hold, and no answer is still to come."""
+        return self._held.asked and not self.link.host.flights
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -259,6 +269,8 @@ class DrivenRun:
     def _note(self, e: Done | Finding | Raised) -> None:
         self._books.note(e)
         self._lines.note(e)
+        if isinstance(e, Raised):
+            self._held.note(e.event)
         if isinstance(e, Done) and e.ok:
             name = next((n for n, vport in self._vports.items() if vport == e.operation.vport), "")
             match e.operation.kind:

@@ -441,6 +441,13 @@ class Observer:
                 self.moments.add(Moment(MomentKind.CLOSE))
                 self.say(t, f"session {s.number} is closed, {in_mib(s.total('held'))} left")
 
+    def switch(self, c: Command) -> Moment | None:
+        """Return the moment that comes with this command where it succeeds; None where it is not of the e-switch."""
+        if c.opcode not in _SWITCHES or self.inner.phase is not Phase.WORKING:
+            return None
+        spec = self.inner.eswitch_function(c)
+        return None if spec is None else Moment(_SWITCHES[c.opcode][0], spec.name)
+
     def _switched(self, t: float, c: Command) -> None:
         """Note that the driver's e-switch has enabled or disabled a function."""
         spec = self.inner.eswitch_function(c)

@@ -88,7 +88,9 @@ class ServedRun:
         self.profile = profile
         self._pages = {spec.name: spec.pages for spec in specs}
         self._steps = planned(scenario, list(self._pages))
-        self._eswitch = ByEswitch(frozenset(self._pages)) if eswitch else _by_eswitch(profile, specs, sriov=sriov)
+        self._eswitch = (
+            ByEswitch(frozenset(self._pages), once=True) if eswitch else _by_eswitch(profile, specs, sriov=sriov)
+        )
         self.vfs = _vfs(profile, specs) if sriov else 0
         pages = profile.capability_pages or ethernet_pages()
         firmware = LoadableFirmware(profile, specs, pages=with_eswitch(pages, profile, specs))

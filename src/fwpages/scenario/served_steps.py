@@ -57,11 +57,13 @@ class ByEswitch:
     """The functions that the driver's own e-switch enables and disables.
 
     ``names`` are all of them, ``of_host`` the VFs of an external host with their numbers from 1 on: the host has them
-    on or off, as many as it likes of the first ones, and the driver follows.
+    on or off, as many as it likes of the first ones, and the driver follows. ``once``: the driver goes by the same
+    scenario, so that what it could not enable or disable the first time is not waited for.
     """
 
     names: frozenset[str] = frozenset()
     of_host: Mapping[str, int] = field(default_factory=dict)
+    once: bool = False
 
 
 class ServedSteps:
@@ -89,6 +91,8 @@ class ServedSteps:
         self._host_vfs: dict[int, int] = {}
         self._unfollowed = unfollowed
         self._expected: list[Expected] = []
+        #: what the driver has tried to enable or disable, and no step has waited for so far
+        self._tried: set[Moment] = set()
         self._not_before = 0.0
         #: the next step of the row does not wait for what the driver has to do about those before it; a later one does
         self._at_once = False
@@ -117,8 +121,13 @@ class ServedSteps:
 
     def observe(self, t: float, x: DeviceEvent) -> None:
         """Start the clock of the steps with the first command: a machine that starts resets the device before it."""
-        if self._schedule.begun is None and isinstance(x, Submitted):
+        if not isinstance(x, Submitted):
+            return
+        if self._schedule.begun is None:
             self._schedule.begun = t
+        switch = self._observer.switch(x.command) if self._eswitch.once else None
+        if switch is not None:
+            self._tried.add(switch)
 
     def disconnected(self) -> None:
         """The client is gone: neither the link nor a reset is waited for."""
@@ -160,6 +169,8 @@ class ServedSteps:
         if not self._host_follows(step) or not all(step.perform(self)):
             return False
         self._expect_switched(step)
+        # a later step of the kind waits for a try of its own
+        self._tried = {m for m in self._tried if m.function not in step.functions}
         return True
 
     def _comes_when_quiet(self, step: PlannedStep) -> bool:
@@ -331,7 +342,8 @@ class ServedSteps:
 
     def _follows(self, function: str, kind: MomentKind) -> bool:
         """Tell whether the driver's e-switch has enabled, or disabled, the function."""
-        follows = self._observer.inner.is_enabled(function) is (kind is MomentKind.ENABLE)
-        if follows:
-            self._observer.moments.add(Moment(kind, function))
-        return follows
+        moment = Moment(kind, function)
+        if self._observer.inner.is_enabled(function) is (kind is MomentKind.ENABLE):
+            self._observer.moments.add(moment)
+            return True
+        return moment in self._tried

@@ -232,25 +232,6 @@ def test_a_device_without_a_reset_proves_no_fence(tmp_path: Path) -> None:
         d.close()
 
 
-def test_requests_of_the_servers_own_are_refused(tmp_path: Path) -> None:
-    """One comes before a reply, another with nothing asked for; descriptors that come with one are closed."""
-    own = HEADER.pack(99, 11, 16 + 16, 0, 0) + bytes(16)
-
-    def answers(number: int, command: int, body: bytes) -> bytes:
-        if command == 11:
-            return own  # the refusal of the first: the second
-        return own + sound(number, command, body) if command == 9 else sound(number, command, body)
-
-    with server(tmp_path / "s", answers) as got:
-        d = VfioUserDevice(tmp_path / "s")
-        assert d.bar_read(0) == b"abcd"
-        while d.trouble() == "" and sum(HEADER.unpack_from(m)[1] == 11 for m in got) < 2:
-            pass
-        refusal = next(m for m in got if HEADER.unpack_from(m)[1] == 11)
-        assert HEADER.unpack(refusal) == (99, 11, 16, 0x21, errno.ENOTSUP)
-        d.close()
-
-
 def test_the_end_of_the_connection_is_noticed_between_requests(stand: Stand, tmp_path: Path) -> None:
     with server(tmp_path / "t", instead(9, lambda n: b"")):
         d = VfioUserDevice(tmp_path / "t")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fwpages.link.driving import setup
 from fwpages.link.driving.pci_device import DeviceError, PciDevice
+from fwpages.link.queue.driver import MOST_SLOTS
 from fwpages.prm.identity import Supplier
 from fwpages.prm.segment import CMD_IF_REV, read_field
 from fwpages.prm.timeouts import RECOVERY_OF_LINUX, decode_time
@@ -17,13 +18,15 @@ READY = 120.0
 #: seconds between two looks whether it is
 _LOOK = 0.01
 _ALL_ONES = 0xFFFF
+#: one slot for page commands, and one for all others
+LEAST_SLOTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """A device's own words: vendor and device number, firmware version, which supplier it is, its time for a command.
 
-    ``command_time`` is in seconds, None where the device tells none.
+    ``command_time`` is in seconds, None where the device tells none. ``slots`` is the size of its command queue.
     """
 
     vendor: int
@@ -31,6 +34,7 @@ class Described:
     firmware: str
     supplier: Supplier
     command_time: float | None
+    slots: int
 
 
 def fence(device: PciDevice) -> None:
@@ -74,7 +78,10 @@ def begun(device: PciDevice) -> Described:
     major, minor, sub = (_field(device, f"fw_rev_{part}") for part in ("major", "minor", "subminor"))
     ecpf = bool(_field(device, "embedded_cpu"))
     supplier = Supplier(ecpf=ecpf, max_vfs=setup.total_vfs(device))
-    return Described(*setup.vendor_and_device(device), f"{major}.{minor}.{sub:04}", supplier, _command_time(device))
+    slots = 1 << _field(device, "log_cmdq_size")
+    if not LEAST_SLOTS <= slots <= MOST_SLOTS:
+        raise DeviceError(f"a command queue of {slots} slots: {LEAST_SLOTS} to {MOST_SLOTS} can be driven")
+    return Described(*setup.vendor_and_device(device), f"{major}.{minor}.{sub:04}", supplier, _command_time(device), slots)
 
 
 def _command_time(device: PciDevice) -> float | None:

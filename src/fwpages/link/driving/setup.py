@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from fwpages.link.driving.pci_device import DeviceError, PciDevice
 
-_VENDOR, _COMMAND, _STATUS, _CAPABILITIES, _EXTENDED = 0x00, 0x04, 0x06, 0x34, 0x100
-_MEMORY_SPACE, _BUS_MASTER, _INTX_OFF = 1 << 1, 1 << 2, 1 << 10
+#: the command register, and the bit that lets a device access memory
+COMMAND, BUS_MASTER = 0x04, 1 << 2
+_VENDOR, _STATUS, _CAPABILITIES, _EXTENDED = 0x00, 0x06, 0x34, 0x100
+_MEMORY_SPACE, _INTX_OFF = 1 << 1, 1 << 10
 _HAS_CAPABILITIES = 1 << 4
 _MSIX, _SRIOV = 0x11, 0x0010
 #: MSI-X enable and function mask, in the control word at 2
@@ -40,24 +42,24 @@ def vendor_and_device(device: PciDevice) -> tuple[int, int]:
 
 def memory_on(device: PciDevice) -> None:
     """Switch the memory space on, and INTx off: BAR 0 answers, and the device reaches no memory."""
-    device.config_write(_COMMAND, (word(device, _COMMAND) | _MEMORY_SPACE | _INTX_OFF).to_bytes(2, "little"))
+    device.config_write(COMMAND, (word(device, COMMAND) | _MEMORY_SPACE | _INTX_OFF).to_bytes(2, "little"))
 
 
 def master_on(device: PciDevice) -> None:
     """Switch bus mastering on: VFIO leaves it to its user, after each reset anew. DeviceError where it stays off."""
-    device.config_write(_COMMAND, (word(device, _COMMAND) | _BUS_MASTER).to_bytes(2, "little"))
+    device.config_write(COMMAND, (word(device, COMMAND) | BUS_MASTER).to_bytes(2, "little"))
     if not master(device) or not there(device):
         raise DeviceError("bus mastering cannot be switched on: the device does not answer in its configuration space")
 
 
 def stop_master(device: PciDevice) -> None:
     """Switch bus mastering off. The kernel restores the register after a reset: as it was before."""
-    device.config_write(_COMMAND, (word(device, _COMMAND) & ~_BUS_MASTER).to_bytes(2, "little"))
+    device.config_write(COMMAND, (word(device, COMMAND) & ~BUS_MASTER).to_bytes(2, "little"))
 
 
 def master(device: PciDevice) -> bool:
     """Return whether bus mastering is on."""
-    return bool(word(device, _COMMAND) & _BUS_MASTER)
+    return bool(word(device, COMMAND) & BUS_MASTER)
 
 
 def capabilities(device: PciDevice) -> Iterator[tuple[int, int]]:

@@ -1,9 +1,10 @@
 """A vfio-user client: a device behind a UNIX socket, driven from this process. ``fwpages serve`` is such a server.
 
 Theory of operation. A request is sent and its reply awaited, one at a time: an access to a register has to be over
-before the next one anyway. Every wait is bounded. Memory is one sparse file in RAM, sealed so that it cannot shrink;
-each DMA_MAP passes its descriptor, so that the server reaches the memory by itself and asks for nothing. Interrupts are
-eventfds.
+before the next one anyway. Every wait is bounded, whatever comes meanwhile. Memory is one file in RAM; each DMA_MAP
+passes its descriptor, so that the server can map it. A server that does not asks for bytes by DMA_READ and DMA_WRITE,
+while a reply is awaited or in between. It is answered within what is mapped, and while the device is a bus master: not
+before its driver made it one, and not after a reset. Interrupts are eventfds.
 
 A connection that ended, a reply that is none, and a server that does not answer in time are the same for a driver: the
 device is out of reach (DeviceError), now and later. That proves nothing for the memory: by the protocol a device keeps
@@ -14,32 +15,32 @@ from __future__ import annotations
 
 import array
 import errno
-import fcntl
-import mmap
 import os
 import socket
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from fwpages.link.driving.pci_device import DeviceError, Facts, IovaRange
-from fwpages.link.driving.setup import enable_msix
+from fwpages.link.driving.setup import BUS_MASTER, COMMAND, enable_msix
 from fwpages.link.memory import Bytes
 from fwpages.link.vfio_user import client_messages as c
 from fwpages.link.vfio_user.connection import BAR0, CONFIG
 from fwpages.link.vfio_user.interrupts import MSIX
+from fwpages.link.vfio_user.lent_memory import LentMemory
 from fwpages.link.vfio_user.listener import receive
 from fwpages.link.vfio_user.messages import (
     HEADER_SIZE,
     MAX_FDS,
+    Header,
+    MessageError,
     StreamError,
     Type,
     command,
     errno_words,
     error_reply,
     parse_header,
+    reply,
 )
 
 #: seconds for a reply: a server may carry out a command of 50,000 pages inside a write of the doorbell
@@ -62,8 +63,11 @@ class VfioUserDevice:
         self._path, self._timeout = path, timeout
         self._next = 0
         self._lost = ""
-        self._file = -1
-        self._map: mmap.mmap | None = None
+        self._memory: LentMemory | None = None
+        #: by its configuration space the device may access memory
+        self._master = False
+        #: when what is being awaited is late (``time.monotonic``)
+        self._late = 0.0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout)
         try:
@@ -107,19 +111,20 @@ class VfioUserDevice:
         if self._lost:
             raise DeviceError(self._lost)
         self._next = self._next % 0xFFFF + 1
+        self._late = time.monotonic() + self._timeout
         try:
             self._send(command(self._next, kind, body), fds)
-            reply = self._reply(kind)
+            got = self._reply(kind)
         except TimeoutError:
             raise self._gone(f"the server does not answer {kind.name} in {self._timeout:g} s") from None
         except OSError as e:
             raise self._gone(f"the connection ended at {kind.name}: {e.strerror or e}") from None
         except StreamError as e:
             raise self._gone(str(e)) from None
-        if reply.error:
-            words = errno_words(max(reply.error, 0))
+        if got.error:
+            words = errno_words(max(got.error, 0))
             raise DeviceError(f"{self._path}: the server refuses {kind.name}: {words}")
-        return reply.body
+        return got.body
 
     def _gone(self, why: str) -> DeviceError:
         self._lost = f"{self._path}: {why}"
@@ -128,25 +133,56 @@ class VfioUserDevice:
     def _send(self, data: bytes, fds: Sequence[int]) -> None:
         """Send a message whole; descriptors go with its first byte."""
         passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self._hurry()
         sent = self._socket.sendmsg([data], passed, socket.MSG_NOSIGNAL)
         if sent < len(data):
             self._socket.sendall(data[sent:], socket.MSG_NOSIGNAL)
 
     def _reply(self, kind: Type) -> c.Reply:
-        """Wait for the reply to the request that was sent; requests of the server's own are refused."""
-        while True:
-            head = parse_header(self._exactly(HEADER_SIZE))
-            reply = c.Reply(head, self._exactly(head.body))
-            if not reply.request:
-                break
-            self._send(error_reply(head, errno.ENOTSUP), ())
+        """Wait for the reply to the request that was sent; requests of the server's own are answered meanwhile."""
+        while (got := self._message()).request:
+            self._answer(got.header, got.body)
+        head = got.header
         if (head.id, head.command) != (self._next, kind):
             raise StreamError(f"a reply to message {head.id}, command {head.command}, came to {kind.name}")
-        return reply
+        return got
+
+    def _message(self) -> c.Reply:
+        head = parse_header(self._exactly(HEADER_SIZE))
+        return c.Reply(head, self._exactly(head.body))
+
+    def _answer(self, head: Header, body: bytes) -> None:
+        """Answer a request of the server's own: it may access the memory that is mapped, and nothing else."""
+        try:
+            answer = reply(head, self._accessed(c.parse_access(head.command, body)))
+        except MessageError as e:
+            answer = error_reply(head, e.errno)
+        if head.wants_reply:
+            self._send(answer, ())
+
+    def _accessed(self, access: c.Access) -> bytes:
+        """Carry an access to memory out; return the body of its reply. MessageError where it is refused."""
+        if not self._master:
+            raise MessageError(errno.EPERM, "the device is no bus master")
+        if self._memory is not None and access.data is None:
+            data = self._memory.read(access.iova, access.count)
+            if data is not None:
+                return c.access_reply(access, data)
+        elif self._memory is not None and access.data is not None and self._memory.write(access.iova, access.data):
+            return c.access_reply(access)
+        raise MessageError(errno.EFAULT, f"{access.count} bytes at {access.iova:#x} are not mapped")
+
+    def _hurry(self) -> None:
+        """Let the socket wait no longer than until the awaited is late; TimeoutError where it is."""
+        left = self._late - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
 
     def _exactly(self, length: int) -> bytes:
         data = bytearray()
         while len(data) < length:
+            self._hurry()
             more, fds, _ = receive(self._socket, length - len(data))
             for fd in fds:
                 os.close(fd)
@@ -164,6 +200,8 @@ class VfioUserDevice:
     def config_write(self, offset: int, data: bytes) -> None:
         """As ``PciDevice``."""
         self._ask(Type.REGION_WRITE, c.region_write(CONFIG, offset, data))
+        if offset <= COMMAND < offset + len(data):
+            self._master = bool(data[COMMAND - offset] & BUS_MASTER)
 
     def bar_read(self, offset: int) -> bytes:
         """As ``PciDevice``."""
@@ -190,40 +228,48 @@ class VfioUserDevice:
     def allocate(self, size: int) -> Bytes:
         """As ``PciDevice``; a sparse file, sealed so that the server can map it for good."""
         try:
-            self._file = os.memfd_create("fwpages", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.truncate(self._file, size)
-            fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-            self._map = mmap.mmap(self._file, size)
+            self._memory = LentMemory(size)
         except OSError as e:
             raise DeviceError(
                 f"{size >> 20} MiB of addresses for DMA memory cannot be had: {e.strerror or e}"
             ) from None
-        return np.frombuffer(self._map, np.uint8)
+        return self._memory.bytes
 
     def map(self, iova: int, offset: int, size: int) -> None:
         """As ``PciDevice``; a server that refuses a piece keeps those before it, which ``close`` ends."""
+        memory = self._lent()
         for at in range(0, size, PIECE):
-            self._ask(Type.DMA_MAP, c.dma_map(iova + at, offset + at, min(PIECE, size - at)), [self._file])
+            piece = min(PIECE, size - at)
+            self._ask(Type.DMA_MAP, c.dma_map(iova + at, offset + at, piece), [memory.fd])
+            memory.map(iova + at, offset + at, piece)
 
     def unmap(self, iova: int, offset: int, size: int) -> None:
         """As ``PciDevice``."""
+        memory = self._lent()
         for at in range(0, size, PIECE):
-            self._ask(Type.DMA_UNMAP, c.dma_unmap(iova + at, min(PIECE, size - at)))
-        if self._map is not None:
-            self._map.madvise(mmap.MADV_REMOVE, offset, size)
+            piece = min(PIECE, size - at)
+            self._ask(Type.DMA_UNMAP, c.dma_unmap(iova + at, piece))
+            memory.unmap(iova + at, piece)
+        memory.discard(offset, size)
+
+    def _lent(self) -> LentMemory:
+        if self._memory is None:
+            raise ValueError("nothing is allocated, or it is closed: there is no memory to map")
+        return self._memory
 
     def reset(self) -> None:
         """As ``PciDevice``. DeviceError where the server offers no reset."""
         if not self.facts.reset:
             raise DeviceError(f"{self._path}: {self.facts.no_reset}")
         self._ask(Type.DEVICE_RESET)
+        self._master = False
 
     def fileno(self) -> int:
-        """Return the socket: between requests it is readable only where the connection ends, or a server asks."""
+        """Return the socket: between requests it is readable where the connection ends, or the server asks."""
         return self._socket.fileno()
 
     def trouble(self) -> str:
-        """As ``PciDevice``; requests of the server's own are refused."""
+        """As ``PciDevice``; a request of the server's own is answered."""
         if self._lost:
             return self._lost
         self._socket.setblocking(False)
@@ -236,18 +282,18 @@ class VfioUserDevice:
         except OSError as e:
             self._gone(f"the connection ended: {e.strerror or e}")
             return self._lost
-        finally:
-            self._socket.settimeout(self._timeout)
-        return self._served()
+        return self._asked()
 
-    def _served(self) -> str:
-        """Refuse a request of the server's own."""
+    def _asked(self) -> str:
+        """Answer a request of the server's own that came with nothing awaited; return the reason where it is none."""
+        self._late = time.monotonic() + self._timeout
         try:
-            head = parse_header(self._exactly(HEADER_SIZE))
-            self._exactly(head.body)
-            if not c.Reply(head, b"").request:
-                raise StreamError(f"a reply to message {head.id} that nothing asked for")
-            self._send(error_reply(head, errno.ENOTSUP), ())
+            got = self._message()
+            if not got.request:
+                raise StreamError(f"a reply to message {got.header.id} that nothing asked for")
+            self._answer(got.header, got.body)
+        except TimeoutError:
+            self._gone(f"the server does not end its request in {self._timeout:g} s")
         except (OSError, StreamError) as e:
             self._gone(str(e))
         return self._lost
@@ -256,11 +302,6 @@ class VfioUserDevice:
         """As ``PciDevice``."""
         self._lost = self._lost or f"{self._path}: the device is closed"
         self._socket.close()
-        if self._map is not None:
-            # arrays over it may be in use still: the memory goes with the last of them
-            with suppress(BufferError):
-                self._map.close()
-            self._map = None
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None

@@ -7,6 +7,7 @@ Source: the vfio-user protocol specification, version 0.
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 from dataclasses import dataclass
@@ -33,6 +34,38 @@ class Reply:
     def request(self) -> bool:
         """It is no reply, but a request of the server's own."""
         return not self.header.flags & m.TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A device's access to memory of the client: it reads ``count`` bytes, or writes ``data`` where there is some."""
+
+    iova: int
+    count: int
+    data: bytes | None = None
+
+
+def parse_access(number: int, body: bytes) -> Access:
+    """Parse a request of the server's own; m.MessageError where it is none, or malformed.
+
+    The fields are those of the protocol's text: a count of eight bytes, and data from byte 16 on.
+    """
+    if number not in (m.Type.DMA_READ, m.Type.DMA_WRITE):
+        raise m.MessageError(errno.ENOTSUP, f"command {number} is none of a server")
+    if len(body) < m.DMA_ACCESS.size:
+        raise m.MessageError(errno.EINVAL, f"an access to memory with {len(body)} bytes")
+    iova, count = m.DMA_ACCESS.unpack_from(body)
+    if count > m.MAX_DATA:
+        raise m.MessageError(errno.E2BIG, f"an access to {count} bytes of memory")
+    data = body[m.DMA_ACCESS.size :] if number == m.Type.DMA_WRITE else None
+    if not count or len(body) - m.DMA_ACCESS.size != (0 if data is None else count):
+        raise m.MessageError(errno.EINVAL, f"an access to {count} bytes of memory with {len(body)} bytes")
+    return Access(iova, count, data)
+
+
+def access_reply(access: Access, data: bytes = b"") -> bytes:
+    """Make the body of the reply: the same fields, and the bytes that were read."""
+    return m.DMA_ACCESS.pack(access.iova, access.count) + data
 
 
 def version(fds: int) -> bytes:

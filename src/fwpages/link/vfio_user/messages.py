@@ -39,6 +39,7 @@ INFO = struct.Struct("<IIII")
 REGION_INFO = struct.Struct("<IIIIQQ")
 SET_IRQS = struct.Struct("<IIIII")
 REGION_IO = struct.Struct("<QII")
+DMA_ACCESS = struct.Struct("<QQ")
 
 
 class Type(IntEnum):

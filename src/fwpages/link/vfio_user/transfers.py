@@ -22,12 +22,11 @@ from enum import Enum
 from typing import Protocol
 
 from fwpages.link.bus import BusError
-from fwpages.link.vfio_user.messages import MAX_DATA, Header, StreamError, Type, command, errno_words
+from fwpages.link.vfio_user.messages import DMA_ACCESS, MAX_DATA, Header, StreamError, Type, command, errno_words
 
 #: answers that a reset made nobody wait for, and that may still come; a client that owes more of them gives none
 MOST_OWED = 256
 
-_TEXT = struct.Struct("<QQ")
 _SHORT = struct.Struct("<QI")
 #: bytes by which the layouts differ: the upper half of a count, or what is unused at the end
 _GAP = 4
@@ -86,7 +85,7 @@ class Transfers:
         for at, n in self._pieces(iova, len(data)):
             part = bytes(data[at - iova : at - iova + n])
             short = self.layout is Layout.SHORT
-            body = _SHORT.pack(at, n) + part + bytes(_GAP) if short else _TEXT.pack(at, n) + part
+            body = _SHORT.pack(at, n) + part + bytes(_GAP) if short else DMA_ACCESS.pack(at, n) + part
             self._ask(Type.DMA_WRITE, at, n, body)
 
     def _pieces(self, iova: int, length: int) -> Iterator[tuple[int, int]]:
@@ -101,8 +100,8 @@ class Transfers:
 
     def _raw(self, iova: int, n: int) -> bytes:
         """Return the answer's bytes from where the layouts begin to differ: ``n`` and ``_GAP`` more."""
-        body = self._ask(Type.DMA_READ, iova, n, _TEXT.pack(iova, n))
-        if len(body) != _TEXT.size + n or _SHORT.unpack_from(body) != (iova, n):
+        body = self._ask(Type.DMA_READ, iova, n, DMA_ACCESS.pack(iova, n))
+        if len(body) != DMA_ACCESS.size + n or _SHORT.unpack_from(body) != (iova, n):
             raise BusError(f"the client answered DMA_READ of {n} bytes at {iova:#x} with {len(body)} bytes for others")
         answer = body[_SHORT.size :]
         if self.layout is None and any(answer[:_GAP]):

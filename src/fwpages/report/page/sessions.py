@@ -1,4 +1,4 @@
-"""The sessions of an audit, a run or a served device as parts of a report."""
+"""The sessions of an audit, a run, a driven or a served device as parts of a report."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from fwpages.pages.words import in_mib, many, size
 from fwpages.prm.identity import FunctionType
 from fwpages.readers.clocks import seconds_of
 from fwpages.readers.inputs import Input
+from fwpages.report.drive import DriveReport
 from fwpages.report.finding_lines import worst_first
 from fwpages.report.kinds import kind
 from fwpages.report.page.content import Cell, Chart, Column, Evidence, Flag, Grid, Part, Row, Section, Shown, chart_of
@@ -84,17 +85,30 @@ def audit_section(report: Report, name: str, number: int, path: Input | None, wh
 
 def run_section(report: RunReport, name: str, number: int) -> Section:
     """The section of a run."""
+    what = f"run of scenario {report.scenario}, {report.mode} mode"
+    return _host_section(report, name, number, what, [f"fault: {f}" for f in dict.fromkeys(report.faults)])
+
+
+def drive_section(report: DriveReport, name: str, number: int) -> Section:
+    """The section of a run that drove a device."""
+    d = report.device
+    by = "" if report.scenario is None else f", scenario {report.scenario}"
+    what = f"driven device {d.pci}, firmware {d.firmware}, over {d.transport}{by}, {report.mode} mode"
+    return _host_section(report, name, number, what, [])
+
+
+def _host_section(report: RunReport | DriveReport, name: str, number: int, what: str, faults: Sequence[str]) -> Section:
+    """The section of a run with our own host; ``what`` it was, and lines about faults."""
     place = _Place(number)
-    lines = [f"failed: {d['operation']}: {d['detail']}" for d in report.failed]
+    lines = [f"failed: {d.operation}: {d.detail}" for d in report.failed]
     lines += [f"never happened: {m}" for m in report.missed] + [f"could not be done: {s}" for s in report.skipped]
-    lines += [f"fault: {f}" for f in dict.fromkeys(report.faults)]
     parts = tuple(_part(s, n, place, {}) for n, s in enumerate(report.sessions, 1))
     return Section(
         anchor=f"i{number}",
         name=name,
-        what=f"run of scenario {report.scenario}, {report.mode} mode",
+        what=what,
         verdict=verdict_of([report.verdict, *_verdicts(report.sessions)]),
-        summary="; ".join([report.summary, *lines]),
+        summary="; ".join([report.summary, *lines, *faults]),
         parts=parts,
         chart=overview(name, report.sessions, f"i{number}s"),
         grids=(_sessions(report.sessions),) if len(report.sessions) > 1 else (),
