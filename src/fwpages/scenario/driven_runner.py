@@ -221,8 +221,6 @@ class DrivenRun:
         """Wait until nothing is pending and the functions hold what they should; the device has its time for that."""
         begun = self.link.now
         self._until(lambda: self._at_rest() or (self.link.idle and self._waited(begun)))
-        if not self._held.met and self._asked():
-            self._held.go_by_requests()
         if not self._held.met:
             if step is not None and not self._books.failed:
                 self._missed.append(step)
@@ -238,12 +236,7 @@ class DrivenRun:
 
     def _at_rest(self) -> bool:
         """Nothing is pending, and nothing came for a moment."""
-        done = self._held.met or self._asked()
-        return done and self.link.idle and self.link.now - self.link.stirred >= QUIET
-
-    def _asked(self) -> bool:
-        """Firmware has asked for what the functions should hold, and no answer is still to come."""
-        return self._held.asked and not self.link.host.flights
+        return self.link.idle and self._held.met and self.link.now - self.link.stirred >= QUIET
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -269,8 +262,6 @@ class DrivenRun:
     def _note(self, e: Done | Finding | Raised) -> None:
         self._books.note(e)
         self._lines.note(e)
-        if isinstance(e, Raised):
-            self._held.note(e.event)
         if isinstance(e, Done) and e.ok:
             name = next((n for n, vport in self._vports.items() if vport == e.operation.vport), "")
             match e.operation.kind:

@@ -4,10 +4,6 @@ The device takes its steps in its own time, so what a function holds at a moment
 a step follows from the steps before it: a function that is enabled wants its pages, a request adds some, a reset starts
 again. The driver waits until a function has held that. The device may be ahead by then, so every count that the
 function had counts, from the one on that was waited for last.
-
-A device that is ahead may let go of pages whose return is still on its way, and a function never holds then, as its
-driver counts, what it was to hold in between. Its page requests tell: added up, they come to that count, in the order
-of the device's steps (``asked``). They count where nothing is pending any more, for the rest of the session's steps.
 """
 
 from __future__ import annotations
@@ -16,8 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from fwpages.host import Host, Phase
-from fwpages.prm.event import PageRequestEvent
-from fwpages.prm.identity import Identity, Mode, Names
+from fwpages.prm.identity import Identity, Names
 from fwpages.scenario.interpreter import OWN
 
 #: counts of a function that are kept: a device that asks for pages without end is not followed further back
@@ -33,8 +28,6 @@ class ExpectedPages:
         self._pending: set[str] = set()
         #: the counts of each function since the last one that was waited for
         self._seen: dict[str, deque[int]] = {}
-        #: the same of what its page requests added up to
-        self._told: dict[str, deque[int]] = {}
         #: the session is to end by the device's doing
         self._over = False
 
@@ -42,25 +35,6 @@ class ExpectedPages:
     def met(self) -> bool:
         """Every function has held what it should, and a session that should end has ended."""
         return not self._pending and not self._over
-
-    @property
-    def asked(self) -> bool:
-        """Firmware has asked for what every function should hold, although some never held that."""
-        return not self._over and all(self._wanted(name) in self._told[name] for name in self._pending)
-
-    def note(self, e: PageRequestEvent) -> None:
-        """Take notice of a page request."""
-        who = e.function(self._host.session.mode or Mode.FUNC_ID)
-        for name, told in self._told.items():
-            if self._identity(name) == who:
-                told.append(0 if e.release_all else max(0, told[-1] + e.num_pages))
-
-    def go_by_requests(self) -> None:
-        """Take for held what firmware has asked for; only where it is ``asked``."""
-        for name in tuple(self._pending):
-            _pop(self._told[name], self._wanted(name))
-            self._seen[name] = deque([self._now(name)], MOST_SEEN)
-        self._pending.clear()
 
     def look(self) -> None:
         """Take notice of what the functions hold now; to be called whenever that has changed."""
@@ -78,7 +52,6 @@ class ExpectedPages:
         """Expect nothing: the session is over, or the device did not do it in its time."""
         self._held = {name: self._now(name) for name in (OWN, *self._names)}
         self._seen = {name: deque([n], MOST_SEEN) for name, n in self._held.items()}
-        self._told = {name: deque([n], MOST_SEEN) for name, n in self._held.items()}
         self._pending.clear()
         self._over = False
 
@@ -113,9 +86,10 @@ class ExpectedPages:
 
     def _compare(self, name: str) -> None:
         """Find the count that is waited for among those that the function had."""
-        wanted = self._wanted(name)
-        if _pop(self._seen[name], wanted):
-            _pop(self._told[name], wanted)
+        seen, wanted = self._seen[name], self._wanted(name)
+        if wanted in seen:
+            while seen[0] != wanted:
+                seen.popleft()
             self._pending.discard(name)
 
     def _identity(self, name: str) -> Identity | None:
@@ -133,12 +107,3 @@ class ExpectedPages:
         """The pages expected under the function's identity, which another function may have had before it."""
         who = self._identity(name)
         return sum(n for other, n in self._held.items() if self._identity(other) == who)
-
-
-def _pop(counts: deque[int], wanted: int) -> bool:
-    """Drop the counts before ``wanted``; False where it is not among them, and nothing is dropped."""
-    if wanted not in counts:
-        return False
-    while counts[0] != wanted:
-        counts.popleft()
-    return True

@@ -36,6 +36,8 @@ STEP_WAIT = 60.0
 #: seconds without a command after which a driver counts as done with loading: to break the device during the load, let
 #: ``health`` or ``lose-link`` come ``at`` a time or ``after`` something
 QUIET = 3.0
+#: seconds between looks whether a driver has read what is in its event queues
+LOOK = 0.01
 #: seconds for a driver to reset a device in a fatal state. Linux notices within some two seconds (``poll_health``), but
 #: first ends what it is doing: a command of its load or unload that is not answered takes 60 s
 RESET_WAIT = 2 * STEP_WAIT
@@ -58,7 +60,8 @@ class ByEswitch:
 
     ``names`` are all of them, ``of_host`` the VFs of an external host with their numbers from 1 on: the host has them
     on or off, as many as it likes of the first ones, and the driver follows. ``once``: the driver goes by the same
-    scenario, so that what it could not enable or disable the first time is not waited for.
+    scenario. It is let to read each answer before the next step, and what it could not enable or disable the first time
+    is not waited for.
     """
 
     names: frozenset[str] = frozenset()
@@ -239,6 +242,10 @@ class ServedSteps:
             return False
         if self._at_once:
             return True
+        if self._eswitch.once and self._device.queue.rings.waiting:
+            # what comes next would cross an answer that the driver has not read
+            self._not_before = self._device.now + LOOK
+            return False
         if not self._recovered():
             return False
         self._expected = [e for e in self._expected if self._pending(e)]

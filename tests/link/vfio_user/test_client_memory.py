@@ -91,7 +91,8 @@ def asking(tmp_path: Path) -> Iterator[Asking]:
         asking = Asking(folder / "s")
         yield asking
         asking.close()
-    assert open_fds() == before
+    # fewer, where what an earlier test left was cleared away meanwhile
+    assert open_fds() <= before
 
 
 def test_memory_that_is_mapped_is_read_and_written_also_across_two_ranges(asking: Asking) -> None:

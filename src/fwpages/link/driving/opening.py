@@ -81,7 +81,8 @@ def begun(device: PciDevice) -> Described:
     slots = 1 << _field(device, "log_cmdq_size")
     if not LEAST_SLOTS <= slots <= MOST_SLOTS:
         raise DeviceError(f"a command queue of {slots} slots: {LEAST_SLOTS} to {MOST_SLOTS} can be driven")
-    return Described(*setup.vendor_and_device(device), f"{major}.{minor}.{sub:04}", supplier, _command_time(device), slots)
+    numbers = setup.vendor_and_device(device)
+    return Described(*numbers, f"{major}.{minor}.{sub:04}", supplier, _command_time(device), slots)
 
 
 def _command_time(device: PciDevice) -> float | None:

@@ -72,6 +72,11 @@ class Rings:
         ended = (n for n, r in self._rings.items() if r.takes_commands and r.ended)
         return next(ended, None) if self.commands is None else self.commands
 
+    @property
+    def waiting(self) -> int:
+        """Entries of all queues that take events which the driver has not consumed."""
+        return sum(r.waiting for r in self._rings.values() if not r.ended)
+
     def takes(self, eqn: int) -> bool:
         """Return whether there is a queue of this number that takes events."""
         return eqn in self._rings and not self._rings[eqn].ended
