@@ -58,6 +58,8 @@ _EXIT_CODES: Mapping[Verdict, int] = MappingProxyType({Verdict.GOOD: 0, Verdict.
 _CANNOT_BE_TESTED, _BISECT_ENDS = 125, 128
 #: seconds of a row on a machine without KVM: three times that where it shows an effect
 ROW_SECONDS = 40
+#: machines at once, for each core: a driver that waits for a device that never answers leaves its core to another
+MACHINES_PER_CORE = 2
 #: the variables that name programs
 _ENVIRONMENT = ("FWPAGES_QEMU", "FWPAGES_BUSYBOX")
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -88,7 +90,9 @@ _INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--smoke", is_flag=True, help="Only the few rows that show most: some minutes.")
 @click.option("--replay", metavar="S", help="Play the device's side of a path of `fwpages explore`, once.")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="So many machines at once.  [default: all cores]")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), metavar="N", help="So many machines at once.  [default: two per core]"
+)
 @click.option("--list", "listing", is_flag=True, help="Show the rows, and play none.")
 @click.option("--baseline", "before", type=_INPUT, metavar="FILE", help="Compare with the rows of an earlier trial.")
 @click.option("--write-baseline", "new_baseline", type=_FILE, metavar="FILE", help="Write the rows of this one.")
@@ -277,7 +281,7 @@ def _campaign(asked: _Asked, planned: Sequence[Row], before: Known, folder: Path
             j = p.judged
             show(f"{p.row}: {j.effect.value if j.effect is not None else f'not judged, {j.why or j.title}'}", n)
 
-        played, why = play_campaign(planned, trial, folder, jobs=asked.jobs or _cores(), watch=watch, known=before)
+        played, why = play_campaign(planned, trial, folder, jobs=asked.jobs or _machines(), watch=watch, known=before)
     return Campaign(played, with_kernel(versions, played), time.monotonic() - begun, why)
 
 
@@ -310,9 +314,9 @@ def _known(file: Path) -> Known:
         raise click.UsageError(f"--baseline: {e}") from None
 
 
-def _cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+def _machines() -> int:
+    """The machines at once where --jobs does not say: for the processors that this process may use."""
+    return MACHINES_PER_CORE * len(os.sched_getaffinity(0))
 
 
 @contextmanager
