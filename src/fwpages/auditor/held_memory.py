@@ -136,8 +136,8 @@ class HeldMemory:
 
     def _moved(self, c: Command, book: Book, a: Answer) -> None:
         if c.op_mod == ManagePages.GIVE:
-            self.reach.given(c.pas)
-            self._put(c.pas, self._tag(book))
+            self.reach.given(c.given)
+            self._put(c.given, self._tag(book))
         elif c.op_mod == ManagePages.TAKE:
             # the rest of the answer's bytes are zeros
             named = a.pas[: a["output_num_entries"]]

@@ -34,8 +34,8 @@ def _same(a: Command | Answer, b: Command | Answer) -> bool:
 class Command:
     """One command: opcode, op_mod, the declared fields by name, and its page addresses or raw data.
 
-    ``fields`` leaves out opcode, uid and op_mod; a field not named is 0. ``pas`` may disagree with the count field:
-    that is what a strict device looks for. Source: ``*_in_bits``.
+    ``fields`` leaves out opcode, uid and op_mod; a field not named is 0. ``pas`` holds every entry of the buffer, and
+    may disagree with the count field. Source: ``*_in_bits``.
     """
 
     opcode: int
@@ -63,6 +63,14 @@ class Command:
         if self.pas.size:
             words.append(many(self.pas.size))
         return " ".join([opcode_name(self.opcode) + op_mod_suffix(self.opcode, self.op_mod), *words])
+
+    @property
+    def given(self) -> PageArray:
+        """The pages that a GIVE names: as many as it counts, fewer where the buffer has not so many.
+
+        Entries behind them are none: drivers in use send a longer buffer (Snabb: ``HCA:alloc_pages``).
+        """
+        return self.pas[: self["input_num_entries"]]
 
     @property
     def reply_length(self) -> int:

@@ -380,7 +380,7 @@ class Observer:
         name = self._name(c["function_id"], c["embedded_cpu_function"])
         match c.op_mod:
             case ManagePages.GIVE:
-                self._asked.given(name, c.pas.size)
+                self._asked.given(name, c.given.size)
             case ManagePages.CANT_GIVE:
                 self._asked.declined(name)
 
@@ -469,9 +469,9 @@ class Observer:
         n, words = 0, f"the driver cannot give pages for {called}"
         match c.op_mod:
             case ManagePages.GIVE:
-                n, words = c.pas.size, f"for {called}"
+                n, words = c.given.size, f"for {called}"
                 f.given += n
-                self.reach.given(c.pas)
+                self.reach.given(c.given)
             case ManagePages.TAKE:
                 n, words = taken, f"back from {called}"
                 f.returned += taken - self._earlier(s, c, taken)

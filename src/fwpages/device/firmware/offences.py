@@ -57,7 +57,7 @@ class OffenceName(StrEnum):
     BAD_LENGTH = (
         "bad-length",
         Status.BAD_INP_LEN,
-        "the driver sent data of another length than the command has, or pages where none belong",
+        "the driver sent data of another length than the command has",
         "a driver that sends the command's own length",
     )
     COUNT_MISMATCH = "count-mismatch", Status.BAD_INP_LEN, Cause.COUNT_MISMATCH.meaning, Cause.COUNT_MISMATCH.remedy

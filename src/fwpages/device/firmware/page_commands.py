@@ -45,11 +45,12 @@ def _startup_pages(s: State, c: Command) -> int:
 
 
 def manage_pages(s: State, c: Command) -> Answer:
-    """Execute GIVE, TAKE or CANT_GIVE, by op_mod."""
+    """Execute GIVE, TAKE or CANT_GIVE, by op_mod. A buffer that is longer than the command is no error.
+
+    Drivers that are used on hardware send such ones: Snabb's GIVE, FreeBSD's CANT_GIVE (docs/drivers.md).
+    """
     if c.op_mod not in (ManagePages.GIVE, ManagePages.TAKE, ManagePages.CANT_GIVE):
         raise RefusedError(OffenceName.BAD_OP_MOD, f"MANAGE_PAGES with op_mod {c.op_mod:#x}")
-    if c.op_mod != ManagePages.GIVE and c.pas.size:
-        raise RefusedError(OffenceName.BAD_LENGTH, f"{c.pas.size} page addresses where none belong")
     slot = s.page_owner(c)
     if c.op_mod == ManagePages.GIVE:
         _give(s, c, slot)
@@ -64,14 +65,14 @@ def _give(s: State, c: Command, slot: int) -> None:
     """Accept all pages, or none: at most as many as firmware wants for the function."""
     s.require(c, Phase.STARTING, Phase.WORKING)
     n = c["input_num_entries"]
-    if n != c.pas.size:
+    if n > c.pas.size:
         raise RefusedError(OffenceName.COUNT_MISMATCH, f"input_num_entries {n}, {c.pas.size} page addresses")
     if not n:
         raise RefusedError(OffenceName.EMPTY_GIVE, "input_num_entries 0")
     wanted = s.functions[slot].wanted if s.phase is Phase.WORKING else s.startup_need if slot == 0 else 0
     if n > wanted:
         raise RefusedError(OffenceName.UNREQUESTED_GIVE, f"{many(n)}, {wanted} wanted")
-    s.store.give(s.user(slot), c.pas)
+    s.store.give(s.user(slot), c.given)
     if s.phase is Phase.WORKING:
         demand.given(s.functions[slot], n)
 
