@@ -57,6 +57,8 @@ def test_of_the_page_protocol_it_says_nothing(general: bytes) -> None:
         ("log_max_sq", 0x36B, 5, 10),
         ("log_max_tis", 0x37B, 5, 4),
         ("log_max_rqt", 0x38B, 5, 4),
+        # without it rdma-core does not open the device
+        ("umem_uid_0", 0x252, 1, 1),
         # a blue-flame register that fills half of a UAR of 4 KiB at most
         ("log_bf_reg_size", 0x26B, 5, 9),
     ],

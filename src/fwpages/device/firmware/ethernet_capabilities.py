@@ -1,9 +1,9 @@
-"""Capabilities that let a driver bring up its Ethernet part; the page protocol does not need them.
+"""Capabilities that let a driver bring up its Ethernet part, or open at all; the page protocol does not need them.
 
-Without them Linux loads, but makes no network interface. Names and bits are those of ``mlx5_ifc.h`` (``cmd_hca_cap``,
-``per_protocol_networking_offload_caps``, ``flow_table_nic_cap``). No value was read from hardware. A comment names the
-place in Linux 7.2 that reads each field; fields "read by no driver of Ethernet" say only that such objects exist.
-``tests/vm`` checks with Linux 6.12 and 7.2 that the interface is there.
+Without them Linux loads, but makes no network interface, and rdma-core opens no device. Names and bits are those of
+``mlx5_ifc.h`` (``cmd_hca_cap``, ``per_protocol_networking_offload_caps``, ``flow_table_nic_cap``). No value was read
+from hardware. A comment names the place in Linux 7.2, or rdma-core, that reads each field; fields "read by no driver of
+Ethernet" say only that such objects exist. ``tests/vm`` checks with Linux 6.12 and 7.2 that the interface is there.
 """
 
 from __future__ import annotations
