@@ -82,6 +82,11 @@ def test_the_error_interrupt_never_comes(talk: Talk) -> None:
         (set_irqs(0, 1, flags=0x34), 1, errno.EINVAL),
         (set_irqs(0, 1, flags=0x44), 1, errno.EINVAL),
         (set_irqs(0, 1, flags=0x09), 0, errno.ENOTSUP),
+        # none of them: all of a kind are disarmed, and nothing else is said so
+        (set_irqs(0, 0, flags=0x22), 0, errno.EINVAL),
+        (set_irqs(0, 0, flags=0x24), 0, errno.EINVAL),
+        (set_irqs(0, 0, flags=0x09), 0, errno.EINVAL),
+        (set_irqs(1, 0, flags=0x21), 0, errno.EINVAL),
         (set_irqs(0, 2, flags=0x22, data=b"\1"), 0, errno.EINVAL),
         (set_irqs(0, 1, data=b"\1"), 1, errno.EINVAL),
         (message(8, b"\0" * 19), 0, errno.EINVAL),

@@ -56,7 +56,7 @@ class Interrupts:
         match m.data:
             case Irqs.EVENTFD:
                 self._arm(m, fds)
-            case Irqs.NONE if not m.count and not m.start:
+            case Irqs.NONE if not m.count:
                 self._disarm(m.index)
             case _ if m.index == MSIX:
                 on = m.states or bytes([1]) * m.count

@@ -367,6 +367,8 @@ def _set_irqs(body: bytes) -> SetIrqs:
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with flags {flags:#x}")
     if argsz < SET_IRQS.size or start + count > 1 << 32:
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with argsz {argsz}, {count} from {start}")
+    if not count and (start or flags != Irqs.NONE | Irqs.TRIGGER):
+        raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of none from {start} with flags {flags:#x}")
     if len(states) != (count if flags & Irqs.BOOL else 0):
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of {count} with {len(states)} bytes of data")
     return SetIrqs(index, start, count, Irqs(flags & _DATA), Irqs(flags & _ACTION), states)
