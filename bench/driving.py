@@ -28,7 +28,7 @@ from fwpages.link.driving.opening import begun
 from fwpages.link.inprocess import InProcess
 from fwpages.link.queue.inprocess import InProcessQueue
 from fwpages.link.vfio_user.client import VfioUserDevice
-from fwpages.scenario.driven_runner import Roles, bounds_for, host_for
+from fwpages.scenario.driven_runner import Roles, host_for
 
 LINKS = MappingProxyType({"direct": InProcess, "queue": InProcessQueue})
 #: init pages of the profile, and those of `bench/vm.py`, where an unmodified Linux loads on the same server
@@ -56,19 +56,22 @@ def over_socket(path: Path) -> tuple[float, float, int]:
     device = VfioUserDevice(path)
     with closing(device):
         described = begun(device)
-        host, memory = host_for(device, described, Roles(described.supplier), bounds_for(described))
+        host, memory = host_for(device, described, Roles(described.supplier))
         with Driven(host, device, memory) as link:
             ready = time.perf_counter()
             before = device._next
-            link.feed(Open())
-            while not link.idle:
-                link.step()
+            settled(link, Open())
             done, messages = time.perf_counter(), device._next - before
             assert host.session.phase is Phase.OPEN, host.session.failure
-            link.feed(Close())
-            while not link.idle:
-                link.step()
+            settled(link, Close())
     return ready - start, done - ready, messages
+
+
+def settled(link: Driven, x: Open | Close) -> None:
+    """Feed this, and go on until nothing is pending."""
+    link.feed(x)
+    while not link.idle:
+        link.step()
 
 
 @contextmanager

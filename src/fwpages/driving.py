@@ -30,7 +30,7 @@ from fwpages.link.driving.pci_device import DeviceError, PciDevice
 from fwpages.link.vfio.taking import taken
 from fwpages.link.vfio_user.client import VfioUserDevice
 from fwpages.report.host_accounts import session_of
-from fwpages.scenario.driven_runner import QUIET, Roles, bounds_for, host_for
+from fwpages.scenario.driven_runner import QUIET, Roles, host_for
 
 R = TypeVar("R")
 
@@ -53,7 +53,7 @@ class DrivenDevice:
             raise OperationError(f"{device.facts.name}: the device is {kind}, the profile {profile} is not for that")
         self._name = device.facts.name
         self._roles = Roles(described.supplier) if like is None else Roles(like.profile.supplier, like._pairs)
-        host, memory = host_for(device, described, self._roles, bounds_for(described))
+        host, memory = host_for(device, described, self._roles)
         self._link = Driven(host, device, memory)
         self._loop = _Loop(self._link)
         self.eswitch = Eswitch(self, {spec.name: info for spec, info in self._roles.pairs})

@@ -182,6 +182,7 @@ def step(
     mode: WantedMode = "auto",
     faults: Iterable[PlannedFault] = (),
     checked: bool = True,
+    timeouts: str = "",
 ) -> Drove:
     """The same in no time: both sides go by one clock, in one thread, with the same bytes on the same socket.
 
@@ -189,7 +190,7 @@ def step(
     device, which goes on first then.
     """
     clock = Clock()
-    serving = ServedRun(plan, eswitch=True, faults=faults, clock=clock)
+    serving = ServedRun(plan, eswitch=True, faults=faults, clock=clock, timeouts=timeouts)
     with pytest.MonkeyPatch.context() as m, Server(folder / "s", serving, clock) as server:
         m.setattr("fwpages.link.driving.driven.INTERVAL", LEAST)
         m.setattr("fwpages.scenario.served_steps.STEP_WAIT", 120.0)

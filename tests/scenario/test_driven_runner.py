@@ -105,6 +105,24 @@ def test_a_short_command_queue_has_page_commands_on_its_last_slot(
     d.serving.observer.inner.check()
 
 
+@pytest.mark.parametrize(
+    ("timeouts", "bounds", "waited"),
+    [
+        ("reclaim_pages=2", "", "2 s"),
+        ("reclaim_pages=0", "", "5 s"),
+        ("reclaim_pages=2000", "", "300 s"),
+        ("reclaim_pages=2", "reclaim_progress = 1.0", "1 s"),
+        ("", "", "5 s"),
+    ],
+)
+def test_pages_are_waited_for_as_long_as_the_device_tells_unless_the_scenario_says(
+    timeouts: str, bounds: str, waited: str, tmp_path: Path
+) -> None:
+    plan = load("test", text=FUNCTIONS.replace("reclaim_retry", f"{bounds}\nreclaim_retry") + STEPS)
+    d = step(plan, tmp_path, faults=[fault("take-nothing@teardownx*")], timeouts=timeouts)
+    assert f"did not come back: no progress for {waited}" in " ".join(d.said), d.said
+
+
 def test_a_fault_of_the_device_is_found_as_in_one_process(tmp_path: Path) -> None:
     plan, planned = load("test", text=PF + STEPS), fault("take-nothing@teardown")
     d = drive(plan, tmp_path, faults=[planned])

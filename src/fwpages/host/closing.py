@@ -101,7 +101,7 @@ def _reclaimed_all(h: HostState, _: int) -> bool:
     if not owing:
         return True
     if s.reclaim is None:
-        s.reclaim = Reclaim(owing[0], h.now + h.config.bounds.reclaim_progress, h.now)
+        s.reclaim = Reclaim(owing[0], h.now + h.bounds.reclaim_progress, h.now)
     if h.now >= s.reclaim.next_try:
         enqueue(h, s.reclaim.identity, -h.config.bounds.pages_per_command, Origin.CLOSE)
     return False
@@ -134,7 +134,7 @@ def give_up(h: HostState, who: Identity) -> None:
         who,
         left,
         f"after TEARDOWN_HCA {many(left)} did not come back: no progress for "
-        f"{h.config.bounds.reclaim_progress:g} s, or refused",
+        f"{h.bounds.reclaim_progress:g} s, or refused",
     )
 
 

@@ -13,11 +13,13 @@ from fwpages.prm.opcodes import PAGE_SLOT
 class Config:
     """The supplier that is driven, and the I/O address where its DMA memory starts (a positive multiple of 4 KiB).
 
-    ``slots`` is the size of the command queue, 2 at least: the last slot is for page commands.
+    ``slots`` is the size of the command queue, 2 at least: the last slot is for page commands. ``asks_times``: the
+    device tells its times in a register (DTOR), and those for pages to come back are waited for.
     """
 
     supplier: Supplier = field(default_factory=Supplier)
     base: int = 1 << 32
     bounds: Bounds = field(default_factory=Bounds)
     slots: int = PAGE_SLOT + 1
+    asks_times: bool = False
     driver_version: str = "fwpages,host,0.1.0"

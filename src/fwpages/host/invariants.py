@@ -108,7 +108,20 @@ def _session(h: HostState, s: Session) -> object:
 
     p, r = s.progress, s.reclaim
     return (
-        (s.wanted, s.own, s.phase, s.mode, s.boot, s.issi, s.uar, s.eqs, s.enabled, s.initialized, s.release_all),
+        (
+            s.wanted,
+            s.own,
+            s.phase,
+            s.mode,
+            s.boot,
+            s.issi,
+            s.told,
+            s.uar,
+            s.eqs,
+            s.enabled,
+            s.initialized,
+            s.release_all,
+        ),
         (sorted(s.caps.items()), sorted(s.max_caps.items()), s.cap_page),
         p and (p.program, p.subject, p.index, p.entered, p.flight is not None),
         s.queue,

@@ -144,7 +144,7 @@ def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
 
 def reclaimed(h: HostState, who: Identity, pages: int, *, refused: bool) -> None:
     """A TAKE of the close is done: progress, or another try a little later."""
-    s, b = h.session, h.config.bounds
+    s, b = h.session, h.bounds
     if s.reclaim is None or s.reclaim.identity != who:
         return
     if pages:

@@ -119,6 +119,8 @@ class Session:
     caps: dict[str, int] = field(default_factory=dict)
     cap_page: bytes = b""
     issi: int = 0
+    #: seconds for pages to come back, as the device tells them: at close, and of functions that are disabled
+    told: tuple[float, float] | None = None
     uar: int | None = None
     #: name and number of each event queue that was made, destroyed or not
     eqs: tuple[tuple[str, int], ...] = ()

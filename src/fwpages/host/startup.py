@@ -12,12 +12,14 @@ from fwpages.host.state import HostState
 from fwpages.host.steps import Refused, Step
 from fwpages.pages import PAGE_SIZE
 from fwpages.pages.words import many
+from fwpages.prm import registers
 from fwpages.prm.capability import GENERAL, read_general
 from fwpages.prm.event import EQE_SIZE, EventType
 from fwpages.prm.identity import FunctionType, Mode, named, vhca_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, HOST_ENDIANNESS, CapType, Opcode, QueryPages
+from fwpages.prm.timeouts import DTOR, decode_dtor
 
 _MODE = "icm_mng_function_id_mode"
 
@@ -98,6 +100,23 @@ def _startup_pages(h: HostState, which: QueryPages, answer: Answer) -> None:
 
 def _settled(h: HostState, _: int) -> bool:
     return h.path.idle
+
+
+def _query_times(h: HostState, _: int) -> Command | None:
+    if not h.config.asks_times:
+        return None
+    return Command(Opcode.ACCESS_REG, registers.READ, {"register_id": registers.DTOR}, data=bytes(DTOR.size))
+
+
+def _times(h: HostState, _: int, answer: Answer) -> None:
+    """Take the times for pages to come back; a time of 0 is none, and the own one is waited then."""
+    try:
+        told = decode_dtor(answer.data)
+    except LayoutError as e:
+        h.find(Cause.ANSWER_MALFORMED, detail=f"ACCESS_REG of the time-outs (DTOR): {e}")
+        return
+    b = h.config.bounds
+    h.session.told = told["reclaim_pages"] or b.reclaim_progress, told["reclaim_vfs_pages"] or b.wait_progress
 
 
 def _host_endianness(h: HostState, _: int) -> Command | None:
@@ -221,6 +240,7 @@ STARTUP = (
     Step("set issi", _set_issi),
     _query_pages(QueryPages.BOOT),
     Step("give boot pages", until=_settled),
+    Step("time-outs", _query_times, _times, refused=Refused.GO_ON),
     Step("host endianness", _host_endianness),
     Step("current capabilities", lambda h, _: _query_cap(CAP_CURRENT), _current),
     Step("maximal capabilities", lambda h, _: _query_cap(0), _max),

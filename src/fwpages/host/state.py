@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fwpages.custody.bounds import Bounds
 from fwpages.custody.findings import Cause, Finding
 from fwpages.custody.ledger import Ledger
 from fwpages.custody.records import Records
@@ -80,6 +81,19 @@ class HostState:
         self.next_id += 1
         self.flights[n] = Flight(n, slot, command, self.now + self.config.bounds.command)
         self.emit(Send(self.session.number, n, slot, command))
+
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds in this session: the device's own times for pages to come back, within what is waited in all."""
+        b, told = self.config.bounds, self.session.told
+        if told is None:
+            return b
+        at_close, disabled = told
+        return replace(
+            b,
+            reclaim_progress=min(at_close, b.reclaim_overall),
+            wait_progress=min(disabled, b.wait_overall),
+        )
 
     @property
     def page_slot(self) -> int:

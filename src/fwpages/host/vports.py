@@ -176,7 +176,7 @@ def disabled(h: HostState, vport: int, _: Answer) -> None:
 
 def start_wait(h: HostState, operation: Operation, types: frozenset[FunctionType]) -> None:
     """Wait until no page of disabled functions of these types, nor of functions not known, is out."""
-    limits = patience(_left(h, types), h.now, h.config.bounds)
+    limits = patience(_left(h, types), h.now, h.bounds)
     h.session.waits = (*h.session.waits, Wait(operation, types, limits))
     look_at_waits(h)  # there may be nothing to wait for
 
@@ -203,7 +203,7 @@ def look_at_waits(h: HostState) -> None:
         elif w.patience.exhausted(left, h.now):
             _give_up(h, w, left)
         else:
-            still.append(replace(w, patience=w.patience.looked_at(left, h.now, h.config.bounds)))
+            still.append(replace(w, patience=w.patience.looked_at(left, h.now, h.bounds)))
     s.waits = tuple(still)
 
 

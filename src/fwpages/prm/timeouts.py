@@ -83,3 +83,8 @@ def decode_time(word: int) -> float:
 def encode_dtor(seconds: Mapping[str, float]) -> bytes:
     """The register with these times, by the names of ``DTOR``; a field that is not named is 0, no time at all."""
     return DTOR.pack({name: encode_time(time) for name, time in seconds.items()})
+
+
+def decode_dtor(data: bytes) -> dict[str, float]:
+    """The times that the register tells, in seconds, by the names of ``DTOR``; LayoutError for another length."""
+    return {name: decode_time(word) for name, word in DTOR.unpack(data).items()}

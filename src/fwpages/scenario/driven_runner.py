@@ -88,14 +88,20 @@ def roles_of(described: Described, scenario: Scenario | None) -> Roles:
     return Roles(profile.supplier, functions(scenario, profile))
 
 
-def host_for(device: PciDevice, described: Described, roles: Roles, bounds: Bounds) -> tuple[Host, DmaMemory]:
+def host_for(
+    device: PciDevice, described: Described, roles: Roles, scenario: Scenario | None = None
+) -> tuple[Host, DmaMemory]:
     """Make the host that drives the device, and its memory: as much of it as the device's I/O addresses have room for.
 
-    DeviceError where they have too little.
+    Times are the scenario's, else those that the device tells. DeviceError where the addresses have too little room.
     """
+    bounds = bounds_for(described, scenario)
     window = window_in(device.ranges, bounds.memory)
     bounds = dataclasses.replace(bounds, memory=window.pages)
-    return Host(Config(roles.supplier, window.lent, bounds, described.slots)), DmaMemory(device, window)
+    chosen = scenario is not None and (scenario.bounds.reclaim_progress or scenario.bounds.wait_progress)
+    asks = described.command_time is not None and not chosen
+    config = Config(roles.supplier, window.lent, bounds, described.slots, asks_times=asks)
+    return Host(config), DmaMemory(device, window)
 
 
 class DrivenRun:
@@ -120,7 +126,7 @@ class DrivenRun:
         scenario = None if scenario is None else under(scenario)
         self._roles = roles_of(described, scenario)
         steps = () if scenario is None else planned(scenario, [spec.name for spec, _ in self._roles.pairs])
-        host, memory = host_for(device, described, self._roles, bounds_for(described, scenario))
+        host, memory = host_for(device, described, self._roles, scenario)
         names = self._roles.names
         self._lines = DrivenLines(host, names, on_event, tap)
         self._held = ExpectedPages(host, names, {spec.name: spec.pages for spec, _ in self._roles.pairs})
