@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.timeouts import DTOR, DTOR_OF_LINUX, decode_time, encode_dtor, encode_time
+from fwpages.prm.timeouts import DTOR, DTOR_OF_LINUX, decode_dtor, decode_time, encode_dtor, encode_time
 
 #: the most units that 20 bits have
 MOST = (1 << 20) - 1
@@ -61,3 +61,10 @@ def test_the_register_byte_by_byte() -> None:
     assert words == [0, 1, 0, 0, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0]
     assert [f.name for f in DTOR] == [*DTOR_OF_LINUX]
     assert len(encode_dtor({})) == DTOR.size == 64
+
+
+def test_the_register_is_read_as_it_was_written_and_in_no_other_length() -> None:
+    told = {"reclaim_pages": 2.0, "reclaim_vfs_pages": 0.25, "fw_reset": 7200.0}
+    assert decode_dtor(encode_dtor(told)) == dict.fromkeys((f.name for f in DTOR), 0.0) | told
+    with pytest.raises(LayoutError):
+        decode_dtor(bytes(63))
