@@ -86,5 +86,5 @@ def encode_dtor(seconds: Mapping[str, float]) -> bytes:
 
 
 def decode_dtor(data: bytes) -> dict[str, float]:
-    """The times that the register tells, in seconds, by the names of ``DTOR``; LayoutError for another length."""
+    """The times that the register tells, in seconds, by the names of ``DTOR``; LayoutError where it ends early."""
     return {name: decode_time(word) for name, word in DTOR.unpack(data).items()}

@@ -363,15 +363,20 @@ def _get_irq_info(body: bytes) -> GetIrqInfo:
 def _set_irqs(body: bytes) -> SetIrqs:
     argsz, flags, index, start, count = _fixed(SET_IRQS, body, "DEVICE_SET_IRQS", exact=False)
     states = body[SET_IRQS.size :]
-    if flags & ~(_DATA | _ACTION) or (flags & _DATA).bit_count() != 1 or (flags & _ACTION).bit_count() != 1:
-        raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with flags {flags:#x}")
+    _check_irqs(flags, start, count)
     if argsz < SET_IRQS.size or start + count > 1 << 32:
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with argsz {argsz}, {count} from {start}")
-    if not count and (start or flags != Irqs.NONE | Irqs.TRIGGER):
-        raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of none from {start} with flags {flags:#x}")
     if len(states) != (count if flags & Irqs.BOOL else 0):
         raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of {count} with {len(states)} bytes of data")
     return SetIrqs(index, start, count, Irqs(flags & _DATA), Irqs(flags & _ACTION), states)
+
+
+def _check_irqs(flags: int, start: int, count: int) -> None:
+    """MessageError where the flags are not those of one thing to do; of no interrupt, that is to disarm all."""
+    if flags & ~(_DATA | _ACTION) or (flags & _DATA).bit_count() != 1 or (flags & _ACTION).bit_count() != 1:
+        raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS with flags {flags:#x}")
+    if not count and (start or flags != Irqs.NONE | Irqs.TRIGGER):
+        raise MessageError(errno.EINVAL, f"DEVICE_SET_IRQS of none from {start} with flags {flags:#x}")
 
 
 def _region_io(body: bytes, what: str, *, exact: bool) -> tuple[int, int, int]:
