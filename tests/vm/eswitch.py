@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 
 from fwpages.custody.accounts import DEBUGFS
 from fwpages.prm.identity import FunctionType
 from fwpages.scenario import load as load_scenario
 from fwpages.scenario.format import Scenario
+from fwpages.trial.archives import Member, cpio
 from fwpages.trial.guest import Guest
+from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
-from tests.vm.guest import begin_program, finish
+from fwpages.trial.qemu import Machine
 from tests.vm.lab import agree
 
 #: functions of an ECPF: name, type, index, vhca_id, the pages that each wants once it is enabled
@@ -47,18 +56,54 @@ class Difference(StrEnum):
     AFTER = "given after the vport was disabled"
 
 
-def load(g: Guest) -> None:
-    g.ok("load dyndbg=+p")
+#: devlink's name in the guest
+DEVLINK = "/usr/sbin/devlink"
+#: a machine whose kernel's log has room for the dumps of all commands: 8 MB of two lives of every function
+LOGGED = Machine(append="log_buf_len=32M")
+
+
+def load(g: Guest, *, dumps: bool = False) -> None:
+    """Load the driver; with ``dumps`` the kernel's log has each command in hexadecimal numbers (``kernel_log``).
+
+    The console does not: an emulated serial port takes longer for the numbers than the driver for its commands.
+    """
+    g.ok("dmesg -n 7; load dyndbg=+p" if dumps else "load")
     g.ok("cd /sys/bus/pci/devices/$(address); [ ! -e sriov_drivers_autoprobe ] || echo 0 > sriov_drivers_autoprobe")
 
 
-def devlink(g: Guest, *words: str) -> str:
-    """Run this machine's devlink in the guest; what it printed."""
+def kernel_log(g: Guest) -> str:
+    """The kernel's log, with the dumps that its console does not have."""
+    return gzip.decompress(base64.b64decode(g.ok("dmesg | gzip -c | base64"))).decode("utf-8", "replace")
+
+
+def with_devlink(kernel: Kernel, folder: Path) -> Kernel:
+    """The kernel with an initramfs in ``folder`` that has this machine's devlink, with its libraries."""
     tool = shutil.which("devlink", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert tool is not None, "devlink is in Debian's package iproute2"
-    ran = finish(g, begin_program(g, [tool, *words]), stop="")
-    assert ran.status == 0, (words, ran.stderr)
-    return ran.stdout
+    needs = subprocess.run(["ldd", tool], capture_output=True, text=True, check=True).stdout
+    files = {DEVLINK: tool, **{name: name for name in re.findall(r"(/\S+) \(0x", needs)}}
+    folders = {str(parent) for name in files for parent in Path(name).parents if parent != Path("/")}
+    rows = [Member(name[1:], None, 0o755) for name in sorted(folders)]
+    rows += [Member(name[1:], Path(file).read_bytes(), 0o755) for name, file in files.items()]
+    return with_files(kernel, folder / "with-devlink", rows)
+
+
+def with_files(kernel: Kernel, target: Path, files: list[Member]) -> Kernel:
+    """The kernel with an initramfs, ``target``, that has these files too, in place of its own of their names."""
+    base = kernel.initrd.read_bytes()
+    # Linux unpacks one archive after the other; the next begins at a multiple of four bytes
+    target.write_bytes(base + b"\0" * (-len(base) % 4) + cpio(files))
+    return replace(kernel, initrd=target)
+
+
+def devlink(g: Guest, *words: str) -> str:
+    """Run devlink in the guest (``with_devlink``); what it printed."""
+    return g.ok(shlex.join([DEVLINK, *words]))
+
+
+def settled(g: Guest) -> None:
+    """Wait until the e-switch has done what it heard of: it has devlink's lock meanwhile, which this command takes."""
+    devlink(g, "dev", "eswitch", "show", f"pci/{g.ok('address').strip()}")
 
 
 def mode(g: Guest, name: str) -> None:

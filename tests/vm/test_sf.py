@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fwpages.auditor.audit import audit
 from fwpages.prm.identity import FunctionType
-from fwpages.trial.archives import Member, cpio
+from fwpages.trial.archives import Member
 from fwpages.trial.guest import Guest
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
-from tests.vm.eswitch import Difference, books, devlink, ecpf, load, mode
-from tests.vm.guest import PYTHON
+from tests.vm.eswitch import Difference, books, devlink, ecpf, load, mode, step, with_devlink, with_files
 from tests.vm.lab import complaints
+from tests.vm.our_host import counts, ours
 
 START = 37 + 2000
 SF = ("sf0", "sf", 0, 0x90, 10)
@@ -31,11 +32,8 @@ def with_sfs(new: Kernel, tmp_path: Path) -> Kernel:
     if not folder:
         pytest.skip("FWPAGES_SF_MODULES names no modules with SFs (vm/fixed.sh --sf)")
     (driver,) = Path(folder).rglob("mlx5_core.ko")
-    base, target = new.initrd.read_bytes(), tmp_path / "with-sfs"
-    # Linux unpacks one archive after the other; the next begins at a multiple of four bytes
-    more = cpio([Member("modules/mlx5_core.ko", driver.read_bytes())])
-    target.write_bytes(base + b"\0" * (-len(base) % 4) + more)
-    return replace(new, initrd=target)
+    files = [Member("modules/mlx5_core.ko", driver.read_bytes())]
+    return with_files(with_devlink(new, tmp_path), tmp_path / "with-sfs", files)
 
 
 def port(g: Guest, *words: str) -> str:
@@ -48,7 +46,7 @@ def test_an_sf(with_sfs: Kernel, tmp_path: Path, asks: str, offered: bool) -> No
     """Pages asked for at ALLOC_SF come before the vport is known: in VHCA_ID mode they are in the total alone."""
     more = "" if offered else "icm_mng_function_id_mode = 0"
     text = ecpf(SF, capabilities=more, more=f'asks = "{asks}"\n')
-    with Lab(text, tmp_path) as lab, lab.guest(with_sfs, PYTHON) as g:
+    with Lab(text, tmp_path) as lab, lab.guest(with_sfs) as g:
         load(g)
         mode(g, "switchdev")
         address = f"pci/{g.ok('address').strip()}"
@@ -68,6 +66,13 @@ def test_an_sf(with_sfs: Kernel, tmp_path: Path, asks: str, offered: bool) -> No
         g.ok("unload")
         lab.wait(lambda: lab.session.end != "open")
         assert (lab.held(), lab.session.clean, lab.offences, lab.session.refused) == ({}, True, [], 0)
+        lab.trace()
         # a module of ours has no signature
         assert [row for row in complaints(g.console()) if "module verification failed" not in row] == []
         g.off()
+    if asks == "alloc":
+        steps = step("enable", "sf0") + step("request", "sf0", "pages = 7") + step("disable", "sf0")
+        plan = msgspec.structs.replace(text, step=(*text.step, *ecpf(SF, steps=steps).step[1:]))
+        (session,) = audit(lab.trace_file).sessions
+        linux = counts(session.functions)
+        assert ours(plan, lab.session.mode, tmp_path) == dict.fromkeys(("direct", "queue", "drive"), linux)

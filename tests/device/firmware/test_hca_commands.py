@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from fwpages.device import Firmware, FunctionSpec, Phase, Profile, ResetFunction, Want
+from fwpages.device import Firmware, FunctionSpec, Phase, Profile, ResetFunction, Tick, Want
 from fwpages.prm.capability import general
 from fwpages.prm.identity import FunctionType, Mode, func_id, vhca_id
 from fwpages.prm.message import Command
@@ -334,6 +334,7 @@ def test_a_request_that_stands_keeps_the_vhca_id(changing: Driver) -> None:
     changing.take(vhca_id(0x31), 5)
     changing.give(vhca_id(0x31), 3)
     changing.take(vhca_id(0x31), 3)
+    changing.feed(Tick())
     changing.refused("unknown-function", Status.BAD_PARAM, changing.give_command(vhca_id(0x31), 1))
 
 

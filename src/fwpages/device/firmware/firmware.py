@@ -245,6 +245,8 @@ class Firmware:
     def feed(self, now: float, x: Input) -> list[Effect]:  # noqa: ARG002  # the signature of every state machine
         """Return the effects of ``x``. ValueError, and nothing changed, for a function that ``x`` cannot name."""
         effects: list[Effect] = []
+        # before the input, so that who sees the last page come back can name whose it was
+        rename(self._state)
         match x:
             case Submitted():
                 effects += self._command(x)
@@ -259,7 +261,6 @@ class Firmware:
             case Reset():
                 self._state = _power_on(self._state.device)
                 return [ResetDone()]
-        rename(self._state)
         effects += self._notified()
         eqn = self._state.pages_eqn
         if eqn is not None:
