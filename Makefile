@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: rdma test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: rdma test-smoke test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -107,6 +107,11 @@ fixed: vm
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
 	$(PYTEST) tests/vm -n 2 --dist worksteal $(VMTESTS)
+
+# the smoke set of a campaign on the newest kernel, by docs/baselines: four minutes on two cores, without KVM
+test-smoke: $(VENV)/dev.stamp
+	@vm/build.sh
+	$(PYTEST) tests/smoke
 
 # every row on the kernels of make vm, an hour or two each without KVM, for docs/trial.md; TRIAL="--smoke" for fewer
 trial: $(VENV)/dev.stamp

@@ -15,6 +15,7 @@ from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.plan import every_row, rows
 from fwpages.trial.rows import Row, Trouble
+from tests.smoke.baselines import BASELINES, chosen
 
 
 def verdict(row: Row, effect: Effect = Effect.NONE, title: str = "a title") -> Judged:
@@ -66,3 +67,28 @@ def test_the_reference_names_every_effect_and_trouble() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "trial-baseline-json.md").read_text()
     assert ", ".join(f"`{e.value}`" for e in Effect) in page
     assert ", ".join(f"`{t.value}`" for t in Trouble) in page
+
+
+def test_every_row_of_the_smoke_set_has_a_baseline_of_the_newest_kernel() -> None:
+    file, _ = chosen("no such release")
+    assert not set(rows(smoke=True)) - set(known(file.name, read_baseline(file.name, file.read_bytes())))
+    assert file.parent == BASELINES
+
+
+@pytest.mark.parametrize(
+    ("release", "name", "said"),
+    [
+        ("6.12.117+deb13-amd64", "linux-6.12.117.json", False),
+        ("7.2.9-1-arch", "linux-7.2.9-smoke.json", False),
+        ("7.2.10", "linux-7.2.10.json", False),
+        ("7.10.1+deb15", "linux-7.2.10.json", True),
+    ],
+)
+def test_a_kernel_is_compared_with_its_own_baseline_or_with_the_newest_which_is_said(
+    release: str, name: str, said: bool, tmp_path: Path
+) -> None:
+    for version in ("6.12.117", "6.12.117-smoke", "7.2.9-smoke", "7.2.10-smoke", "7.2.10"):
+        (tmp_path / f"linux-{version}.json").touch()
+    (tmp_path / "README.md").touch()
+    file, words = chosen(release, tmp_path)
+    assert (file.name, bool(words)) == (name, said)

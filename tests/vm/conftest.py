@@ -4,6 +4,7 @@ import faulthandler
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,14 +32,19 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+def not_there(e: MissingError) -> NoReturn:
+    """Skip the test, or fail it where machines are required."""
+    if os.environ.get("FWPAGES_REQUIRE_VM"):
+        pytest.fail(str(e))
+    pytest.skip(str(e))
+
+
 def _kernel(which: Debian, tmp_path: Path) -> Kernel:
     try:
         qemu()
         return built(which, tmp_path)
     except MissingError as e:
-        if os.environ.get("FWPAGES_REQUIRE_VM"):
-            pytest.fail(str(e))
-        pytest.skip(str(e))
+        not_there(e)
 
 
 @pytest.fixture

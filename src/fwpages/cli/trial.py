@@ -245,8 +245,8 @@ class _Result:
 
 
 def _baseline(campaign: Campaign) -> str:
-    """The rows of this campaign as a baseline; one that is flaky or was not judged is new to a later campaign."""
-    found = baseline(campaign.versions.kernel, [p.judged for p in campaign.rows if not p.flaky])
+    """The rows of this campaign as a baseline: of a flaky one the worst effect; one that was not judged is left out."""
+    found = baseline(campaign.versions.kernel, [p.judged for p in campaign.rows])
     return msgspec.json.format(msgspec.json.encode(found)).decode() + "\n"
 
 
