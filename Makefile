@@ -103,10 +103,10 @@ FIXES := give-bounds give-kept take-bounds take-progress
 fixed: vm
 	@vm/fixed.sh $(FIXES)
 
-# an unmodified Linux driver on our firmware, in virtual machines, two at a time, without KVM; VMTESTS="-n 0 -k iommu"
+# an unmodified Linux driver on our firmware, in virtual machines without KVM, three at a time on two processors, as some wait; VMTESTS="-n 0 -k iommu"
 test-vm: $(VENV)/dev.stamp
 	@if [ -z "$$FWPAGES_QEMU$$FWPAGES_KERNEL" ]; then vm/build.sh; fi
-	$(PYTEST) tests/vm -n 2 --dist worksteal $(VMTESTS)
+	$(PYTEST) tests/vm -n 3 --dist worksteal --durations 20 $(VMTESTS)
 
 # the smoke set of a campaign on the newest kernel, by docs/baselines: four minutes on two cores, without KVM
 test-smoke: $(VENV)/dev.stamp

@@ -16,6 +16,7 @@ from fwpages.trial.kernels import Debian, debian
 from fwpages.trial.plan import rows
 from fwpages.trial.qemu import qemu
 from fwpages.trial.report import ReportedRow, TrialReport, read_report
+from fwpages.trial.seen import Outcome, Stage
 from fwpages.trial.standing import StandingKind
 from tests.smoke.baselines import chosen
 from tests.vm.conftest import not_there
@@ -84,3 +85,15 @@ def test_memory_that_is_overwritten_is_told_with_the_function_that_did_it(smoke:
     row = smoke.row("pages-negative@boot")
     if row.effect == Effect.CORRUPTED.value:  # a driver that is better has no stack to show
         assert "give_pages+0x" in (smoke.folder / row.folder / "play-1" / "stacks.txt").read_text("utf-8")
+
+
+def test_a_give_that_is_not_answered_shows_memory_let_go_and_an_unload_that_hangs(smoke: Smoke) -> None:
+    row = smoke.row("give-unanswered-done@runtime")
+    if row.effect != Effect.HUNG.value:
+        return  # a driver that is better
+    assert {e.effect for e in row.effects} >= {Effect.LET_GO.value, Effect.HUNG.value}
+    found = {stage.stage: stage.outcome for stage in row.plays[0].stages}
+    assert found[Stage.LOAD.value] == found[Stage.REQUESTS.value] == Outcome.DONE.value
+    assert found[Stage.UNLOAD.value] == Outcome.NOT_ENDED.value
+    assert found[Stage.LOAD_AGAIN.value] == found[Stage.UNLOAD_AGAIN.value] == Outcome.NOT_REACHED.value
+    assert "sysrq: Show Blocked State" in (smoke.folder / row.folder / "play-1" / "kernel.log").read_text("utf-8")

@@ -35,14 +35,10 @@ def accounts(report: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("which", "text", "offered"),
-    [("new", PF, True), ("new", PF, False), ("new", ECPF, True), ("new", ECPF, False), ("old", PF, True)],
-    ids=["pf-vhca_id", "pf-func_id", "ecpf-vhca_id", "ecpf-func_id", "older-kernel"],
-)
-def test_log_and_trace(request: pytest.FixtureRequest, tmp_path: Path, which: str, text: str, offered: bool) -> None:
-    k: Kernel = request.getfixturevalue(which)
-    with Lab(scenario(text, offered=offered), tmp_path) as lab, lab.guest(k) as g:
+@pytest.mark.parametrize("offered", [True, False], ids=["vhca_id", "func_id"])
+def test_log_and_trace_of_an_ecpf(new: Kernel, tmp_path: Path, offered: bool) -> None:
+    """``test_diff`` has those of a PF."""
+    with Lab(scenario(ECPF, offered=offered), tmp_path) as lab, lab.guest(new) as g:
         g.ok("load dyndbg=+p")
         lab.until({"self": START})
         lab.want(vf0=600, sf0=7)
@@ -61,11 +57,9 @@ def test_log_and_trace(request: pytest.FixtureRequest, tmp_path: Path, which: st
     log.write_text(g.console().replace("\r\n", "\n"))
     trace.write_text(lab.trace())
     assert accounts(audit(log)) == accounts(audit(trace))
-    by_vhca_id = offered and which == "new"
-    func = "func:0x0/ec" if lab.profile.ecpf else "func:0x0"
-    own = f"vhca:{lab.profile.vhca_id:#x}" if by_vhca_id else func
+    own = f"vhca:{lab.profile.vhca_id:#x}" if offered else "func:0x0/ec"
     assert accounts(audit(log))[own] == (START, START, 0, 0, 0, START)
-    assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if by_vhca_id else "func_id")
+    assert audit(log)["sessions"][0]["mode"] == ("vhca_id" if offered else "func_id")
 
 
 def test_messages_of_the_page_path_switched_on_while_the_driver_is_loaded(new: Kernel, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from fwpages.comparison.values import Alignment, Outcome
 from fwpages.report.serve import serve_report
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
-from tests.vm.lab import PF, clean, scenario
+from tests.vm.lab import PF, agree, clean, scenario
+from tests.vm.test_audit import accounts, audit
 
 START = 37 + 2000
 
@@ -37,9 +38,9 @@ def recorded(k: Kernel, folder: Path, name: str, *, offered: bool) -> Recorded:
         lab.want(vf0=600, sf0=7)
         lab.until({"self": START, "vf0": 600, "sf0": 7})
         lab.want(vf0=-100)
-        lab.until({"self": START, "vf0": 500, "sf0": 7})
         lab.reset("sf0")
         lab.until({"self": START, "vf0": 500})
+        agree(lab, g)
         lab.reset("vf0")
         lab.until({"self": START})
         g.ok("unload")
@@ -53,13 +54,24 @@ def recorded(k: Kernel, folder: Path, name: str, *, offered: bool) -> Recorded:
 
 
 def test_runs_of_two_kernels_and_of_both_modes(new: Kernel, old: Kernel, tmp_path: Path) -> None:
-    """They differ by the mode alone, and with it by the types that a page supplier without an e-switch knows."""
+    """They differ by the mode alone, and with it by the types that a page supplier without an e-switch knows.
+
+    The kernel's own debug log of a run gives the same accounts as the server's trace.
+    """
     by_vhca_id = recorded(new, tmp_path, "vhca_id", offered=True)
     by_func_id = recorded(new, tmp_path, "func_id", offered=False)
     older = recorded(old, tmp_path, "older", offered=True)
-    for run in (by_vhca_id, by_func_id, older):
+    for run, mode, own in (
+        (by_vhca_id, "vhca_id", "vhca:0x2a"),
+        (by_func_id, "func_id", "func:0x0"),
+        (older, "func_id", "func:0x0"),
+    ):
         assert diff(run.log, run.trace).outcome is Outcome.EQUAL
         assert diff(run.report, run.trace).outcome is Outcome.EQUAL
+        logged = audit(run.log)
+        assert accounts(logged) == accounts(audit(run.trace))
+        assert accounts(logged)[own] == (START, START, 0, 0, 0, START)
+        assert logged["sessions"][0]["mode"] == mode
     for of in ("log", "trace", "report"):
         assert diff(getattr(older, of), getattr(by_func_id, of)).outcome is Outcome.EQUAL
         for before in (older, by_func_id):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from fwpages.prm.identity import Mode
-from fwpages.scenario.fault_syntax import fault
 from fwpages.trial.archives import cpio, member
 from fwpages.trial.effects import NotJudged
 from fwpages.trial.initramfs import initramfs
@@ -51,21 +50,6 @@ def test_a_play_without_a_fault_goes_to_its_end(new: Kernel, tmp_path: Path, sup
         assert (not r.held) == (r.after in (Stage.UNLOAD, Stage.UNLOAD_AGAIN))
         assert r.mem_free > 100_000
     assert {r.after for r in seen.readings} == set(outcomes(seen)) - {Stage.BOOT}
-
-
-def test_a_give_that_is_not_answered_shows_memory_let_go_and_an_unload_that_hangs(new: Kernel, tmp_path: Path) -> None:
-    row = Row(fault("give-unanswered-done@runtime"))
-    seen = play(row, new, tmp_path / "row", SOON)
-    assert seen.stopped is None, seen.why
-    found = outcomes(seen)
-    assert found[Stage.LOAD] is found[Stage.REQUESTS] is Outcome.DONE
-    assert found[Stage.UNLOAD] is Outcome.NOT_ENDED
-    assert found[Stage.LOAD_AGAIN] is found[Stage.UNLOAD_AGAIN] is Outcome.NOT_REACHED
-    assert seen.halt is Halt.KILLED
-    assert seen.served is not None
-    assert [x.fault for x in seen.served.on_purpose] == ["give-unanswered-done"]
-    assert [o.detail.split(" unmapped")[0] for o in seen.served.offences if o.name == "memory-let-go"]
-    assert "sysrq: Show Blocked State" in seen.console
 
 
 def test_a_kernel_that_does_not_boot_is_no_verdict_on_its_driver(new: Kernel, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fwpages.prm.identity import Mode, func_id, vhca_id
+from fwpages.prm.identity import Identity, Mode, func_id, vhca_id
 from fwpages.trial.guest import Guest
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.lab import Lab
@@ -16,12 +16,13 @@ from tests.vm.lab import ECPF, PF, agree, clean, scenario
 START = 37 + 2000
 
 
-def load_and_unload(lab: Lab, g: Guest) -> None:
+def load_and_unload(lab: Lab, g: Guest, own: Identity) -> None:
     """Load, a few requests, unload; both sides count the same after each."""
     with g:
         g.ok("load")
         lab.until({"self": START})
         assert agree(lab, g) == {"self": START}
+        assert lab.call(lambda: {k: v.size for k, v in lab.serving.firmware.holds().items()}) == {own: START}
         lab.want(self=1)
         lab.until({"self": START + 1})
         agree(lab, g)
@@ -47,30 +48,20 @@ def given_as(lab: Lab) -> list[tuple[int, int]]:
     return found
 
 
-def test_vhca_id_mode(new: Kernel, tmp_path: Path) -> None:
-    with Lab(scenario(PF), tmp_path) as lab, lab.guest(new) as g:
-        g.ok("load")
-        lab.until({"self": START})
-        # the boot pages came as function 0, the rest as the own vhca_id, and all of them are found under it
-        assert given_as(lab)[:2] == [(0, 37), (0x2A, 2000)]
-        assert lab.call(lambda: {k: v.size for k, v in lab.serving.firmware.holds().items()}) == {vhca_id(0x2A): START}
-        g.ok("unload")
-        clean(lab, g)
-        assert lab.session.mode is Mode.VHCA_ID
-        g.off()
-
-
 @pytest.mark.parametrize("offered", [True, False])
 def test_requests(new: Kernel, tmp_path: Path, offered: bool) -> None:
+    """In VHCA_ID mode boot pages come as function 0, the rest as the own vhca_id, and all are found under it."""
+    own = vhca_id(0x2A) if offered else func_id(0)
     with Lab(scenario(PF, offered=offered), tmp_path) as lab:
-        load_and_unload(lab, lab.guest(new))
+        load_and_unload(lab, lab.guest(new), own)
         assert lab.session.mode is (Mode.VHCA_ID if offered else Mode.FUNC_ID)
+        assert given_as(lab)[:2] == [(0, 37), (own.number, 2000)]
 
 
 @pytest.mark.parametrize("offered", [True, False])
 def test_older_kernel_stays_in_func_id_mode(old: Kernel, tmp_path: Path, offered: bool) -> None:
     with Lab(scenario(PF, offered=offered), tmp_path) as lab:
-        load_and_unload(lab, lab.guest(old))
+        load_and_unload(lab, lab.guest(old), func_id(0))
         assert lab.session.mode is Mode.FUNC_ID
         assert {number for number, _ in given_as(lab)} == {0}
 
