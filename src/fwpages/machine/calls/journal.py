@@ -262,7 +262,8 @@ class Journal:
     def _worked_off(self, call: Call) -> None:
         """The driver works a request off: where no event brought it, this one does."""
         address, request = call.number("dev"), _request(call)
-        if address is None or request is None:
+        # a device that has sent commands shows the layout of the work item
+        if address is None or request is None or address not in self._devices:
             self.gap("a page request that the driver works off could not be read")
             return
         device = self._named(address, call.text("name"))

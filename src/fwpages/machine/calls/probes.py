@@ -201,8 +201,8 @@ def _request(places: Offsets | None, notified: str, data: str) -> tuple[str, ...
 def _work(places: Offsets | None, work: str) -> tuple[str, ...]:
     """The argument is the ``work_struct`` in a ``mlx5_pages_req``: the device and the request lie around it.
 
-    Before it the pointer to the device, the function's number, its bit and the count; behind it ``release_all``. The
-    requests that came by events show that it is so (``Requests``).
+    Before it the pointer to the device, the function's number, its bit and the count; behind it ``release_all``. So it
+    has been from Linux 3.11 on, without the bit and ``release_all`` at first; the pointer shows that it is so.
     """
     label = _label(places, f"-16({work})", 0)
     size = WORK_SIZE if places is None else places.work

@@ -30,7 +30,7 @@ class Seen(Enum):
     YES = "it is in the record"
     #: it has its place here: nothing that it could have crossed lies between
     MISSED = "it was missed"
-    #: it was missed, and what it crossed is open; or nothing has shown so far that such requests are read rightly
+    #: it was missed, and what it crossed is open
     UNCERTAIN = "it was missed, and nothing shows when it came"
 
 
@@ -40,7 +40,7 @@ class Requests:
     def __init__(self) -> None:
         self._waiting: deque[tuple[PageRequestEvent, float]] = deque(maxlen=_MOST)
         #: the time of the latest one that came, of those that are worked off
-        self._came: float | None = None
+        self._came = 0.0
         #: the time of the latest answer to a GIVE, by the function's number and its bit
         self._given: dict[tuple[int, bool], float] = {}
 
@@ -60,14 +60,12 @@ class Requests:
                 for _ in range(n + 1):  # those before it were dropped by the driver: it had no memory for them
                     self._waiting.popleft()
                 return Seen.YES
-        if self._came is None or (request.release_all and self._may_have_crossed(request, self._came, time)):
-            return Seen.UNCERTAIN
-        return Seen.MISSED
+        return Seen.UNCERTAIN if request.release_all and self._may_have_crossed(request, time) else Seen.MISSED
 
-    def _may_have_crossed(self, request: PageRequestEvent, since: float, time: float) -> bool:
+    def _may_have_crossed(self, request: PageRequestEvent, time: float) -> bool:
         """A GIVE was answered between the last request before this one and now: this one may have come before it."""
         given = self._given.get((request.number, request.ec))
-        return given is not None and since < given and time < given + _LONG_AGO
+        return given is not None and self._came < given and time < given + _LONG_AGO
 
     def forget(self) -> None:
         """Events were lost: what still waits is not known."""
