@@ -7,7 +7,8 @@ import pytest
 from fwpages.explore.check import expand
 from fwpages.explore.check.soundness import offers
 from fwpages.explore.model.moves import moves, take
-from fwpages.explore.model.standing import share
+from fwpages.explore.model.spec import Packer
+from fwpages.explore.model.standing import settled, share
 from fwpages.explore.model.world import World
 from tests.explore.small_worlds import DESIGNS, WORLDS, small
 
@@ -42,3 +43,20 @@ def _step(a: World, b: World, dice: random.Random) -> tuple[World, World] | None
     possible = [(x, y) for x, y in both if x is not None and y is not None]
     assert [x.key() for x, _ in possible] == [y.key() for _, y in possible]
     return dice.choice(possible) if possible else None
+
+
+def test_worlds_that_were_unpacked_have_the_machines_of_those_that_are_here() -> None:
+    spec = small("session", "merged")
+    root = spec.build()
+    worlds = [root]
+    for _ in range(3):
+        worlds = [share(w) for before in worlds for x in moves(before) if (w := take(before, x)) is not None]
+    packer = Packer(root)
+    for w in worlds:  # a firmware that was fed is known by its key
+        w.firmware = root.machines.one(w.firmware)
+    unpacked = packer.unpack(packer.pack(worlds))
+    assert all(a.firmware is not b.firmware for a, b in zip(worlds, unpacked, strict=True))
+    for a, b in zip(worlds, settled(unpacked), strict=True):
+        assert a.firmware is b.firmware
+        assert a.driver is b.driver
+        assert a.key() == b.key()

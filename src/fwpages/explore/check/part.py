@@ -23,7 +23,7 @@ from fwpages.explore.check.pile import Pack, Pile, Run, numbers_of
 from fwpages.explore.check.visited import Keys, Numbers, as_keys
 from fwpages.explore.model.moves import Move, moves, take
 from fwpages.explore.model.spec import Packer, Spec
-from fwpages.explore.model.standing import share
+from fwpages.explore.model.standing import settled, share
 from fwpages.explore.model.world import World
 
 #: a step that broke a property, a point that was reached
@@ -118,7 +118,7 @@ class Part:
         worlds: list[World] = []
         for data, places in packs:
             unpacked = self.packer.unpack(data)
-            worlds += [share(unpacked[n]) for n in places]
+            worlds += settled([unpacked[n] for n in places])
         self.level = [Run.whole(Pile(self.packer, worlds), numbers)]
 
     def packed(self) -> bytes:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fwpages.explore.check.visited import Numbers
 from fwpages.explore.model.spec import Packer
-from fwpages.explore.model.standing import share
+from fwpages.explore.model.standing import settled
 from fwpages.explore.model.world import World
 
 #: worlds of a pile that stay in memory as they are: some 50 MB
@@ -88,7 +88,7 @@ class Pile:
         assert self.file is not None
         at, size = self._where[n]
         self.file.seek(at)
-        return [share(w) for w in self.packer.unpack(self.file.read(size))]
+        return settled(self.packer.unpack(self.file.read(size)))
 
     def close(self) -> None:
         """Drop the worlds and the file."""

@@ -192,10 +192,10 @@ class Machines:
         facts = self.device(firmware)
         if name not in facts.outcomes:
             fed = facts.feed(now, x, fault)
-            facts.outcomes[name] = None if fed is None else (self._one(fed[0]), fed[1])
+            facts.outcomes[name] = None if fed is None else (self.one(fed[0]), fed[1])
         return facts.outcomes[name]
 
-    def _one(self, firmware: FaultyFirmware) -> FaultyFirmware:
+    def one(self, firmware: FaultyFirmware) -> FaultyFirmware:
         """The first firmware of this one's key: a firmware numbers nothing, so equal keys are equal states.
 
         Not so drivers: of those of one key each has command ids of its own.

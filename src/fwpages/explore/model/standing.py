@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fwpages.device import FaultyFirmware
 from fwpages.explore.model.machines import Standing
 from fwpages.explore.model.world import HeldBack, World
 from fwpages.host import Answered, LinkLost, PageRequest
@@ -35,6 +36,18 @@ def share(w: World) -> World:
             _renumber(w, numbers)
             w.driver, w.now = found.driver, found.now
     return w
+
+
+def settled(worlds: list[World]) -> list[World]:
+    """Worlds that were unpacked, with the machines that are here for theirs; changes the worlds."""
+    firmware: dict[int, FaultyFirmware] = {}
+    for w in worlds:
+        its = id(w.firmware)
+        if its not in firmware:
+            firmware[its] = w.machines.one(w.firmware)
+        w.firmware = firmware[its]
+        share(w)
+    return worlds
 
 
 def _numbers(w: World, found: Standing) -> dict[int, int] | None:
