@@ -246,6 +246,8 @@ def test_a_world_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
         (["left.toml", "--seed", "5"], "--seed goes with --random"),
         (["left.toml", "--random", "5", "--checkpoint", "x"], "neither --random nor --replay makes one"),
         (["left.toml", "--stats", "--workers", "2"], "--stats and --workers exclude each other"),
+        (["left.toml", "--random", "3", "--reduce", "commuting"], "--reduce is of a search"),
+        (["left.toml", "--reduce", "symmetry"], "there is no 'symmetry'; there are commuting"),
         (["left.toml", "--trace", "x", "--svg", "x"], "--trace and --svg both name x"),
         (["left.toml", "--replay", "x"], "a replay string is DESIGN:SWITCHES:CHECK:STEPS:MOVES"),
         (["left.toml", "--replay", "fwpages::00000000:0:"], "the string was made for a world 00000000"),
@@ -301,6 +303,18 @@ def test_a_search_that_is_interrupted_goes_on(
     assert "half: going on at step 1, 2 states" in err
     says = refused(capsys, "left.toml", "--checkpoint", "half")
     assert "--checkpoint: half has a search of another world, design or version; name another directory" in says
+
+
+def test_a_reduced_search_says_so(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, whole = explore(capsys, "session.toml", "--design", "merged")
+    code, reduced = explore(capsys, "session.toml", "--design", "merged", "--reduce", "commuting")
+    assert (code, whole["reductions"], reduced["reductions"]) == (0, [], ["commuting"])
+    assert reduced["states"] < whole["states"]
+    assert [(p["name"], p["verdict"], p["depth"]) for p in reduced["properties"]] == [
+        (p["name"], p["verdict"], p["depth"]) for p in whole["properties"]
+    ]
+    assert cli.invoke(["explore", "left.toml", "--reduce", "commuting"]) == 0
+    assert "reduced by commuting: states that differ only in the order of moves" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("world")

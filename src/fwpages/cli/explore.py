@@ -38,7 +38,7 @@ from fwpages.explore.show.paths import Found, ShownPath, chosen, replayed_path
 from fwpages.explore.show.record import record
 from fwpages.explore.show.report import replayed, searched, walked
 from fwpages.explore.show.svg import svg
-from fwpages.explore.show.tables import show, show_replay
+from fwpages.explore.show.tables import REDUCTIONS, show, show_replay
 from fwpages.pages.words import many
 from fwpages.report.grids import readable
 from fwpages.report.html_page import NotInstalledError, check_installed
@@ -94,6 +94,13 @@ MAX_WORKERS = 256
     metavar="DIR",
     help="Write the search to this directory as it goes, and go on with the one that is there.",
 )
+@click.option(
+    "--reduce",
+    "reductions",
+    multiple=True,
+    type=OneOf(list(REDUCTIONS)),
+    help="Search fewer states: those that differ only in the order of moves that commute are one.",
+)
 @click.option("--stats", "costs", is_flag=True, help="Also show what moves and properties cost.")
 @junit_option("explore")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -111,6 +118,7 @@ def command(
     workers: int,
     address: str | None,
     directory: Path | None,
+    reductions: tuple[str, ...],
     costs: bool,
     as_json: bool,
     junit: Junit,
@@ -124,14 +132,14 @@ def command(
     that nothing broken was met.
     """
     given = {"--random": walks, "--replay": replay, "--cluster": address, "--workers": workers if workers > 1 else None}
-    _consistent(given, directory, seed)
+    _consistent(given, directory, seed, reduced=bool(reductions))
     stats = _stats(costs, given, as_json=as_json)
     files = {"--trace": trace, "--svg": picture, "--html": page}
     try:
         if page is not None:
             check_installed()
         again, text = _command(world, bounds), read_input() if world == "-" else None
-        spec = bounded(Spec(world, load(world, text), design or "fwpages"), bounds)
+        spec = bounded(Spec(world, load(world, text), design or "fwpages", commuting=bool(reductions)), bounds)
         with about(world):
             spec.build()  # an error of the file is reported with its name, before anything is done with it
         with _opened(files) as outputs:
@@ -173,13 +181,14 @@ def _stats(asked: bool, given: Mapping[str, object], *, as_json: bool) -> Stats 
     return Stats()
 
 
-def _consistent(modes: Mapping[str, object], directory: Path | None, seed: int | None) -> None:
+def _consistent(modes: Mapping[str, object], directory: Path | None, seed: int | None, *, reduced: bool) -> None:
     """Refuse options that exclude each other, and those that go with others which are not there."""
     given = [name for name, value in modes.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
-    if directory is not None and ("--random" in given or "--replay" in given):
-        raise click.UsageError("--checkpoint is of a search: neither --random nor --replay makes one")
+    for name, there in {"--checkpoint": directory is not None, "--reduce": reduced}.items():
+        if there and ("--random" in given or "--replay" in given):
+            raise click.UsageError(f"{name} is of a search: neither --random nor --replay makes one")
     if seed is not None and "--random" not in given:
         raise click.UsageError("--seed goes with --random")
 

@@ -131,7 +131,8 @@ class Records:
 
     def _shift(self, kind: FunctionType, pages: int) -> None:
         out, peak = self.by_type.get(kind, (0, 0))
-        self.by_type[kind] = out + pages, max(peak, out + pages)
+        out += pages
+        self.by_type[kind] = out, out if out > peak else peak
 
     def retype(self, row: Record, kind: FunctionType) -> None:
         """The record is of another type than was known: what it has, and the most that it had, counts there."""

@@ -82,7 +82,7 @@ def advance(h: HostState) -> None:
 def _once(h: HostState) -> bool:
     """One round; True when there may be more to do."""
     s = h.session
-    if s.phase in (Phase.ENDED, Phase.FENCING):
+    if s.phase is Phase.ENDED or s.phase is Phase.FENCING:
         return False
     if s.failure and s.phase is Phase.OPENING:
         _unwind(h)
@@ -91,7 +91,8 @@ def _once(h: HostState) -> bool:
         (program, subject), *rest = s.queue
         s.queue = tuple(rest)
         s.progress = Progress(program, subject)
-    vports.look_at_waits(h)
+    if s.waits:
+        vports.look_at_waits(h)
     if s.progress is not None and _step(h, s.progress):
         return True
     page_path.pump(h)

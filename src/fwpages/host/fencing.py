@@ -10,7 +10,7 @@ reach; the next open asks for the fence again.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from fwpages.custody.findings import Cause
 from fwpages.host import page_answers as pageanswers

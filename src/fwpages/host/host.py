@@ -7,9 +7,8 @@ from an input are sent there.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from fwpages.custody.findings import Cause, unanswered
 from fwpages.custody.ledger import State
@@ -79,7 +78,11 @@ class Host(HostState):
         return min(times, default=None)
 
     def _dispatch(self, x: Input) -> None:
-        match x:
+        match x:  # the most frequent first: each row above one costs it 50 ns
+            case Answered():
+                self._answered(x)
+            case PageRequest():
+                self._page_request(x)
             case Open():
                 self._open(x)
             case Close():
@@ -90,12 +93,8 @@ class Host(HostState):
                 vports.ask(self, Program.ENABLE, x.vport)
             case DisableVport():
                 vports.ask(self, Program.DISABLE, x.vport)
-            case Answered():
-                self._answered(x)
             case Aborted():
                 self._aborted(x)
-            case PageRequest():
-                self._page_request(x)
             case Mapped():
                 self._mapped(x)
             case Tick():
@@ -255,6 +254,9 @@ class Host(HostState):
         new.out = []
         return new
 
-    def key(self) -> bytes:
-        """The state that decides what can happen from here: equal keys, equal futures."""
-        return state_key(self)
+    def key(self, *, by_slot: bool = False) -> bytes:
+        """The state that decides what can happen from here: equal keys, equal futures.
+
+        ``by_slot``: without the order in which the commands that are out were sent.
+        """
+        return state_key(self, by_slot=by_slot)

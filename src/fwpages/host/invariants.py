@@ -13,8 +13,8 @@ from fwpages.host.session import Flight, Session
 from fwpages.host.state import HostState
 
 
-def state_key(h: HostState) -> bytes:
-    """Equal keys, equal futures.
+def state_key(h: HostState, *, by_slot: bool = False) -> bytes:
+    """Equal keys, equal futures. ``by_slot``: commands that are out stand in the order of their slots.
 
     Left out: session and command numbers (only their order counts), cumulative counts, findings and notes. Times are
     counted from now. Records are numbered anew by those that are still of interest.
@@ -24,13 +24,14 @@ def state_key(h: HostState) -> bytes:
     names[1:] = len(rows) + 1  # owners that are of the past are all the same
     for n, row in enumerate(rows):
         names[row.number + 1] = n + 1
-    order = {n: i for i, n in enumerate(sorted(h.flights))}
+    flights = sorted(h.flights, key=lambda n: h.flights[n].slot if by_slot else n)
+    order = {n: i for i, n in enumerate(flights)}
     op = h.path.op
     parts = (
         [_record(h, r) for r in rows],
         h.pool.space.size,
         h.pool.asked,
-        [_flight(h, h.flights[n]) for n in sorted(h.flights)],
+        [_flight(h, h.flights[n]) for n in flights],
         list(h.path.queues.items()),
         list(h.path.cannot),
         op and (order.get(op.flight), op.kind, op.identity, op.origin, op.asked, int(names[op.record + 1]), op.crossed),

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from fwpages.custody.findings import Cause, unanswered
 from fwpages.custody.judgements import count_fits, not_returned, wrong_pages
 from fwpages.host.page_queue import Origin, PageOp, pop, served
@@ -169,7 +171,7 @@ def doubt(h: HostState) -> int | None:
         h.ledger.doubt(h.records.rows[op.record], op.index)
         return op.asked
     index = h.ledger.doubt_held(op.identity)
-    path.op = replace(op, index=index)
+    path.op = structs.replace(op, index=index)
     return int(index.size)
 
 

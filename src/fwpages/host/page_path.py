@@ -17,7 +17,7 @@ from identity to record, and nothing else of it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from fwpages.custody.findings import Cause
 from fwpages.custody.judgements import more_than_lent, wrong_release
@@ -27,7 +27,7 @@ from fwpages.host.state import HostState
 from fwpages.pages.words import many
 from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import FunctionType, Identity
-from fwpages.prm.message import Command
+from fwpages.prm.message import NO_PAGES, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
 
 
@@ -135,7 +135,7 @@ def pump(h: HostState) -> None:
     if s.mode is None or s.phase is Phase.FENCING or s.cut_off:
         return
     while path.op is None and h.pool.asked is None:
-        who = next((w for w in path.cannot if not path.gives(w)), None)
+        who = next((w for w in path.cannot if not path.gives(w)), None) if path.cannot else None
         if who is not None:
             del path.cannot[who]
             _send(h, PageOp(h.next_id, ManagePages.CANT_GIVE, who, Origin.EVENT, 0))
@@ -162,7 +162,8 @@ def _give(h: HostState, who: Identity, request: Request, pages: int) -> bool:
             return True
         h.map(short)
         return False
-    record = h.records.open(who, type_of(h, who))
+    number = h.records.current.get(who)
+    record = h.records.open(who, type_of(h, who)) if number is None else h.records.rows[number]
     index = h.pool.take(pages)
     h.ledger.offer(record, index)
     _send(h, PageOp(h.next_id, ManagePages.GIVE, who, request.origin, pages, record.number, index))
@@ -179,7 +180,7 @@ def _send(h: HostState, op: PageOp) -> None:
     fields = op.identity.fields
     if op.kind is not ManagePages.CANT_GIVE:
         fields["input_num_entries"] = op.asked
-    pas = h.pool.space.address(op.index) if op.index.size else Command(Opcode.MANAGE_PAGES).pas
+    pas = h.pool.space.address(op.index) if op.index.size else NO_PAGES
     h.send(Command(Opcode.MANAGE_PAGES, op.kind, fields, pas), h.page_slot)
 
 

@@ -1,11 +1,15 @@
-"""The data of the page path: requests that wait, by function, and the page command that is pending."""
+"""The data of the page path: requests that wait, by function, and the page command that is pending.
+
+Requests and commands are Structs, which are made in a third of a dataclass's time: one of each for a page command.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from fwpages.pages.space import Indices
 from fwpages.prm.identity import Identity
@@ -22,16 +26,14 @@ class Origin(StrEnum):
     CLOSE = "close"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Pages to give (positive) or to take back (negative), cut into commands as it is served."""
 
     pages: int
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PageOp:
+class PageOp(msgspec.Struct, frozen=True, eq=False):
     """The pending MANAGE_PAGES command: its function, the blocks that it names (indices), the count that it asks for.
 
     ``crossed``: a release_all of the same function came while it was out, so its answer no longer says who has what.
@@ -43,7 +45,7 @@ class PageOp:
     origin: Origin
     asked: int
     record: int = -1
-    index: Indices = field(default_factory=lambda: NO_BLOCKS)
+    index: Indices = msgspec.field(default_factory=lambda: NO_BLOCKS)
     crossed: bool = False
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+import msgspec
+
 from fwpages.custody.findings import Finding
 from fwpages.custody.judgements import Patience
 from fwpages.host.io import CLOSE, OPEN, End, Operation, OperationKind, WantedMode
@@ -65,9 +67,11 @@ class Progress:
         return self.program.operation(self.subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A command that the device has: its slot is taken until it is answered, however late, or fenced off."""
+class Flight(msgspec.Struct, frozen=True):
+    """A command that the device has: its slot is taken until it is answered, however late, or fenced off.
+
+    A Struct, made in a third of a dataclass's time: there is one for every command.
+    """
 
     id: int
     slot: int

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import TypeAlias
 
 
@@ -92,6 +93,7 @@ def vhca_id(number: int) -> Identity:
     return Identity(Mode.VHCA_ID, number)
 
 
+@lru_cache(maxsize=4_096)  # more functions than a device has; of those beyond, a name is made anew each time
 def named(mode: Mode, number: int, ec: int | bool) -> Identity:
     """The function that these two fields name in ``mode``; the ec bit is ignored in VHCA_ID mode."""
     return vhca_id(number) if mode is Mode.VHCA_ID else func_id(number, ec=bool(ec))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -29,14 +30,15 @@ sometimes = ["fault"]
 )
 
 
-def test_what_goes_on_for_ever_is_found_as_a_loop() -> None:
-    spec = made(ENDLESS, "merged")
+@pytest.mark.parametrize("commuting", [False, True])
+def test_what_goes_on_for_ever_is_found_as_a_loop(commuting: bool) -> None:
+    spec = dataclasses.replace(made(ENDLESS, "merged"), commuting=commuting)
     outcome = search(spec)
     assert outcome.complete
     (row,) = [p for p in searched(outcome).properties if p.verdict == "broken"]
     assert row.name == "operations-end"
     assert row.loop
-    its, path = decode(spec, row.replay)
+    its, path = decode(made(ENDLESS, "merged"), row.replay)
     again = replayed(its, path)
     assert (again.never, again.fine, again.broken) == (["operations-end"], False, {})
     assert again.round is not None

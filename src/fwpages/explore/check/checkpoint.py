@@ -186,4 +186,5 @@ def _world(spec: Spec) -> str:
     bounds = msgspec.structs.replace(spec.scenario.bounds, states=1)
     unbounded = replace(spec, scenario=msgspec.structs.replace(spec.scenario, bounds=bounds))
     expected = hashlib.blake2b(repr(spec.scenario.expect).encode(), digest_size=8).hexdigest()
-    return f"{version('fwpages')} {spec.design} {unbounded.rules().fingerprint} {expected}"
+    reduced = " commuting" if spec.commuting else ""
+    return f"{version('fwpages')} {spec.design} {unbounded.rules().fingerprint} {expected}{reduced}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -91,6 +91,16 @@ class Graph:
             out.setdefault(self.source[n], []).append(n)
         cycle = self._first_fair_cycle({*np.flatnonzero(cyclic).tolist()}, out)
         return None if cycle is None else Stuck(min(cycle), self._loop(min(cycle), cycle, out))
+
+    def along(self, state: int, moves: Sequence[int]) -> list[int]:
+        """The states after each of these moves, one after the other."""
+        found = []
+        sources = np.frombuffer(self.source, np.uint32)
+        for move in moves:
+            first = int(np.searchsorted(sources, state))
+            state = next(self.target[n] for n in range(first, len(self.move)) if self.move[n] == move)
+            found.append(state)
+        return found
 
     def _cyclic(self, unmet: npt.NDArray[np.bool_], arcs: Numbers) -> npt.NDArray[np.bool_]:
         """True for states that lead to a cycle of such states: the others are taken away, those without arcs first."""

@@ -31,6 +31,7 @@ from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.liveness import CUT, Graph
 from fwpages.explore.check.part import Arcs, First, NotTheSameError, Part, Step
 from fwpages.explore.check.properties import EVENTUALLY
+from fwpages.explore.check.rounds import closed
 from fwpages.explore.check.stats import Stats
 from fwpages.explore.check.visited import Keys, Numbers, Visited, as_keys, first_of_each
 from fwpages.explore.model.spec import Spec
@@ -304,8 +305,10 @@ class _Search:
         for n, name in enumerate(self.expect.eventually):
             stuck = graph.stuck(n, users_act=EVENTUALLY[name].users_act)
             if stuck is not None:
-                words = TERMINAL if not stuck.loop else CYCLE
-                self.broken[name] = Broken(name, self.tree.path(stuck.state), words, stuck.loop)
+                words, path, loop = TERMINAL if not stuck.loop else CYCLE, self.tree.path(stuck.state), stuck.loop
+                if loop and self.spec.commuting:
+                    loop = closed(self.spec, path, self.visited.keys[graph.along(stuck.state, loop)])
+                self.broken[name] = Broken(name, path, words, loop)
 
 
 @dataclass(frozen=True, slots=True)

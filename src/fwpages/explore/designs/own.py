@@ -71,6 +71,14 @@ class Own:
         """See ``Host.key``."""
         return self.host.key()
 
+    def unordered_key(self) -> bytes:
+        """See ``Driver.unordered_key``."""
+        return self.host.key(by_slot=True)
+
+    def slots(self) -> dict[int, int]:
+        """See ``Driver.slots``."""
+        return {n: flight.slot for n, flight in self.host.flights.items()}
+
     def constants(self) -> tuple[object, ...]:
         """The configuration."""
         c = self.host.config

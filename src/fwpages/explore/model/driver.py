@@ -104,6 +104,12 @@ class Driver(Protocol):
     def key(self) -> bytes:
         """The state that decides what can happen from here: equal keys, equal futures. Times count from now."""
 
+    def unordered_key(self) -> bytes:
+        """``key`` without the order in which the commands that have a slot were sent: they stand by their slots."""
+
+    def slots(self) -> Mapping[int, int]:
+        """The slot of each command that has one, by its number."""
+
     def check(self) -> None:
         """Invariants that the driver can see by itself; raises CustodyError."""
 

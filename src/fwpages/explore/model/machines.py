@@ -54,6 +54,16 @@ class DriverFacts:
         return self.driver.key()
 
     @cached_property
+    def unordered_key(self) -> bytes:
+        """See ``Driver.unordered_key``."""
+        return self.driver.unordered_key()
+
+    @cached_property
+    def slots(self) -> Mapping[int, int]:
+        """See ``Driver.slots``."""
+        return self.driver.slots()
+
+    @cached_property
     def deadline(self) -> float | None:
         """See ``Driver.deadline``."""
         return self.driver.deadline

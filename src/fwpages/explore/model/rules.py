@@ -24,9 +24,17 @@ from fwpages.device import (
 from fwpages.device.faults.effects import Late
 from fwpages.explore.model.driver import DriverConfig
 from fwpages.explore.model.plan import Deed, Plan, plan
-from fwpages.host import Close, HealthFatal, VportInfo
+from fwpages.host import Close, HealthFatal, LinkLost, VportInfo
 from fwpages.host.io import Operation
-from fwpages.link.faults.link_faults import LINK_FAULTS, AnswerFault, DeliveryFault, LinkFault, MapFault, ResetFault
+from fwpages.link.faults.link_faults import (
+    LINK_FAULTS,
+    AnswerFault,
+    DeliveryFault,
+    Fate,
+    LinkFault,
+    MapFault,
+    ResetFault,
+)
 from fwpages.prm.identity import Identity, Mode
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario import Scenario, ScenarioError
@@ -71,7 +79,8 @@ class Rules:
     """A world's constants. ``allowed``: the faults that may be injected; ``scenario``: without what is not assumed.
 
     ``eager``: memory is mapped at once where no fault of mapping is allowed. Without it every other move may come
-    before, which changes no verdict and costs states.
+    before, which changes no verdict and costs states. ``commuting``: states that differ only in the order in which
+    moves that commute were made have one key (``World.key``).
     """
 
     name: str
@@ -83,6 +92,7 @@ class Rules:
     plan: Plan
     allowed: Mapping[str, PlannedFault]
     eager: bool = True
+    commuting: bool = False
 
     @cached_property
     def config(self) -> DriverConfig:
@@ -123,6 +133,25 @@ class Rules:
     def closes_fast(self) -> bool:
         """Some close is a fast or a forced one."""
         return any(isinstance(d.act, Close) and d.act.how is not Teardown.GRACEFUL for d in self.deeds)
+
+    @cached_property
+    def gives_up_several(self) -> bool:
+        """A driver may give up several commands at once without an early time-out.
+
+        It does so where it loses the device or is told that it is lost, where a fast or forced close ends what is under
+        way, and where two commands stay without an answer: by two faults, or by one fault and one that firmware
+        completes when the function has its pages.
+        """
+        lost = any(isinstance(d.act, HealthFatal | LinkLost) for d in self.deeds) or any(
+            f.row.fate in (Fate.LINK_LOST, Fate.LINK_LOST_FOR_GOOD) for f in self.delivery_faults
+        )
+        unanswered = bool(self.allowed) and (self.scenario.bounds.faults > 1 or self._repeated)
+        return lost or self.closes_fast or unanswered or bool(self.assume["vport_command_waits"])
+
+    @property
+    def _repeated(self) -> bool:
+        """Some fault is injected at every opportunity once it was."""
+        return any(fault.times == 0 for fault in self.allowed.values())
 
     @cached_property
     def users(self) -> tuple[str, ...]:
@@ -221,6 +250,7 @@ def rules(
     *,
     overrides: Mapping[Switch, bool] = MappingProxyType({}),
     eager: bool = True,
+    commuting: bool = False,
 ) -> Rules:
     """The rules of a world. Raises ScenarioError, which names the key path, for a scenario that no world can be."""
     stands = assumed(scenario, overrides)
@@ -232,7 +262,7 @@ def rules(
         if f.name in allowed:
             raise ScenarioError(f"fault[{n}].name: {f.name} is there already")
         allowed[f.name] = _allowed(f"fault[{n}]", PlannedFault(f.name, f.at, f.times, f.during))
-    return Rules(name, design, scenario, stands, profile, pairs, plan(scenario, pairs), allowed, eager)
+    return Rules(name, design, scenario, stands, profile, pairs, plan(scenario, pairs), allowed, eager, commuting)
 
 
 def _allowed(where: str, fault: PlannedFault) -> PlannedFault:

@@ -25,13 +25,17 @@ from fwpages.scenario.format import Switch
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A world: its scenario, the design that drives it, the assumptions that differ, and whether mapping is eager."""
+    """A world: its scenario, the design that drives it, the assumptions that differ, and whether mapping is eager.
+
+    ``commuting``: as in ``Rules``.
+    """
 
     name: str
     scenario: Scenario
     design: str = "fwpages"
     overrides: Mapping[Switch, bool] = field(default_factory=dict)
     eager: bool = True
+    commuting: bool = False
 
     def rules(self) -> Rules:
         """Its rules. Raises ScenarioError, with the key path, for a scenario that no world can be."""
@@ -42,7 +46,12 @@ class Spec:
             _known(f"expect.{kind}", getattr(expect, kind), PROPERTIES)
         _known("expect.eventually", expect.eventually, EVENTUALLY)
         return rules(
-            self.name, self.scenario, self.design, overrides=MappingProxyType(dict(self.overrides)), eager=self.eager
+            self.name,
+            self.scenario,
+            self.design,
+            overrides=MappingProxyType(dict(self.overrides)),
+            eager=self.eager,
+            commuting=self.commuting,
         )
 
     def build(self) -> World:

@@ -14,6 +14,11 @@ arrive in theirs, and an answer may overtake requests unless the driver's link r
 moves, which lead to states of the same keys (``check.soundness`` tests it). Hence the key leaves out what only labels
 things: command ids count by their order, sessions by being the current one or an old one, and the log not at all.
 
+Where the rules say ``commuting``, it leaves out more: what moves that commute leave behind in the order in which they
+were made. These are the order in which commands were sent that have their slots at once, and the order of answers that
+may overtake each other. A driver gives up commands in the order in which it sent them, so the order stays in the key
+where several can be given up at once.
+
 Time stands still while something is pending. A time-out is a move: free where nothing else is pending, else one of the
 ``bounds.timeouts`` that the world allows.
 """
@@ -197,17 +202,11 @@ class World:
 
     def key(self) -> bytes:
         """16 bytes over all that decides the future: states of equal keys have equal futures."""
-        rank = self._ranks()
-        digest, session = self.machines.digest, self.session
         parts = (
-            self.machines.driver(self.driver).key,
+            *(self._unordered() if self._commutes else self._ordered()),
             self.machines.device(self.firmware).key,
-            [(rank[e.id], e.slot, e.session == session, digest(e.command)) for e in self.sent],
-            [self._pending(x, rank) for x in self.inbox],
-            [(x.function, self._pending(x.answered, rank)) for x in self.held_back],
             [(m.iova, m.pages) for m in self.maps],
             self.resets,
-            sorted([rank[n] for n in self.given_up]),
             self.reach.value,
             self.next_deed,
             # which operation a user waits for follows from its last deed
@@ -217,21 +216,63 @@ class World:
             self.timeouts_left,
             self.lasting,
             self.fruitless,
-            self.faulted_session == session,
+            self.faulted_session == self.session,
             bool(self.found),
         )
         # version 2 writes equal values alike; later ones also write which of them are one object
-        return hashlib.blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
+        return hashlib.blake2b(marshal.dumps(parts, 2), digest_size=16).digest()  # type: ignore[arg-type]  # all plain
+
+    @property
+    def _commutes(self) -> bool:
+        """The order in which commands were sent is to be left out, and decides nothing."""
+        return self.rules.commuting and not (self.timeouts_left or self.rules.gives_up_several)
+
+    def _ordered(self) -> tuple[object, ...]:
+        """The driver and the messages, with ids by their order: that in which the commands were sent."""
+        rank = self._ranks()
+        return (
+            self.machines.driver(self.driver).key,
+            [self._command(e, rank) for e in self.sent],
+            [self._pending(x, rank) for x in self.inbox],
+            [(x.function, self._pending(x.answered, rank)) for x in self.held_back],
+            sorted([rank[n] for n in self.given_up]),
+        )
+
+    def _unordered(self) -> tuple[object, ...]:
+        """The driver and the messages, with slots for ids, and in no order but that in which they must arrive.
+
+        What is pending and has no slot any more is nothing that a driver waits for, whatever its id. Of the ids that
+        were given up those matter whose command the device can still take.
+        """
+        facts = self.machines.driver(self.driver)
+        slots = facts.slots
+        inbox: list[list[object]] = [[]]
+        for x in self.inbox:
+            if isinstance(x, Answered):
+                inbox[-1 if self.driver.ordered else 0].append(self._pending(x, slots))
+            else:
+                inbox += [[self._pending(x, slots)], []]
+        return (
+            facts.unordered_key,
+            sorted([(*self._command(e, slots), e.id in self.given_up) for e in self.sent]),
+            [sorted(part, key=repr) for part in inbox if part],
+            sorted([(x.function, self._pending(x.answered, slots)) for x in self.held_back], key=repr),
+        )
 
     def _ranks(self) -> dict[int, int]:
         """The ids of pending commands and answers, each with its place in their order."""
-        answers = [x for x in self.inbox if isinstance(x, Answered)] + [x.answered for x in self.held_back]
-        ids = {e.id for e in self.sent} | {x.id for x in answers} | self.given_up
+        ids = {e.id for e in self.sent} | {x.id for x in self._answers()} | self.given_up
         return {n: i for i, n in enumerate(sorted(ids))}
 
-    def _pending(self, x: Answered | PageRequest | LinkLost, rank: dict[int, int]) -> object:
+    def _answers(self) -> list[Answered]:
+        return [x for x in self.inbox if isinstance(x, Answered)] + [x.answered for x in self.held_back]
+
+    def _command(self, e: Send, names: Mapping[int, int]) -> tuple[int, int, bool, bytes]:
+        return names.get(e.id, -1), e.slot, e.session == self.session, self.machines.digest(e.command)
+
+    def _pending(self, x: Answered | PageRequest | LinkLost, names: Mapping[int, int]) -> object:
         if isinstance(x, Answered):
-            return rank[x.id], x.session == self.session, self.machines.digest(x.answer)
+            return names.get(x.id, -1), x.session == self.session, self.machines.digest(x.answer)
         return (x.session == self.session, self.machines.digest(x.event)) if isinstance(x, PageRequest) else "lost"
 
 

@@ -81,12 +81,17 @@ class ExploreReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_"
     levels: list[int] = []
     walks: int | None = None
     seed: int | None = None
+    reductions: list[str] = []
     properties: list[PropertyReport]
 
     @property
     def fine(self) -> bool:
         """Everything holds; for random walks, which cannot show that: nothing broken was found."""
         return self.verdict == "holds" or (self.mode == "random" and self.verdict == "open")
+
+
+#: a reduction, as ``--reduce`` names it
+COMMUTING = "commuting"
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
@@ -148,6 +153,7 @@ def searched(outcome: Outcome) -> ExploreReport:
         transitions=outcome.transitions,
         depth=depth,
         levels=list(outcome.levels),
+        reductions=[COMMUTING] if outcome.spec.commuting else [],
         properties=rows,
         **_head(outcome.spec),
     )

@@ -10,13 +10,16 @@ from rich.text import Text
 
 from fwpages.explore.show.chart import chart
 from fwpages.explore.show.narrative import Step
-from fwpages.explore.show.report import ExploreReport, PropertyReport, ReplayReport
+from fwpages.explore.show.report import COMMUTING, ExploreReport, PropertyReport, ReplayReport
 from fwpages.pages.words import many
 from fwpages.report.grids import print_whole, readable
 from fwpages.report.width import fold, width_of
 
 #: the steps of a walk by its replay string
 Steps = Callable[[str], Sequence[Step]]
+
+#: the reductions of a search, in words
+REDUCTIONS = {COMMUTING: "states that differ only in the order of moves that commute are one"}
 
 #: a style for each verdict
 STYLES = {"holds": "green", "reached": "green", "broken": "bold red", "missed": "bold red", "open": "yellow"}
@@ -94,11 +97,12 @@ def tried(report: ExploreReport) -> list[str]:
             f"{many(report.depth, 'step')} deep",
         )
     )
+    reduced = [f"reduced by {name}: {REDUCTIONS[name]}" for name in report.reductions]
     if not report.complete:
-        return [f"{tried}: not complete", report.stopped]
+        return [f"{tried}: not complete", *reduced, report.stopped]
     if report.verdict == "broken":
-        return [f"{tried}: every order of events was tried, up to the broken steps"]
-    return [f"{tried}: complete, every order of events was tried"]
+        return [f"{tried}: every order of events was tried, up to the broken steps", *reduced]
+    return [f"{tried}: complete, every order of events was tried", *reduced]
 
 
 def settings(report: ExploreReport | ReplayReport) -> str:

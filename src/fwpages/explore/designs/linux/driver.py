@@ -77,6 +77,14 @@ class Linux(Kernel):
         """The state that decides what can happen from here."""
         return kernel_key(self)
 
+    def unordered_key(self) -> bytes:
+        """The same without the order in which the commands that have a slot were sent."""
+        return kernel_key(self, by_slot=True)
+
+    def slots(self) -> dict[int, int]:
+        """The slot of each command that has one."""
+        return {n: flight.slot for n, flight in self.flights.items()}
+
     def constants(self) -> tuple[object, ...]:
         """Objects in the state that never change."""
         return self.choices, self.config, self.config.supplier, self.config.bounds

@@ -30,9 +30,9 @@ def check_kernel(kernel: Kernel) -> None:
             raise CustodyError(f"{name} is held by {owner}, which has ended")
 
 
-def kernel_key(k: Kernel) -> bytes:
-    """Equal keys, equal futures."""
-    flights = [_flight(k, flight) for flight in k.flights.values()]
+def kernel_key(k: Kernel, *, by_slot: bool = False) -> bytes:
+    """Equal keys, equal futures. ``by_slot``: commands stand in the order of their slots, not in that of their ids."""
+    flights = [_flight(k, k.flights[n]) for n in sorted(k.flights, key=lambda n: k.flights[n].slot if by_slot else n)]
     waiting = [n for n, t in k.running.items() if isinstance(t.wait, ForLock | ForPageSlot)]
     parts = (
         (k.wanted, k.vhca_mode, k.up, k.error, k.cmd_up, k.notifier, k.enabled, k.initialized, k.issi, k.uar, k.eqs),
