@@ -110,14 +110,7 @@ def _document(inputs: Sequence[str], *, redact: bool) -> Document:
     from fwpages.report.redact import Redactor
 
     hosts: set[str] = set()
-    sections: list[Section] = []
-    errors: list[str] = []
-    with reading(inputs) as watch:
-        for n, path in enumerate(inputs, 1):
-            try:
-                sections.append(_section(path, n, hosts, watch))
-            except InputError as e:
-                errors.append(str(e))
+    sections, errors = _sections(inputs, hosts)
     # a device behind a socket has the path for its name
     sockets = [part.title for s in sections for part in s.parts if "/" in part.title]
     redactor = Redactor([*inputs, *sockets], hosts) if redact else None
@@ -131,6 +124,19 @@ def _document(inputs: Sequence[str], *, redact: bool) -> Document:
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     verdict = verdict_of([*(s.verdict for s in sections), *[Verdict.NOT_KNOWN] * bool(errors)])
     return Document(tuple(sections), verdict, fwpages.__version__, made, tuple(errors))
+
+
+def _sections(inputs: Sequence[str], hosts: set[str]) -> tuple[list[Section], list[str]]:
+    """The sections of the inputs that can be read, and why others cannot; the names of their hosts go to ``hosts``."""
+    sections: list[Section] = []
+    errors: list[str] = []
+    with reading(inputs) as watch:
+        for n, path in enumerate(inputs, 1):
+            try:
+                sections.append(_section(path, n, hosts, watch))
+            except InputError as e:
+                errors.append(str(e))
+    return sections, errors
 
 
 # -- what an input is

@@ -118,17 +118,22 @@ def _worst_first(seen: Seen, signs: tuple[Sign, ...]) -> list[Found]:
 
 def _of_kernel(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
     """The kernel's own reports; then a panic that left none, and stages that did not end in a kernel that still ran."""
+    yield from _reported(seen, signs)
+    reported = {s.effect for s in signs}
+    if seen.halt is Halt.PANIC and not reported & {Effect.CRASHED, Effect.EXHAUSTED}:
+        yield Found(Effect.CRASHED, "kernel panic", "the machine ended with a panic, and its log does not tell more")
+    if Effect.CRASHED not in reported and seen.halt not in (Halt.PANIC, Halt.DIED):
+        yield from _not_ended(seen, reported=Effect.HUNG in reported)
+
+
+def _reported(seen: Seen, signs: tuple[Sign, ...]) -> Iterator[Found]:
+    """The kernel's reports, without those that the machine's computer or the row itself is the cause of."""
     starved = starvation(seen)
     for s in signs:
         detail = s.headline if s.title in s.headline else f"{s.title}: {s.headline}"
         forced = s.title == PENDING and leaves_mapped(seen.row)
         if starved(s) is None and not forced:
             yield Found(s.effect, s.title, detail, tuple(f.text for f in s.frames))
-    reported = {s.effect for s in signs}
-    if seen.halt is Halt.PANIC and not reported & {Effect.CRASHED, Effect.EXHAUSTED}:
-        yield Found(Effect.CRASHED, "kernel panic", "the machine ended with a panic, and its log does not tell more")
-    if Effect.CRASHED not in reported and seen.halt not in (Halt.PANIC, Halt.DIED):
-        yield from _not_ended(seen, reported=Effect.HUNG in reported)
 
 
 def _not_ended(seen: Seen, *, reported: bool) -> Iterator[Found]:
