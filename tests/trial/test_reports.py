@@ -9,11 +9,13 @@ import pytest
 
 from fwpages.report.junit import junit_xml
 from fwpages.trial.effects import Effect, NotJudged
+from fwpages.trial.judged import EffectSeen, Judged
 from fwpages.trial.junit import of_trial
 from fwpages.trial.page import page
 from fwpages.trial.plain import plain
 from fwpages.trial.played import Play
 from fwpages.trial.report import TrialReport, trial_report
+from fwpages.trial.rows import Row
 from fwpages.trial.standing import Known, Verdict, summary
 from fwpages.trial.tap import tap
 from tests.report.junit_structure import parsed
@@ -144,3 +146,18 @@ def test_a_page_has_each_row_and_is_as_bad_as_the_worst_of_them() -> None:
     assert '<p class="verdict open">' in page(report(KNOWN))
     c = campaign(played(quiet(GOOD)))
     assert '<p class="verdict good">' in page(trial_report(c, summary(c.rows)))
+
+
+def test_what_the_row_without_a_fault_shows_too_is_said_to_be_of_no_fault() -> None:
+    deadlock = (EffectSeen(Effect.WARNED, "possible deadlock", title="possible deadlock in devl_lock"),)
+    usual = Judged(Row(None), deadlock[0].title, deadlock)
+    leak = EffectSeen(Effect.LEAKED, "1 page", title="pages never taken back")
+    fresh = EffectSeen(Effect.WARNED, "possible deadlock", title="possible deadlock in give_pages")
+    faulty = Judged(LET_GO, leak.title, (leak, *deadlock, fresh))
+    c = campaign(played(Play(usual, 1.0)), played(Play(faulty, 1.0)))
+    none, row = trial_report(c, summary(c.rows)).rows
+    assert [e.without_fault for e in none.effects] == [False]
+    assert [e.without_fault for e in row.effects] == [False, True, False]
+    assert plain(trial_report(c, summary(c.rows))).count("possible deadlock (also without a fault)") == 1
+    alone = campaign(played(Play(faulty, 1.0)))
+    assert not any(e.without_fault for e in trial_report(alone, summary(alone.rows)).rows[0].effects)

@@ -12,12 +12,14 @@ from fwpages.trial.rows import Row
 class EffectSeen:
     """An effect, and what showed it: figures, the first addresses, the line of the kernel's log, the stage.
 
-    ``frames`` are the first functions of the stack that the kernel printed with it, as printed.
+    ``frames`` are the first functions of the stack that the kernel printed with it, as printed. ``title`` is the same
+    whenever it is found again.
     """
 
     effect: Effect
     detail: str
     frames: tuple[str, ...] = ()
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ NOT_JUDGED = "not judged"
 _INSTRUMENTED: Mapping[bool | None, str] = MappingProxyType({True: "with ", False: "without ", None: "not known: "})
 #: the name of the one that is no instrument of the kernel's, and without which memory let go early is not seen
 _STRICT = "a strict IOMMU"
+#: the words behind an effect that is not of the row's fault
+WITHOUT_FAULT = " (also without a fault)"
 #: how many lines of what the driver did a row shows; the report in JSON has all
 MOST_DEEDS = 8
 
@@ -90,7 +92,7 @@ def _row(row: ReportedRow) -> Iterator[str]:
 def facts(row: ReportedRow) -> Iterator[str]:
     """All that a row tells beside its verdict, a line for each thing."""
     yield from (row.title,) if row.title != row.not_judged else ()
-    yield from (f"{e.effect}: {e.detail}" for e in row.effects)
+    yield from (f"{e.effect}: {e.detail}{WITHOUT_FAULT if e.without_fault else ''}" for e in row.effects)
     yield from _with("not judged", ": ".join(filter(None, (row.not_judged, row.why))))
     yield from (f"the device, on purpose: {words}" for words in row.on_purpose)
     yield from (f"the driver: {words}" for words in row.driver_did[:MOST_DEEDS])

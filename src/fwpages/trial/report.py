@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
 from fwpages.explore.review.questions import QUESTIONS
+from fwpages.prm.identity import Mode
 from fwpages.scenario.fault_syntax import when
 from fwpages.trial.effects import Effect, NotJudged
 from fwpages.trial.judged import EffectSeen
 from fwpages.trial.played import Campaign, Play, Played, SessionBooks
+from fwpages.trial.rows import Supplier
 from fwpages.trial.seen import Instruments, Reading, StageSeen
 from fwpages.trial.standing import Standing, Summary
 
 
 class ReportedEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect by its name, and what showed it; ``frames`` of the kernel's stack, if it printed one with it."""
+    """An effect by its name, and what showed it; ``frames`` of the kernel's stack, if it printed one with it.
+
+    ``without_fault``: the row ``none`` of the same mode and supplier shows it too, so that it is not of the fault.
+    """
 
     effect: str
     detail: str
     frames: list[str] = []
+    without_fault: bool = False
 
 
 class ReportedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +132,7 @@ class TrialReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
 def trial_report(campaign: Campaign, summary: Summary, *, folders: bool = True) -> TrialReport:
     """The campaign as plain values; ``summary`` is how it stands, ``folders`` whether those of its rows are kept."""
     v = campaign.versions
+    usual = _without_fault(campaign)
     return TrialReport(
         summary=summary.words,
         versions=ReportedVersions(
@@ -133,8 +141,23 @@ def trial_report(campaign: Campaign, summary: Summary, *, folders: bool = True) 
         instruments=_instruments(campaign),
         seconds=round(campaign.seconds, 1),
         interrupted=campaign.interrupted,
-        rows=[_row(p, s, folders=folders) for p, s in zip(campaign.rows, summary.rows, strict=True)],
+        rows=[
+            _row(p, s, usual.get((p.row.mode, p.row.supplier), frozenset()), folders=folders)
+            for p, s in zip(campaign.rows, summary.rows, strict=True)
+        ],
     )
+
+
+_Shown: TypeAlias = frozenset[tuple[Effect, str]]
+
+
+def _without_fault(campaign: Campaign) -> dict[tuple[Mode, Supplier], _Shown]:
+    """The effects, with their titles, of the rows without a fault, by mode and supplier."""
+    return {
+        (p.row.mode, p.row.supplier): frozenset((e.effect, e.title) for e in p.judged.effects)
+        for p in campaign.rows
+        if p.row.fault is None and p.row.trouble is None
+    }
 
 
 def _instruments(campaign: Campaign) -> dict[str, bool | None]:
@@ -144,8 +167,9 @@ def _instruments(campaign: Campaign) -> dict[str, bool | None]:
     return {f.name: getattr(found, f.name) for f in fields(Instruments)}
 
 
-def _row(p: Played, standing: Standing, *, folders: bool) -> ReportedRow:
+def _row(p: Played, standing: Standing, usual: _Shown, *, folders: bool) -> ReportedRow:
     j = p.judged
+    faulty = p.row.fault is not None or p.row.trouble is not None
     return ReportedRow(
         name=str(p.row),
         fault=p.row.label,
@@ -155,7 +179,7 @@ def _row(p: Played, standing: Standing, *, folders: bool) -> ReportedRow:
         effect=_effect(j.effect),
         flaky=p.flaky,
         title=j.title,
-        effects=[_seen(e) for e in j.effects],
+        effects=[_seen(e, without_fault=faulty and (e.effect, e.title) in usual) for e in j.effects],
         not_judged=_reason(j.not_judged),
         why=j.why,
         on_purpose=list(j.on_purpose),
@@ -186,8 +210,8 @@ def _play(p: Play) -> ReportedPlay:
     )
 
 
-def _seen(e: EffectSeen) -> ReportedEffect:
-    return ReportedEffect(effect=e.effect.value, detail=e.detail, frames=list(e.frames))
+def _seen(e: EffectSeen, *, without_fault: bool = False) -> ReportedEffect:
+    return ReportedEffect(effect=e.effect.value, detail=e.detail, frames=list(e.frames), without_fault=without_fault)
 
 
 def _effect(effect: Effect | None) -> str:
