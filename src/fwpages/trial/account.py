@@ -30,7 +30,7 @@ _TROUBLES = {
     Trouble.LINK_LOST: "the link is lost, and back after a reset: reads say all ones",
     Trouble.LINK_LOST_FOR_GOOD: "the link is lost for good: reads say all ones",
     Trouble.FATAL: "firmware reports a fatal state; the device can be reset by software",
-    Trouble.STUCK: "firmware reports a fatal state; the device cannot be reset by software",
+    Trouble.STUCK: "firmware reports a fatal state, and no reset by software ends it",
 }
 
 

@@ -38,7 +38,7 @@ class Unplayed(Enum):
     OWN_MEMORY = "the memory is the driver's, and its own kernel maps it"
     NO_NAME = "an answer on the wire has no opcode: the slot tells which command it answers"
     SAME = "a driver cannot tell it from another fault, which is played"
-    RESETS = "a served device carries out every reset; a fatal state without a reset is played"
+    RESETS = "a fatal state that no reset by software ends is played"
     NOT_SERVED = "a served device does not do it"
 
 
