@@ -14,12 +14,20 @@ from fwpages.trial.plan import PLAN, Entry
 from fwpages.trial.replay import ReplayedPath, Way
 
 
-def test_a_driver_goes_a_path_of_the_explorer(new: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Question 17 of the review, without any fault: release_all crosses a GIVE, and held pages are freed."""
-    entry = PLAN["release-all-crossing"]
+def path_of(fault: str) -> str:
+    """The replay string that the plan has for this fault."""
+    entry = PLAN[fault]
     assert isinstance(entry, Entry)
+    return entry.path
+
+
+@pytest.mark.parametrize("path", [path_of("release-all-crossing"), "merged::e975401a:46:AAB~PABCB"], ids=["17", "13"])
+def test_a_driver_goes_a_path_of_the_explorer(
+    new: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    """Questions 17 and 13 of the review: release_all crosses a GIVE without any fault; a reset that is never done."""
     out = tmp_path / "out"
-    assert invoke(["trial", "--replay", entry.path, "--json", "-o", str(out)]) == 1
+    assert invoke(["trial", "--replay", path, "--json", "-o", str(out)]) == 1
     result = msgspec.json.decode(capsys.readouterr().out, type=ReplayedPath)
     assert (result.way, result.effect) == (Way.SAME, Effect.LET_GO.value), result
     assert any(words.startswith("custody: ") for words in result.path_ends)
