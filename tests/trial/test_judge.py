@@ -170,6 +170,15 @@ def test_memory_that_the_device_keeps_and_the_driver_must_leave_mapped_is_not_bl
     assert effects(judge(play("take-refused@teardownx*", console=console))) == []
 
 
+def test_each_effect_has_its_own_title() -> None:
+    j = judge(play("none", console=DRIVER_LINE + log("hung-task") + log("warning")))
+    assert [e.title for e in j.effects] == [
+        "INFO: task hung in cmd_work_handler",
+        "INFO: task hung in mlx5_cmd_allowed_opcode",
+        "WARNING in mlx5_reclaim_startup_pages",
+    ]
+
+
 def test_a_stage_without_an_end_is_a_hang_also_where_the_kernel_reports_none() -> None:
     j = judge(with_stage(play("take-count-huge@teardownx*"), Stage.UNLOAD, Outcome.NOT_ENDED))
     assert (j.effect, j.title) == (Effect.HUNG, "unload: no end")

@@ -52,7 +52,7 @@ def judge(seen: Seen) -> Judged:
     return Judged(
         seen.row,
         title=found[0].title if found else Effect.NONE.value if not_judged is None else not_judged.value,
-        effects=tuple(EffectSeen(f.effect, f.detail, f.frames) for f in found),
+        effects=tuple(EffectSeen(f.effect, f.detail, f.frames, f.title) for f in found),
         not_judged=not_judged,
         why=why,
         on_purpose=device_did(seen),
