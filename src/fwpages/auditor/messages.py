@@ -18,7 +18,7 @@ from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.evidence import Loss, Shown
 from fwpages.auditor.findings import Finding, Found
 from fwpages.auditor.incidents import Health
-from fwpages.auditor.session import After, AuditedSession, Repeats
+from fwpages.auditor.session import After, AuditedSession, Repeats, Said
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.pages.words import many
 from fwpages.prm.identity import FunctionType
@@ -252,7 +252,7 @@ def _reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
     driver = s.driver
     if s.evidence.page_commands:
         driver.gave_up = driver.gave_up or v
-    elif (v.number is not None or "(" in v.text) and driver.take_failed:
+    elif (v.number is not None or "(" in v.text) and Said.TAKE_FAILED in driver.said:
         # the line before it has shown the error; this one shows of which function pages stay
         yield from refusals.flush(s, v.err)
         driver.gave_up = v

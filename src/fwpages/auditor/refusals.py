@@ -13,7 +13,7 @@ from fwpages.auditor.books import lines_of
 from fwpages.auditor.driver_names import function_of
 from fwpages.auditor.evidence import Shown
 from fwpages.auditor.findings import Finding, Finds, Found
-from fwpages.auditor.session import AuditedSession, Counted, Tried
+from fwpages.auditor.session import AuditedSession, Counted, Said, Tried
 from fwpages.custody.findings import Cause, FindingName
 from fwpages.custody.findings import refused as refused_cause
 from fwpages.prm.opcodes import Opcode, opcode_name
@@ -118,7 +118,7 @@ def give_failed(s: AuditedSession, v: GiveFailed) -> Found:
 
 def reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
     """A TAKE had another end than OK. A line without the error is followed by one with it."""
-    s.driver.take_failed = True
+    s.driver.said |= Said.TAKE_FAILED
     if v.err is None:
         opened = s.driver.open
         if isinstance(opened, CommandTimedOut) and opened.opcode in (None, Opcode.MANAGE_PAGES):
@@ -132,7 +132,8 @@ def reclaim_failed(s: AuditedSession, v: TakeFailed) -> Found:
 
 def alloc_failed(s: AuditedSession, v: AllocationFailed) -> Found:
     """The driver had no memory: one line where it asked for some, one where it gives up giving."""
-    again, s.driver.no_memory = s.driver.no_memory and v.err is not None, v.err is None
+    again = Said.NO_MEMORY in s.driver.said and v.err is not None
+    s.driver.said = s.driver.said & ~Said.NO_MEMORY if v.err is not None else s.driver.said | Said.NO_MEMORY
     if not again:
         yield _stated(Cause.ALLOC_FAILED, v)
 

@@ -154,6 +154,14 @@ class Repeats(Enum):
     SECOND_NEXT = "each GIVE has two lines, the next is a second"
 
 
+class Said(Flag):
+    """Complaints of the driver without which a later line would mean something else."""
+
+    TAKE_FAILED = auto()
+    #: no memory was found, and the line that it thus cannot give has not come
+    NO_MEMORY = auto()
+
+
 @dataclass(slots=True)
 class DriverLines:
     """Statements of the driver's own lines that later ones, or the end, complete."""
@@ -162,9 +170,7 @@ class DriverLines:
     expected: TakeBegun | None = None
     #: a line about a command that went wrong, which the next ones may say more about
     open: DriverMessage | None = None
-    #: a TAKE has failed; no memory was found, and the line that it thus cannot give has not come
-    take_failed: bool = False
-    no_memory: bool = False
+    said: Said = field(default_factory=lambda: Said(0))
     gave_up: DriverMessage | None = None
     #: counters that were not zero after everything was taken back: of a type, and with None the total
     left: dict[FunctionType | None, PagesLeft] = field(default_factory=dict)
