@@ -59,16 +59,17 @@ def worker_killed(search: subprocess.Popen[str]) -> None:
 
 
 def test_a_search_that_is_interrupted_killed_and_loses_a_worker_finds_the_same(tmp_path: Path) -> None:
-    (tmp_path / "wide.toml").write_text(WIDE.replace("states = 400", "states = 4000"), "utf-8")
+    (tmp_path / "wide.toml").write_text(WIDE.replace("states = 400", "states = 8000"), "utf-8")
     with started(tmp_path) as straight:
         whole = json.loads(straight.communicate(timeout=_PATIENCE)[0])
-    depth = len(whole["levels"])
-    assert whole["states"] > 4000
-    with go_on(tmp_path, depth * 3 // 4, lambda search: search.send_signal(signal.SIGINT)) as search:
+    # the first step with so many states: far from the end, which comes some thousand states later
+    first, second, third = (next(n for n, size in enumerate(whole["levels"]) if size > most) for most in (30, 100, 200))
+    assert whole["states"] > 8000
+    with go_on(tmp_path, first, lambda search: search.send_signal(signal.SIGINT)) as search:
         assert "the same command goes on" in search.communicate(timeout=_PATIENCE)[1]
         assert search.returncode == 130
-    with go_on(tmp_path, depth * 5 // 6, worker_killed) as search:
-        while levels(tmp_path / "half" / "search.json") < depth * 7 // 8:
+    with go_on(tmp_path, second, worker_killed) as search:
+        while levels(tmp_path / "half" / "search.json") < third:
             assert search.poll() is None
         search.kill()
         search.communicate()
