@@ -20,6 +20,7 @@ from fwpages.trial.lab import Lab
 from fwpages.trial.qemu import qemu
 from tests.report.junit_structure import parsed
 from tests.vm.eswitch import mode as eswitch
+from tests.vm.eswitch import with_devlink
 from tests.vm.guest import PYTHON
 from tests.vm.lab import PF, agree, clean, complaints, scenario
 
@@ -79,8 +80,9 @@ def serve(tmp_path: Path, *args: str) -> Fwpages:
 def test_scenario_of_the_library(new: Kernel, tmp_path: Path, name: str) -> None:
     """Three generations: every step is followed, and the driver behaves."""
     trace = tmp_path / "trace.jsonl"
+    kernel = with_devlink(new, tmp_path) if name == "bluefield3" else new
     with serve(tmp_path, "--once", "--json", "--trace", str(trace), name) as server:
-        with Guest(new, tmp_path / "device", tmp_path / "machine", PYTHON) as g:
+        with Guest(kernel, tmp_path / "device", tmp_path / "machine", PYTHON) as g:
             g.ready()
             g.ok("load")
             if name == "bluefield3":

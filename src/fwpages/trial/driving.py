@@ -30,6 +30,8 @@ GIVEN_UP: Final = 9.0
 IMPATIENT: Final = 2.0
 #: seconds without a command after which the driver is at rest, if it owes no pages
 QUIET: Final = 0.4
+#: seconds in which a driver at rest has also freed the pages that firmware released
+SETTLED: Final = 2.0
 #: seconds for a command in the guest that only looks
 LOOK: Final = 20.0
 #: seconds for which a link is lost that comes back
@@ -350,18 +352,22 @@ class Driving:
         return self.lab.call(read)
 
     def _read(self, stage: Stage) -> None:
-        """Read both sides' figures."""
-        # a file that goes while it is read leaves a row without its number
-        rows = [row.split() for row in self._look("pages").text.splitlines()]
+        """Read both sides' figures, anew for a while where they differ: a release of all pages is no command, so that
+        nothing but the driver's counters shows that it is done.
+        """
+        end = self.guest.clock.now() + SETTLED * self.record.pace
+        while True:
+            held, counters = self.lab.held(), self._counters()
+            if counters.get("fw_pages_total", 0) == sum(held.values()) or self.guest.clock.now() > end:
+                break
+            time.sleep(POLL)
         free = self._look("free_memory").text.strip()
-        self.record.readings.append(
-            Reading(
-                stage,
-                self.lab.held(),
-                {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()},
-                int(free) if free else 0,
-            )
-        )
+        self.record.readings.append(Reading(stage, held, counters, int(free) if free else 0))
+
+    def _counters(self) -> dict[str, int]:
+        """The driver's counters by name; a file that goes while it is read leaves a row without its number."""
+        rows = [row.split() for row in self._look("pages").text.splitlines()]
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()}
 
 
 def _next(record: Record, first: Stage, second: Stage) -> Stage:
