@@ -1,4 +1,4 @@
-"""What ``drive --json`` prints, compared and put into a report."""
+"""The output of ``drive --json``, compared and put into a report."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PAGES = Opcode.MANAGE_PAGES
 
 
 def test_two_offences_alone_are_no_reason_to_refuse_the_command() -> None:
-    """What the first of them asked for is not done all the same: the answer's state says so."""
+    """A teardown that is not offered is not done all the same: the answer's state says so."""
     assert [o for o in OffenceName if o.status is Status.OK] == ["teardown-not-offered", "disabled-with-pages"]
 
 

@@ -101,7 +101,7 @@ def served(plan: Scenario, path: Path, **options: Any) -> Iterator[ServedRun]:
 
 @dataclass
 class Drove:
-    """What both sides say of one run, and the driver's trace and report."""
+    """Both sides' reports of one run, and the driver's trace."""
 
     result: RunResult
     serving: ServedRun
@@ -245,7 +245,7 @@ def as_in_process(plan: Scenario, mode: WantedMode, faults: tuple[PlannedFault, 
 
 
 def agrees(d: Drove, plan: Scenario, mode: WantedMode, *faults: PlannedFault) -> None:
-    """What was found, and where the pages are, is as in one process; the audit of the trace says the same."""
+    """Findings and places of pages are as in one process; the audit of the trace says the same."""
     mine = as_in_process(plan, mode, faults)
     assert findings(d.result) == findings(mine), d.said
     assert accounts(d.result) == accounts(mine), d.said

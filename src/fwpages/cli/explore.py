@@ -135,7 +135,7 @@ def command(
     _consistent(given, directory, seed, reduced=bool(reductions))
     stats = _stats(costs, given, as_json=as_json)
     files = {"--trace": trace, "--svg": picture, "--html": page}
-    try:
+    with _told():
         if page is not None:
             check_installed()
         again, text = _command(world, bounds), read_input() if world == "-" else None
@@ -155,12 +155,6 @@ def command(
             if outputs.streams:
                 shown = chosen(report, found)
                 outputs.write(shown, lambda: exploration_page(report, found, again, whole=whole), whole=whole)
-    except ScenarioError as e:
-        raise click.UsageError(str(e)) from None
-    except CheckpointError as e:
-        raise click.UsageError(f"--checkpoint: {e}") from None
-    except (WorkerError, NotInstalledError) as e:
-        raise click.ClickException(str(e)) from None
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
@@ -169,6 +163,19 @@ def command(
             show_stats(stats, readable(Console()))
     junit(of_exploration(report))
     return 0 if report.fine else 1
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise the errors of worlds, checkpoints and workers as those of the command line."""
+    try:
+        yield
+    except ScenarioError as e:
+        raise click.UsageError(str(e)) from None
+    except CheckpointError as e:
+        raise click.UsageError(f"--checkpoint: {e}") from None
+    except (WorkerError, NotInstalledError) as e:
+        raise click.ClickException(str(e)) from None
 
 
 def _stats(asked: bool, given: Mapping[str, object], *, as_json: bool) -> Stats | None:

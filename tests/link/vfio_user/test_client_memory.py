@@ -1,4 +1,4 @@
-"""What a server reaches of its client's memory by messages, and what it does not."""
+"""A server reaches its client's memory by messages: within what is mapped, while the device is a bus master."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Asking:
                     client.sendall(sound(number, kind, body))
 
     def ask(self, *commands: bytes) -> list[tuple[int, int, bytes]]:
-        """What the client answers: flags, errno and body of each."""
+        """The client's answers: flags, errno and body of each."""
         self.commands, self.answers = list(commands), []
         # what it answers to the first read lies before its second one
         assert [self.device.bar_read(0), self.device.bar_read(0)] == [b"abcd", b"abcd"]
