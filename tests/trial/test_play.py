@@ -61,7 +61,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 def test_a_machine_that_somebody_kills_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine(tmp_path, monkeypatch, BOOTED + "os.kill(os.getpid(), signal.SIGKILL)\n")
+    machine(tmp_path, monkeypatch, BOOTED + "port.close()\ntime.sleep(0.5)\nos.kill(os.getpid(), signal.SIGKILL)\n")
     j = judge(play(Row(None), KERNEL, tmp_path / "row"))
     assert (j.effect, j.effects, j.not_judged) == (None, (), NotJudged.MACHINE_DIED)
     assert j.why == "QEMU ended with signal 9: it said nothing"

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -186,6 +187,9 @@ class Guest:
         return self._errors.read_text("utf-8", "replace") if self._errors.exists() else ""
 
     def _off(self) -> MachineOffError:
+        # its port closes a moment before it has ended: how it ended is known only then
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(START)
         return MachineOffError(f"the machine is off: {self.qemu_said()}\n{self.console()[-SHOWN:]}")
 
     def _line(self, mark: bytes, seconds: float) -> tuple[bytes, bytes]:
