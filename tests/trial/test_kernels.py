@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -210,3 +212,32 @@ def test_a_kernel_that_make_vm_did_not_make_names_what_makes_it(
     monkeypatch.setattr("fwpages.trial.kernels.BUILD", tmp_path)
     with pytest.raises(MissingError, match="make vm"):
         debian(Debian.NEW, tmp_path / "out")
+
+
+def test_a_module_goes_into_the_machine_without_its_debug_information(tmp_path: Path) -> None:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no gcc to compile a module with debug information")
+    source = put(
+        tmp_path, {"m.c": b'__attribute__((section(".modinfo"))) const char m[] = "depends=";int f(void){return 1;}'}
+    )
+    built = tmp_path / "m.o"
+    subprocess.run([compiler, "-g", "-c", "m.c", "-o", built], cwd=source, check=True)
+    tree = put(
+        tmp_path / "tree",
+        {"arch/x86/boot/bzImage": image(), "drivers/net/ethernet/mellanox/mlx5/core/mlx5_core.ko": built.read_bytes()},
+    )
+    made = content(of_tree(tree, tmp_path / "made").initrd)["modules/mlx5_core.ko"]
+    assert b"debug_info" in built.read_bytes()
+    assert b"debug_info" not in made
+    assert b"depends=" in made
+
+
+def test_a_module_with_debug_information_needs_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"arch/x86/boot/bzImage": image(), "drivers/mlx5_core.ko": module() + b"\0.rela.debug_info\0"}
+    tree = put(tmp_path / "tree", files)
+    with pytest.raises(MissingError, match="mlx5_core: "):
+        of_tree(tree, tmp_path / "made")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError, match="package binutils"):
+        of_tree(tree, tmp_path / "made")

@@ -13,6 +13,7 @@ from fwpages.trial.initramfs import initramfs, with_present_init
 from fwpages.trial.kernel import Kernel
 from fwpages.trial.modules import Module, Modules, modules_in
 from fwpages.trial.qemu import BUILD
+from fwpages.trial.stripped import stripped
 
 #: the driver on trial
 DRIVER: Final = "mlx5_core"
@@ -85,7 +86,7 @@ def _kernel(image: Path, modules: Modules, into: Path, config: Path | None) -> K
     release = release_of(image)
     driver = modules.in_order(DRIVER)
     _fitting(image, release, modules, driver)
-    return _made(image, initramfs(busybox(), driver), into, release, config)
+    return _made(image, initramfs(busybox(), [stripped(m) for m in driver]), into, release, config)
 
 
 def _fitting(image: Path, release: str, modules: Modules, driver: list[Module]) -> None:
