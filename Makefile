@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: rdma test-smoke test-drivers fuzz chromium prometheus test-drive test-search test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
+.PHONY: rdma test-smoke test-drivers fuzz chromium prometheus test-drive test-search test-runs test-programs python test-packages soak mutants sensitivity trial run test test-review coverage check bench bench-inspect docs man peer vm fixed test-vm clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/fwpages run
@@ -11,7 +11,7 @@ run: $(VENV)/run.stamp
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 
 test: check
-	$(PYTEST) -n auto -m "not whole_review"
+	$(PYTEST) -n auto -m "not whole_review and not many_runs"
 
 # with programs that others wrote: pages in Chromium, and what metrics ship in Prometheus
 test-programs: $(VENV)/dev.stamp
@@ -20,6 +20,10 @@ test-programs: $(VENV)/dev.stamp
 # our host drives the served device over its socket: every scenario, mode, supplier and fault of the device
 test-drive: $(VENV)/dev.stamp
 	$(PYTEST) tests/scenario/every_fault_driven.py tests/cli/drive_killed.py -n auto
+
+# laws that are tried on many runs, traces and searches
+test-runs: $(VENV)/dev.stamp
+	$(PYTEST) -n auto -m "many_runs and not whole_review"
 
 # what the whole review says, against docs/review.md and the pinned verdicts: every question, design and assumption
 test-review: $(VENV)/dev.stamp

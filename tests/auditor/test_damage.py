@@ -23,6 +23,8 @@ from tests.auditor import written_traces
 from tests.auditor.logs import audit_trace, only
 from tests.scenario.test_fault_syntax import MODES, small
 
+pytestmark = pytest.mark.many_runs
+
 Lines = list[dict[str, Any]]
 
 

@@ -19,6 +19,8 @@ from fwpages.scenario.fault_syntax import FAULTS
 from fwpages.scenario.topology import device_profile
 from tests.scenario.test_fault_syntax import small
 
+pytestmark = pytest.mark.many_runs
+
 
 @dataclass(frozen=True)
 class Apart:

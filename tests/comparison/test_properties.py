@@ -16,6 +16,8 @@ from fwpages.comparison.values import Outcome
 from tests.comparison.traced import compared, in_order, mirrored, random_run
 from tests.conftest import GOLDEN
 
+pytestmark = pytest.mark.many_runs
+
 LOGS = sorted(p for p in GOLDEN.iterdir() if p.is_file() and p.name.startswith("linux"))
 #: lines of two hosts that take turns are refused, whatever they are compared with
 CASES = sorted(p for p in (GOLDEN / "cases").glob("*.txt") if p.name != "two-hosts-by-prefix.txt")

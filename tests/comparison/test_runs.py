@@ -11,6 +11,8 @@ from fwpages.host import WantedMode
 from fwpages.scenario import load, names
 from tests.comparison.traced import compared, trace_of, traced
 
+pytestmark = pytest.mark.many_runs
+
 #: its trace has 8 million addresses: its report is compared
 HEAVY = "connectx5-heavy"
 LIBRARY = [name for name in names() if name != HEAVY]

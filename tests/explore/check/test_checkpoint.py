@@ -15,6 +15,8 @@ from fwpages.explore.model.spec import Spec
 from tests.explore.check.test_workers import serial
 from tests.explore.small_worlds import HEAD, SESSION, WIDE, found, made, small, steps
 
+pytestmark = pytest.mark.many_runs
+
 NAMES = [("session", "merged"), ("asks", "fwpages"), ("unanswered", "posted")]
 
 

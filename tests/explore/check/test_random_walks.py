@@ -8,6 +8,8 @@ from fwpages.explore.check.search import search
 from fwpages.explore.show.report import walked
 from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, made, small, steps
 
+pytestmark = pytest.mark.many_runs
+
 BROKEN = HEAD + steps(*SESSION) + '[expect]\nnever = ["late-return"]\nsometimes = ["open", "closed"]\n'
 
 

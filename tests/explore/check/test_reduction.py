@@ -22,6 +22,8 @@ from fwpages.explore.model.spec import Spec
 from fwpages.explore.show.report import replayed
 from tests.explore.small_worlds import DESIGNS, WORLDS, found, small
 
+pytestmark = pytest.mark.many_runs
+
 SOON = {("session", "merged"), ("left", "posted"), *((name, "fwpages") for name in WORLDS)}
 EVERYWHERE = [
     pytest.param(name, design, marks=() if (name, design) in SOON else pytest.mark.whole_review)

@@ -13,6 +13,8 @@ from fwpages.explore.model.spec import Spec
 from fwpages.explore.model.world import World
 from tests.explore.small_worlds import DESIGNS, WORLDS, random_path, small
 
+pytestmark = pytest.mark.many_runs
+
 #: ours in each small world, and in turn one of the two models of Linux, whose keys are made by the same code
 WHERE = [(name, d) for n, name in enumerate(WORLDS) for d in ("fwpages", ("posted", "merged")[n % 2])]
 

@@ -11,6 +11,7 @@ from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, WORLDS, found, ma
 FEWER = {"asks": ("fwpages",), "unanswered": ("merged", "fwpages"), "timeout": ("posted", "fwpages")}
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize(("name", "design"), [(n, d) for n in WORLDS for d in FEWER.get(n, DESIGNS)])
 def test_memory_mapped_at_once_changes_no_verdict(name: str, design: str) -> None:
     quick, slow = found(name, design), search(small(name, design, eager=False))
