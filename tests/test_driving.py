@@ -28,6 +28,19 @@ pages = 8
 [[step]]
 do = "open"
 """
+OF_HOST = (
+    PLAN.replace("connectx7", "bluefield3").replace(
+        "[[step]]", '[[function]]\nname = "host-pf"\ntype = "host_pf"\nvhca_id = 1\npages = 6\n[[step]]'
+    )
+    + """
+[[step]]
+do = "enable"
+function = "vf0"
+[[step]]
+do = "disable"
+function = "vf0"
+"""
+)
 
 
 @pytest.fixture
@@ -37,8 +50,8 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def served(path: Path) -> Iterator[ServedRun]:
-    serving = ServedRun(load("test", text=PLAN))
+def served(path: Path, text: str = PLAN, *, sriov: bool = False) -> Iterator[ServedRun]:
+    serving = ServedRun(load("test", text=text), sriov=sriov)
     with Server(path, serving) as server:
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -70,6 +83,44 @@ def test_the_session_of_a_device_behind_a_socket(tmp_path: Path) -> None:
             assert second.accounts.mode == "func_id"
             serving.firmware.feed(0.0, Want("self", 0))
         assert second.result.clean
+
+
+def test_without_a_profile_the_device_tells_its_functions(tmp_path: Path) -> None:
+    with served(tmp_path / "s", sriov=True):
+        with fw.drive(socket=tmp_path / "s") as session:
+            vf = session.eswitch.enable_vf(0)
+            session.run_until_idle()
+            found = {(f.identity, f.name, f.type.value): f.held for f in session.accounts.functions}
+            assert found == {("vhca:0x2a", "", "self"): 57, ("vhca:0x31", "vf0", "vf"): 8}
+            with pytest.raises(ValueError, match="no function 'vf1'"):
+                session.eswitch.enable_vf(1)
+            session.eswitch.disable(vf)
+        assert session.result.clean
+        more = pytest.raises(fw.OperationError, match="connectx7 has vf1 to vf15: the device has 1 VF, by SR-IOV")
+        with more, fw.drive(socket=tmp_path / "s", profile="connectx7"):
+            pass
+
+
+def test_vfs_of_an_external_host_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host switches them on; the driver enables one; it is gone when the host switches it off."""
+    monkeypatch.setattr("fwpages.scenario.served_steps.QUIET", 0.05)
+    with served(tmp_path / "s", OF_HOST) as serving:
+        with fw.drive(socket=tmp_path / "s", mode="func_id") as session:
+            pf = session.eswitch.enable("host-pf0")
+            assert pf.vport == 0
+            while "vf0" not in session.eswitch._infos():
+                session.run_until_idle()
+            session.eswitch.enable_vf(0)
+            while "vf0" in session.eswitch._infos():
+                session.run_until_idle()
+            while session.accounts.totals.held != 57 + 6:
+                session.run_until_idle()
+            assert {f.name: (f.given, f.returned) for f in session.accounts.functions if f.name} == {
+                "host-pf0": (6, 0),
+                "vf0": (8, 8),
+            }
+        assert session.result.clean, session.result.findings
+        assert serving.observer.sessions[0].clean
 
 
 def test_a_device_that_cannot_be_driven(tmp_path: Path) -> None:

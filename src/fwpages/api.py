@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, get_args
@@ -149,8 +149,9 @@ class Opened(Protocol):
 class Eswitch:
     """The e-switch of an open device: it enables and disables vports. ValueError once the device is closed."""
 
-    def __init__(self, session: Opened, infos: dict[str, VportInfo]) -> None:
+    def __init__(self, session: Opened, infos: Callable[[], Mapping[str, VportInfo]]) -> None:
         self._session = session
+        #: the functions of now: a device that others provide may get other ones
         self._infos = infos
 
     def enable(self, name: str) -> FunctionHandle:
@@ -185,9 +186,10 @@ class Eswitch:
         self._session._do(DisableVport(self._info(name).vport))
 
     def _info(self, name: str) -> VportInfo:
-        if name not in self._infos:
-            raise ValueError(f"no function {name!r}; {meant(name, self._infos)}")
-        return self._infos[name]
+        infos = self._infos()
+        if name not in infos:
+            raise ValueError(f"no function {name!r}; {meant(name, infos)}")
+        return infos[name]
 
 
 class OpenDevice:
@@ -196,7 +198,8 @@ class OpenDevice:
     def __init__(self, device: Device, mode: WantedMode) -> None:
         self._device = device
         self._link = device._joined()
-        self.eswitch = Eswitch(self, {spec.name: info for spec, info in device._pairs})
+        infos = {spec.name: info for spec, info in device._pairs}
+        self.eswitch = Eswitch(self, lambda: infos)
         self._result: SessionReport | None = None
         self._do(Open(mode))
         self._number = self._link.host.session.number

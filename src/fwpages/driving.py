@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,19 +12,23 @@ from typing import TypeVar
 
 from fwpages.api import Device, Eswitch, OperationError, check_mode
 from fwpages.custody.accounts import SessionAccount as SessionReport
+from fwpages.device import Raised
 from fwpages.host import (
     Close,
     DisableVport,
     Done,
     EnableVport,
+    Finding,
     FunctionsChanged,
     Misuse,
     Open,
     Phase,
+    VportInfo,
     WantedMode,
     books,
 )
 from fwpages.link.driving.driven import Driven
+from fwpages.link.driving.functions import ToldFunctions, beyond_host, beyond_sriov
 from fwpages.link.driving.opening import begun
 from fwpages.link.driving.pci_device import DeviceError, PciDevice
 from fwpages.link.vfio.taking import taken
@@ -42,7 +46,8 @@ class DrivenDevice:
     """One open of a device that others provide, from ``drive``: as ``OpenDevice``.
 
     A thread of its own answers page requests while the block runs, and polls the device's health. ``eswitch`` has the
-    functions of the profile that ``drive`` was given.
+    functions of the profile that ``drive`` was given; without one those that the device tells of itself, as they come
+    and go.
     """
 
     def __init__(self, device: PciDevice, mode: WantedMode, profile: str | None) -> None:
@@ -52,18 +57,41 @@ class DrivenDevice:
             kind = "an ECPF" if described.supplier.ecpf else "a PF"
             raise OperationError(f"{device.facts.name}: the device is {kind}, the profile {profile} is not for that")
         self._name = device.facts.name
-        self._roles = Roles(described.supplier) if like is None else Roles(like.profile.supplier, like._pairs)
+        self._roles = Roles(described.supplier)
+        if like is not None:
+            self._roles = Roles(like.profile.supplier, like._pairs, named=True)
+        self._refuse(beyond_sriov(self._roles.infos, described), profile)
         host, memory = host_for(device, described, self._roles)
-        self._link = Driven(host, device, memory)
+        self._told = ToldFunctions(host)
+        self._link = Driven(host, device, memory, on_event=self._note)
         self._loop = _Loop(self._link)
-        self.eswitch = Eswitch(self, {spec.name: info for spec, info in self._roles.pairs})
+        self.eswitch = Eswitch(self, self._functions)
         self._result: SessionReport | None = None
         try:
-            self._loop.call(lambda: self._link.feed(FunctionsChanged(tuple(info for _, info in self._roles.pairs))))
+            if self._roles.named:
+                self._loop.call(lambda: self._link.feed(FunctionsChanged(tuple(self._roles.infos.values()))))
             self._do(Open(mode))
         except BaseException:
             self._loop.end()
             raise
+        try:
+            self._refuse(beyond_host(self._roles.infos, host.session.others), profile)
+        except OperationError:
+            self.close()
+            raise
+
+    def _refuse(self, against: str, profile: str | None) -> None:
+        """OperationError where the device has not what the profile names."""
+        if against:
+            alone = "leave the profile out: the device tells its functions itself"
+            raise OperationError(f"{self._name}: the profile {profile} has {against}; {alone}")
+
+    def _note(self, e: Done | Finding | Raised) -> None:
+        if isinstance(e, Done):
+            self._told.note(e)
+
+    def _functions(self) -> Mapping[str, VportInfo]:
+        return self._roles.infos if self._roles.named else self._loop.call(lambda: self._told.infos)
 
     def _do(self, x: Open | Close | EnableVport | DisableVport) -> None:
         seen = len(self._link.events)
@@ -91,7 +119,8 @@ class DrivenDevice:
         return self._loop.call(self._books) if self._result is None else self._result
 
     def _books(self) -> SessionReport:
-        return session_of(self._name, books(self._link.host), supplier=self._roles.supplier, names=self._roles.names)
+        names = self._roles.names if self._roles.named else self._told.names
+        return session_of(self._name, books(self._link.host), supplier=self._roles.supplier, names=names)
 
     @property
     def result(self) -> SessionReport:
@@ -216,7 +245,8 @@ def drive(
     """Drive a device that others provide for a ``with`` block, which gives a ``DrivenDevice``; it is closed at the end.
 
     ``address`` is a PCI function of this machine on vfio-pci (``0000:3b:00.1``), ``socket`` the UNIX socket of a
-    vfio-user server: one of the two. ``profile`` names the functions that the e-switch may enable, as ``Device`` does.
+    vfio-user server: one of the two. ``profile`` names the functions that the e-switch may enable, as ``Device`` does;
+    without one the device tells them itself, by its SR-IOV capability, its firmware's and QUERY_ESW_FUNCTIONS.
     ``bind`` takes the function to vfio-pci, and gives it back at the end; ``on_purpose`` drives it although it is in
     use, or others depend on it. ValueError for other arguments; when the block is entered, OperationError where the
     device cannot be driven or opened.

@@ -96,12 +96,16 @@ class Fake:
         release_all: bool = True,
         supplier: Supplier | None = None,
         bounds: Bounds | None = None,
+        asks_functions: bool = False,
     ) -> None:
-        self.host = Host(Config(supplier or Supplier(max_vfs=8), bounds=bounds or Bounds(pages_per_command=100)))
+        bounds = bounds or Bounds(pages_per_command=100)
+        self.host = Host(Config(supplier or Supplier(max_vfs=8), bounds=bounds, asks_functions=asks_functions))
         self.boot, self.init = boot, init
+        #: further capabilities, as they are at power-on
+        self.more: dict[str, int] = {}
         self.max = {"vhca_id": OWN, VHCA: int(offer), "release_all_pages": int(release_all), "log_max_eq": 7}
         self.max |= TEARDOWNS
-        self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS}
+        self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS, **self.more}
         self.now = 0.0
         #: every command that was sent, those not answered yet, and those that the script does not answer
         self.sent: list[Send] = []
@@ -233,7 +237,7 @@ class Fake:
 
     def fenced(self, proof: Proof = Proof.FUNCTION_LEVEL_RESET) -> list[Effect]:
         self.held.clear()
-        self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS}
+        self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS, **self.more}
         self.waiting.clear()
         return self.feed(Fenced(proof))
 
@@ -311,7 +315,7 @@ class Fake:
                 self.eqs += 1
                 return Answer(c.opcode, fields={"eq_number": self.eqs})
             case Opcode.ENABLE_HCA if c["function_id"] == 0 and not self.host.session.initialized:
-                self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS}
+                self.current = {"vhca_id": OWN, "log_max_eq": 7, **TEARDOWNS, **self.more}
                 self.held.clear()
                 self.eqs = 0
         return Answer(c.opcode)

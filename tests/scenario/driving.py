@@ -227,7 +227,7 @@ def _drive(
         with run:
             result = run.run()
         writer.end()
-    report = drive_report(result, device.facts, described, scenario="test", mode=mode)
+    report = drive_report(result, device.facts, described, run.functions, scenario="test", mode=mode)
     return Drove(result, serving, stream.getvalue(), report, said)
 
 

@@ -18,8 +18,9 @@ from fwpages.auditor.requests import unanswered as unanswered_requests
 from fwpages.auditor.session import AuditedSession, Close, Link, Negotiated, Pending
 from fwpages.custody.findings import Cause
 from fwpages.prm.capability import GENERAL, TEARDOWN_NEEDS
-from fwpages.prm.esw_functions import host_vfs
+from fwpages.prm.esw_functions import other_functions
 from fwpages.prm.identity import FunctionType, Identity, Mode, func_id, vhca_id
+from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import CAP_CURRENT, CapType, Opcode, Teardown
 from fwpages.readers.observations import CommandCompleted, Holes, Place
@@ -168,12 +169,16 @@ def _vport_created(s: AuditedSession, _p: Pending, c: Command, a: Answer, _v: Co
 
 
 def _host_told(s: AuditedSession, _p: Pending, c: Command, a: Answer, v: CommandCompleted) -> Found:
-    vfs = None if v.holes else host_vfs(c.op_mod, a["net_function_num"], a.data)
-    if vfs is not None and s.naming.ecpf:
-        now, s.naming.host_vfs = vfs
-        # no command disables these: from here on another function may have the vhca_id
-        for who in s.naming.of_host_above(now):
-            s.ledger.records.retire(s.naming.gone(who))
+    if v.holes or not s.naming.ecpf:
+        return
+    try:
+        told = other_functions(c.op_mod, a["net_function_num"], a.data)
+    except LayoutError:
+        return  # a recording keeps the first bytes alone
+    s.naming.host_vfs = told.total_vfs
+    # no command disables these: from here on another function may have the vhca_id
+    for who in s.naming.of_host_above(told.vfs):
+        s.ledger.records.retire(s.naming.gone(who))
     yield from ()
 
 

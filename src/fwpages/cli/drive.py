@@ -168,7 +168,7 @@ def _driven(
             writer.end()
             if writer.full:
                 click.echo(f"--trace {trace}: it is full: what came later is not in it", err=True)
-    return result, drive_report(result, device.facts, described, scenario=scenario, mode=mode)
+    return result, drive_report(result, device.facts, described, run.functions, scenario=scenario, mode=mode)
 
 
 def _printer(*, err: bool) -> Callable[[float, str], None]:

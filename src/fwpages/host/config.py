@@ -14,7 +14,8 @@ class Config:
     """The supplier that is driven, and the I/O address where its DMA memory starts (a positive multiple of 4 KiB).
 
     ``slots`` is the size of the command queue, 2 at least: the last slot is for page commands. ``asks_times``: the
-    device tells its times in a register (DTOR), and those for pages to come back are waited for.
+    device tells its times in a register (DTOR), and those for pages to come back are waited for. ``asks_functions``:
+    the device is asked which functions its e-switch may enable (``host.functions``).
     """
 
     supplier: Supplier = field(default_factory=Supplier)
@@ -22,4 +23,5 @@ class Config:
     bounds: Bounds = field(default_factory=Bounds)
     slots: int = PAGE_SLOT + 1
     asks_times: bool = False
+    asks_functions: bool = False
     driver_version: str = "fwpages,host,0.1.0"

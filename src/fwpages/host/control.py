@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fwpages.custody.findings import refused
-from fwpages.host import fencing, page_path, vports
+from fwpages.host import fencing, functions, page_path, vports
 from fwpages.host.closing import CLOSE, FAST_CLOSE
 from fwpages.host.io import OPEN
 from fwpages.host.session import Phase, Program, Progress
@@ -26,6 +26,7 @@ PROGRAMS: dict[Program, tuple[Step, ...]] = {
     Program.FAST_CLOSE: FAST_CLOSE,
     Program.ENABLE: vports.ENABLE,
     Program.DISABLE: vports.DISABLE,
+    Program.FUNCTIONS: functions.ASK,
 }
 
 
@@ -130,6 +131,9 @@ def _finished(h: HostState, p: Progress) -> None:
     if p.program is Program.OPEN:
         s.phase = Phase.OPEN
         h.done(OPEN, ok=True)
+        functions.ask(h)
+    elif p.program is Program.FUNCTIONS:
+        h.done(p.operation, ok=True)
     elif p.program is Program.FAST_CLOSE:
         fencing.ask(h, "the pages of a fast or forced close are fenced, not taken", "forced")
     elif p.program is Program.CLOSE:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fwpages.custody.findings import Cause, unanswered
 from fwpages.custody.ledger import State
-from fwpages.host import control, fencing, page_answers, page_path, vports
+from fwpages.host import control, fencing, functions, page_answers, page_path, vports
 from fwpages.host.invariants import check_host, state_key
 from fwpages.host.io import (
     Aborted,
@@ -21,6 +21,7 @@ from fwpages.host.io import (
     DisableVport,
     Effect,
     EnableVport,
+    EswFunctionsChanged,
     Fenced,
     FunctionsChanged,
     HealthFatal,
@@ -87,12 +88,8 @@ class Host(HostState):
                 self._open(x)
             case Close():
                 self._close(x)
-            case FunctionsChanged():
-                vports.changed(self, x.vports)
-            case EnableVport():
-                vports.ask(self, Program.ENABLE, x.vport)
-            case DisableVport():
-                vports.ask(self, Program.DISABLE, x.vport)
+            case FunctionsChanged() | EswFunctionsChanged() | EnableVport() | DisableVport():
+                self._about_functions(x)
             case Aborted():
                 self._aborted(x)
             case Mapped():
@@ -101,6 +98,17 @@ class Host(HostState):
                 self._tick()
             case HealthFatal() | LinkLost() | Fenced():
                 fencing.happened(self, x)
+
+    def _about_functions(self, x: FunctionsChanged | EswFunctionsChanged | EnableVport | DisableVport) -> None:
+        match x:
+            case FunctionsChanged():
+                vports.changed(self, x.vports)
+            case EswFunctionsChanged():
+                functions.changed(self, x)
+            case EnableVport():
+                vports.ask(self, Program.ENABLE, x.vport)
+            case DisableVport():
+                vports.ask(self, Program.DISABLE, x.vport)
 
     def _open(self, x: Open) -> None:
         if self.session.phase is not Phase.ENDED or self.reopen is not None:

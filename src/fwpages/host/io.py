@@ -18,13 +18,14 @@ End: TypeAlias = Literal["closed", "forced", "open", "reset", "lost", "failed"]
 
 
 class OperationKind(StrEnum):
-    """The operations that a caller asks for, and the wait that a close makes of its own."""
+    """The operations that a caller asks for, and those of the host's own: the wait of a close, and its questions."""
 
     OPEN = "open"
     CLOSE = "close"
     ENABLE = "enable"
     DISABLE = "disable"
     WAIT = "wait for the pages of disabled functions"
+    FUNCTIONS = "ask the device for its functions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Operation:
 
 
 OPEN, CLOSE = Operation(OperationKind.OPEN), Operation(OperationKind.CLOSE)
+FUNCTIONS = Operation(OperationKind.FUNCTIONS)
 
 
 class Misuse(ValueError):
@@ -97,9 +99,16 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class FunctionsChanged:
-    """The vports that there are now (by QUERY_ESW_FUNCTIONS and SR-IOV): replaces what was known."""
+    """The vports that there are now, as the caller names them: replaces what was known, and what the device tells."""
 
     vports: tuple[VportInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EswFunctionsChanged:
+    """The event ESW_FUNCTIONS_CHANGED of the session it came in on: the device has other functions than before."""
+
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +191,7 @@ Input: TypeAlias = (
     Open
     | Close
     | FunctionsChanged
+    | EswFunctionsChanged
     | EnableVport
     | DisableVport
     | Answered

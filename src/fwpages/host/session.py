@@ -9,8 +9,9 @@ import msgspec
 
 from fwpages.custody.findings import Finding
 from fwpages.custody.judgements import Patience
-from fwpages.host.io import CLOSE, OPEN, End, Operation, OperationKind, WantedMode
+from fwpages.host.io import CLOSE, FUNCTIONS, OPEN, End, Operation, OperationKind, WantedMode
 from fwpages.pages.space import Indices
+from fwpages.prm.esw_functions import OtherFunctions
 from fwpages.prm.identity import FunctionType, Identity, Mode
 from fwpages.prm.message import Command
 
@@ -39,6 +40,7 @@ class Program(StrEnum):
     FAST_CLOSE = "fast close"
     ENABLE = "enable"
     DISABLE = "disable"
+    FUNCTIONS = "functions"
 
     def operation(self, subject: int) -> Operation:
         """The operation that the caller asked for; of a vport's, the subject is the vport."""
@@ -49,6 +51,8 @@ class Program(StrEnum):
                 return OPEN
             case Program.CLOSE | Program.FAST_CLOSE:
                 return CLOSE
+            case Program.FUNCTIONS:
+                return FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,9 @@ class Session:
     issi: int = 0
     #: seconds for pages to come back, as the device tells them: at close, and of functions that are disabled
     told: tuple[float, float] | None = None
+    #: the functions of other hosts, and the first vport of EC VFs, as the device tells them; None: it was not asked
+    others: OtherFunctions | None = None
+    ec_vport_base: int | None = None
     uar: int | None = None
     #: name and number of each event queue that was made, destroyed or not
     eqs: tuple[tuple[str, int], ...] = ()

@@ -6,6 +6,7 @@ One step is ours: the capabilities are read back after SET_HCA_CAP, because only
 from __future__ import annotations
 
 from fwpages.custody.findings import Cause
+from fwpages.host import functions
 from fwpages.host.page_path import enqueue, take_back, type_of
 from fwpages.host.page_queue import Origin
 from fwpages.host.state import HostState
@@ -222,7 +223,8 @@ def _create_eq(name: str, log_size: int, events: int) -> Step:
     def send(h: HostState, _: int) -> Command:
         index = h.pool.take(_eq_pages(log_size))
         h.session.eq_memory[name] = index
-        fields = {"log_eq_size": log_size, "uar_page": h.session.uar or 0, "event_bitmask_0": events}
+        mask = events | (functions.events(h) if name == "async" else 0)
+        fields = {"log_eq_size": log_size, "uar_page": h.session.uar or 0, "event_bitmask_0": mask}
         return Command(Opcode.CREATE_EQ, fields=fields, pas=h.pool.space.address(index))
 
     def answered(h: HostState, _: int, answer: Answer) -> None:

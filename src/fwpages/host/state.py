@@ -34,6 +34,8 @@ class HostState:
         self.path = PagePath()
         self.flights: dict[int, Flight] = {}
         self.vports: dict[int, VportInfo] = {}
+        #: the caller has named them (``FunctionsChanged``): the device's own words replace nothing
+        self.named = False
         self.next_id = 1
         #: the session that is open or was last; number 0 before the first
         self.session = Session(0, "auto", self.config.supplier.own, Phase.ENDED)
@@ -59,10 +61,13 @@ class HostState:
             self.session.failure = why
 
     def drop_queue(self, why: str) -> None:
-        """End the operations that have not begun as not done; a close is done, however the session ends."""
+        """End the operations that have not begun as not done; a close is done, however the session ends.
+
+        A question of the host's own is dropped in silence: nobody waits for it.
+        """
         s = self.session
         for program, subject in s.queue:
-            if program not in (Program.CLOSE, Program.FAST_CLOSE):
+            if program not in (Program.CLOSE, Program.FAST_CLOSE, Program.FUNCTIONS):
                 self.done(program.operation(subject), ok=False, detail=why)
         s.queue = ()
 

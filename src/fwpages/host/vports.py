@@ -41,7 +41,7 @@ def changed(h: HostState, infos: tuple[VportInfo, ...]) -> None:
         raise Misuse(
             f"functions changed: vport {gone[0]:#x} is enabled and would be gone, or another; disable it first"
         )
-    h.vports = known
+    h.vports, h.named = known, True
 
 
 def _check_functions(infos: tuple[VportInfo, ...], own: Identity) -> None:
@@ -166,6 +166,11 @@ def _disable(h: HostState, vport: int) -> Command | None:
 
 
 def disabled(h: HostState, vport: int, _: Answer) -> None:
+    """The device has disabled the function."""
+    gone(h, vport)
+
+
+def gone(h: HostState, vport: int) -> None:
     """The function is gone: its record is retired, whatever is still out; what comes back credits that record."""
     s = h.session
     state = s.vports[vport]

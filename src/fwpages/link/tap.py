@@ -31,7 +31,14 @@ class Tap(Protocol):
         """
 
 
-class DeviceTap(Tap, Protocol):
+class EswitchTap(Tap, Protocol):
+    """A watcher of a link on which events about the e-switch come, too."""
+
+    def notified(self, t: float, session: int, eqn: int, event: EswitchEvent) -> None:
+        """An event about the e-switch went to event queue ``eqn``."""
+
+
+class DeviceTap(EswitchTap, Protocol):
     """A watcher of a device: it is also shown the memory that the device reaches, and what the host does not see."""
 
     def submit(
@@ -44,9 +51,6 @@ class DeviceTap(Tap, Protocol):
         memory: PageArray | None = None,
     ) -> None:
         """The host handed a command over; ``memory`` are the pages that its entry and mailboxes lie in, where known."""
-
-    def notified(self, t: float, session: int, eqn: int, event: EswitchEvent) -> None:
-        """An event about the e-switch went to event queue ``eqn``."""
 
     def executed(self, t: float, session: int, id: int, answer: Answer) -> None:  # noqa: A002
         """The device carried a command out and keeps the answer back."""

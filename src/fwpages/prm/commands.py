@@ -11,6 +11,9 @@ from fwpages.prm.opcodes import Opcode
 CAP_PAGE = 4096
 #: bytes of ``query_esw_functions_out`` behind its first 16, where it is about the external host alone
 ESW_FUNCTIONS = 0x400 // 8 - 16
+#: bytes of an entry of the answer that is about several functions, and the most that a device can have
+#: (``query_host_net_function_num_max`` has 5 bits)
+NET_FUNCTION, MOST_NET_FUNCTIONS = 64, 31
 
 
 @dataclass(frozen=True)

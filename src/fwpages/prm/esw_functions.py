@@ -6,13 +6,12 @@ Source: ``host_params_context`` and ``network_function_params`` of ``mlx5_ifc.h`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
+from fwpages.prm.commands import NET_FUNCTION as ENTRY
 from fwpages.prm.layout import Field, Layout
 from fwpages.prm.opcodes import EswFunctions
 
-#: bytes of an entry
-ENTRY = 64
 #: ``pci_pf_type`` of an external host's PF, and of a further PF
 HOST_PF, FURTHER_PF = 0, 1
 
@@ -41,19 +40,31 @@ NETWORK_FUNCTION = Layout(
 )
 
 
-def host_vfs(op_mod: int, entries: int, data: bytes) -> tuple[int, int] | None:
-    """The VFs that the external host has on, and that it can have, by the answer to this op_mod.
+@dataclass(frozen=True, slots=True)
+class OtherFunctions:
+    """The functions of other hosts that the e-switch of an embedded CPU has.
 
-    None where the answer is too short.
+    ``host_pf``: an external host's PF exists. ``vfs`` are those that this host has on, of ``total_vfs`` that it can
+    have. ``further`` are the vhca_ids of the further PFs.
+    """
+
+    host_pf: bool
+    vfs: int = 0
+    total_vfs: int = 0
+    further: tuple[int, ...] = ()
+
+
+def other_functions(op_mod: int, entries: int, data: bytes) -> OtherFunctions:
+    """Decode the answer to this op_mod. LayoutError where it is shorter than what it says that it has.
+
+    Of several external hosts the first counts, as for Linux (``mlx5_esw_get_host_pf_info``).
     """
     if op_mod == EswFunctions.HOST:
-        host = HOST.unpack(data) if len(data) >= HOST.least else None
-        return None if host is None else (host["host_num_of_vfs"], host["host_total_vfs"])
-    whole = [e for e in _entries(entries, data) if e["pci_pf_type"] == HOST_PF]
-    return (whole[0]["pci_num_vfs"], whole[0]["pci_total_vfs"]) if whole else None
-
-
-def _entries(count: int, data: bytes) -> Iterator[dict[str, int]]:
-    for start in range(0, count * ENTRY, ENTRY):
-        if len(data) - start >= NETWORK_FUNCTION.least:
-            yield NETWORK_FUNCTION.unpack(data[start : start + ENTRY])
+        host = HOST.unpack(data)
+        return OtherFunctions(not host["host_pf_not_exist"], host["host_num_of_vfs"], host["host_total_vfs"])
+    each = [NETWORK_FUNCTION.unpack(data[at : at + ENTRY]) for at in range(0, entries * ENTRY, ENTRY)]
+    hosts = [e for e in each if e["pci_pf_type"] == HOST_PF]
+    further = tuple(e["vhca_id"] for e in each if e["pci_pf_type"] == FURTHER_PF)
+    if not hosts:
+        return OtherFunctions(host_pf=False, further=further)
+    return OtherFunctions(True, hosts[0]["pci_num_vfs"], hosts[0]["pci_total_vfs"], further)

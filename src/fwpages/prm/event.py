@@ -78,6 +78,14 @@ def encode_eswitch(ev: EswitchEvent, owner: int = 0) -> bytes:
     return EQE.pack({"type": ev.type, "owner": owner})
 
 
+def decode_eswitch(buf: bytes | memoryview) -> EswitchEvent | None:
+    """The event about the e-switch in this entry, None for one of another type; LayoutError unless it has 64 bytes."""
+    kind = EQE.unpack(buf)["type"]
+    if kind == EventType.VHCA_STATE_CHANGE:
+        return EswitchEvent(EventType.VHCA_STATE_CHANGE, VHCA_STATE_EQE.unpack(buf)["func_id"])
+    return EswitchEvent(EventType.ESW_FUNCTIONS_CHANGED) if kind == EventType.ESW_FUNCTIONS_CHANGED else None
+
+
 def encode_page_request(ev: PageRequestEvent, owner: int = 0) -> bytes:
     """The 64 bytes of a PAGE_REQUEST entry; LayoutError for a count beyond 32 bits signed."""
     return PAGE_REQUEST_EQE.pack(

@@ -41,6 +41,10 @@ class Vport(IntEnum):
     UPLINK = 0xFFFF
 
 
+#: first vport number for a further PF until a driver makes its vport (CREATE_ESW_VPORT): above any VF, below any SF
+SPF_VPORTS = 0x2000
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Identity:
     """A function as page commands and events name it.

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fwpages.pages.words import many
-from fwpages.prm.commands import CAP_PAGE, ESW_FUNCTIONS, Shape, form_of
+from fwpages.prm.commands import CAP_PAGE, ESW_FUNCTIONS, MOST_NET_FUNCTIONS, NET_FUNCTION, Shape, form_of
 from fwpages.prm.layout import LayoutError
-from fwpages.prm.opcodes import ManagePages, Opcode, op_mod_suffix, opcode_name
+from fwpages.prm.opcodes import EswFunctions, ManagePages, Opcode, op_mod_suffix, opcode_name
 from fwpages.prm.status import Status, status_words
 
 #: addresses of 4 KiB pages: shape (n,), dtype uint64, host byte order
@@ -82,11 +82,20 @@ class Command:
             return shape.fixed.size + CAP_PAGE
         if self.opcode == Opcode.QUERY_ADAPTER:
             return shape.fixed.size + 256
+        if self.opcode == Opcode.QUERY_ESW_FUNCTIONS and self.op_mod == EswFunctions.NETWORK_FUNCTIONS:
+            return shape.fixed.size + NET_FUNCTION * MOST_NET_FUNCTIONS
         if self.opcode == Opcode.QUERY_ESW_FUNCTIONS:
             return shape.fixed.size + ESW_FUNCTIONS
         if self.opcode == Opcode.ACCESS_REG:
             return shape.fixed.size + len(self.data)
         return shape.fixed.size
+
+    @property
+    def least_reply(self) -> int:
+        """Bytes that a device needs for its answer; a caller may have room for more functions than it has."""
+        if self.opcode == Opcode.QUERY_ESW_FUNCTIONS:
+            return form_of(self.opcode).reply.fixed.size + ESW_FUNCTIONS
+        return self.reply_length
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from fwpages.custody.accounts import Missing, SessionAccount, Verdict
@@ -16,7 +18,8 @@ from fwpages.scenario.run_books import FailedOperation
 class DrivenDevice(msgspec.Struct, frozen=True, kw_only=True):
     """The device that was driven: its name and how it was reached, and what it said of itself.
 
-    ``reset`` is the kind of reset by which it is fenced.
+    ``reset`` is the kind of reset by which it is fenced. ``functions`` are those of each type that it told of, None
+    where the scenario names them.
     """
 
     name: str
@@ -24,6 +27,7 @@ class DrivenDevice(msgspec.Struct, frozen=True, kw_only=True):
     reset: str
     pci: str
     firmware: str
+    functions: dict[str, int] | None = None
 
 
 class DriveReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
@@ -49,9 +53,15 @@ class DriveReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": 
 
 
 def drive_report(
-    result: RunResult, facts: Facts, described: Described, *, scenario: str | None, mode: str
+    result: RunResult,
+    facts: Facts,
+    described: Described,
+    functions: Mapping[str, int] | None,
+    *,
+    scenario: str | None,
+    mode: str,
 ) -> DriveReport:
-    """Report a run on this device."""
+    """Report a run on this device, which told of so many ``functions`` of each type; None: it did not say."""
     report = report_of(
         facts.name, result.sessions, supplier=result.supplier, names=result.names, timelines=result.timelines
     )
@@ -63,6 +73,7 @@ def drive_report(
             reset=facts.reset,
             pci=f"{described.vendor:04x}:{described.device:04x}",
             firmware=described.firmware,
+            functions=None if functions is None else dict(functions),
         ),
         scenario=scenario,
         mode=mode,

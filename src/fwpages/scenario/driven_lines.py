@@ -6,9 +6,9 @@ from fwpages.custody.findings import Finding
 from fwpages.device import Raised
 from fwpages.host import Done, Host
 from fwpages.host.io import OperationKind
-from fwpages.link.tap import Tap
+from fwpages.link.tap import EswitchTap
 from fwpages.pages.words import in_mib
-from fwpages.prm.event import PageRequestEvent
+from fwpages.prm.event import EswitchEvent, EventType, PageRequestEvent
 from fwpages.prm.identity import Identity, Mode, Names, by_identity, named
 from fwpages.prm.message import Answer, Command
 from fwpages.prm.opcodes import ManagePages, Opcode
@@ -27,15 +27,19 @@ _LINK = {
 
 
 class DrivenLines:
-    """A ``Tap`` that says what it is shown, and passes it on to ``inner``. ``names`` are the scenario's."""
+    """An ``EswitchTap`` that says what it is shown, and passes it on to ``inner``. ``names`` are the scenario's."""
 
-    def __init__(self, host: Host, names: Names, on_event: OnEvent | None, inner: Tap | None) -> None:
+    def __init__(self, host: Host, names: Names, on_event: OnEvent | None, inner: EswitchTap | None) -> None:
         self._host = host
         self._called = by_identity(names)
         self._lines = EventLines(on_event)
         self._inner = inner
         self._in_flight: dict[int, Command] = {}
         self._now = 0.0
+
+    def learn(self, names: Names) -> None:
+        """Take the functions' names from here on."""
+        self._called = by_identity(names)
 
     def say(self, t: float, words: str, kind: str = "") -> None:
         """Say a line of the run's own."""
@@ -56,14 +60,14 @@ class DrivenLines:
             self.say(self._now, f"{e.operation}: done")
 
     def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
-        """As ``Tap``."""
+        """As ``EswitchTap``."""
         self._now = t
         self._in_flight[id] = command
         if self._inner is not None:
             self._inner.submit(t, session, id, slot, command)
 
     def complete(self, t: float, session: int, id: int, answer: Answer, reply_length: int) -> None:  # noqa: A002
-        """As ``Tap``; called before the host has taken the answer."""
+        """As ``EswitchTap``; called before the host has taken the answer."""
         self._now = t
         command = self._in_flight.pop(id, None)
         if command is not None and command.opcode == Opcode.MANAGE_PAGES:
@@ -72,7 +76,7 @@ class DrivenLines:
             self._inner.complete(t, session, id, answer, reply_length)
 
     def event(self, t: float, session: int, eqn: int, event: PageRequestEvent) -> None:
-        """As ``Tap``."""
+        """As ``EswitchTap``."""
         self._now = t
         mode = self._host.session.mode or Mode.FUNC_ID
         who, n = self._name(named(mode, event.number, event.ec)), event.num_pages
@@ -83,8 +87,16 @@ class DrivenLines:
         if self._inner is not None:
             self._inner.event(t, session, eqn, event)
 
+    def notified(self, t: float, session: int, eqn: int, event: EswitchEvent) -> None:
+        """As ``EswitchTap``."""
+        self._now = t
+        if event.type is EventType.ESW_FUNCTIONS_CHANGED:
+            self.say(t, "the device says that its functions have changed")
+        if self._inner is not None:
+            self._inner.notified(t, session, eqn, event)
+
     def link(self, t: float, session: int, what: str, detail: str = "", id: int | None = None) -> None:  # noqa: A002
-        """As ``Tap``."""
+        """As ``EswitchTap``."""
         self._now = t
         command = "" if id is None else str(self._in_flight.get(id, ""))
         words = ": ".join(part for part in (_LINK.get(what, what), command, detail) if part)

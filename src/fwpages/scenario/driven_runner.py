@@ -39,9 +39,10 @@ from fwpages.host import (
 from fwpages.host.io import OperationKind
 from fwpages.link.driving.dma_memory import DmaMemory, window_in
 from fwpages.link.driving.driven import Driven
+from fwpages.link.driving.functions import ToldFunctions, beyond_host, beyond_sriov
 from fwpages.link.driving.opening import Described
 from fwpages.link.driving.pci_device import PciDevice
-from fwpages.link.tap import Tap
+from fwpages.link.tap import EswitchTap
 from fwpages.prm.identity import Names, Supplier
 from fwpages.prm.opcodes import Teardown
 from fwpages.scenario.assumptions import under
@@ -65,19 +66,31 @@ MOST_RECOVERIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The functions that a driver is told of: each side's words for them, and the supplier that drives them."""
+    """The functions that the user names: each side's words for them, and the supplier that drives them.
+
+    ``named``: they win over those that the device tells of itself.
+    """
 
     supplier: Supplier
     pairs: tuple[tuple[FunctionSpec, VportInfo], ...] = ()
+    named: bool = False
 
     @property
     def names(self) -> Names:
         """The functions' names, each with its identities in either mode."""
         return names_of(self.pairs)
 
+    @property
+    def infos(self) -> dict[str, VportInfo]:
+        """The functions' vports, by their names."""
+        return {spec.name: info for spec, info in self.pairs}
+
 
 def roles_of(described: Described, scenario: Scenario | None) -> Roles:
-    """The supplier and its functions, by the scenario where there is one; ScenarioError where the device is another."""
+    """The supplier and its functions, by the scenario where there is one; ScenarioError where the device is another.
+
+    What an embedded CPU's external host has is known once the device is open.
+    """
     if scenario is None:
         return Roles(described.supplier)
     profile = device_profile(scenario)
@@ -85,7 +98,10 @@ def roles_of(described: Described, scenario: Scenario | None) -> Roles:
         kinds = ("a PF", "an ECPF")
         theirs = kinds[described.supplier.ecpf]
         raise ScenarioError(f"device.profile: {profile.name} is for {kinds[profile.ecpf]}, the device is {theirs}")
-    return Roles(profile.supplier, functions(scenario, profile))
+    roles = Roles(profile.supplier, functions(scenario, profile), named=True)
+    if against := beyond_sriov(roles.infos, described):
+        raise ScenarioError(f"function {against}")
+    return roles
 
 
 def host_for(
@@ -100,7 +116,7 @@ def host_for(
     bounds = dataclasses.replace(bounds, memory=window.pages)
     chosen = scenario is not None and (scenario.bounds.reclaim_progress or scenario.bounds.wait_progress)
     asks = described.command_time is not None and not chosen
-    config = Config(roles.supplier, window.lent, bounds, described.slots, asks_times=asks)
+    config = Config(roles.supplier, window.lent, bounds, described.slots, asks_times=asks, asks_functions=True)
     return Host(config), DmaMemory(device, window)
 
 
@@ -118,7 +134,7 @@ class DrivenRun:
         scenario: Scenario | None = None,
         *,
         mode: WantedMode = "auto",
-        tap: Tap | None = None,
+        tap: EswitchTap | None = None,
         on_event: OnEvent | None = None,
         checked: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -132,7 +148,11 @@ class DrivenRun:
         self._held = ExpectedPages(host, names, {spec.name: spec.pages for spec, _ in self._roles.pairs})
         self._books = RunBooks(host, lambda: self.link.now, self._roles.pairs, self._held.look)
         self.link = Driven(host, device, memory, tap=self._lines, on_event=self._note, clock=clock)
-        self.link.feed(FunctionsChanged(tuple(info for _, info in self._roles.pairs)))
+        if self._roles.named:
+            self.link.feed(FunctionsChanged(tuple(self._roles.infos.values())))
+        self._told = ToldFunctions(host)
+        #: why the device cannot be that of the scenario, as it says itself
+        self._against = ""
         self._mode, self._checked = mode, checked
         self._schedule = Schedule(steps, begun=0.0)
         self._vports = {spec.name: info.vport for spec, info in self._roles.pairs}
@@ -158,14 +178,25 @@ class DrivenRun:
             os.write(self._waker, b"\0")
 
     def run(self) -> RunResult:
-        """Take every step of the scenario, or serve until ``stop``; then close what is open."""
+        """Take every step of the scenario, or serve until ``stop``; then close what is open.
+
+        ScenarioError where the device, once it is open, has not the functions of the scenario: it is closed before any
+        of them is enabled.
+        """
         if self._schedule.left:
             self._row()
         else:
             self._serve()
         self._finish()
         self.link.check()
+        if self._against:
+            raise ScenarioError(f"function {self._against}")
         return self._result()
+
+    @property
+    def functions(self) -> Mapping[str, int] | None:
+        """How many functions of each type the device tells of; None where the scenario names them."""
+        return None if self._roles.named else self._told.counts
 
     def close(self) -> None:
         """Let go of the device. Bus mastering goes off; what it has not given back stays mapped until then."""
@@ -277,6 +308,18 @@ class DrivenRun:
                     self._held.enabled(name)
                 case OperationKind.DISABLE:
                     self._held.disabled(name)
+                case OperationKind.FUNCTIONS:
+                    self._functions(e)
+
+    def _functions(self, e: Done) -> None:
+        """The device has told of its functions: name them, or compare them with those of the scenario."""
+        if not self._roles.named:
+            if self._told.note(e):
+                self._lines.learn(self._told.names)
+                own = "ECPF" if self._roles.supplier.ecpf else "PF"
+                self._lines.say(self.link.now, f"functions beside the {own}: {self._told}")
+        elif against := beyond_host(self._roles.infos, self.link.host.session.others):
+            self._against, self._stopped = against, True
 
     def _result(self) -> RunResult:
         return RunResult(
@@ -292,7 +335,7 @@ class DrivenRun:
             faults=(),
             skipped=tuple(self._skipped),
             supplier=self._roles.supplier,
-            names=self._roles.names,
+            names=self._roles.names if self._roles.named else self._told.names,
             timelines=self._books.timelines,
         )
 

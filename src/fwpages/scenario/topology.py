@@ -10,12 +10,11 @@ from fwpages.device import DERIVED, Asks, FunctionSpec, Profile, ProfileError, p
 from fwpages.host import VportInfo
 from fwpages.pages.words import meant
 from fwpages.prm.capability import GENERAL
-from fwpages.prm.identity import Identity, Mode, Vport, vhca_id
+from fwpages.prm.identity import SPF_VPORTS, Identity, Mode, Vport, vhca_id
 from fwpages.scenario.format import FunctionTable, Scenario, ScenarioError
 
-#: first vport numbers of EC VFs and SPFs: the real ones come from capabilities, these are above any VF and below any SF
+#: first vport number of EC VFs: the real one comes from capabilities, this is above any VF and below any SF
 EC_VF_VPORTS = 0x1000
-SPF_VPORTS = 0x2000
 ADJACENT_VPORTS = 0x3000
 #: a capability of another page than the general one
 _BY_VHCA_ID = "function_id_type_vhca_id"

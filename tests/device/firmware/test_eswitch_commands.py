@@ -10,9 +10,10 @@ import pytest
 from fwpages.device import FunctionSpec, HostVfs, Notified, Profile, profile
 from fwpages.device.firmware.functions import Asks
 from fwpages.device.firmware.io import Input
-from fwpages.prm.esw_functions import host_vfs
+from fwpages.prm.esw_functions import OtherFunctions, other_functions
 from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType, decode_page_request, encode_eswitch
 from fwpages.prm.identity import FunctionType, func_id, vhca_id
+from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, encode_answer
 from fwpages.prm.opcodes import EswFunctions, Opcode, VhcaState
 from fwpages.prm.status import Status
@@ -213,5 +214,7 @@ def test_the_answer_tells_how_many_vfs_the_host_has_on_and_can_have(op_mod: EswF
     for on in (0, 3):
         ecpf.host(on)
         answer = ecpf.ok(Opcode.QUERY_ESW_FUNCTIONS, op_mod)
-        assert host_vfs(op_mod, answer["net_function_num"], answer.data) == (on, 8)
-        assert host_vfs(op_mod, answer["net_function_num"], answer.data[:3]) is None
+        told = other_functions(op_mod, answer["net_function_num"], answer.data)
+        assert told == OtherFunctions(True, on, 8, (0x61, 0x62) if op_mod else ())
+        with pytest.raises(LayoutError):
+            other_functions(op_mod, answer["net_function_num"], answer.data[:3])

@@ -71,6 +71,6 @@ def execute(s: State, c: Command, reply_length: int) -> Answer:
     s.require(c, *rule.phases)
     if rule.booted and s.booting:
         raise RefusedError(OffenceName.WRONG_STATE, f"{opcode_name(c.opcode)}, {s.startup_need} boot pages missing")
-    if reply_length < c.reply_length:
-        raise RefusedError(OffenceName.REPLY_TOO_SMALL, f"{reply_length} bytes for an answer of {c.reply_length}")
+    if reply_length < c.least_reply:
+        raise RefusedError(OffenceName.REPLY_TOO_SMALL, f"{reply_length} bytes for an answer of {c.least_reply}")
     return rule.execute(s, c)

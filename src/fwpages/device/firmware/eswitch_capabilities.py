@@ -14,6 +14,7 @@ from types import MappingProxyType
 from fwpages.device.firmware.functions import FunctionSpec
 from fwpages.device.profiles import Profile
 from fwpages.prm.commands import CAP_PAGE
+from fwpages.prm.eswitch_capabilities import GENERAL, GENERAL_2
 from fwpages.prm.identity import FunctionType
 from fwpages.prm.layout import Field, Layout
 from fwpages.prm.opcodes import CapType
@@ -56,34 +57,6 @@ _ESWITCH = Layout(
         Field("merged_eswitch", 0x1D, 1),
     ),
 )
-_GENERAL = Layout(
-    "cmd_hca_cap",
-    CAP_PAGE,
-    (
-        # mlx5_query_hca_caps: Linux asks for GENERAL_2 only where this is set
-        Field("hca_cap_2", 0x20, 1),
-        # mlx5_vhca_event_supported, mlx5_vhca_state_cap_handle: events about SFs
-        Field("event_on_vhca_state_teardown_request", 0x23, 1),
-        Field("event_on_vhca_state_in_use", 0x24, 1),
-        Field("event_on_vhca_state_active", 0x25, 1),
-        Field("event_on_vhca_state_allocated", 0x26, 1),
-        Field("vhca_state", 0x3EA, 1),
-        # mlx5_esw_query_functions: further PFs (SPFs) have entries there
-        Field("query_host_net_function_num_max", 0x2E0, 5),
-        Field("query_host_net_function_v1", 0x3FA, 1),
-    ),
-)
-_GENERAL_2 = Layout(
-    "cmd_hca_cap_2",
-    CAP_PAGE,
-    (
-        # mlx5_core_ec_sriov_enabled, mlx5_core_ec_vf_vport_base
-        Field("ec_vf_vport_base", 0x390, 16),
-        # mlx5_vport_use_vhca_id_as_func_id
-        Field("function_id_type_vhca_id", 0x5C2, 1),
-    ),
-)
-
 #: capability pages by (type, current)
 Pages = Mapping[tuple[int, bool], bytes]
 
@@ -99,9 +72,9 @@ def with_eswitch(pages: Pages, profile: Profile, specs: Sequence[FunctionSpec]) 
             found.setdefault((int(CapType.ESWITCH_FLOW_TABLE), current), _tables(nic[_FIRST_TABLE]))
         if not profile.pages:
             general = found.get((CapType.GENERAL, current), bytes(CAP_PAGE))
-            found[int(CapType.GENERAL), current] = _GENERAL.patch(general, _general(profile, specs))
+            found[int(CapType.GENERAL), current] = GENERAL.patch(general, _general(profile, specs))
             found[int(CapType.ESWITCH), current] = _ESWITCH.pack({f.name: _of_kind(f, profile) for f in _ESWITCH})
-            found[int(CapType.GENERAL_2), current] = _GENERAL_2.pack(_general_2(profile, specs))
+            found[int(CapType.GENERAL_2), current] = GENERAL_2.pack(_general_2(profile, specs))
     return found
 
 
@@ -121,7 +94,7 @@ def _general(profile: Profile, specs: Sequence[FunctionSpec]) -> dict[str, int]:
     further = [spec for spec in specs if spec.type is FunctionType.SPF]
     values = {"hca_cap_2": 1}
     if profile.max_sf:
-        values |= {f.name: 1 for f in _GENERAL if "vhca_state" in f.name}
+        values |= {f.name: 1 for f in GENERAL if "vhca_state" in f.name}
     if further:
         # the external host's PF has an entry too
         values |= {"query_host_net_function_v1": 1, "query_host_net_function_num_max": len(further) + 1}

@@ -29,6 +29,7 @@ from fwpages.host import (
     Aborted,
     Answered,
     Done,
+    EswFunctionsChanged,
     Fenced,
     Finding,
     Host,
@@ -48,9 +49,10 @@ from fwpages.link.driving.dma_memory import DmaMemory
 from fwpages.link.driving.health import INTERVAL, Health
 from fwpages.link.driving.opening import fence, ready
 from fwpages.link.driving.pci_device import DeviceError, PciDevice
-from fwpages.link.queue.driver import DriverEvent, QueueHost, RaisedRequest, WireError
-from fwpages.link.tap import Tap, note_input, show_answer
+from fwpages.link.queue.driver import DriverEvent, QueueHost, RaisedEswitch, RaisedRequest, WireError
+from fwpages.link.tap import EswitchTap, note_input, show_answer
 from fwpages.pages import PAGE_SHIFT
+from fwpages.prm.event import EventType
 from fwpages.prm.message import Answer
 
 #: seconds between looks at the slot of a command that no event announces: short at first, then longer
@@ -72,7 +74,7 @@ class Driven:
         device: PciDevice,
         memory: DmaMemory,
         *,
-        tap: Tap | None = None,
+        tap: EswitchTap | None = None,
         on_event: Callable[[Done | Finding | Raised], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -238,6 +240,9 @@ class Driven:
             if isinstance(x, RaisedRequest):
                 self._raised(x)
                 continue
+            if isinstance(x, RaisedEswitch):
+                self._about_eswitch(x)
+                continue
             sent = self._in_flight.pop(x.id, None)
             if sent is None:
                 continue
@@ -251,6 +256,12 @@ class Driven:
         self.requests += 1
         self._report(Raised(x.eqn, x.event))
         self._to_host.append((PageRequest(x.session, x.event), partial(self._show_event, x)))
+
+    def _about_eswitch(self, x: RaisedEswitch) -> None:
+        if self.tap is not None:
+            self.tap.notified(self.now, x.session, x.eqn, x.event)
+        if x.event.type is EventType.ESW_FUNCTIONS_CHANGED:
+            self._to_host.append((EswFunctionsChanged(x.session), None))
 
     def _show_event(self, x: RaisedRequest) -> None:
         if self.tap is not None:

@@ -27,6 +27,7 @@ class Described:
     """A device's own words: vendor and device number, firmware version, which supplier it is, its time for a command.
 
     ``command_time`` is in seconds, None where the device tells none. ``slots`` is the size of its command queue.
+    ``vfs`` are those that it can have itself (TotalVFs of SR-IOV), None where it does not show that.
     """
 
     vendor: int
@@ -35,6 +36,7 @@ class Described:
     supplier: Supplier
     command_time: float | None
     slots: int
+    vfs: int | None = None
 
 
 def fence(device: PciDevice) -> None:
@@ -77,12 +79,14 @@ def begun(device: PciDevice) -> Described:
         raise DeviceError(f"command interface revision {rev:#x}, {CMD_IF_REV} is spoken here{gone}")
     major, minor, sub = (_field(device, f"fw_rev_{part}") for part in ("major", "minor", "subminor"))
     ecpf = bool(_field(device, "embedded_cpu"))
-    supplier = Supplier(ecpf=ecpf, max_vfs=setup.total_vfs(device))
+    vfs = setup.total_vfs(device)
+    # those of an embedded CPU are its own, not the external host's (Linux: mlx5_sriov_init)
+    supplier = Supplier(ecpf, *((0, vfs or 0) if ecpf else (vfs or 0, 0)))
     slots = 1 << _field(device, "log_cmdq_size")
     if not LEAST_SLOTS <= slots <= MOST_SLOTS:
         raise DeviceError(f"a command queue of {slots} slots: {LEAST_SLOTS} to {MOST_SLOTS} can be driven")
     numbers = setup.vendor_and_device(device)
-    return Described(*numbers, f"{major}.{minor}.{sub:04}", supplier, _command_time(device), slots)
+    return Described(*numbers, f"{major}.{minor}.{sub:04}", supplier, _command_time(device), slots, vfs)
 
 
 def _command_time(device: PciDevice) -> float | None:

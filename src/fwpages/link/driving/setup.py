@@ -88,16 +88,16 @@ def enable_msix(device: PciDevice) -> None:
     device.config_write(at, (word(device, at) & ~_MSIX_MASKED | _MSIX_ON).to_bytes(2, "little"))
 
 
-def total_vfs(device: PciDevice) -> int:
-    """Return TotalVFs of the SR-IOV capability; 0 where the device has none, or does not show it."""
+def total_vfs(device: PciDevice) -> int | None:
+    """Return TotalVFs of the SR-IOV capability; None where the device has none, or does not show it."""
     at = _EXTENDED
     for _ in range(_MOST):
         head = word(device, at, 4)
         if not head or head == 0xFFFFFFFF:
-            return 0
+            return None
         if head & 0xFFFF == _SRIOV:
             return word(device, at + _TOTAL_VFS)
         at = head >> 20
         if at < _EXTENDED:
-            return 0
-    return 0
+            return None
+    return None

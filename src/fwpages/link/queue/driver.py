@@ -31,7 +31,14 @@ from fwpages.link.queue.driver_rings import HostRing, prepare
 from fwpages.prm.capability import read_general
 from fwpages.prm.delivery import Delivery, delivery_words
 from fwpages.prm.eq import EQ_DOORBELL_ARM
-from fwpages.prm.event import COMMAND_EQE, EventType, PageRequestEvent, decode_page_request
+from fwpages.prm.event import (
+    COMMAND_EQE,
+    EswitchEvent,
+    EventType,
+    PageRequestEvent,
+    decode_eswitch,
+    decode_page_request,
+)
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.mailbox import STRIDE, answer_in, chain, evenly, of_command, put, sign, signed
 from fwpages.prm.message import Answer
@@ -90,6 +97,15 @@ class RaisedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RaisedEswitch:
+    """An event about the e-switch on the event queue with this number, which was created in this session."""
+
+    session: int
+    eqn: int
+    event: EswitchEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """The device gave a command's entry back. ``answer`` is None where it cannot be read; ``why`` is the reason."""
 
@@ -99,7 +115,7 @@ class Completion:
     why: str = ""
 
 
-DriverEvent: TypeAlias = RaisedRequest | Completion
+DriverEvent: TypeAlias = RaisedRequest | RaisedEswitch | Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +280,16 @@ class QueueHost:
         return next((r for r in self._rings.values() if r.takes(EventType.COMMAND)), None)
 
     def _collect(self, rings: Sequence[HostRing], slots: Sequence[int]) -> list[DriverEvent]:
-        """Return page requests, then completions: every request raised before a completion is in memory by then."""
+        """Return page requests, events about the e-switch, then completions: what came before these is in memory."""
         returned = self._returned(rings, slots)
         pages = [r for r in self._rings.values() if r.takes(EventType.PAGE_REQUEST)]
         events: list[DriverEvent] = []
         if rings or returned:
             for ring in pages:
                 events += _requests(ring)
+        for ring in rings:
+            if ring.takes(EventType.ESW_FUNCTIONS_CHANGED):
+                events += _about_eswitch(ring)
         for n in dict.fromkeys(returned):
             completion = self._completion(n)
             if completion is not None:
@@ -362,3 +381,11 @@ def _requests(ring: HostRing) -> Iterator[RaisedRequest]:
         event = decode_page_request(entry)
         if event is not None:
             yield RaisedRequest(ring.session, ring.eqn, event)
+
+
+def _about_eswitch(ring: HostRing) -> Iterator[RaisedEswitch]:
+    """Read the new events about the e-switch of a queue; other entries are skipped."""
+    for entry in ring.new():
+        event = decode_eswitch(entry)
+        if event is not None:
+            yield RaisedEswitch(ring.session, ring.eqn, event)

@@ -31,7 +31,7 @@ from fwpages.link.queue import device as queue_device
 from fwpages.link.queue import driver as queue_host
 from fwpages.link.queue.bar import uar_at
 from fwpages.link.queue.device import QueueDevice
-from fwpages.link.queue.driver import QueueHost, RaisedRequest, WireError
+from fwpages.link.queue.driver import QueueHost, RaisedEswitch, RaisedRequest, WireError
 from fwpages.link.queue.offences import WireOffence
 from fwpages.link.tap import Tap
 from fwpages.pages import PAGE_SHIFT
@@ -147,6 +147,8 @@ class InProcessQueue(InProcess):
         for x in seen:
             if isinstance(x, RaisedRequest):
                 self._arrived(Raised(x.eqn, x.event))
+            elif isinstance(x, RaisedEswitch):
+                continue  # the host of a run has its functions by name, and asks for no such event
             elif x.answer is not None:
                 self._arrived(Completed(x.id, x.answer))
             elif self._in_flight.pop(x.id, None) is not None:
