@@ -101,7 +101,7 @@ def _take(h: HostState, _: int) -> None:
         h.config = replace(h.config, supplier=replace(h.config.supplier, max_vfs=s.others.total_vfs))
     told = _without_doubles(h)
     lost = {n for n in h.vports if told.get(n) != h.vports[n]}
-    for n in lost & s.vports.keys():
+    for n in sorted(lost & s.vports.keys()):
         gone(h, n)
     unable = [x for x in s.queue if x[0] in (Program.ENABLE, Program.DISABLE) and x[1] in lost]
     s.queue = tuple(x for x in s.queue if x not in unable)

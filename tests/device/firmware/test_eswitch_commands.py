@@ -11,7 +11,7 @@ from fwpages.device import FunctionSpec, HostVfs, Notified, Profile, profile
 from fwpages.device.firmware.functions import Asks
 from fwpages.device.firmware.io import Input
 from fwpages.prm.esw_functions import OtherFunctions, other_functions
-from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType, decode_page_request, encode_eswitch
+from fwpages.prm.event import EQE_SIZE, EswitchEvent, EventType, decode_eswitch, decode_page_request, encode_eswitch
 from fwpages.prm.identity import FunctionType, func_id, vhca_id
 from fwpages.prm.layout import LayoutError
 from fwpages.prm.message import Answer, Command, encode_answer
@@ -205,7 +205,7 @@ def test_without_a_queue_for_it_an_event_is_lost() -> None:
 def test_an_event_s_entry_has_its_type_and_its_function(event: EswitchEvent, data: bytes) -> None:
     raw = encode_eswitch(event, owner=1)
     assert (len(raw), raw[1], raw[32:36], raw[63]) == (EQE_SIZE, event.type, data, 1)
-    assert decode_page_request(raw) is None
+    assert (decode_page_request(raw), decode_eswitch(raw)) == (None, event)
 
 
 @pytest.mark.parametrize("op_mod", list(EswFunctions))
