@@ -45,9 +45,9 @@ class ToldFunctions:
             return self.infos != before
         if e.ok and e.operation.kind is OperationKind.ENABLE:
             state = self.host.session.vports.get(e.operation.vport or 0)
-            name = next((n for n, info in self.infos.items() if info.vport == e.operation.vport), None)
-            if state is not None and state.identity is not None and name is not None:
-                self._called(name, state.identity)
+            enabled = [name for name, info in self.infos.items() if info.vport == e.operation.vport]
+            if enabled and state is not None and state.identity is not None:
+                self._called(enabled[0], state.identity)
         return False
 
     def _called(self, name: str, who: Identity) -> None:
