@@ -56,7 +56,7 @@ class DrivenLines:
             self.say(self._now, f"session {e.session} is open, in {mode} mode; {self._held()}")
         elif isinstance(e, Done) and e.operation.kind is OperationKind.CLOSE:
             self.say(self._now, f"session {e.session} is over: {e.detail}; {self._held()}")
-        elif isinstance(e, Done):
+        elif isinstance(e, Done) and e.operation.kind is not OperationKind.FUNCTIONS:
             self.say(self._now, f"{e.operation}: done")
 
     def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
