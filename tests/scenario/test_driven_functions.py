@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from fwpages.auditor.audit import audit
+from fwpages.device import HostVfs
 from fwpages.host import WantedMode
 from fwpages.link.driving.opening import begun
 from fwpages.link.vfio_user.server import Server
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.drive import DriveReport, drive_report
-from fwpages.scenario import ScenarioError, load, served_runner
+from fwpages.scenario import ScenarioError, load, topology
 from fwpages.scenario.driven_runner import DrivenRun, roles_of
 from fwpages.scenario.served_runner import ServedRun
 from tests.scenario.driving import LEAST, Clock, Passing, SteppedDevice
@@ -41,10 +42,6 @@ def vfs(count: int) -> str:
     return "".join(function(f"vf{n}", "vf", 0x31 + n, n) for n in range(count))
 
 
-def step(do: str, name: str) -> str:
-    return f'[[step]]\ndo = "{do}"\nfunction = "{name}"\n'
-
-
 HOST = function("host-pf", "host_pf", 1) + vfs(2) + function("ec-vf0", "ec_vf", 0x51)
 
 
@@ -60,22 +57,27 @@ def drive(
     *,
     scenario: str | None = None,
     mode: WantedMode = "auto",
-    lines: int = 1,
+    host_vfs: tuple[int, ...] = (),
     **options: Any,
 ) -> tuple[list[str], DriveReport, str]:
     """Drive what ``text`` serves, both by one made clock: its lines about functions, the report, and the trace.
 
-    Without a scenario until there are so many of these lines.
+    Without a scenario the external host has so many VFs on, one after the other, each when the driver has listed its
+    functions; then the device is closed.
     """
     clock, stream, said = Clock(), io.StringIO(), list[str]()
-    serving = ServedRun(load("test", text=text), clock=clock, **options)
+    serving, numbers = ServedRun(load("test", text=text), clock=clock, **options), iter(host_vfs)
     plan = None if scenario is None else load("test", text=scenario)
 
     def heard(_: float, words: str) -> None:
         if "functions" in words:
             said.append(words)
-            if len(said) == lines:
+        if words.startswith("functions beside"):
+            then = next(numbers, None)
+            if then is None:
                 run.stop()
+            else:
+                serving.device.stir(HostVfs(then))
 
     with pytest.MonkeyPatch.context() as m, Server(folder / "s", serving, clock) as server:
         m.setattr("fwpages.link.driving.driven.INTERVAL", LEAST)
@@ -109,8 +111,7 @@ def test_a_device_that_shows_no_sriov_capability_has_sfs_alone(tmp_path: Path) -
 
 def test_an_embedded_cpu_follows_the_functions_of_its_external_host(tmp_path: Path) -> None:
     """The host switches two VFs on and both off; the driver, which lists them, enables none."""
-    text = ECPF + HOST + OPEN + step("enable", "vf*") + step("disable", "vf*")
-    said, report, trace = drive(text, tmp_path, lines=5, sriov=True)
+    said, report, trace = drive(ECPF + HOST + OPEN, tmp_path, host_vfs=(2, 0), sriov=True)
     beside, rest = "functions beside the ECPF: ", "1 EC VF (ec-vf0), 512 SFs (sf0 to sf511)"
     changed = "the device says that its functions have changed"
     assert said == [
@@ -155,8 +156,8 @@ def test_a_scenario_that_names_more_than_the_device_has_is_refused(
 def test_more_vfs_than_the_external_host_can_have_are_refused_before_one_is_enabled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_device = served_runner.device_profile
+    of_device = topology.device_profile
     smaller = lambda plan: msgspec.structs.replace(of_device(plan), max_vfs=2)  # noqa: E731
-    monkeypatch.setattr(served_runner, "device_profile", smaller)
+    monkeypatch.setattr("fwpages.scenario.served_runner.device_profile", smaller)
     with pytest.raises(ScenarioError, match="function vf2: by QUERY_ESW_FUNCTIONS the device has 2 host VFs"):
         drive(ECPF + HOST + OPEN, tmp_path, scenario=ECPF + HOST + function("vf2", "vf", 0x33, 2) + OPEN)

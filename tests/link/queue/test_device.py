@@ -17,7 +17,7 @@ from fwpages.link.memory import Memory
 from fwpages.link.queue.bar import BAR_SIZE, Identity, uar_at
 from fwpages.link.queue.blocks import read_blocks
 from fwpages.link.queue.device import DeviceEvent, Entry, QueueDevice
-from fwpages.link.queue.driver import BASE, Completion, QueueHost, RaisedRequest
+from fwpages.link.queue.driver import BASE, Completion, DriverEvent, QueueHost, RaisedRequest
 from fwpages.link.queue.offences import BY_STATUS, WireOffence
 from fwpages.prm.delivery import Delivery
 from fwpages.prm.eq import EQ_DOORBELL, EQ_DOORBELL_ARM, encode_doorbell
@@ -64,7 +64,7 @@ class Rig:
         self.ids += 1
         self.driver.submit(Send(1, self.ids, slot, c))
 
-    def carry(self, slot: int = 0) -> list[Completion | RaisedRequest]:
+    def carry(self, slot: int = 0) -> list[DriverEvent]:
         self.driver.ring(slot)
         while self.device.step(0.0):
             pass
