@@ -57,6 +57,26 @@ def test_after_a_notice_nothing_is_counted_that_is_not_known(notice: str, tmp_pa
         assert s.totals.given is None
 
 
+def _records(lines: Lines, first: int = 0) -> Lines:
+    """The same as /dev/kmsg has them: each with its number."""
+    return [f"7,{first + i},{round(float(line[1:13]) * 1e6)},-;{line[15:]}" for i, line in enumerate(lines)]
+
+
+def test_a_record_whose_number_is_missing_is_a_lost_line(tmp_path: Path) -> None:
+    """What /dev/kmsg leaves out was overwritten before it was read: nothing is counted that it may have said."""
+    for lines in _logs():
+        before, behind = _without_a_give(lines)
+        for n in (1, 1200):
+            report = audit_lines(tmp_path, [*_records(before), *_records(behind, len(before) + n)])
+            assert untrue(report, TRUTH) == []
+            s = only(report)
+            assert [(f.name, f.blame, f.at["line"]) for f in s.findings] == [("log-lines-lost", "log", len(before) + 1)]
+            assert (s.totals.given, s.clean) == (None, False)
+            at = len(before)
+            missing = f"record {at} is not" if n == 1 else f"1,200 records, {at} to {at + 1199}, are not"
+            assert s.findings[0].detail.startswith(missing)
+
+
 @pytest.mark.parametrize("form", ["{mark}{stamp}{rest}", "{stamp}{mark}{rest}", "<7>{mark}{stamp}{rest}"])
 def test_a_notice_within_a_line_costs_the_same_and_not_the_line(form: str, tmp_path: Path) -> None:
     """As kernels before 4.13 write it."""
@@ -82,6 +102,14 @@ def test_a_notice_within_a_line_costs_the_same_and_not_the_line(form: str, tmp_p
 def test_losses_of_other_programs_cost_nothing(notice: str, tmp_path: Path) -> None:
     lines = dmesg()
     s = only(audit_lines(tmp_path, [*lines[:4000], f"[    4.500000] {notice}", *lines[4000:]]))
+    assert (s.clean, s.functions) == (True, TRUTH.functions)
+
+
+def test_numbers_that_begin_late_or_anew_cost_nothing(tmp_path: Path) -> None:
+    """A log need not begin with the kernel, and two boots count anew; a piece of a record has the record's number."""
+    lines, boot = dmesg(), "[    0.000000] Linux version 7.2.13"
+    again = [f"6,{n},{n},-,ncfrag={at}/80;piece" for n, at in ((0, 0), (0, 40), (1, 0), (1, 40))]
+    s = only(audit_lines(tmp_path, [*_records([boot], 4711), *again, *_records(lines, 2)]))
     assert (s.clean, s.functions) == (True, TRUTH.functions)
 
 

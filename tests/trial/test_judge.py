@@ -45,10 +45,12 @@ def test_a_sound_play_shows_no_effect_and_says_what_was_not_looked_at() -> None:
     assert judge(replace(play("none"), instruments=whole, leaks="")).unseen == (
         "free memory from one cycle to the next: KASAN and kmemleak keep memory of their own",
     )
-    hasty = replace(play("none", console=f"{DRIVER_LINE}INFO: lockdep is turned off.\n"), instruments=whole)
+    said = "INFO: lockdep is turned off.\n** 7 printk messages dropped **\n"
+    hasty = replace(play("none", console=DRIVER_LINE + said), instruments=whole)
     assert judge(hasty).unseen[1:] == (
         "objects that are lost: kmemleak was not asked, as the play did not come to its end",
         "locks, from where lockdep was turned off",
+        "lines of the kernel's log that its console dropped",
     )
     unknown = judge(replace(play("none"), instruments=Instruments())).unseen
     assert unknown[0].startswith("not known whether the kernel has slab_debug, KASAN")

@@ -72,8 +72,20 @@ def load(g: Guest, *, dumps: bool = False) -> None:
 
 
 def kernel_log(g: Guest) -> str:
-    """The kernel's log, with the dumps that its console does not have."""
-    return gzip.decompress(base64.b64decode(g.ok("dmesg | gzip -c | base64"))).decode("utf-8", "replace")
+    """The kernel's log from its first line on, with the dumps that its console does not have.
+
+    The kernel keeps it in a ring, and numbers its records. While the oldest that /dev/kmsg has is the first of all,
+    the ring has never gone round, and no line is lost.
+    """
+    log = gzip.decompress(base64.b64decode(g.ok("dmesg | gzip -c | base64"))).decode("utf-8", "replace")
+    # one read of /dev/kmsg is one record
+    oldest = re.match(r"\d+,(\d+),[^;]*;(.*)", g.ok("dd if=/dev/kmsg bs=8192 count=1 2>/dev/null"))
+    assert oldest is not None
+    assert oldest[1] == "0", (
+        f"the kernel has lost the first {oldest[1]} lines of its log: log_buf_len is too small"
+    )
+    assert oldest[2] in log.partition("\n")[0], "dmesg has left out the first lines: it takes the last 16 MiB"
+    return log
 
 
 def with_devlink(kernel: Kernel, folder: Path) -> Kernel:

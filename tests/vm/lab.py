@@ -69,8 +69,8 @@ def scenario(text: str, *, offered: bool = True, steps: str = OPEN) -> Scenario:
     return load("lab", text=text.format(capabilities="" if offered else NOT_OFFERED, steps=steps))
 
 
-#: what a kernel says when something is wrong with itself
-_BAD = re.compile(r"WARNING:|BUG:|Call Trace|Oops|hung task|blocked for more than|soft lockup")
+#: what a kernel says when something is wrong with itself, or when its console has lines no more that may have said so
+_BAD = re.compile(r"printk messages dropped|WARNING:|BUG:|Call Trace|Oops|hung task|blocked for more than|soft lockup")
 #: what its driver says when something is wrong with the device or with pages
 _WRONG = re.compile(r"not found|[Tt]ime-?out|timed out|leak|[Ff]ailed|[Ee]rror|refused|corruption|giving up")
 #: what an emulated device of this kind makes it say in any case

@@ -11,6 +11,7 @@ import pytest
 from fwpages.auditor.audit import audit
 from fwpages.device import HostVfs, PlannedFault
 from fwpages.prm.identity import FunctionType
+from fwpages.scenario.format import Scenario
 from fwpages.trial.errors import MachineOffError
 from fwpages.trial.guest import Guest
 from fwpages.trial.kernel import Kernel
@@ -22,6 +23,7 @@ from tests.vm.eswitch import (
     LOGGED,
     SPF,
     Difference,
+    Function,
     books,
     ecpf,
     kernel_log,
@@ -239,6 +241,14 @@ def test_where_linux_counts_otherwise(new: Kernel, tmp_path: Path) -> None:
         g.off()
 
 
+def two_host_vfs(lab: Lab, g: Guest) -> None:
+    """The driver is loaded, and its e-switch has the host PF and both VFs of the host."""
+    load(g)
+    mode(g, "switchdev")
+    host_vfs(lab, 2)
+    books(lab, g, {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50})
+
+
 def recovered(lab: Lab, g: Guest) -> None:
     lab.call(lambda: lab.serving.device.fail("syndrome 0x10"))
     lab.wait(lambda: "health recovery succeeded" in g.console())
@@ -248,10 +258,7 @@ def recovered(lab: Lab, g: Guest) -> None:
 def test_after_a_health_recovery(new: Kernel, tmp_path: Path) -> None:
     """The mode is legacy then, and the host's functions do not come back by themselves."""
     with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new) as g:
-        load(g)
-        mode(g, "switchdev")
-        host_vfs(lab, 2)
-        books(lab, g, {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50})
+        two_host_vfs(lab, g)
         recovered(lab, g)
         books(lab, g, {"self": START})
         mode(g, "switchdev")
@@ -265,11 +272,7 @@ def test_after_a_health_recovery(new: Kernel, tmp_path: Path) -> None:
 def test_a_late_return_is_counted_by_the_type_that_the_pages_were_given_with(new: Kernel, tmp_path: Path) -> None:
     """Question 4 of the review: the vports go with switchdev mode, and the host has its VFs on still."""
     with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path) as lab, lab.guest(new) as g:
-        load(g)
-        mode(g, "switchdev")
-        host_vfs(lab, 2)
-        everything = {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50}
-        books(lab, g, everything)
+        two_host_vfs(lab, g)
         mode(g, "legacy")
         books(lab, g, {"self": START, "vf0": 40, "vf1": 50})
         host_vfs(lab, 0, heard=False)
@@ -288,14 +291,12 @@ GIVEN_UP = "aborting while there are"
 def test_an_unload_waits_for_the_host_s_pages_that_it_counts(new: Kernel, tmp_path: Path, early: bool) -> None:
     """Question 16 of the review: pages that were given early are in no counter of a type, and are not waited for."""
     with Lab(ecpf(HOST_PF, *HOST_VFS), tmp_path, timeouts=SHORT) as lab, lab.guest(new) as g:
-        load(g)
         if early:
+            load(g)
             lab.want(vf0=50)
             books(lab, g, {"self": START, "vf0": 50}, (Difference.EARLY, FunctionType.VF, 50))
         else:
-            mode(g, "switchdev")
-            host_vfs(lab, 2)
-            books(lab, g, {"self": START, "host-pf": 300, "vf0": 40, "vf1": 50})
+            two_host_vfs(lab, g)
         g.ok("unload")
         lab.wait(lambda: lab.session.end != "open")
         assert (lab.held(), lab.session.clean, lab.offences) == ({}, True, []), "the teardown takes them all back"
@@ -303,24 +304,28 @@ def test_an_unload_waits_for_the_host_s_pages_that_it_counts(new: Kernel, tmp_pa
         g.off()
 
 
-#: an EC VF that has the vhca_id of a function that was disabled before
-AGAIN = ("ec-vf0", "ec_vf", 0, 0x31, 60)
-OF_VF0 = 'reuses = "vf0"\n'
+def with_heir(earlier: Function, *others: Function) -> Scenario:
+    """A scenario in which an EC VF has the vhca_id of another function once that is disabled."""
+    return ecpf(*others, earlier, ("ec-vf0", "ec_vf", 0, earlier[3], 60), more=f'reuses = "{earlier[0]}"\n')
+
+
+def inherited(lab: Lab, g: Guest, fault: str, *, dumps: bool = False) -> None:
+    """The EC VF has the vhca_id of the host's VF, whose pages are not back because of a fault."""
+    load(g, dumps=dumps)
+    mode(g, "switchdev")
+    host_vfs(lab, 1)
+    books(lab, g, {"self": START, "host-pf": 300, "vf0": 40})
+    host_vfs(lab, 0)
+    lab.wait(lambda: fault in lab.serving.observer.strikes)
+    vfs(g, 1)
+    assert "the driver enables ec-vf0" in lab.events
 
 
 def test_a_vhca_id_used_again_while_a_take_is_out(new: Kernel, tmp_path: Path) -> None:
     """Question 5 of the review: the e-switch has the vhca_id as an EC VF's when the pages of the VF come back."""
-    text = ecpf(HOST_PF, HOST_VFS[0], AGAIN, more=OF_VF0)
-    late = [PlannedFault("take-late")]
+    text, late = with_heir(HOST_VFS[0], HOST_PF), [PlannedFault("take-late")]
     with Lab(text, tmp_path, sriov=True, faults=late, timeouts="command=30") as lab, lab.guest(new, LOGGED) as g:
-        load(g, dumps=True)
-        mode(g, "switchdev")
-        host_vfs(lab, 1)
-        books(lab, g, {"self": START, "host-pf": 300, "vf0": 40})
-        host_vfs(lab, 0)
-        lab.wait(lambda: "take-late" in lab.serving.observer.strikes)
-        vfs(g, 1)
-        assert "the driver enables ec-vf0" in lab.events
+        inherited(lab, g, "take-late", dumps=True)
         counters = g.pages()
         assert (counters["fw_pages_vfs"], counters["fw_pages_ec_vfs"]) == (40, 0), (
             "the answer is out, the GIVE behind it"
@@ -336,16 +341,9 @@ def test_a_vhca_id_used_again_while_a_take_is_out(new: Kernel, tmp_path: Path) -
 
 def test_a_vhca_id_used_again_while_firmware_keeps_pages(new: Kernel, tmp_path: Path) -> None:
     """Question 5 of the review: under one vhca_id each page is counted as of the type that it was given for."""
-    text = ecpf(HOST_PF, HOST_VFS[0], AGAIN, more=OF_VF0)
-    keeps = [PlannedFault("take-nothing")]
+    text, keeps = with_heir(HOST_VFS[0], HOST_PF), [PlannedFault("take-nothing")]
     with Lab(text, tmp_path, sriov=True, faults=keeps) as lab, lab.guest(new) as g:
-        load(g)
-        mode(g, "switchdev")
-        host_vfs(lab, 1)
-        books(lab, g, {"self": START, "host-pf": 300, "vf0": 40})
-        host_vfs(lab, 0)
-        lab.wait(lambda: "take-nothing" in lab.serving.observer.strikes)
-        vfs(g, 1)
+        inherited(lab, g, "take-nothing")
         both = {"self": START, "host-pf": 300, "vf0": 40, "ec-vf0": 60}
         books(lab, g, both)
         # pages of the earlier function come back first
@@ -358,6 +356,24 @@ def test_a_vhca_id_used_again_while_firmware_keeps_pages(new: Kernel, tmp_path: 
         mode(g, "legacy")
         g.ok("unload")
         clean(lab, g)
+        g.off()
+
+
+def test_an_ec_vf_does_not_have_the_vhca_id_of_an_spf_that_was_disabled(new: Kernel, tmp_path: Path) -> None:
+    """Question 5 of the review: Linux enables SPFs wherever it enables EC VFs, and refuses a vhca_id twice."""
+    with Lab(with_heir(SPF, HOST_PF), tmp_path, sriov=True) as lab, lab.guest(new) as g:
+        load(g)
+        mode(g, "switchdev")
+        books(lab, g, {"self": START, "host-pf": 300, "spf0": 80})
+        mode(g, "legacy")
+        books(lab, g, {"self": START})
+        assert g.run("echo 1 > /sys/bus/pci/devices/$(address)/sriov_numvfs").status != 0
+        assert "failed to enable eswitch SRIOV (-16)" in g.console()
+        assert "the driver enables ec-vf0" not in lab.events
+        books(lab, g, {"self": START})
+        g.ok("unload")
+        lab.wait(lambda: lab.session.end != "open")
+        assert (lab.held(), lab.session.clean, lab.offences) == ({}, True, [])
         g.off()
 
 

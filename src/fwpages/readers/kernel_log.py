@@ -46,6 +46,7 @@ from fwpages.readers.log_lines import (
     unrolled,
 )
 from fwpages.readers.mail_parts import decoded, decoded_sample, is_encoded
+from fwpages.readers.numbered import Numbers, is_numbered
 from fwpages.readers.observations import (
     Complaint,
     DeviceNamed,
@@ -98,6 +99,8 @@ class KernelLog:
         self._source = source
         self._dumps = Dumps(source.name)
         self._json = source.peek().lstrip().startswith(b"{")
+        #: the numbers of the kernel's records, where the log has them
+        self._numbers = Numbers() if is_numbered(source.peek()) else None
         self._doubles = Doubles()
         self._doubles_noted = False
         #: the last message and the number of its line
@@ -169,7 +172,17 @@ class KernelLog:
             raise InputError(f"{self._source.name} is a log of {others}, which is another driver; {EXPECTED}")
 
     def _batch(self, first: int, lines: Sequence[bytes]) -> Iterator[Observation]:
-        """Lines one after the other; ``first`` is the number of the first."""
+        """Lines one after the other, with what their numbers say; ``first`` is the number of the first line."""
+        start = 0
+        for at, detail in self._numbers.gaps(lines) if self._numbers is not None else ():
+            yield from self._consecutive(first + start, lines[start:at])
+            start = at
+            place = Place(self._source.name, first + at, clock(lines[at][:80].decode("utf-8", "replace")))
+            yield MissingInput(place=place, device="", cause=Cause.LOG_LINES_LOST, detail=detail)
+        yield from self._consecutive(first + start, lines[start:] if start else lines)
+
+    def _consecutive(self, first: int, lines: Sequence[bytes]) -> Iterator[Observation]:
+        """Lines between which none is missing; ``first`` is the number of the first."""
         at, end, dumps = 0, len(lines), self._dumps
         while at < end:
             taken, found = 0, None

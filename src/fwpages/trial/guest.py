@@ -48,10 +48,11 @@ def _ends_with_us() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The output of a command in the guest, and its exit status."""
+    """The output of a command in the guest, and its exit status; ``lost``: bytes before it that were not kept."""
 
     text: str
     status: int
+    lost: int = 0
 
 
 def _text(data: bytes) -> str:
@@ -75,6 +76,8 @@ class Guest:
         self.log = folder / CONSOLE
         self._errors = folder / "qemu.log"
         self._unread = bytearray()
+        #: bytes of the output that is being read which were not kept
+        self._lost = 0
         self._next = 0
         self._port: socket.socket | None = None
         #: it was ended by force
@@ -142,8 +145,7 @@ class Guest:
     def run(self, command: str, seconds: float = PATIENCE) -> Said:
         """Run a shell command of one line in the guest. GuestTimeoutError where it does not end in time."""
         number = self.start(command)
-        before, status = self._line(b"END %d " % number, seconds)
-        return Said(_text(before), int(status))
+        return self._said(b"END %d " % number, seconds)
 
     def start(self, command: str) -> int:
         """Run a shell command of one line in the guest and do not wait for it; its number."""
@@ -164,12 +166,19 @@ class Guest:
 
     def ended(self, number: int, seconds: float) -> Said:
         """Wait for the end of a command that runs aside. GuestTimeoutError where it does not end in time."""
-        before, status = self._line(b"ENDED %d " % number, seconds)
-        return Said(_text(before), int(status))
+        return self._said(b"ENDED %d " % number, seconds)
+
+    def _said(self, mark: bytes, seconds: float) -> Said:
+        """The output before the line that starts with ``mark``, and the status that it has."""
+        before, status = self._line(mark, seconds)
+        lost, self._lost = self._lost, 0
+        return Said(_text(before), int(status), lost)
 
     def ok(self, command: str, seconds: float = PATIENCE) -> str:
-        """Run a command that must succeed, else CommandFailedError; what it printed."""
+        """Run a command that must succeed, else CommandFailedError; what it printed, the whole of it."""
         said = self.run(command, seconds)
+        if said.lost:
+            raise CommandFailedError(f"{command}: its first {said.lost} bytes are lost, beyond {MOST_OUTPUT >> 20} MiB")
         if said.status:
             raise CommandFailedError(f"{command}: {said.status}: {said.text}\n{self.console()[-SHOWN:]}")
         return said.text
@@ -220,6 +229,7 @@ class Guest:
         if not data:
             raise self._off()
         self._unread += data
+        self._lost += max(len(self._unread) - MOST_OUTPUT, 0)
         del self._unread[:-MOST_OUTPUT]
 
     def alive(self) -> None:

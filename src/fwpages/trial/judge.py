@@ -38,6 +38,7 @@ _TURNED_OFF: Mapping[str, str] = MappingProxyType(
         "INFO: lockdep is turned off": "locks, from where lockdep was turned off",
         "DMA-API: debugging out of memory": "DMA mappings, from where their debugging ran out of memory",
         "kmemleak: Kernel memory leak detector disabled": "objects that are lost: kmemleak turned itself off",
+        "printk messages dropped": "lines of the kernel's log that its console dropped",
     }
 )
 
