@@ -359,24 +359,6 @@ def test_a_vhca_id_used_again_while_firmware_keeps_pages(new: Kernel, tmp_path: 
         g.off()
 
 
-def test_an_ec_vf_does_not_have_the_vhca_id_of_an_spf_that_was_disabled(new: Kernel, tmp_path: Path) -> None:
-    """Question 5 of the review: Linux enables SPFs wherever it enables EC VFs, and refuses a vhca_id twice."""
-    with Lab(with_heir(SPF, HOST_PF), tmp_path, sriov=True) as lab, lab.guest(new) as g:
-        load(g)
-        mode(g, "switchdev")
-        books(lab, g, {"self": START, "host-pf": 300, "spf0": 80})
-        mode(g, "legacy")
-        books(lab, g, {"self": START})
-        assert g.run("echo 1 > /sys/bus/pci/devices/$(address)/sriov_numvfs").status != 0
-        assert "failed to enable eswitch SRIOV (-16)" in g.console()
-        assert "the driver enables ec-vf0" not in lab.events
-        books(lab, g, {"self": START})
-        g.ok("unload")
-        lab.wait(lambda: lab.session.end != "open")
-        assert (lab.held(), lab.session.clean, lab.offences) == ({}, True, [])
-        g.off()
-
-
 FOUR = tuple((f"vf{n}", "vf", n, 0x31 + n, 8) for n in range(4))
 
 
