@@ -81,9 +81,7 @@ def kernel_log(g: Guest) -> str:
     # one read of /dev/kmsg is one record
     oldest = re.match(r"\d+,(\d+),[^;]*;(.*)", g.ok("dd if=/dev/kmsg bs=8192 count=1 2>/dev/null"))
     assert oldest is not None
-    assert oldest[1] == "0", (
-        f"the kernel has lost the first {oldest[1]} lines of its log: log_buf_len is too small"
-    )
+    assert oldest[1] == "0", f"the kernel has lost the first {oldest[1]} lines of its log: log_buf_len is too small"
     assert oldest[2] in log.partition("\n")[0], "dmesg has left out the first lines: it takes the last 16 MiB"
     return log
 
