@@ -185,7 +185,7 @@ def test_every_function_of_an_ecpf(new: Kernel, tmp_path: Path, by_vhca_id: bool
 
 
 def test_ecpf_without_a_host(new: Kernel, tmp_path: Path) -> None:
-    """It says so; Linux 6.12 does not know that, and does not load."""
+    """It says so, and Linux loads."""
     with Lab(ecpf(*EC_VFS), tmp_path, sriov=True) as lab, lab.guest(new) as g:
         load(g)
         vfs(g, 2)
@@ -196,6 +196,16 @@ def test_ecpf_without_a_host(new: Kernel, tmp_path: Path) -> None:
         books(lab, g, {"self": START})
         g.ok("unload")
         clean(lab, g)
+        g.off()
+
+
+def test_ecpf_without_a_host_on_an_older_kernel(old: Kernel, tmp_path: Path) -> None:
+    """docs/kernel-notes.md: it asks for the host PF's capabilities all the same, is refused, and does not load."""
+    with Lab(ecpf(*EC_VFS), tmp_path) as lab, lab.guest(old) as g:
+        g.run("load")
+        lab.wait(lambda: "Failed to init eswitch -22" in g.console())
+        assert g.run("bound").status != 0
+        assert lab.session.refused > 0
         g.off()
 
 
@@ -356,6 +366,25 @@ def test_a_vhca_id_used_again_while_firmware_keeps_pages(new: Kernel, tmp_path: 
         mode(g, "legacy")
         g.ok("unload")
         clean(lab, g)
+        g.off()
+
+
+def test_an_ec_vf_does_not_have_the_vhca_id_of_an_spf_that_was_disabled(new: Kernel, tmp_path: Path) -> None:
+    """Question 5 of the review: Linux enables SPFs wherever it enables EC VFs, and refuses a vhca_id twice."""
+    with Lab(with_heir(SPF, HOST_PF), tmp_path, sriov=True) as lab, lab.guest(new) as g:
+        load(g)
+        mode(g, "switchdev")
+        books(lab, g, {"self": START, "host-pf": 300, "spf0": 80})
+        mode(g, "legacy")
+        books(lab, g, {"self": START})
+        assert g.run("echo 1 > /sys/bus/pci/devices/$(address)/sriov_numvfs").status != 0
+        assert "failed to enable eswitch SRIOV (-16)" in g.console()
+        assert list(lab.events).count("the driver enables host-pf") == 2, "with switchdev mode, and for the EC VF"
+        assert "the driver enables ec-vf0" not in lab.events
+        books(lab, g, {"self": START})
+        g.ok("unload")
+        lab.wait(lambda: lab.session.end != "open")
+        assert (lab.held(), lab.session.clean, lab.offences) == ({}, True, [])
         g.off()
 
 
