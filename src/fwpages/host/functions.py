@@ -100,14 +100,19 @@ def _take(h: HostState, _: int) -> None:
     if s.others is not None:
         h.config = replace(h.config, supplier=replace(h.config.supplier, max_vfs=s.others.total_vfs))
     told = _without_doubles(h)
-    lost = {n for n in h.vports if told.get(n) != h.vports[n]}
+    _lose(h, {n for n in h.vports if told.get(n) != h.vports[n]})
+    h.vports = told
+
+
+def _lose(h: HostState, lost: set[int]) -> None:
+    """These vports are gone, or are other functions: what is enabled, or waits to be, ends."""
+    s = h.session
     for n in sorted(lost & s.vports.keys()):
         gone(h, n)
     unable = [x for x in s.queue if x[0] in (Program.ENABLE, Program.DISABLE) and x[1] in lost]
     s.queue = tuple(x for x in s.queue if x not in unable)
     for program, n in unable:
         h.done(program.operation(n), ok=False, detail="the device has no such function any more")
-    h.vports = told
 
 
 def _without_doubles(h: HostState) -> dict[int, VportInfo]:

@@ -51,13 +51,20 @@ class DrivenLines:
             self.say(self._now, f"FINDING {e.name}: {e.detail}", e.name)
         elif isinstance(e, Done) and not e.ok:
             self.say(self._now, f"{e.operation} failed: {e.detail}")
-        elif isinstance(e, Done) and e.operation.kind is OperationKind.OPEN:
-            mode = "VHCA_ID" if self._host.session.mode is Mode.VHCA_ID else "FUNC_ID"
-            self.say(self._now, f"session {e.session} is open, in {mode} mode; {self._held()}")
-        elif isinstance(e, Done) and e.operation.kind is OperationKind.CLOSE:
-            self.say(self._now, f"session {e.session} is over: {e.detail}; {self._held()}")
-        elif isinstance(e, Done) and e.operation.kind is not OperationKind.FUNCTIONS:
-            self.say(self._now, f"{e.operation}: done")
+        elif isinstance(e, Done):
+            self._done(e)
+
+    def _done(self, e: Done) -> None:
+        match e.operation.kind:
+            case OperationKind.OPEN:
+                mode = "VHCA_ID" if self._host.session.mode is Mode.VHCA_ID else "FUNC_ID"
+                self.say(self._now, f"session {e.session} is open, in {mode} mode; {self._held()}")
+            case OperationKind.CLOSE:
+                self.say(self._now, f"session {e.session} is over: {e.detail}; {self._held()}")
+            case OperationKind.FUNCTIONS:
+                pass  # the run lists them
+            case _:
+                self.say(self._now, f"{e.operation}: done")
 
     def submit(self, t: float, session: int, id: int, slot: int, command: Command) -> None:  # noqa: A002
         """As ``EswitchTap``."""

@@ -38,17 +38,21 @@ class ToldFunctions:
 
     def note(self, e: Done) -> bool:
         """Take notice of an operation's end; True where the functions are others than before."""
-        if e.ok and e.operation.kind is OperationKind.FUNCTIONS:
-            before, self.infos = self.infos, _named(self.host.vports.values())
-            for name, info in self.infos.items():
-                self._called(name, info.identity if info.vhca_id is None else vhca_id(info.vhca_id))
-            return self.infos != before
-        if e.ok and e.operation.kind is OperationKind.ENABLE:
-            state = self.host.session.vports.get(e.operation.vport or 0)
-            enabled = [name for name, info in self.infos.items() if info.vport == e.operation.vport]
-            if enabled and state is not None and state.identity is not None:
-                self._called(enabled[0], state.identity)
-        return False
+        if e.ok and e.operation.kind is OperationKind.ENABLE and e.operation.vport is not None:
+            self._learn(e.operation.vport)
+        if not e.ok or e.operation.kind is not OperationKind.FUNCTIONS:
+            return False
+        before, self.infos = self.infos, _named(self.host.vports.values())
+        for name, info in self.infos.items():
+            self._called(name, info.identity if info.vhca_id is None else vhca_id(info.vhca_id))
+        return self.infos != before
+
+    def _learn(self, vport: int) -> None:
+        """Take the identity that a function has since it was enabled."""
+        state = self.host.session.vports.get(vport)
+        if state is not None and state.identity is not None:
+            for name in (name for name, info in self.infos.items() if info.vport == vport):
+                self._called(name, state.identity)
 
     def _called(self, name: str, who: Identity) -> None:
         self.names[name] = tuple(dict.fromkeys((*self.names.get(name, ()), who)))
