@@ -57,6 +57,7 @@ def _tables(out: str) -> list[str]:
     return found
 
 
+@pytest.mark.many_runs
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("scenario", names())
 def test_everything_that_a_run_and_the_audit_of_its_trace_print_fits_into_80_columns(

@@ -311,6 +311,7 @@ def test_pages_before_the_eswitch_knows(peer: Peer) -> None:
     agreed(p)
 
 
+@pytest.mark.many_runs
 @MODES
 @pytest.mark.parametrize("ecpf", [False, True])
 @pytest.mark.parametrize("seed", range(3))

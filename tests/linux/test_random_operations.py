@@ -18,6 +18,7 @@ def test_there_are_enough_operations() -> None:
     assert len(SEEDS) * len(Mode) * 2 * OPS > 10_000
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("ecpf", [False, True], ids=["pf", "ecpf"])
 @pytest.mark.parametrize("mode", Mode)

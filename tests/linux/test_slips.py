@@ -14,6 +14,7 @@ PLACES = [(mode, ecpf, seed) for seed in range(2) for mode in Mode for ecpf in (
 ENOUGH = 120
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", SLIPS)
 def test_a_slip_is_caught(peer: Peer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     SLIPS[name](monkeypatch)
@@ -25,6 +26,7 @@ def test_a_slip_is_caught(peer: Peer, monkeypatch: pytest.MonkeyPatch, name: str
     pytest.fail(f"{name}: {SLIPS[name].__doc__} No test noticed.")
 
 
+@pytest.mark.many_runs
 def test_there_are_at_least_ten_slips_and_none_is_seen_without_one(peer: Peer) -> None:
     assert len(SLIPS) >= 10
     for mode, ecpf, seed in PLACES:

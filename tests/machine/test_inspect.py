@@ -147,6 +147,7 @@ def test_blocks_of_large_pages_that_firmware_does_not_have_are_idle(shape: Shape
     assert not {0x10001000, 0x10002000, 0x1002E000} & addresses
 
 
+@pytest.mark.many_runs
 @QUICK
 @given(
     sizes=st.lists(st.integers(0, 60), min_size=1, max_size=20),
@@ -178,6 +179,7 @@ def test_trees_of_any_shape_are_read_whole(
     assert {name: i.addresses(ADDRESS, name).tolist() for name in wanted} == wanted
 
 
+@pytest.mark.many_runs
 @shape
 def test_many_pages_are_read_in_large_pieces(shape: Shape, tmp_path: Path) -> None:
     """More than are read at one time, in no order; a node that is torn among them is found."""
@@ -373,6 +375,7 @@ TORN: list[Callable[[Kernel], None]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.many_runs
 @shape
 @pytest.mark.parametrize("tear", TORN)
 def test_lists_that_do_not_hold_together_are_not_known(
@@ -391,6 +394,7 @@ def test_lists_that_do_not_hold_together_are_not_known(
     assert report.verdict is Verdict.NOT_KNOWN
 
 
+@pytest.mark.many_runs
 @QUICK
 @given(data=st.data(), seed=st.integers(0, 1 << 30))
 def test_no_change_of_bytes_in_entries_makes_a_smaller_number(data: st.DataObject, seed: int, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def accounted(result: RunResult) -> None:
 ALONE: tuple[tuple[int, WantedMode], ...] = ((1, "vhca_id"), (4, "func_id"))
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_alone(name: str) -> None:
     scenario = small(release_all=0) if name == "release-all-unasked" else small()
@@ -135,6 +136,7 @@ def test_each_fault_alone(name: str) -> None:
 RAISING = [n for n in FAULTS if n.startswith("request-") or n == "release-all-crossing"]
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", [n for n in FAULTS if n not in RAISING])
 def test_each_fault_for_ever(name: str) -> None:
     accounted(live([PlannedFault(name, 1, 0)], "vhca_id"))
@@ -159,6 +161,7 @@ def test_what_a_fault_made_the_host_do_is_no_offence_of_the_hosts() -> None:
     assert [f"{f.name} {f.blame}" for f in result.sessions[0].findings] == ["command-refused device"]
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("chunk", range(8))
 def test_pairs_of_faults(chunk: int) -> None:
     """Pairs, moments and modes that a fixed seed draws; ``make soak`` has ever others."""
@@ -232,6 +235,7 @@ def test_what_is_no_fault_is_refused(bad: str) -> None:
         fault(bad)
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", EVERY_FAULT)
 def test_every_fault_strikes_in_its_default_scenario(name: str) -> None:
     wrong = [fault(name)]

@@ -39,6 +39,7 @@ def reduced(name: str) -> Scenario:
     return load("small.toml", text.replace("8_000_000", "800_000").replace("8192", "100"))
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize(("name", "mode"), list(cases()))
 def test_every_packaged_scenario(name: str, mode: WantedMode) -> None:
     direct, queued, link = both(reduced(name), mode, [])
@@ -51,6 +52,7 @@ def _without_details(books: Books) -> Books:
     return replace(books, findings=tuple(replace(f, detail="") for f in books.findings))
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_alone(name: str) -> None:
     """At its first opportunity, in FUNC_ID mode where there is one; ``test_fault_syntax.py`` has others."""
@@ -76,6 +78,7 @@ def test_faults_for_ever(name: str) -> None:
     assert queued == direct
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", BYTE_FAULTS)
 def test_each_fault_of_the_wire(name: str) -> None:
     effective = 0
@@ -96,6 +99,7 @@ def test_each_fault_of_the_wire(name: str) -> None:
 _OTHERWISE = (*UNHEARD, "take-long", "request-storm")
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("chunk", range(3))
 def test_pairs_of_faults(chunk: int) -> None:
     """Pairs that a fixed seed draws, at moments and in modes that it draws too: the books of the direct link."""
@@ -109,6 +113,7 @@ def test_pairs_of_faults(chunk: int) -> None:
         assert link.wire_offences == []
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("chunk", range(4))
 def test_pairs_with_a_fault_of_the_wire(chunk: int) -> None:
     """One of the bytes and one of any kind: everything ends, nothing is lost, no memory stays mapped."""

@@ -17,6 +17,7 @@ somewhere = st.tuples(
 )
 
 
+@pytest.mark.many_runs
 @settings(max_examples=30)
 @given(somewhere)
 def test_a_path_is_its_string(where: tuple[str, str, int, int]) -> None:
@@ -34,6 +35,7 @@ def test_a_path_is_its_string(where: tuple[str, str, int, int]) -> None:
     assert len(text) < 60 + 3 * len(path)
 
 
+@pytest.mark.many_runs
 @settings(max_examples=30)
 @given(somewhere, st.data())
 def test_a_damaged_string_is_refused_or_another_path(where: tuple[str, str, int, int], data: st.DataObject) -> None:
