@@ -58,6 +58,7 @@ def test_two_processes_either_of_which_is_killed(tmp_path: Path) -> None:
             "reset": "DEVICE_RESET",
             "pci": "15b3:1021",
             "firmware": "28.39.1002",
+            "functions": {"sf": 256},
         }
         assert [s["totals"]["returned"] for s in report["sessions"]] == [87]
         assert invoke(["audit", str(trace)]) == 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,15 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def start(*args: str) -> subprocess.Popen[str]:
+@contextmanager
+def start(*args: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of fwpages, which ends with the block, whatever happens there."""
     command = [sys.executable, "-c", CODE, *args]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(path: Path) -> None:
