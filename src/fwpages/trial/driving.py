@@ -39,6 +39,9 @@ LOST_FOR: Final = 10.0
 #: seconds for a driver to notice that its device fails, and to recover: Linux looks every 2 s, waits up to 10 s for the
 #: state to end, and loads anew
 RECOVERY: Final = 20.0
+#: seconds for a load on a device that does not answer at all: Linux waits 120 s for such firmware to begin
+#: (``FW_PRE_INIT_TIMEOUT``), and then gives up
+NOT_THERE: Final = 150.0
 #: the fatal state that firmware reports (``prm.health``)
 _SYNDROME: Final = "syndrome 0x10"
 #: VFs that are switched on
@@ -296,10 +299,15 @@ class Driving:
         """Run a command that may hang; None where it does not end in time."""
         try:
             number = self.guest.aside(command, LOOK * self.record.pace)
-            return self.guest.ended(number, self.seconds * self.record.pace)
+            return self.guest.ended(number, self._patience())
         except GuestTimeoutError:
             self._show_blocked()
             return None
+
+    def _patience(self) -> float:
+        """The seconds of the machine's time that a command may take which may hang."""
+        gone = self.record.row.trouble is Trouble.LINK_LOST_FOR_GOOD
+        return max(self.seconds * self.record.pace, NOT_THERE if gone else 0.0)
 
     def _look(self, command: str) -> Said:
         """Run a command that cannot hang, but in a machine that does. HungError there."""
