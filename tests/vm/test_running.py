@@ -154,7 +154,10 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
         lab.until({"self": START})
         readings = []
         with churn(lab, CHURN) as rounds:
-            for patience in ("0.1", "10", "10"):
+            # chance decides whether a reading is torn: some more are made until one was
+            for patience in ("0.1", *["10"] * 9):
+                if len(readings) >= 3 and max(readings) > 1:
+                    break
                 before = rounds[0]
                 (device,) = inspect(g, "--max-seconds", patience, status=None).devices
                 readings.append(device.readings or 0)
