@@ -152,10 +152,11 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
     with Lab(scenario(PF, offered=False), tmp_path) as lab, lab.guest(kernel, PYTHON) as g:
         g.ok("load")
         lab.until({"self": START})
-        readings = []
+        readings: list[int] = []
         with churn(lab, CHURN) as rounds:
-            # chance decides whether a reading is torn: some more are made until one was
-            for patience in ("0.1", *["10"] * 9):
+            # chance decides whether a reading is torn. 6.12's counters and list disagree while pages come or go: there
+            # some more are made until one was. Those of 7.2 agree at almost every moment
+            for patience in ("0.1", "10", "10", *(["10"] * 6 if which == "old" else [])):
                 if len(readings) >= 3 and max(readings) > 1:
                     break
                 before = rounds[0]
@@ -171,7 +172,7 @@ def test_while_pages_come_and_go_a_reading_is_whole_or_not_known(
                 assert (device.pages, device.verdict) == (sum(found.values()), Verdict.CONSISTENT)
             job = begin(g, ["top", "--record", "/tmp/top", "--interval", "0.1", "--count", "40", "--plain"])
             assert finish(g, job, stop="").status == 0
-        assert max(readings) > 1, "no reading was torn"
+        assert which == "new" or max(readings) > 1, "no reading was torn"
         counted = [supplier(msgspec.json.decode(row, type=Snapshot)) for row in read_file(g, "/tmp/top").splitlines()]
         assert len({f.pages for f in counted}) > 1, "nothing came and went"
         for f in counted:
