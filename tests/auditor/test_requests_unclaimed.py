@@ -104,6 +104,7 @@ def test_where_lines_are_missing_the_request_may_be_among_them() -> None:
     assert trace.names == ["log-lines-lost"]
 
 
+@pytest.mark.many_runs
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from([0x31, 0x32, 0x33]), st.integers(1, 9)), max_size=8), st.data())
 def test_a_host_that_serves_what_was_asked_is_never_suspected(

@@ -167,6 +167,7 @@ def test_a_world_in_which_ours_fails(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "fwpages explore migration --replay fwpages::" in shown
 
 
+@pytest.mark.many_runs
 def test_a_world_that_never_comes_to_its_point(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_world_that_never_comes_to_its_point(
     assert run("migration", "--design", "merged") == 0, "what others do does not count"
 
 
+@pytest.mark.many_runs
 def test_a_host_that_frees_what_firmware_owns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

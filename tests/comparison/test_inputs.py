@@ -24,6 +24,8 @@ from tests.conftest import GOLDEN
 from tests.report.test_names import served
 from tests.scenario.stage import request
 
+pytestmark = pytest.mark.many_runs
+
 VHCA = GOLDEN / "linux-7.2.13-pf-vhca_id.jsonl"
 FUNC = GOLDEN / "linux-7.2.13-pf-func_id.jsonl"
 LINES = GOLDEN / "linux-7.2.13-pf-vhca_id.page-lines.dmesg.txt"

@@ -208,6 +208,7 @@ def test_a_log_without_debug_messages_says_so(tmp_path: Path) -> None:
 # -- where the log begins and ends
 
 
+@pytest.mark.many_runs
 def test_a_log_that_ends_early_is_no_fault(tmp_path: Path) -> None:
     for cut in range(5, len(dmesg()) - 5, 197):
         report = audit_lines(tmp_path, dmesg()[:cut])
@@ -252,6 +253,7 @@ def _confident(report: Report) -> list[str]:
     return untrue(report, TRUTH)
 
 
+@pytest.mark.many_runs
 @settings(max_examples=20)
 @given(st.integers(0, len(dmesg()) - 1))
 def test_one_line_dropped_costs_no_truth(tmp_path_factory: pytest.TempPathFactory, i: int) -> None:
@@ -271,6 +273,7 @@ def test_one_line_dropped_from_a_log_without_dumps_costs_no_truth(
     assert _confident(audit_lines(tmp_path_factory.mktemp("drop"), lines[:i] + lines[i + 1 :])) == []
 
 
+@pytest.mark.many_runs
 @settings(max_examples=12)
 @given(st.integers(0, 2**32), st.sampled_from([0.001, 0.01, 0.1, 0.4]))
 def test_many_lines_dropped_cost_no_truth(tmp_path_factory: pytest.TempPathFactory, seed: int, p: float) -> None:

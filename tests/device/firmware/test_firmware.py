@@ -73,6 +73,7 @@ def seen(effects: list[Effect]) -> str:
     return repr(effects)
 
 
+@pytest.mark.many_runs
 @settings(max_examples=150, deadline=None)
 @given(
     before=st.lists(inputs, max_size=25),

@@ -202,6 +202,7 @@ def test_numbers_are_the_lowest_that_are_free(small: Profile, moves: list[tuple[
     assert set(d.fw.eqs) == eqs
 
 
+@pytest.mark.many_runs
 def test_the_last_number_of_each_kind_fits_its_field(driver: Driver) -> None:
     """eq_number has 8 bits; the last UAR is the last page of a BAR of 4 MiB. One that goes makes room for one."""
     driver.open()

@@ -11,6 +11,7 @@ from fwpages.explore.model.spec import Spec
 from tests.explore.small_worlds import WIDE, found, made, path_to, small
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("design", ["merged", "fwpages"])
 def test_states_that_were_written_to_a_file_change_nothing(monkeypatch: pytest.MonkeyPatch, design: str) -> None:
     monkeypatch.setattr(pile, "LIVE", 1)

@@ -20,6 +20,8 @@ from fwpages.prm.event import PageRequestEvent
 from fwpages.prm.identity import Mode
 from tests.explore.small_worlds import DESIGNS, HEAD, SESSION, OverriddenDriver, at, made, path_to, small, steps
 
+pytestmark = pytest.mark.many_runs
+
 
 def see(name: str, w: World) -> str | None:
     return PROPERTIES[name].test(w)

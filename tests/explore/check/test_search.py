@@ -28,6 +28,7 @@ def brute(spec: Spec) -> dict[str, int]:
     raise AssertionError(left)
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("design", DESIGNS)
 def test_the_first_path_is_a_shortest(design: str) -> None:
     spec = made(HEAD + steps(*SESSION) + f"[expect]\nsometimes = {list(POINTS)}\n", design)
@@ -36,11 +37,13 @@ def test_the_first_path_is_a_shortest(design: str) -> None:
     assert {name: len(path) for name, path in reached.items()} == brute(spec)
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_second_search_finds_the_same(design: str) -> None:
     assert search(small("session", design)) == found("session", design)
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("name", WORLDS)
 def test_counts_are_of_states_and_levels(name: str) -> None:
     levels: list[tuple[int, int, int, int]] = []

@@ -30,6 +30,7 @@ sometimes = ["fault"]
 )
 
 
+@pytest.mark.many_runs
 @pytest.mark.parametrize("commuting", [False, True])
 def test_what_goes_on_for_ever_is_found_as_a_loop(commuting: bool) -> None:
     spec = dataclasses.replace(made(ENDLESS, "merged"), commuting=commuting)

@@ -62,6 +62,7 @@ def test_a_session_in_bytes() -> None:
     assert link.memory.read(1 << 48, 1) == b"\x07", "commands were written where a device looks for them"
 
 
+@pytest.mark.many_runs
 @settings(max_examples=40)
 @given(st.booleans(), st.sampled_from(["auto", "func_id", "vhca_id"]), actions)
 def test_random_sessions_are_those_of_the_direct_link(
