@@ -216,7 +216,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert other.state(names) == state_then
 
 
-TestLedger = LedgerMachine.TestCase
+TestLedger = pytest.mark.many_runs(LedgerMachine.TestCase)
 TestLedger.settings = settings(max_examples=80, stateful_step_count=40)
 
 

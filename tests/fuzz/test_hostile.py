@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fuzz import hostile_client, hostile_server
+
+pytestmark = pytest.mark.many_runs
 
 
 def test_a_server_outlives_a_hostile_client() -> None:
