@@ -346,7 +346,7 @@ def test_a_row_of_a_trial_says_what_was_seen_and_that_hardware_was_not() -> None
         "0xff261000). We have not seen hardware do this. | slow or buggy firmware | "
         "[11](review.md#11-give-time-out) |" in rows[1]
     )
-    assert "Not judged: the fault never struck." in rows[4]
+    assert "Not judged: the fault was never triggered." in rows[4]
 
 
 @pytest.fixture(scope="module")

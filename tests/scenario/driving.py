@@ -223,7 +223,7 @@ def _drive(
             **({} if clock is None else {"clock": clock}),
         )
         if isinstance(device, SteppedDevice) and clock is not None:
-            run.link._selector = Passing(run.link, device._server, serving, clock)  # type: ignore[assignment]
+            run.link._selector = Passing(run.link, device._server, serving, clock)  # type: ignore[assignment]  # it selects as the other does
         with run:
             result = run.run()
         writer.end()

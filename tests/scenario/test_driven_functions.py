@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from fwpages.auditor.audit import audit
-from fwpages.device import HostVfs
+from fwpages.device import HostVfs, Profile
 from fwpages.host import WantedMode
 from fwpages.link.driving.opening import begun
 from fwpages.link.vfio_user.server import Server
 from fwpages.readers.trace_writer import TraceWriter
 from fwpages.report.drive import DriveReport, drive_report
-from fwpages.scenario import ScenarioError, load, topology
+from fwpages.scenario import Scenario, ScenarioError, load, topology
 from fwpages.scenario.driven_runner import DrivenRun, roles_of
 from fwpages.scenario.served_runner import ServedRun
 from tests.scenario.driving import LEAST, Clock, Passing, SteppedDevice
@@ -86,7 +86,7 @@ def drive(
             roles = roles_of(described, plan)
             writer = TraceWriter(stream, device="driven", supplier=roles.supplier, names=roles.names)
             run = DrivenRun(device, described, plan, mode=mode, tap=writer, on_event=heard, checked=True, clock=clock)
-            run.link._selector = Passing(run.link, server, serving, clock)  # type: ignore[assignment]
+            run.link._selector = Passing(run.link, server, serving, clock)  # type: ignore[assignment]  # it selects as the other does
             with run:
                 result = run.run()
             writer.end()
@@ -157,7 +157,10 @@ def test_more_vfs_than_the_external_host_can_have_are_refused_before_one_is_enab
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_device = topology.device_profile
-    smaller = lambda plan: msgspec.structs.replace(of_device(plan), max_vfs=2)  # noqa: E731
+
+    def smaller(plan: Scenario) -> Profile:
+        return msgspec.structs.replace(of_device(plan), max_vfs=2)
+
     monkeypatch.setattr("fwpages.scenario.served_runner.device_profile", smaller)
     with pytest.raises(ScenarioError, match="function vf2: by QUERY_ESW_FUNCTIONS the device has 2 host VFs"):
         drive(ECPF + HOST + OPEN, tmp_path, scenario=ECPF + HOST + function("vf2", "vf", 0x33, 2) + OPEN)

@@ -31,7 +31,7 @@ def test_every_row_of_the_plan_is_read_as_it_was_written() -> None:
 
 
 def test_a_row_that_was_not_judged_is_not_in_a_baseline() -> None:
-    unjudged = Judged(Row(None), "", (EffectSeen(Effect.CRASHED, ""),), not_judged=NotJudged.NOT_STRUCK)
+    unjudged = Judged(Row(None), "", (EffectSeen(Effect.CRASHED, ""),), not_judged=NotJudged.NOT_TRIGGERED)
     assert baseline("7.2.13", [unjudged]).rows == []
 
 

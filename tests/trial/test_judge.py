@@ -89,17 +89,17 @@ def test_a_kernel_that_does_not_boot_is_no_verdict() -> None:
     assert (j.effect, j.not_judged) == (None, NotJudged.NOT_BOOTED)
 
 
-def test_a_fault_that_never_struck_is_not_judged_and_what_was_seen_is_told_all_the_same() -> None:
+def test_a_fault_that_was_never_triggered_is_not_judged_and_what_was_seen_is_told_all_the_same() -> None:
     never = play("take-refused@runtime", report=served(session()))
-    assert judge(never).not_judged is NotJudged.NOT_STRUCK
+    assert judge(never).not_judged is NotJudged.NOT_TRIGGERED
     assert judge(never).effect is None
     j = judge(replace(never, console=log("slub-redzone")))
-    assert (j.effect, j.not_judged) == (Effect.CORRUPTED, NotJudged.NOT_STRUCK)
+    assert (j.effect, j.not_judged) == (Effect.CORRUPTED, NotJudged.NOT_TRIGGERED)
 
 
-def test_a_trouble_struck_where_the_device_was_in_it() -> None:
+def test_a_trouble_is_triggered_where_the_device_was_in_it() -> None:
     lost = Row(None, trouble=Trouble.LINK_LOST)
-    assert judge(replace(play("none"), row=lost)).not_judged is NotJudged.NOT_STRUCK
+    assert judge(replace(play("none"), row=lost)).not_judged is NotJudged.NOT_TRIGGERED
     troubled = replace(play("none", report=served(session(trouble="lost", end="reset"))), row=lost)
     j = judge(troubled)
     assert j.not_judged is None

@@ -26,11 +26,13 @@ def test_every_fault_is_played_or_has_its_reason() -> None:
     assert played == {name for name, entry in PLAN.items() if isinstance(entry, Entry)}
 
 
-def test_every_fault_of_the_device_is_played_but_those_that_have_no_wire() -> None:
+def test_every_fault_of_the_device_is_played_but_those_that_have_no_wire_or_no_moment() -> None:
     unplayed = {name: PLAN[name] for name in DEVICE_FAULTS if not isinstance(PLAN[name], Entry)}
     assert unplayed == {
         "request-before-eq": Untried(Unplayed.NO_WIRE),
         "request-after-eq": Untried(Unplayed.NO_WIRE),
+        "vhca-id-twice": Untried(Unplayed.NO_OPPORTUNITY),
+        "vhca-id-again": Untried(Unplayed.NO_OPPORTUNITY),
     }
 
 

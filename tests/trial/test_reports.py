@@ -25,7 +25,7 @@ from tests.trial.values import (
     GOOD,
     HUNG,
     LET_GO,
-    NOT_STRUCK,
+    NOT_TRIGGERED,
     campaign,
     of_each_kind,
     played,
@@ -59,7 +59,7 @@ def tap_lines(known: Known | None) -> list[str]:
         ([quiet(GOOD)], {GOOD: Effect.LEAKED}, Verdict.GOOD),
         ([shown(GOOD, Effect.WARNED)], {LET_GO: Effect.CRASHED}, Verdict.WORSE),
         ([unjudged(GOOD, NotJudged.NOT_BOOTED)], None, Verdict.NOT_JUDGED),
-        ([unjudged(GOOD, NotJudged.NOT_STRUCK)], {GOOD: Effect.CRASHED}, Verdict.NOT_JUDGED),
+        ([unjudged(GOOD, NotJudged.NOT_TRIGGERED)], {GOOD: Effect.CRASHED}, Verdict.NOT_JUDGED),
         ([unjudged(GOOD, NotJudged.OUR_BUG), shown(LET_GO, Effect.HUNG)], None, Verdict.WORSE),
         ([quiet(GOOD), unjudged(LET_GO, NotJudged.NOT_PLAYED)], None, Verdict.NOT_JUDGED),
         ([], None, Verdict.NOT_JUDGED),
@@ -79,7 +79,7 @@ def test_a_quiet_row_of_which_a_play_was_not_judged_is_not_good() -> None:
 def test_text_has_72_columns_and_every_row() -> None:
     text = plain(report(KNOWN))
     assert all(len(line) <= 72 for line in text.splitlines())
-    for row in (GOOD, LET_GO, HUNG, FLAKY, NOT_STRUCK, DIED):
+    for row in (GOOD, LET_GO, HUNG, FLAKY, NOT_TRIGGERED, DIED):
         assert str(row) in " ".join(text.split())
     assert "can be caused by: slow or buggy firmware" in text
     assert "firmware's books, session 1 (vhca_id, closed): 2,337 given" in text
@@ -105,7 +105,7 @@ def test_tap_is_that_of_the_kernel_s_tests() -> None:
         " # let go of held memory: 300 pages, the first 0xff261000",
         "not ok 3 fwpages-trial.take-count-huge@teardown, vhca_id, pf # TIMEOUT unload does not end",
         "not ok 4 fwpages-trial.take-short@teardown, vhca_id, pf # leaked: 300 pages, the first 0xff261000 (flaky)",
-        "ok 5 fwpages-trial.enable-refused@runtime, vhca_id, pf # SKIP the fault never struck",
+        "ok 5 fwpages-trial.enable-refused@runtime, vhca_id, pf # SKIP the fault was never triggered",
         "not ok 6 fwpages-trial.request-storm@runtime, vhca_id, pf"
         " # ERROR the virtual machine ended by itself: signal 9",
     ]

@@ -72,7 +72,7 @@ GOOD = row("give-late@runtime")
 LET_GO = row("give-unanswered-done@runtime")
 HUNG = row("take-count-huge@teardown")
 FLAKY = row("take-short@teardown")
-NOT_STRUCK = row("enable-refused@runtime")
+NOT_TRIGGERED = row("enable-refused@runtime")
 DIED = row("request-storm@runtime")
 
 
@@ -82,6 +82,6 @@ def of_each_kind() -> tuple[Played, ...]:
         played(*[shown(LET_GO, Effect.LET_GO)] * 3, folder="002-give-unanswered-done"),
         played(*[shown(HUNG, Effect.HUNG, title="unload does not end")] * 3, folder="003-take-count-huge"),
         played(shown(FLAKY, Effect.LEAKED), quiet(FLAKY), quiet(FLAKY), folder="004-take-short"),
-        played(unjudged(NOT_STRUCK, NotJudged.NOT_STRUCK), folder="005-enable-refused"),
+        played(unjudged(NOT_TRIGGERED, NotJudged.NOT_TRIGGERED), folder="005-enable-refused"),
         played(unjudged(DIED, NotJudged.MACHINE_DIED, "signal 9"), folder="006-request-storm"),
     )

@@ -41,7 +41,7 @@ class Effect(Enum):
 class NotJudged(Enum):
     """The reason for which a row has no verdict on the driver."""
 
-    NOT_STRUCK = "the fault never struck"
+    NOT_TRIGGERED = "the fault was never triggered"
     NOT_BOOTED = "the kernel did not boot"
     NO_MODULE = "a module is missing, or does not load"
     NO_DEVICE = "the driver did not find the device"

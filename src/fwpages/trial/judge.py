@@ -30,7 +30,7 @@ from fwpages.trial.seen import INSTRUMENT_NAMES, Halt, Instruments, Outcome, See
 from fwpages.trial.sign_table import PENDING
 
 #: reasons after which a play still tells of the driver what it showed
-_STILL_TELLS = frozenset({NotJudged.NOT_STRUCK, NotJudged.MACHINE_DIED})
+_STILL_TELLS = frozenset({NotJudged.NOT_TRIGGERED, NotJudged.MACHINE_DIED})
 #: the words by which an instrument turns itself off, and what is not seen from there on
 _TURNED_OFF: Mapping[str, str] = MappingProxyType(
     {
@@ -76,12 +76,12 @@ def _not_judged(seen: Seen) -> tuple[NotJudged | None, str]:
         return NotJudged.OUR_BUG, "the device made no report"
     if seen.halt is Halt.DIED:
         return NotJudged.MACHINE_DIED, "QEMU ended before the play did"
-    if not _struck(seen):
-        return NotJudged.NOT_STRUCK, f"{seen.row.label} found no opportunity"
+    if not _triggered(seen):
+        return NotJudged.NOT_TRIGGERED, f"{seen.row.label} found no opportunity"
     return None, ""
 
 
-def _struck(seen: Seen) -> bool:
+def _triggered(seen: Seen) -> bool:
     """The device did what the row is about."""
     row, served = seen.row, seen.served
     if served is None:

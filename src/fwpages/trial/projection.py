@@ -311,7 +311,7 @@ class _Projection:
             if isinstance(before.move, type(s.move)) and (found := list(opportunity(before.before))):
                 if any(opcode not in _COUNTED for opcode in found):
                     raise self._undecided(n, s, "its place counts commands of which a real driver sends others")
-                at += _struck_before(before, found)
+                at += _triggered_before(before, found)
         self.faults.append(PlannedFault(name, at, s.before.rules.allowed[name].times))
 
     def _link(self, n: int, s: Walked, name: str, words: str) -> None:
@@ -322,7 +322,7 @@ class _Projection:
         )
 
 
-def _struck_before(before: Walked, found: list[int]) -> int:
+def _triggered_before(before: Walked, found: list[int]) -> int:
     """How many of the opportunities the move used: the command that it took, or the request that arrived."""
     if isinstance(before.move, DeviceTakes):
         id_ = before.move.id

@@ -14,7 +14,7 @@ from fwpages.trial.played import Campaign, Played
 from fwpages.trial.standing import Standing, StandingKind, Summary
 
 #: a row is skipped where there was nothing to judge; any other reason for not judging is an error of the trial
-_SKIPPED = frozenset({NotJudged.NOT_STRUCK, NotJudged.NOT_PLAYED})
+_SKIPPED = frozenset({NotJudged.NOT_TRIGGERED, NotJudged.NOT_PLAYED})
 
 
 def tap(campaign: Campaign, summary: Summary) -> str:
@@ -50,7 +50,7 @@ def _result(p: Played, standing: Standing) -> tuple[str, bool, str]:
 
 
 def _not_judged(p: Played) -> tuple[str, bool, str]:
-    """SKIP where the fault never struck or nothing was played; ERROR where a play failed."""
+    """SKIP where the fault was never triggered or nothing was played; ERROR where a play failed."""
     j = next(x.judged for x in p.plays if x.judged.not_judged is not None)
     reason = j.not_judged
     words = "" if reason is None else reason.value + (f": {j.why}" if j.why else "")
