@@ -16,7 +16,7 @@ build_qemu() {
 			-L "$here/root/usr/share/qemu" -L "$here/root/usr/share/seabios" "$@"
 	END
 	chmod 755 "$out/qemu"
-	"$out/qemu" -device help 2>/dev/null | grep -q '"vfio-user-pci"' || die "this QEMU has no vfio-user-pci"
+	"$out/qemu" -device vfio-user-pci,help >/dev/null 2>&1 || die "this QEMU has no vfio-user-pci"
 }
 
 # the newest kernel of a suite, and an initramfs with mlx5_core in it

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ctypes
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from fwpages.explore.check.replay import Walked
 from fwpages.explore.designs.linux.driver import Linux as Model

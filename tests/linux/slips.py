@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from fwpages.custody.ledger import Ledger
 from fwpages.custody.records import Record, Records
@@ -28,7 +29,7 @@ def _sent(patch: Patch, change: Callable[[Host, Command], dict[str, int]], *kind
 
     def wrong(self: Host, command: Command, slot: int) -> None:
         if command.opcode == Opcode.MANAGE_PAGES and command.op_mod in kinds:
-            command = replace(command, fields={**command.fields, **change(self, command)})
+            command = structs.replace(command, fields={**command.fields, **change(self, command)})
         send(self, command, slot)
 
     patch.setattr(Host, "send", wrong)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fwpages.device import ResetFunction as Flr
 from fwpages.device import Want
@@ -206,8 +207,8 @@ def _once(answer: Callable[[Command, Callable[[Command], Answer]], Answer | int 
 def _twice(c: Command, execute: Callable[[Command], Answer]) -> Answer | None:
     if not manages(c, TAKE):
         return None
-    one = execute(replace(c, fields={**c.fields, "input_num_entries": 1}))
-    return replace(one, fields={"output_num_entries": 2}, pas=one.pas.repeat(2))
+    one = execute(structs.replace(c, fields={**c.fields, "input_num_entries": 1}))
+    return structs.replace(one, fields={"output_num_entries": 2}, pas=one.pas.repeat(2))
 
 
 @LIBRARIES

@@ -5,10 +5,10 @@ docs/differences-from-linux.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fwpages.device import Completed, Effect, Input, Raised, Reset, ResetFunction, Submitted, Want
 from fwpages.host import Done, books

@@ -4,10 +4,9 @@ docs/differences-from-linux.md.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fwpages.device import Want
 from fwpages.host import Bounds, PageRequest, books

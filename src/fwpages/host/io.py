@@ -1,10 +1,15 @@
-"""The inputs and effects of a host: frozen values. The runner around it performs the effects."""
+"""The inputs and effects of a host: frozen values. The runner around it performs the effects.
+
+Those of every page command are Structs, which are made in a third of a dataclass's time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from fwpages.custody.findings import Finding
 from fwpages.prm.event import PageRequestEvent
@@ -125,8 +130,7 @@ class DisableVport:
     vport: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """The device answered command ``id`` of ``session``, in time or late."""
 
     session: int
@@ -143,8 +147,7 @@ class Aborted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True):
     """A page-request event of the session it came in on."""
 
     session: int
@@ -205,8 +208,7 @@ Input: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Hand this command to the device on this slot."""
 
     session: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 from fwpages.prm.identity import Identity, Mode, named
 from fwpages.prm.layout import Field, Layout, LayoutError
 
@@ -42,8 +44,7 @@ VHCA_STATE_EQE = Layout("eqe_vhca_state", EQE_SIZE, (*_HEAD, Field("func_id", 34
 COMMAND_EQE = Layout("eqe_cmd", EQE_SIZE, (*_HEAD, Field("vector", 32 * 8, 32), _OWNER))
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequestEvent:
+class PageRequestEvent(msgspec.Struct, frozen=True):
     """Firmware asks for pages (positive), wants some taken back (negative), or has released all (``release_all``).
 
     ``number`` and ``ec`` are as they lie in the entry; what they name depends on the session's mode.

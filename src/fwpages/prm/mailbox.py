@@ -7,10 +7,11 @@ first ``s`` >= 576 bytes; or (n, 64) where ``base`` is ``CONTROL``: the 64 bytes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from fwpages.prm.commands import form_of
 from fwpages.prm.delivery import Delivery, DeliveryError

@@ -1,15 +1,16 @@
 """Commands and answers as values, and their bytes.
 
 A ``Command`` is what a driver hands to the device, an ``Answer`` what it gets back; both know nothing of how they
-travel. Page addresses are one ``uint64`` array from end to end.
+travel. Page addresses are one ``uint64`` array from end to end. Both are Structs, which are made in a third of a
+dataclass's time: one of each for a page command.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -30,8 +31,7 @@ def _same(a: Command | Answer, b: Command | Answer) -> bool:
     return a.fields == b.fields and a.data == b.data and np.array_equal(a.pas, b.pas)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Command:
+class Command(msgspec.Struct, frozen=True, eq=False):
     """One command: opcode, op_mod, the declared fields by name, and its page addresses or raw data.
 
     ``fields`` leaves out opcode, uid and op_mod; a field not named is 0. ``pas`` holds every entry of the buffer, and
@@ -40,8 +40,8 @@ class Command:
 
     opcode: int
     op_mod: int = 0
-    fields: Mapping[str, int] = field(default_factory=dict)
-    pas: PageArray = field(default_factory=lambda: NO_PAGES)
+    fields: Mapping[str, int] = msgspec.field(default_factory=dict)
+    pas: PageArray = NO_PAGES
     data: bytes = b""
     uid: int = 0
 
@@ -98,8 +98,7 @@ class Command:
         return self.reply_length
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, eq=False):
     """The device's answer: status, syndrome, declared fields, page addresses or raw data. Source: ``*_out_bits``.
 
     ``pas`` holds every entry of the buffer; how many of them count is the count field's to say.
@@ -108,8 +107,8 @@ class Answer:
     opcode: int
     status: int = Status.OK
     syndrome: int = 0
-    fields: Mapping[str, int] = field(default_factory=dict)
-    pas: PageArray = field(default_factory=lambda: NO_PAGES)
+    fields: Mapping[str, int] = msgspec.field(default_factory=dict)
+    pas: PageArray = NO_PAGES
     data: bytes = b""
 
     __hash__ = None  # type: ignore[assignment]  # it holds an array: never a key

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fwpages.device import FunctionSpec, Profile, ResetFunction, Want
 from fwpages.device.firmware.loadable import LoadableFirmware
@@ -161,7 +162,7 @@ def happened(line: Line) -> Want | ResetFunction:
 
 def test_a_recorded_linux_is_served_to_its_end(trace: list[Line]) -> None:
     """Every command of its load, its work and its unload is answered OK; every page comes back or was released."""
-    d = recorded_device(trace, [replace(VF, name="vf", function_id=0x31, vhca_id=0x31, vport=0x31)])
+    d = recorded_device(trace, [dataclasses.replace(VF, name="vf", function_id=0x31, vhca_id=0x31, vport=0x31)])
     uar, came, went, released = 0, 0, 0, 0
     for n, line in enumerate(trace):
         if line.kind == "event":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fwpages.device import Firmware, FunctionSpec, Profile, ResetFunction, Want
 from fwpages.prm.identity import Identity, func_id, vhca_id

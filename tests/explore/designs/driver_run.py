@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from fwpages.device import Completed, Firmware, FunctionSpec, Offence, Raised, ResetDone, Submitted, profile
 from fwpages.device import Input as DeviceInput

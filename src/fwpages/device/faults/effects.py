@@ -7,11 +7,12 @@ have changed nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from fwpages.device.faults.injector import Act, FaultyFirmware
 from fwpages.device.firmware.functions import FunctionSpec

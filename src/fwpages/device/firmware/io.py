@@ -1,9 +1,14 @@
-"""The inputs and effects of a firmware: frozen values without behaviour. Counts are 4 KiB pages."""
+"""The inputs and effects of a firmware: frozen values without behaviour. Counts are 4 KiB pages.
+
+Those of every command are Structs, which are made in a third of a dataclass's time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from fwpages.device.firmware.offences import OffenceName
 from fwpages.prm.event import EswitchEvent, PageRequestEvent
@@ -11,8 +16,7 @@ from fwpages.prm.identity import Identity
 from fwpages.prm.message import Answer, Command
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True, eq=False):
     """A command arrived. ``reply_length``: the bytes that the driver set aside for the answer."""
 
     id: int
@@ -62,8 +66,7 @@ class Tick:
     """The firmware's deadline has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The answer to the command with this id."""
 
     id: int
@@ -88,8 +91,7 @@ class Triggered:
     fault: str
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(msgspec.Struct, frozen=True):
     """A page request, on the event queue with this number."""
 
     eqn: int

@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias
 
+from msgspec import structs
+
 from fwpages.device import CommandFault, EventFault, Phase, ResetFunction, Submitted, Want
 from fwpages.device import Effect as DeviceEffect
 from fwpages.device import Reset as DeviceReset
@@ -174,7 +176,7 @@ class AnswerArrives:
             arriving = self.fault.row.arrive(x.answer)
         if len(arriving) == 1:
             w.inbox = tuple(y for y in w.inbox if y is not x)
-        return feed_driver(w, replace(x, answer=arriving[0]))
+        return feed_driver(w, structs.replace(x, answer=arriving[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ below the driver's next one, and be no number of a command: where there is no ro
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from fwpages.device import FaultyFirmware
 from fwpages.explore.model.machines import Standing

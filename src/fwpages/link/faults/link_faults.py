@@ -7,9 +7,11 @@ Any link has these faults; those of ``byte_faults`` need a command queue. To add
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from fwpages.custody.findings import FindingName
 from fwpages.device import OffenceName

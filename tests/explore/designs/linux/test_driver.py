@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fwpages.device import Want
 from fwpages.explore.designs.linux.choices import MERGED
@@ -78,7 +79,7 @@ class Replay:
         if manages(c, GIVE):
             self.place.update(zip(sent.pas.tolist(), c.pas.tolist(), strict=True))
         elif manages(c, TAKE):
-            answer = replace(answer, pas=self.mine(answer.pas[: answer["output_num_entries"]]))
+            answer = structs.replace(answer, pas=self.mine(answer.pas[: answer["output_num_entries"]]))
         elif c.opcode == Opcode.QUERY_HCA_CAP:
             self.capabilities[c.op_mod] = answer
         return answer

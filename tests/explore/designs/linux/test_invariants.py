@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fwpages.device import Want
 from fwpages.explore.designs.linux.driver import Linux
@@ -140,9 +141,9 @@ APART: dict[str, tuple[Callable[[Linux], object], Callable[[Linux], object]]] = 
     ),
     "command": (
         _sent,
-        lambda d: _sent(d, command=replace(TAKE, fields={**TAKE.fields, "function_id": 0x32})),
+        lambda d: _sent(d, command=structs.replace(TAKE, fields={**TAKE.fields, "function_id": 0x32})),
     ),
-    "pages of a command": (_sent, lambda d: _sent(d, command=replace(TAKE, pas=np.ones(1, np.uint64)))),
+    "pages of a command": (_sent, lambda d: _sent(d, command=structs.replace(TAKE, pas=np.ones(1, np.uint64)))),
     "slot": (_sent, lambda d: _sent(d, slot=0)),
     "late": (_sent, lambda d: _sent(d, late=True)),
     "time of a command": (_sent, lambda d: _sent(d, deadline=d.now + 2.5)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fwpages.device import ResetFunction, Want
 from fwpages.explore.model.driver import NotQueued, Run
@@ -222,7 +223,7 @@ def test_count_over_asked(name: str) -> None:
 @BOTH
 def test_large_take_is_cut(name: str) -> None:
     """req_pages_handler: MAX_RECLAIM_NPAGES, and the rest is forgotten."""
-    run = opened(name, bounds=replace(BOUNDS, pages_per_command=2))
+    run = opened(name, bounds=dataclasses.replace(BOUNDS, pages_per_command=2))
     run.do(run.request(0x31, -(2**31)))
     assert [c["input_num_entries"] for c in run.sent] == [2]
 
