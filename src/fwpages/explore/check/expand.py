@@ -52,23 +52,24 @@ class Tests:
 
 def seen(tests: list[tuple[str, Test]], w: World) -> tuple[tuple[str, str], ...]:
     """The tests that see something, by name, each with what it saw."""
-    found = ((name, test(w)) for name, test in tests)
-    return tuple((name, what) for name, what in found if what is not None)
+    return tuple([(name, what) for name, test in tests if (what := test(w)) is not None]) if tests else ()
 
 
 def expand(w: World, tests: Tests, known: Callable[[bytes], bool]) -> Iterator[Arc]:
     """Every transition from ``w``; states that are ``known`` by their key are not looked at again."""
     for n, move in enumerate(moves(w)):
-        start = perf_counter()
+        start = 0.0 if tests.made is None else perf_counter()
         after = take(w, move)
         key = b"" if after is None else share(after).key()
         if tests.made is not None:
             tests.made(move, perf_counter() - start, after is not None, after is not None and not known(key))
         if after is None:
             continue
-        reached = tuple(name for name, _ in seen(tests.points, after))
-        arc = Arc(n, move.process, move.freedom(w), key, seen(tests.bad_steps, after), reached)
-        if not (arc.bad_step or known(key)):
-            bad = seen(tests.bad_states, after)
-            arc = arc._replace(state=after, bad_state=bad, content=0 if bad else tests.content(after))
-        yield arc
+        reached = tuple([name for name, _ in seen(tests.points, after)])
+        bad_step = seen(tests.bad_steps, after)
+        arc = n, move.process, move.freedom(w), key, bad_step, reached
+        if bad_step or known(key):
+            yield Arc(*arc)
+            continue
+        bad = seen(tests.bad_states, after)
+        yield Arc(*arc, after, bad, 0 if bad else tests.content(after))

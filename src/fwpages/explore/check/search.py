@@ -21,12 +21,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fwpages.explore.check.checkpoint import Checkpoint, CheckpointError, Columns, Progress, SavedBroken
+from fwpages.explore.check.collecting import seldom_collected
 from fwpages.explore.check.expand import Tests, seen
 from fwpages.explore.check.liveness import CUT, Graph
 from fwpages.explore.check.part import Arcs, First, NotTheSameError, Part, Step
@@ -170,14 +172,15 @@ def search(
     With a ``checkpoint`` the search goes on where that one was, and is written there as it goes, also where it is
     interrupted. Raises ScenarioError for a scenario that no world can be, CheckpointError where it cannot go on.
     """
-    its = _Search(spec, spec.build(), crew or Alone(spec, visit))
-    if checkpoint is None:
-        return its.run(watch, lambda: None)
-    its.restore(checkpoint)
-    try:
-        return its.run(watch, lambda: checkpoint.write(its.progress, its.columns()) if checkpoint.due else None)
-    finally:
-        checkpoint.write(its.progress, its.columns())
+    with seldom_collected():
+        its = _Search(spec, spec.build(), crew or Alone(spec, visit))
+        if checkpoint is None:
+            return its.run(watch, lambda: None)
+        its.restore(checkpoint)
+        try:
+            return its.run(watch, lambda: checkpoint.write(its.progress, its.columns()) if checkpoint.due else None)
+        finally:
+            checkpoint.write(its.progress, its.columns())
 
 
 class _Search:
@@ -275,7 +278,9 @@ class _Search:
         unknown = np.flatnonzero((known < 0) & ~cut)
         firsts, which = first_of_each(arcs.keys[unknown])
         firsts = unknown[firsts]
-        bad = np.fromiter((arcs.bad(n, parts) != () for n in firsts.tolist()), bool, firsts.size)
+        bad = np.zeros(firsts.size, bool)
+        if any(p.bad for p in parts):
+            bad[:] = [arcs.bad(n, parts) != () for n in firsts.tolist()]
         self._note(arcs, parts, firsts[bad])
         number = np.full(firsts.size, CUT)
         number[~bad] = np.arange(len(self.visited), len(self.visited) + (~bad).sum())
@@ -331,23 +336,26 @@ class _Ordered:
 
     @classmethod
     def of(cls, parts: Sequence[Arcs], processes: dict[str, int]) -> _Ordered:
-        """Put the transitions of the parts in order; ``processes`` numbers the processes of all of them."""
-        state, move = _joined(parts, "state"), _joined(parts, "move")
-        order = np.lexsort((move, state))
-        place = np.empty_like(order)
-        place[order] = np.arange(order.size)
-        begins = np.cumsum([0, *(p.state.size for p in parts)])
+        """The transitions of the parts, one part after the other; ``processes`` numbers the processes of all of them.
+
+        Each part has a run of the level's states, after that of the part before it.
+        """
+        sizes = [p.state.size for p in parts]
+        state = _joined(parts, "state")
+        if (state[1:] < state[:-1]).any():
+            raise AssertionError("the parts of a level do not follow each other")
+        begins = accumulate(sizes, initial=0)
         return cls(
-            np.repeat(np.arange(len(parts)), np.diff(begins))[order],
-            state[order],
-            move[order],
-            _joined(parts, "freedom")[order],
-            np.concatenate([_renamed(p, processes) for p in parts])[order],
-            _joined(parts, "keys")[order],
-            _joined(parts, "broken")[order],
-            _joined(parts, "candidate")[order],
-            np.concatenate([_content(p) for p in parts])[order],
-            tuple(f._replace(arc=int(place[begins[n] + f.arc])) for n, p in enumerate(parts) for f in p.first),
+            np.repeat(np.arange(len(parts)), sizes),
+            state,
+            _joined(parts, "move"),
+            _joined(parts, "freedom"),
+            np.concatenate([_renamed(p, processes) for p in parts]),
+            _joined(parts, "keys"),
+            _joined(parts, "broken"),
+            _joined(parts, "candidate"),
+            np.concatenate([_content(p) for p in parts]),
+            tuple(f._replace(arc=begin + f.arc) for begin, p in zip(begins, parts, strict=False) for f in p.first),
         )
 
     def bad(self, arc: int, parts: Sequence[Arcs]) -> tuple[tuple[str, str], ...]:

@@ -33,6 +33,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fwpages.explore.check.collecting import seldom_collected
 from fwpages.explore.check.part import Arcs, Part
 from fwpages.explore.check.pile import Pack, numbers_of
 from fwpages.explore.check.search import Crew, Paths
@@ -176,17 +177,18 @@ def serve(pipe: Connection, spec: Spec) -> None:
     """Do what the coordinator asks of a part, until it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the coordinator's; it ends its workers
     _follow()
-    part = Part(spec)
-    while True:
-        try:
-            name, args = pipe.recv()
-        except EOFError:
-            return
-        try:
-            answer = getattr(part, name)(*args)
-        except Exception as e:  # ours or the world's: the coordinator raises it
-            answer = Raised(e)
-        pipe.send(answer)
+    with seldom_collected():
+        part = Part(spec)
+        while True:
+            try:
+                name, args = pipe.recv()
+            except EOFError:
+                return
+            try:
+                answer = getattr(part, name)(*args)
+            except Exception as e:  # ours or the world's: the coordinator raises it
+                answer = Raised(e)
+            pipe.send(answer)
 
 
 def _follow() -> None:

@@ -47,6 +47,8 @@ class DriverFacts:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.outcomes: dict[Hashable, DriverFed | None] = {}
+        #: see ``Machines.released``: by the firmware's identity, with the firmware, which must stay
+        self.released: dict[int, tuple[FaultyFirmware, Mapping[Identity, Addresses]]] = {}
 
     @cached_property
     def key(self) -> bytes:
@@ -62,6 +64,11 @@ class DriverFacts:
     def slots(self) -> Mapping[int, int]:
         """See ``Driver.slots``."""
         return self.driver.slots()
+
+    @cached_property
+    def pending(self) -> tuple[int, ...]:
+        """See ``Driver.pending``."""
+        return self.driver.pending()
 
     @cached_property
     def deadline(self) -> float | None:
@@ -204,6 +211,15 @@ class Machines:
             fed = facts.feed(now, x, fault)
             facts.outcomes[name] = None if fed is None else (self.one(fed[0]), fed[1])
         return facts.outcomes[name]
+
+    def released(self, driver: Driver, firmware: FaultyFirmware) -> Mapping[Identity, Addresses]:
+        """The pages that the firmware holds and the driver takes to be its own, of each function that has some."""
+        known = self.driver(driver).released
+        found = known.get(id(firmware))
+        if found is None:
+            free = {who: pages[driver.is_free(pages)] for who, pages in self.device(firmware).holds.items()}
+            found = known[id(firmware)] = firmware, {who: pages for who, pages in free.items() if pages.size}
+        return found[1]
 
     def one(self, firmware: FaultyFirmware) -> FaultyFirmware:
         """The first firmware of this one's key: a firmware numbers nothing, so equal keys are equal states.

@@ -15,16 +15,17 @@ opportunity, without a choice.
 and users, faults and early time-outs are never obliged to move.
 
 To add a kind of move: a class with ``process``, ``freedom`` and ``make``, a member of ``Move``, a place in ``moves``,
-and its words in ``wording``.
+and its words in ``wording``. They are Structs, which are made in a third of a dataclass's time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import TypeAlias
 
+import msgspec
 from msgspec import structs
 
 from fwpages.device import CommandFault, EventFault, Phase, ResetFunction, Submitted, Want
@@ -53,8 +54,7 @@ class Freedom(IntEnum):
     OPTIONAL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class UserActs:
+class UserActs(msgspec.Struct, frozen=True):
     """A user of the plan does its next deed."""
 
     user: str
@@ -85,8 +85,7 @@ class UserActs:
         return feed_driver(w, deed.act)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTakes:
+class DeviceTakes(msgspec.Struct, frozen=True):
     """The device takes command ``id`` from its slot and executes it; ``fault``: with this fault of the device."""
 
     id: int
@@ -119,8 +118,7 @@ class DeviceTakes:
         return carry_out(w, effects, send)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkGivesUp:
+class LinkGivesUp(msgspec.Struct, frozen=True):
     """The link gives command ``id`` up, whether the device executes it or not; or the link is lost with it."""
 
     id: int
@@ -151,8 +149,7 @@ class LinkGivesUp:
         return feed_driver(w, Aborted(send.session, self.id, "given up by the link"))
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerArrives:
+class AnswerArrives(msgspec.Struct, frozen=True):
     """The link delivers the answer to command ``id``."""
 
     id: int
@@ -179,8 +176,7 @@ class AnswerArrives:
         return feed_driver(w, structs.replace(x, answer=arriving[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class RequestArrives:
+class RequestArrives(msgspec.Struct, frozen=True):
     """The link delivers the oldest page request."""
 
     fault: Injected[EventFault | QueueFault] | None = None
@@ -207,8 +203,7 @@ class RequestArrives:
         return not copies or feed_driver(w, NotQueued(x) if isinstance(row, QueueFault) else x)
 
 
-@dataclass(frozen=True, slots=True)
-class LossArrives:
+class LossArrives(msgspec.Struct, frozen=True):
     """The link reports that it cannot reach the device."""
 
     @property
@@ -226,8 +221,7 @@ class LossArrives:
         return lose_link(w)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryIsMapped:
+class MemoryIsMapped(msgspec.Struct, frozen=True):
     """The driver's machine maps the first chunk of memory that the driver asked for."""
 
     fault: Injected[MapFault] | None = None
@@ -249,8 +243,7 @@ class MemoryIsMapped:
         return map_memory(w, self.fault.row.place(w.maps[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceIsReset:
+class DeviceIsReset(msgspec.Struct, frozen=True):
     """The device does the reset that the driver asked for."""
 
     fault: Injected[ResetFault] | None = None
@@ -275,8 +268,7 @@ class DeviceIsReset:
         return feed_device(w, DeviceReset())
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadRuns:
+class ThreadRuns(msgspec.Struct, frozen=True):
     """A thread of the driver runs from a place where it can be interrupted to the next one."""
 
     thread: str
@@ -295,8 +287,7 @@ class ThreadRuns:
         return feed_driver(w, Run(self.thread))
 
 
-@dataclass(frozen=True, slots=True)
-class TimePasses:
+class TimePasses(msgspec.Struct, frozen=True):
     """Nothing comes until the driver's deadline."""
 
     @property

@@ -29,7 +29,7 @@ def share(w: World) -> World:
     name = facts.key, w.session, bool(w.found)
     found = w.machines.standing.get(name)
     if found is None:
-        w.machines.standing[name] = Standing(w.driver, w.now, w.driver.pending(), w.driver.next_id)
+        w.machines.standing[name] = Standing(w.driver, w.now, facts.pending, w.driver.next_id)
     elif found.driver is not w.driver:
         numbers = _numbers(w, found)
         if numbers is not None:
@@ -55,7 +55,7 @@ def _numbers(w: World, found: Standing) -> dict[int, int] | None:
     used = _used(w)
     if not used:
         return {}
-    taken = dict(zip(w.driver.pending(), found.pending, strict=True))
+    taken = dict(zip(w.machines.driver(w.driver).pending, found.pending, strict=True))
     numbers: dict[int, int] = {}
     last = 0
     for n in sorted(used | taken.keys()):

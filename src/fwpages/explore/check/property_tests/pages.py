@@ -12,12 +12,9 @@ def custody(w: World) -> str | None:
     broken = w.broken
     if broken is not None:
         return broken
-    for who, pages in w.holds.items():
-        free = w.driver.is_free(pages)
-        if free.any():
-            first = int(pages[free][0])
-            pages_of = f"{many(int(free.sum()))} of {w.name(who)}"
-            return f"firmware has {pages_of} that the driver has released, {first:#x} first"
+    for who, pages in w.released.items():
+        pages_of = f"{many(pages.size)} of {w.name(who)}"
+        return f"firmware has {pages_of} that the driver has released, {int(pages[0]):#x} first"
     return None
 
 
