@@ -46,6 +46,12 @@ def test_what_goes_on_for_ever_is_found_as_a_loop(commuting: bool) -> None:
     assert search(made(ENDLESS)).broken == {}, "ours gives up at its deadline"
 
 
+def test_a_search_that_is_not_complete_holds_nothing_although_nothing_is_asked() -> None:
+    nothing = HEAD + steps("open", "close") + "[bounds]\nstates = {states}\n[expect]\nalways = []\n"
+    assert searched(search(made(nothing.format(states=3)))).verdict == "open"
+    assert searched(search(made(nothing.format(states=1000)))).verdict == "holds"
+
+
 def test_terminal_and_unfinished_are_worded_differently() -> None:
     spec = small("asks")
     report = replayed(spec, (0,))

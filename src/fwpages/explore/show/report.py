@@ -5,7 +5,7 @@ A property *holds* only where the whole world was searched; else it is *open*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias, TypedDict
 
 import msgspec
@@ -146,7 +146,7 @@ def searched(outcome: Outcome) -> ExploreReport:
     rows = list(_properties(outcome.spec, outcome.broken, outcome.reached, why))
     return ExploreReport(
         mode="search",
-        verdict=_verdict(rows),
+        verdict=_verdict(rows, complete=outcome.complete),
         complete=outcome.complete,
         stopped=stopped,
         states=outcome.states,
@@ -167,7 +167,7 @@ def walked(walks: Walks) -> ExploreReport:
     rows = list(_properties(walks.spec, walks.broken, walks.reached, stopped))
     return ExploreReport(
         mode="random",
-        verdict=_verdict(rows),
+        verdict=_verdict(rows, complete=False),
         complete=False,
         stopped=stopped,
         states=None,
@@ -267,9 +267,10 @@ def _steps(spec: Spec, path: Path) -> list[ReportStep]:
     return [ReportStep(s.number, s.actor, s.words) for s in narrate(walk(spec, path))]
 
 
-def _verdict(rows: Iterable[PropertyReport]) -> Literal["holds", "broken", "missed", "open"]:
+def _verdict(rows: Sequence[PropertyReport], *, complete: bool) -> Literal["holds", "broken", "missed", "open"]:
+    """The verdict on all properties; where none is asked, nothing holds before everything was tried."""
     found = {row.verdict for row in rows}
     for verdict in ("broken", "missed", "open"):
         if verdict in found:
             return verdict
-    return "holds"
+    return "holds" if rows or complete else "open"
