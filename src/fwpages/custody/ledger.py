@@ -160,7 +160,8 @@ class Ledger:
             few = self.space.exact_few(addresses.tolist())
             good = few is not None and self._tags.only_few(few, _tag(number, _HELD))
             return np.array(few, np.int64) if good else None
-        index = self.space.exact(addresses)
+        # what lies beyond the space has no tag, so that its end need not be looked at
+        index = self.space.aligned(addresses) if isinstance(self.space, DenseSpace) else self.space.exact(addresses)
         good = index is not None and self._tags.only(index, _tag(number, _HELD))
         return index if good else None
 

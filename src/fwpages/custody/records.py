@@ -177,7 +177,10 @@ class Records:
 
     def outstanding(self, identity: Identity) -> int:
         """Pages out under this identity, all generations together."""
-        return sum(self.rows[n].outstanding for n in self.generations(identity))
+        out = 0
+        for n in self.generations(identity):
+            out += self.rows[n].outstanding
+        return out
 
     def of_session(self, session: int) -> list[Record]:
         """The rows of one session, in the order in which they were opened."""

@@ -56,7 +56,9 @@ class Host(HostState):
 
     def feed(self, now: float, x: Input) -> list[Effect]:
         """One input at time ``now``; returns the effects in order. Raises Misuse where the caller may not ask this."""
-        before, self.now = self.now, max(self.now, now)
+        before = self.now
+        if now > before:
+            self.now = now
         self.out = []
         try:
             self._dispatch(x)
@@ -139,11 +141,12 @@ class Host(HostState):
             self.find(Cause.ANSWER_MISDELIVERED, detail=f"command {x.id} {flight.command} got {x.answer}")
             return
         del self.flights[x.id]
+        paging = flight.slot == self.page_slot
         if flight.overdue and self.session.phase is not Phase.FENCING:
-            who = self.path.op.identity if flight.slot == self.page_slot and self.path.op is not None else None
+            who = self.path.op.identity if paging and self.path.op is not None else None
             detail = f"{x.answer} came after its time; what it says is believed"
             self.find(Cause.LATE_ANSWER, who, detail=detail)
-        if flight.slot == self.page_slot:
+        if paging:
             page_answers.answered(self, flight, x.answer)
         elif not flight.overdue:
             control.answered(self, x.answer)

@@ -81,7 +81,8 @@ def _gave(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
 
 
 def _took(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
-    if not answer.ok:
+    ok, named = answer.ok, op.asked
+    if not ok:
         h.session.reclaim_discard += op.asked
         h.find(
             Cause.TAKE_REFUSED,
@@ -91,16 +92,16 @@ def _took(h: HostState, op: PageOp, answer: Answer, *, late: bool) -> None:
         )
         good = 0
     else:
-        good = _taken(h, op, answer)
+        named = answer["output_num_entries"]
+        good = _taken(h, op, answer, named)
     if late:
         if not op.crossed:
             h.ledger.settle(op.index)
         return
     if op.origin is Origin.CLOSE:
         pop(h.path, op.identity)
-        reclaimed(h, op.identity, good, refused=not answer.ok)
+        reclaimed(h, op.identity, good, refused=not ok)
         return
-    named = answer["output_num_entries"] if answer.ok else op.asked
     missing = not_returned(op.asked, named, crossed=op.crossed)
     if missing:
         h.find(
@@ -123,9 +124,8 @@ _WRONG = {
 }
 
 
-def _taken(h: HostState, op: PageOp, answer: Answer) -> int:
-    """Take back what the answer names and is ours to take; returns how many pages came back."""
-    count = answer["output_num_entries"]
+def _taken(h: HostState, op: PageOp, answer: Answer, count: int) -> int:
+    """Take back what the answer names, ``count`` pages, and is ours to take; returns how many came back."""
     if not count_fits(count, op.asked, answer.pas.size):
         h.find(
             Cause.COUNT_OVER_ASKED,

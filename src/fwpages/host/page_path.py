@@ -132,7 +132,7 @@ def pump(h: HostState) -> None:
     waits for is given before.
     """
     s, path = h.session, h.path
-    if s.mode is None or s.phase is Phase.FENCING or s.cut_off:
+    if s.phase is not Phase.OPEN and (s.mode is None or s.phase is Phase.FENCING or s.cut_off):
         return
     while path.op is None and h.pool.asked is None:
         who = next((w for w in path.cannot if not path.gives(w)), None) if path.cannot else None

@@ -92,8 +92,9 @@ def pop(path: PagePath, who: Identity) -> Request:
 
 def served(path: PagePath, who: Identity, pages: int) -> None:
     """So many pages of the first request are done (all of it, where firmware has no more): the next one's turn."""
-    request = pop(path, who)
-    left = abs(request.pages) - pages
+    first, *rest = path.queues.pop(who)
+    left = abs(first.pages) - pages
     if left > 0:
-        rest = replace(request, pages=left if request.pages > 0 else -left)
-        path.queues[who] = (rest, *path.queues.get(who, ()))
+        rest.insert(0, replace(first, pages=left if first.pages > 0 else -left))
+    if rest:
+        path.queues[who] = tuple(rest)

@@ -62,15 +62,19 @@ class DenseSpace:
         self.size += pages
 
     def exact(self, addresses: Addresses) -> Indices | None:
-        """See ``Space``. An address below the base wraps to a huge offset."""
+        """See ``Space``."""
+        page = self.aligned(addresses)
+        return None if page is None or (page.size and int(np.maximum.reduce(page)) >= self.size) else page
+
+    def aligned(self, addresses: Addresses) -> Indices | None:
+        """The index of each address, perhaps beyond the last; None where one is not 4 KiB aligned.
+
+        An address below the base wraps to a huge offset.
+        """
         offset = addresses - self._base
         page = offset >> _SHIFT
         # comparing bytes costs less than a reduction, down to one page
-        if (page * _SIZE).tobytes() != offset.tobytes():
-            return None
-        if page.size and int(np.maximum.reduce(page)) >= self.size:
-            return None
-        return page.view(_INDEX)
+        return page.view(_INDEX) if (page * _SIZE).tobytes() == offset.tobytes() else None
 
     def exact_few(self, addresses: list[int]) -> list[int] | None:
         """``exact``, address by address: cheaper for a few."""

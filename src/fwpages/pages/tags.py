@@ -142,12 +142,16 @@ class TagMap:
         return int(self._tags.max(initial=0)) + 1
 
     def only(self, index: Indices, tag: int) -> bool:
-        """True where all of these carry ``tag`` and no index occurs twice. No index may be -1.
+        """True where all of these carry ``tag`` and no index occurs twice. No index may be -1; one may be too large.
 
         Each page's position is written into its tag and read back: who finds another's position is named twice.
         """
         tags, n = self._tags, index.size
-        if tags[index].tobytes() != tag.to_bytes(4, sys.byteorder) * n:
+        try:
+            found = tags[index].tobytes()
+        except IndexError:
+            return False
+        if found != tag.to_bytes(4, sys.byteorder) * n:
             return False
         if n == 1:
             return True

@@ -54,9 +54,12 @@ class Command(msgspec.Struct, frozen=True, eq=False):
         return mine == theirs and _same(self, other)
 
     def __getitem__(self, name: str) -> int:
+        value = self.fields.get(name)
+        if value is not None:
+            return value
         if name not in form_of(self.opcode).request.fixed.by_name:
             raise KeyError(f"{opcode_name(self.opcode)} has no field {name}")
-        return self.fields.get(name, 0)
+        return 0
 
     def __str__(self) -> str:
         words = [f"{k}={v:#x}" for k, v in self.fields.items() if v]
@@ -120,9 +123,12 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
         return mine == theirs and _same(self, other)
 
     def __getitem__(self, name: str) -> int:
+        value = self.fields.get(name)
+        if value is not None:
+            return value
         if name not in form_of(self.opcode).reply.fixed.by_name:
             raise KeyError(f"an answer to {opcode_name(self.opcode)} has no field {name}")
-        return self.fields.get(name, 0)
+        return 0
 
     def __str__(self) -> str:
         words = [f"{k}={v:#x}" for k, v in self.fields.items() if v]
