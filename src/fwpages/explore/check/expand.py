@@ -58,7 +58,7 @@ def seen(tests: list[tuple[str, Test]], w: World) -> tuple[tuple[str, str], ...]
 def expand(w: World, tests: Tests, known: Callable[[bytes], bool]) -> Iterator[Arc]:
     """Every transition from ``w``; states that are ``known`` by their key are not looked at again."""
     for n, move in enumerate(moves(w)):
-        start = 0.0 if tests.made is None else perf_counter()
+        start = perf_counter()
         after = take(w, move)
         key = b"" if after is None else share(after).key()
         if tests.made is not None:
