@@ -106,6 +106,12 @@ def test_an_embedded_cpu_tells_the_other_hosts_functions_and_its_own(mode: str, 
     assert [m >> EventType.ESW_FUNCTIONS_CHANGED & 1 for m in masks] == [0, 1, 0]
 
 
+def test_a_pf_has_no_other_hosts_whose_changes_it_could_be_told() -> None:
+    f = pf().open()
+    masks = [s.command["event_bitmask_0"] for s in f.sent if s.command.opcode == Opcode.CREATE_EQ]
+    assert [m >> EventType.ESW_FUNCTIONS_CHANGED & 1 for m in masks] == [0, 0, 0]
+
+
 def test_without_an_external_host_or_a_number_for_ec_vfs_there_are_none() -> None:
     f = ecpf(0, base=0, host_pf=False).open()
     assert {v.type for v in f.host.vports.values()} == {T.SF}

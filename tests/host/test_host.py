@@ -66,6 +66,15 @@ def test_answers_to_no_command() -> None:
     assert f.finding("late-answer").detail.endswith(": its session or its slot is gone; nothing is taken from it")
 
 
+@pytest.mark.parametrize("pages", [(3_000_001, 3_000_000), (3_000_000, 3_000_001)])
+def test_a_finding_that_comes_again_tells_the_most_of_its_pages(pages: tuple[int, int]) -> None:
+    f = Fake(bounds=Bounds(memory=2_000_000)).open()
+    for n in pages:
+        f.request(0x31, n)
+    found = f.finding("absurd-count")
+    assert (found.pages, found.times) == (3_000_001, 2)
+
+
 def test_an_answer_to_another_command_is_not_believed() -> None:
     f = Fake().open()
     f.request(0x31, 10)

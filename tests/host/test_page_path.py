@@ -638,6 +638,21 @@ def test_a_release_all_of_another_function_crosses_nothing() -> None:
     f.agree()
 
 
+def test_a_release_all_drops_every_take_that_waits_for_its_function() -> None:
+    f = opened()
+    with_pages(f, 10)
+    send = give_out(f, 6, 0x32)
+    f.request(0x31, -4)
+    f.request(0x31, -3)
+    f.request(0x31, 0, release_all=True)
+    f.held[VF] = []
+    f.answer(f.reply(send.command), send)
+    f.run()
+    assert f.page_commands()[-1] == ("GIVE", 0x32, 6), "no TAKE followed"
+    assert f.findings == []
+    f.agree()
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_late_ok_of_a_give_that_a_release_all_crossed_stays_doubtful(before: bool) -> None:
     f = opened()

@@ -4,6 +4,8 @@ import dataclasses
 import importlib
 import pkgutil
 
+import msgspec
+
 import fwpages.host
 
 
@@ -15,3 +17,6 @@ def test_all_but_session_and_record_are_values() -> None:
     assert len(classes) >= 30
     changing = {c.__name__ for c in classes if not vars(c)["__dataclass_params__"].frozen}
     assert changing == {"Session", "Record"}
+    structs: set[type[msgspec.Struct]] = {c for c in found if issubclass(c, msgspec.Struct)}
+    assert {"Answered", "Command", "PageOp", "PageRequest", "Request", "Send"} <= {c.__name__ for c in structs}
+    assert all(c.__struct_config__.frozen for c in structs)

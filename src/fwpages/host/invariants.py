@@ -13,7 +13,7 @@ from fwpages.host.session import Flight, Session
 from fwpages.host.state import HostState
 
 
-def state_key(h: HostState, *, by_slot: bool = False) -> bytes:
+def state_key(h: HostState, *, by_slot: bool) -> bytes:
     """Equal keys, equal futures. ``by_slot``: commands that are out stand in the order of their slots.
 
     Left out: session and command numbers (only their order counts), cumulative counts, findings and notes. Times are
