@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def test_a_search_interrupted_twice_finds_the_same(tmp_path: Path, name: str, de
     assert outcome == whole
     assert list(outcome.broken) == list(whole.broken)
     assert resumed(spec, tmp_path) == whole  # all of it is there now
+
+
+@pytest.mark.parametrize("call", [20, 21, 22, 23, 24, 25, 26])
+def test_a_search_interrupted_while_it_is_written_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Whatever it was writing, it is written once more as the search ends."""
+    spec, whole, left = small("session", "merged"), found("session", "merged"), call
+    fsync = os.fsync
+
+    def interrupting(number: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Interrupt
+        fsync(number)
+
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(os, "fsync", interrupting)
+    with checkpointed(tmp_path, spec) as checkpoint, pytest.raises(Interrupt):
+        search(spec, checkpoint=checkpoint)
+    assert resumed(spec, tmp_path) == whole
 
 
 def test_what_is_broken_and_bad_is_kept(tmp_path: Path) -> None:

@@ -141,9 +141,13 @@ class Checkpoint:
         return saved
 
     def _add(self, name: str, data: bytes | memoryview) -> SavedColumn:
-        """Write what is new of a column."""
-        size, digest = self._digests.get(name, (0, hashlib.blake2b(digest_size=16)))
+        """Write what is new of a column.
+
+        Ctrl-C may come at any line, and the column is then written again: what it knew until here must not change.
+        """
+        size, before = self._digests.get(name, (0, hashlib.blake2b(digest_size=16)))
         fresh = memoryview(data)[size:]
+        digest = before.copy()
         digest.update(fresh)
         file = self._directory / f"{name}.bin"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
