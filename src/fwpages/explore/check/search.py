@@ -370,7 +370,8 @@ class _Ordered:
 
 def _joined(parts: Sequence[Arcs], column: str) -> npt.NDArray[Any]:
     """A column of all parts, one after the other."""
-    return np.concatenate([getattr(p, column) for p in parts])
+    columns = [getattr(p, column) for p in parts]
+    return np.concatenate(columns) if len(columns) > 1 else columns[0]
 
 
 def _renamed(arcs: Arcs, processes: dict[str, int]) -> npt.NDArray[np.uint8]:

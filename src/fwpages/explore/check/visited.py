@@ -51,6 +51,8 @@ class Visited:
     def find(self, keys: Keys) -> Numbers:
         """The number of each key; -1 where it was not met."""
         found = np.full(len(keys), -1, np.int64)
+        if not self._count:
+            return found
         left = np.arange(len(keys))
         mask = np.uint64(self._table.size - 1)
         places = keys[:, 0] & mask
@@ -65,6 +67,8 @@ class Visited:
 
     def add(self, keys: Keys) -> None:
         """Give the next numbers to these keys, none of which was met or is there twice."""
+        if not len(keys):
+            return
         if self._count + len(keys) > MOST_KEYS:
             raise RuntimeError(f"{many(self._count, 'state')} are all that a search can number")
         first = self._count
@@ -102,6 +106,8 @@ class Visited:
 
 def first_of_each(keys: Keys) -> tuple[Numbers, Numbers]:
     """Where each key comes first, in order; and for every key which of these it equals."""
+    if len(keys) < 2:  # most levels of a small world
+        return np.arange(len(keys)), np.arange(len(keys))
     order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: equal keys keep their order
     ordered = keys[order]
     begins = np.ones(len(keys), bool)
