@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,11 +18,27 @@ from tests.vm.guest import built
 
 #: seconds that one test may take
 LIMIT = 900
+#: lines of a machine's console that a test that failed shows
+LAST_LINES = 60
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Machines are started only for whoever asks for this folder (``make test-vm``), not by a plain ``pytest``."""
     return only_when_asked(Path(__file__).parent, collection_path, config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows the last lines of its machines: what is rare may not come again."""
+    report = yield
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    if call.when == "call" and report.failed and folder is not None:
+        for console in sorted(folder.rglob("console.log")):
+            lines = console.read_text("utf-8", "replace").splitlines()[-LAST_LINES:]
+            report.sections.append((f"{console.parent.name}: its last lines", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture
